@@ -1,0 +1,1 @@
+"""CalcJobs, one a file, and calcfunctions in `functions`."""

@@ -1,0 +1,1 @@
+"""Calcfunctions, one a file: unwrap the nodes, call one function of `science`, wrap the result."""

@@ -1,0 +1,27 @@
+"""Exceptions of the package."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SicmlipError(Exception):
+    """Base of all errors that the package raises on purpose."""
+
+
+class InputError(SicmlipError, ValueError):
+    """Something the user gave is wrong; the message says which field, what was given and what to do."""
+
+
+class ProgramError(SicmlipError, RuntimeError):
+    """A program or a library that the package drives failed or is missing."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that helps with a misspelt ``name``: the nearest of ``known``, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean `{close[0]}`?"
+    return "Known are: " + ", ".join(f"`{entry}`" for entry in known) + "."

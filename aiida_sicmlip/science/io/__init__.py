@@ -1,0 +1,1 @@
+"""Readers and writers of the files that the methods and the programs use."""
