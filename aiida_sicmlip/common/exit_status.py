@@ -1,0 +1,17 @@
+"""Exit statuses of `sicmlip-potential`: what a parser reads to tell the known failures apart."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SUCCESS: Final = 0
+#: A setting, a data set or a model file cannot be used; one sentence on stderr says why (argparse uses 2, too).
+INPUT_ERROR: Final = 2
+#: The training loss or a computed energy or force became not-a-number or infinite.
+NOT_A_NUMBER: Final = 42
+#: The machine has no C++ compiler, which ahead-of-time compilation needs.
+NO_COMPILER: Final = 43
+#: The training stopped before one epoch was finished, so there is no model.
+NO_MODEL: Final = 44
+#: A library or program that does the work (NequIP's compilation, LAMMPS) failed.
+PROGRAM_FAILED: Final = 45

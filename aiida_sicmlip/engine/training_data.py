@@ -1,0 +1,95 @@
+"""Labelled frames as NequIP takes them, and the statistics that scale a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from nequip.data import AtomicDataDict, from_ase
+from nequip.data.dataset import AtomicDataset
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
+from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, per_type_energies
+
+
+def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms]:
+    """Read labelled frames and check that a model of ``species`` can learn from them.
+
+    :raises InputError: when the file is missing, empty, has no forces or energies, has numbers that are not finite, or
+        holds an element that is not in ``species``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"The file of labelled frames `{path}` does not exist: give its name in the settings.")
+    frames = read_labelled_frames(path)
+    if not frames:
+        raise InputError(f"`{path}` holds no frames: at least one is needed.")
+    for index, frame in enumerate(frames):
+        results = frame.calc.results if frame.calc is not None else {}
+        for quantity in ("energy", "forces"):
+            if results.get(quantity) is None:
+                raise InputError(f"Frame {index} of `{path}` has no {quantity}: label it or leave it out.")
+        numbers = [frame.positions, frame.cell.array, np.asarray(results["energy"]), results["forces"]]
+        if not all(np.isfinite(array).all() for array in numbers):
+            raise InputError(f"Frame {index} of `{path}` has numbers that are not finite: leave it out.")
+        for symbol in frame.symbols:
+            if symbol not in species:
+                raise InputError(
+                    f"Frame {index} of `{path}` holds {symbol}, which is not in `species`. "
+                    f"{nearest_name(symbol, species)} Add it to `species` or leave the frame out."
+                )
+    return frames
+
+
+class LabelledFramesDataset(AtomicDataset):
+    """A file of labelled frames (``.npz``) for NequIP's data module.
+
+    ``keep``: apply ``transforms`` (among them the neighbour list, the costly one) once and hold the outcome; the frames
+    never change during a training. Numbers reach the model in double precision, as they are in the file.
+    """
+
+    def __init__(self, file_path: str, transforms: Sequence[Callable[..., Any]] = (), keep: bool = True) -> None:
+        super().__init__(transforms=list(transforms))
+        self._items = [from_ase(frame) for frame in read_labelled_frames(file_path)]
+        self._keep = keep
+        if keep:
+            self._items = [self._transform(item) for item in self._items]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitems__(self, indices: Any) -> list[AtomicDataDict.Type]:
+        chosen = self._items[indices] if isinstance(indices, slice) else [self._items[index] for index in indices]
+        # A shallow copy, since the model adds its own fields to the mapping.
+        return [item.copy() if self._keep else self._transform(item) for item in chosen]
+
+
+def dataset_statistics(dataset: AtomicDataset, species: Sequence[str]) -> DatasetStatistics:
+    """Return the mean number of neighbours, an energy for each species and the root mean square force of ``dataset``.
+
+    :raises InputError: when one of ``species`` is in no frame: the model would know nothing of it.
+    """
+    counts = np.zeros((len(dataset), len(species)))
+    energies = np.zeros(len(dataset))
+    pairs, squares, components = 0, 0.0, 0
+    for index in range(len(dataset)):
+        frame = dataset[index]
+        types = frame[AtomicDataDict.ATOM_TYPE_KEY].numpy().ravel()
+        counts[index] = np.bincount(types, minlength=len(species))
+        energies[index] = frame[AtomicDataDict.TOTAL_ENERGY_KEY].item()
+        forces = frame[AtomicDataDict.FORCE_KEY].numpy()
+        pairs += frame[AtomicDataDict.EDGE_INDEX_KEY].shape[1]
+        squares += float(np.sum(forces**2))
+        components += forces.size
+    for symbol, count in zip(species, counts.sum(axis=0), strict=True):
+        if count == 0:
+            raise InputError(f"`species` lists {symbol}, but no training frame holds it: add such frames or leave it out.")
+    return DatasetStatistics(
+        neighbours=pairs / float(counts.sum()),
+        energies=dict(zip(species, per_type_energies(counts, energies).tolist(), strict=True)),
+        forces_rms=float(np.sqrt(squares / components)),
+    )

@@ -1,0 +1,268 @@
+"""NequIP's configuration of a training run, made from this package's settings; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.io.training_settings import complete_training_settings, validate_training_settings
+
+__all__ = [
+    "CHECKPOINT_FOLDER",
+    "DatasetStatistics",
+    "MONITOR",
+    "nequip_config",
+    "nequip_yaml",
+    "per_type_energies",
+    "validate_training_settings",
+]
+
+CHECKPOINT_FOLDER = "checkpoints"
+#: NequIP's name of the validation loss, by which the best model is chosen.
+MONITOR = "val0_epoch/weighted_sum"
+#: Below this force, eV/A, the training set is taken to be at rest and gives no scale.
+_LEAST_FORCE_SCALE = 1e-3
+
+
+@dataclass(frozen=True)
+class DatasetStatistics:
+    """What the model is scaled with, from the training set alone.
+
+    ``neighbours``: mean number of neighbours within the cutoff. ``energies``: energy of each species, eV.
+    ``forces_rms``: root mean square of the force components, eV/A.
+    """
+
+    neighbours: float
+    energies: dict[str, float]
+    forces_rms: float
+
+
+def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an energy per species, eV, whose sum over a frame's atoms is close to the frame's energy.
+
+    ``counts`` (F, T): atoms of each species in each frame; ``energies`` (F,), eV. Plain least squares fails where the
+    composition is the same in all frames, the normal case of one defect. So the mean energy per atom goes to every
+    species, and only what remains is fitted, with the smallest corrections that do it: nothing for one composition,
+    the least squares fit where the compositions determine it.
+    """
+    mean = float(np.mean(energies / counts.sum(axis=1)))
+    residual = energies - mean * counts.sum(axis=1)
+    corrections, *_ = np.linalg.lstsq(counts, residual, rcond=1e-6)
+    return mean + corrections
+
+
+def nequip_config(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
+    """Return the configuration that NequIP's training takes, with plain Python values only.
+
+    :raises InputError: when the settings are not valid.
+    """
+    settings = complete_training_settings(settings)
+    return {
+        "run": ["train"],
+        "data": _data(settings),
+        "trainer": _trainer(settings),
+        "training_module": _training_module(settings, statistics),
+    }
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes a list that occurs twice in full both times: anchors make the file hard to read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def nequip_yaml(config: Mapping[str, Any]) -> str:
+    """Return ``config`` as YAML, in the order in which it was built."""
+    return yaml.dump(dict(config), Dumper=_PlainDumper, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _data(settings: Mapping[str, Any]) -> dict[str, Any]:
+    species = settings["species"]
+
+    def dataset(path: str) -> dict[str, Any]:
+        return {
+            "_target_": "aiida_sicmlip.engine.training_data.LabelledFramesDataset",
+            "file_path": path,
+            "keep": settings["keep_neighbour_lists"],
+            "transforms": [
+                {
+                    "_target_": "nequip.data.transforms.ChemicalSpeciesToAtomTypeMapper",
+                    "model_type_names": species,
+                    "chemical_species_to_atom_type_map": {symbol: symbol for symbol in species},
+                },
+                {
+                    "_target_": "nequip.data.transforms.NeighborListTransform",
+                    "r_max": float(settings["model"]["cutoff"]),
+                },
+            ],
+        }
+
+    def loader(batch_size: int, shuffle: bool) -> dict[str, Any]:
+        return {
+            "_target_": "torch.utils.data.DataLoader",
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            # Worker processes cost more than they bring when the neighbour lists are already in memory.
+            "num_workers": 0,
+        }
+
+    return {
+        "_target_": "nequip.data.datamodule.NequIPDataModule",
+        "seed": settings["seeds"]["data"],
+        "train_dataset": dataset(settings["training_set"]),
+        "val_dataset": dataset(settings["validation_set"]),
+        "train_dataloader": loader(settings["batch_size"], shuffle=True),
+        "val_dataloader": loader(settings["validation_batch_size"], shuffle=False),
+    }
+
+
+def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
+    checkpoint = {
+        "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "monitor": MONITOR,
+        "dirpath": CHECKPOINT_FOLDER,
+        "filename": "best",
+        "save_last": True,
+        "enable_version_counter": False,
+    }
+    callbacks: list[dict[str, Any]] = [
+        {
+            "_target_": "aiida_sicmlip.engine.training_progress.TrainingProgress",
+            "maximum_epochs": settings["maximum_epochs"],
+            "wall_time_limit": settings["wall_time_limit"],
+        },
+        checkpoint,
+    ]
+    if settings["early_stopping_patience"] is not None:
+        callbacks.append(
+            {
+                "_target_": "lightning.pytorch.callbacks.EarlyStopping",
+                "monitor": MONITOR,
+                "patience": settings["early_stopping_patience"],
+            }
+        )
+    return {
+        "_target_": "lightning.Trainer",
+        "accelerator": {"cpu": "cpu", "cuda": "gpu", "auto": "auto"}[settings["device"]],
+        "devices": 1,
+        "max_epochs": settings["maximum_epochs"],
+        "check_val_every_n_epoch": 1,
+        # A trial run of the validation before the first epoch, progress bars and loggers only cost time here.
+        "num_sanity_val_steps": 0,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "gradient_clip_val": settings["optimiser"]["gradient_clipping"],
+        "callbacks": callbacks,
+    }
+
+
+def _training_module(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
+    average_decay = settings["optimiser"]["average_decay"]
+    module: dict[str, Any] = {"_target_": "nequip.train.NequIPLightningModule"}
+    if average_decay is not None:
+        module = {"_target_": "nequip.train.EMALightningModule", "ema_decay": average_decay}
+    weights = settings["loss"]
+    module["loss"] = _metrics(
+        [_metric("energy", "MeanSquaredError", weights), _metric("forces", "MeanSquaredError", weights)]
+    )
+    module["train_metrics"] = _metrics([_metric("energy", "MeanAbsoluteError"), _metric("forces", "MeanAbsoluteError")])
+    module["val_metrics"] = _metrics(
+        [
+            _metric("energy", "MeanSquaredError", weights),
+            _metric("forces", "MeanSquaredError", weights),
+            _metric("energy", "MeanAbsoluteError"),
+            _metric("forces", "MeanAbsoluteError"),
+        ]
+    )
+    module["optimizer"] = {"_target_": "torch.optim.Adam", "lr": float(settings["optimiser"]["learning_rate"])}
+    scheduler = _scheduler(settings)
+    if scheduler is not None:
+        module["lr_scheduler"] = {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": 1}
+    module["model"] = _model(settings, statistics)
+    return module
+
+
+def _metrics(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"_target_": "nequip.train.MetricsManager", "metrics": metrics}
+
+
+def _metric(quantity: str, kind: str, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return one error measure: of the energy per atom (eV/atom) or of the force components (eV/A)."""
+    short = {"MeanSquaredError": "mse", "MeanAbsoluteError": "mae"}[kind]
+    per_atom = {"_target_": "nequip.data.PerAtomModifier", "field": "total_energy"}
+    metric: dict[str, Any] = {
+        "name": f"{quantity}_{short}",
+        "field": per_atom if quantity == "energy" else "forces",
+        "metric": {"_target_": f"nequip.train.{kind}"},
+    }
+    if weights is not None:
+        metric["coeff"] = float(weights[quantity])
+    return metric
+
+
+def _scheduler(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    schedule = settings["schedule"]
+    if schedule["kind"] == "plateau":
+        return {
+            "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+            "factor": schedule["factor"],
+            "patience": schedule["patience"],
+            "min_lr": schedule["minimum_learning_rate"],
+        }
+    if schedule["kind"] == "cosine":
+        return {
+            "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+            "T_max": settings["maximum_epochs"],
+            "eta_min": schedule["minimum_learning_rate"],
+        }
+    return None
+
+
+def _model(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
+    """Return the arguments of the Allegro model, scaled with the statistics of the training set."""
+    model, species = settings["model"], settings["species"]
+    if not statistics.neighbours > 0:
+        raise InputError(
+            f"No atom of the training set has a neighbour within `model.cutoff` ({model['cutoff']} A): raise the cutoff."
+        )
+    config: dict[str, Any] = {
+        "_target_": "allegro.model.AllegroModel",
+        "seed": settings["seeds"]["model"],
+        "model_dtype": model["precision"],
+        "type_names": species,
+        "r_max": float(model["cutoff"]),
+        "l_max": model["l_max"],
+        "parity": model["parity"],
+        "radial_chemical_embed": {
+            "_target_": "allegro.nn.TwoBodyBesselScalarEmbed",
+            "num_bessels": model["num_bessels"],
+            "polynomial_cutoff_p": model["polynomial_cutoff_exponent"],
+        },
+        "scalar_embed_mlp_hidden_layers_depth": model["mlp_depth"],
+        "scalar_embed_mlp_hidden_layers_width": model["mlp_width"],
+        "num_layers": model["num_layers"],
+        "num_scalar_features": model["num_scalar_features"],
+        "num_tensor_features": model["num_tensor_features"],
+        "allegro_mlp_hidden_layers_depth": model["mlp_depth"],
+        "allegro_mlp_hidden_layers_width": model["mlp_width"],
+        "readout_mlp_hidden_layers_depth": 1,
+        "readout_mlp_hidden_layers_width": model["readout_mlp_width"],
+        "avg_num_neighbors": statistics.neighbours,
+        "per_type_energy_shifts": dict(statistics.energies),
+        "per_type_energy_scales": statistics.forces_rms if statistics.forces_rms > _LEAST_FORCE_SCALE else 1.0,
+    }
+    if model["pair_potential"] == "zbl":
+        config["pair_potential"] = {
+            "_target_": "nequip.nn.pair_potential.ZBL",
+            "units": "metal",
+            "chemical_species": species,
+        }
+    return config
