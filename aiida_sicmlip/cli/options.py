@@ -1,0 +1,83 @@
+"""Options that several commands share, and the loading of the profile they name."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+
+if TYPE_CHECKING:
+    from aiida.manage.configuration import Profile
+    from aiida.manage.configuration.config import Config
+
+
+def complete_profile(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names of the profiles that begin with ``incomplete``."""
+    return [CompletionItem(name) for name in profile_names() if name.startswith(incomplete)]
+
+
+PROFILE = click.option(
+    "-p",
+    "--profile",
+    "profile_name",
+    metavar="NAME",
+    shell_complete=complete_profile,
+    help="AiiDA profile; the default profile if not given.",
+)
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles that exist; none where AiiDA has no configuration yet."""
+    configuration = _configuration()
+    return list(configuration.profile_names) if configuration is not None else []
+
+
+def default_profile_name() -> str | None:
+    """Return the name of the default profile, or ``None`` where there is none."""
+    configuration = _configuration()
+    return configuration.default_profile_name if configuration is not None else None
+
+
+def load_profile(name: str | None) -> Profile:
+    """Load the profile ``name``, or the default profile, and return it.
+
+    :raises InputError: if there is no such profile, no profile at all, or its storage cannot be opened.
+    """
+    from aiida.common import exceptions
+    from aiida.manage import get_manager
+    from aiida.manage.configuration import load_profile as load
+
+    known = profile_names()
+    if name is None and default_profile_name() is None:
+        if known:
+            raise InputError(f"No AiiDA profile is the default one; choose one of {', '.join(known)} with `--profile`.")
+        raise InputError("There is no AiiDA profile yet; run `aiida-sicmlip setup`, which makes one.")
+    if name is not None and name not in known:
+        raise InputError(
+            f"There is no AiiDA profile `{name}`. {nearest_name(name, known) if known else ''} "
+            f"`aiida-sicmlip setup --profile {name}` makes it."
+        )
+    profile = load(name, allow_switch=True)
+    try:
+        get_manager().get_profile_storage()
+    except (exceptions.StorageMigrationError, exceptions.UnreachableStorage, exceptions.CorruptStorage) as error:
+        raise InputError(f"The storage of the AiiDA profile `{profile.name}` cannot be opened: {error}") from error
+    return profile
+
+
+def _configuration() -> Config | None:
+    """Return AiiDA's configuration, or ``None`` where there is no such file yet."""
+    with warnings.catch_warnings():
+        # AiiDA makes its folder at import and warns that it does.
+        warnings.filterwarnings("ignore", message="Creating AiiDA configuration folder")
+        from aiida.common.exceptions import ConfigurationError
+        from aiida.manage.configuration import get_config
+
+    try:
+        return get_config()
+    except ConfigurationError:
+        return None

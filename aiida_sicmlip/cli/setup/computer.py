@@ -1,0 +1,125 @@
+"""The computer `localhost`: jobs run as plain processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiida_sicmlip.cli.setup.items import SetupItem, State
+
+if TYPE_CHECKING:
+    from aiida.orm import Computer
+
+LABEL = "localhost"
+TRANSPORT = "core.local"
+SCHEDULER = "core.direct"
+POLL_INTERVAL = 1.0
+"""Seconds between two looks at the running jobs; short jobs would wait for AiiDA's default of 10 s."""
+SAFE_INTERVAL = 0.0
+"""Seconds between two openings of the transport; nothing has to be spared on one's own machine."""
+
+
+def set_up_computer(
+    profile_name: str, work_folder: Path | None, check: bool, replace: bool
+) -> tuple[Computer | None, list[SetupItem]]:
+    """Find or make the computer in the loaded profile, and configure it for the profile's user.
+
+    :param work_folder: where jobs run; a folder next to AiiDA's configuration by default.
+    :param replace: whether work folder and intervals of an existing computer may be changed.
+    :returns: the computer, ``None`` where there is none that fits; and one item.
+    """
+    from aiida.common.exceptions import NotExistent
+    from aiida.orm import User, load_computer
+
+    name = f"computer `{LABEL}`"
+    try:
+        computer = load_computer(LABEL)
+    except NotExistent:
+        if check:
+            return None, [SetupItem(name, State.MISSING, "`aiida-sicmlip setup` makes it")]
+        computer = _make(profile_name, work_folder)
+        return computer, [SetupItem(name, State.MADE, f"jobs run in {computer.get_workdir()}")]
+    if (computer.transport_type, computer.scheduler_type) != (TRANSPORT, SCHEDULER):
+        detail = (
+            f"is set up with {computer.transport_type} and {computer.scheduler_type}, not {TRANSPORT} and {SCHEDULER}; "
+            f"relabel it with `verdi computer relabel {LABEL} NEW_LABEL` and run this again"
+        )
+        return None, [SetupItem(name, State.DIFFERS, detail)]
+    user = User.collection.get_default()
+    if user is None or not computer.is_user_configured(user):
+        if check:
+            return computer, [SetupItem(name, State.MISSING, "not configured; `aiida-sicmlip setup` does it")]
+        computer.configure(safe_interval=SAFE_INTERVAL)
+        return computer, [SetupItem(name, State.MADE, "configured for this user")]
+    return computer, [_existing(computer, name, work_folder, replace and not check)]
+
+
+def open_mpi_launcher(search_path: str | None = None) -> str | None:
+    """Return the path of the first ``mpirun`` of Open MPI on the ``search_path`` (by default PATH), or ``None``.
+
+    The environment holds an ``mpirun`` of MPICH, which starts a program built with Open MPI as many single processes.
+    """
+    for folder in (search_path if search_path is not None else os.environ.get("PATH", os.defpath)).split(os.pathsep):
+        for program in ("mpirun.openmpi", "mpirun"):
+            path = shutil.which(program, path=folder or ".")
+            if path and _is_open_mpi(path):
+                return path
+    return None
+
+
+def _is_open_mpi(launcher: str) -> bool:
+    try:
+        answer = subprocess.run([launcher, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return re.search(r"open.?mpi|openrte", answer.stdout, re.IGNORECASE) is not None
+
+
+def _make(profile_name: str, work_folder: Path | None) -> Computer:
+    from aiida.manage.configuration import get_config
+    from aiida.orm import Computer
+
+    folder = work_folder or Path(get_config().dirpath) / "scratch" / profile_name
+    computer = Computer(
+        label=LABEL,
+        hostname="localhost",
+        description="This machine, without a queue",
+        transport_type=TRANSPORT,
+        scheduler_type=SCHEDULER,
+        workdir=str(folder),
+    )
+    launcher = open_mpi_launcher()
+    if launcher is not None:
+        computer.set_mpirun_command([launcher, "-np", "{tot_num_mpiprocs}"])
+    computer.store()
+    computer.configure(safe_interval=SAFE_INTERVAL)
+    computer.set_minimum_job_poll_interval(POLL_INTERVAL)
+    computer.set_default_mpiprocs_per_machine(1)
+    return computer
+
+
+def _existing(computer: Computer, name: str, work_folder: Path | None, change: bool) -> SetupItem:
+    if work_folder is not None and str(work_folder) != computer.get_workdir():
+        if not change:
+            detail = f"jobs run in {computer.get_workdir()}, not in {work_folder}; `--replace` changes it"
+            return SetupItem(name, State.DIFFERS, detail)
+        computer.set_workdir(str(work_folder))
+        return SetupItem(name, State.MADE, f"jobs now run in {work_folder}")
+    folder = computer.get_workdir()
+    poll = computer.get_minimum_job_poll_interval()
+    # Where nothing was configured the transport's own default counts, 30 s for some and 0 for the local one.
+    safe = computer.get_configuration().get("safe_interval", 0.0)
+    if poll <= POLL_INTERVAL and safe <= POLL_INTERVAL:
+        return SetupItem(name, State.FOUND, f"jobs run in {folder}")
+    if change:
+        computer.set_minimum_job_poll_interval(POLL_INTERVAL)
+        computer.configure(safe_interval=SAFE_INTERVAL)
+        return SetupItem(name, State.MADE, f"now looked at every {POLL_INTERVAL:g} s")
+    detail = (
+        f"jobs are looked at every {max(poll, safe):g} s, slow for short ones; `--replace` makes it {POLL_INTERVAL:g} s"
+    )
+    return SetupItem(name, State.FOUND, detail)

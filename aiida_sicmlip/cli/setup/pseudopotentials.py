@@ -1,0 +1,234 @@
+"""The family of pseudopotentials: from UPF files on disk, or one that `aiida-pseudo` installs."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiida_sicmlip.cli.setup.items import SetupItem, SetupRequest, State
+from aiida_sicmlip.common.exceptions import InputError
+
+if TYPE_CHECKING:
+    from aiida_pseudo.groups.family import PseudoPotentialFamily
+
+DISTRIBUTION_FOLDER = Path("/usr/share/espresso/pseudo")
+DISTRIBUTION_FILES = {
+    "Si": "Si.pbe-nl-rrkjus_psl.1.0.0.UPF",
+    "C": "C.pbe-n-kjpaw_psl.0.1.UPF",
+    "H": "H.pbe-kjpaw.UPF",
+}
+"""PBE files of Debian's package quantum-espresso-data, which has several for some elements."""
+
+INSTALLABLE = {
+    "sssp": ("SSSP/1.3/PBE/efficiency", ("sssp", "-v", "1.3", "-x", "PBE", "-p", "efficiency")),
+    "pseudo-dojo": (
+        "PseudoDojo/0.4/PBE/SR/standard/upf",
+        ("pseudo-dojo", "-v", "0.4", "-x", "PBE", "-r", "SR", "-p", "standard", "-f", "upf"),
+    ),
+}
+"""For each library that `aiida-pseudo` downloads: the label of the family, and the arguments that install it."""
+
+
+def set_up_pseudopotentials(request: SetupRequest, profile_name: str) -> SetupItem:
+    """Find or make the family of pseudopotentials in the loaded profile.
+
+    :raises InputError: if the files that the user named do not fit.
+    """
+    if request.pseudo_install is not None:
+        return _install(request, profile_name)
+    if request.pseudo_family is not None:
+        return _check_family(request.pseudo_family, request.species)
+    return _family_from_files(request)
+
+
+def element_of(path: Path) -> str | None:
+    """Return the element that a UPF file is for, or ``None`` where it is not such a file."""
+    from aiida_pseudo.data.pseudo.upf import parse_element
+
+    try:
+        # The header is at the beginning; what follows may be megabytes of numbers.
+        with path.open(encoding="utf-8", errors="replace") as handle:
+            symbol: str = parse_element(handle.read(50_000))
+    except (OSError, ValueError):
+        return None
+    return symbol.capitalize()
+
+
+def choose_files(species: Iterable[str], folder: Path | None, files: Iterable[Path]) -> dict[str, Path]:
+    """Return one UPF file for each element of ``species`` that has one.
+
+    ``files`` come first, then what ``folder`` holds; with neither, what the distribution installed.
+
+    :raises InputError: if a file or the folder does not exist or does not hold UPF, or an element has several files.
+    """
+    species, files = list(species), list(files)
+    chosen = _named_files(files)
+    if folder is not None:
+        for element, path in _files_of_folder(folder, [symbol for symbol in species if symbol not in chosen]).items():
+            chosen[element] = path
+    elif not files:
+        candidates = {symbol: DISTRIBUTION_FOLDER / name for symbol, name in DISTRIBUTION_FILES.items()}
+        return {
+            symbol: candidates[symbol] for symbol in species if symbol in candidates and candidates[symbol].is_file()
+        }
+    lacking = [symbol for symbol in species if symbol not in chosen]
+    if lacking:
+        raise InputError(
+            f"There is no pseudopotential for {', '.join(lacking)} among the files of "
+            f"{folder if folder is not None else '`--pseudo-file`'}; name one with `--pseudo-file`."
+        )
+    return chosen
+
+
+def _named_files(files: Iterable[Path]) -> dict[str, Path]:
+    chosen: dict[str, Path] = {}
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"`--pseudo-file` names {path}, which is no file.")
+        element = element_of(path)
+        if element is None:
+            raise InputError(
+                f"`--pseudo-file` names {path}, which is no UPF file: it does not say which element it is for."
+            )
+        if element in chosen:
+            raise InputError(
+                f"`--pseudo-file` names two files for {element}, {chosen[element].name} and {path.name}; "
+                "give one for each element."
+            )
+        chosen[element] = path
+    return chosen
+
+
+def _files_of_folder(folder: Path, species: list[str]) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"`--pseudo-folder` names {folder}, which is no folder; give one that holds UPF files.")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".upf")
+    if not paths:
+        raise InputError(f"`--pseudo-folder` names {folder}, which holds no UPF files.")
+    by_element: dict[str, list[Path]] = {}
+    for path in paths:
+        element = element_of(path)
+        if element in species:
+            by_element.setdefault(element, []).append(path)
+    for element, candidates in by_element.items():
+        if len(candidates) > 1:
+            names = ", ".join(path.name for path in candidates)
+            raise InputError(
+                f"{folder} holds several pseudopotentials for {element} ({names}); choose one with `--pseudo-file`."
+            )
+    return {element: candidates[0] for element, candidates in by_element.items()}
+
+
+def _family_from_files(request: SetupRequest) -> SetupItem:
+    name = f"pseudopotentials `{request.pseudo_label}`"
+    paths = choose_files(request.species, request.pseudo_folder, request.pseudo_files)
+    are_named = request.pseudo_folder is not None or bool(request.pseudo_files)
+    families = _families(request.pseudo_label)
+    if len(families) > 1:
+        return _several(request.pseudo_label)
+    family = families[0] if families else None
+    if family is not None and are_named:
+        difference = _difference(family, paths)
+        if difference is not None and (not request.replace or request.check):
+            detail = f"{difference}; choose another `--pseudo-label`, or `--replace` to keep the old one under another"
+            return SetupItem(name, State.DIFFERS, detail)
+        if difference is not None:
+            family.label = f"{request.pseudo_label}-replaced-{family.pk}"
+            family = None
+    held = set(family.elements) if family is not None else set()
+    lacking = [symbol for symbol in request.species if symbol not in held]
+    if family is not None and not lacking:
+        return SetupItem(name, State.FOUND, _summary(family, request.species))
+    absent = [symbol for symbol in lacking if symbol not in paths]
+    if absent:
+        detail = (
+            f"no file for {', '.join(absent)} in {DISTRIBUTION_FOLDER}, which Debian's and Ubuntu's package "
+            "quantum-espresso-data fills; `apt install` it, "
+            "or give `--pseudo-folder`, `--pseudo-file` or `--pseudo-install`"
+        )
+        return SetupItem(name, State.MISSING, detail)
+    if request.check:
+        what = "the family" if family is None else f"{', '.join(lacking)} in it"
+        return SetupItem(name, State.MISSING, f"the files are there; `aiida-sicmlip setup` makes {what}")
+    family = _store(request.pseudo_label, family, {symbol: paths[symbol] for symbol in lacking})
+    return SetupItem(name, State.MADE, _summary(family, request.species))
+
+
+def _check_family(label: str, species: Iterable[str]) -> SetupItem:
+    name = f"pseudopotentials `{label}`"
+    families = _families(label)
+    if not families:
+        return SetupItem(name, State.MISSING, "no such family; `aiida-pseudo list` shows those that are installed")
+    if len(families) > 1:
+        return _several(label)
+    lacking = [symbol for symbol in species if symbol not in families[0].elements]
+    if lacking:
+        return SetupItem(name, State.MISSING, f"the family has none for {', '.join(lacking)}; choose another family")
+    return SetupItem(name, State.FOUND, _summary(families[0], species))
+
+
+def _install(request: SetupRequest, profile_name: str) -> SetupItem:
+    label, arguments = INSTALLABLE[str(request.pseudo_install)]
+    found = _check_family(label, request.species)
+    if found.state is not State.MISSING or _families(label):
+        return found
+    if request.check:
+        return SetupItem(found.name, State.MISSING, "`aiida-sicmlip setup` with the same option downloads it")
+    program = "from aiida_pseudo.cli import cmd_root; cmd_root(prog_name='aiida-pseudo')"
+    command = [sys.executable, "-c", program, "-p", profile_name, "install", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    made = _check_family(label, request.species)
+    if result.returncode == 0 and made.state is State.FOUND:
+        return SetupItem(made.name, State.MADE, made.detail)
+    lines = [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
+    reason = textwrap.shorten(lines[-1], 200) if lines else f"exit status {result.returncode}"
+    detail = f"`aiida-pseudo install {request.pseudo_install}`, which needs a connection, failed: {reason}"
+    return SetupItem(made.name, State.MISSING, detail)
+
+
+def _families(label: str) -> list[PseudoPotentialFamily]:
+    from aiida.orm import QueryBuilder
+    from aiida_pseudo.groups.family import PseudoPotentialFamily
+
+    return QueryBuilder().append(PseudoPotentialFamily, filters={"label": label}).all(flat=True)
+
+
+def _several(label: str) -> SetupItem:
+    detail = "several families have this label; relabel all but one with `verdi group relabel`"
+    return SetupItem(f"pseudopotentials `{label}`", State.DIFFERS, detail)
+
+
+def _difference(family: PseudoPotentialFamily, paths: Mapping[str, Path]) -> str | None:
+    """Say for which element the ``family`` holds another file than the one of ``paths``."""
+    held = family.pseudos
+    for symbol, path in paths.items():
+        # The checksum that aiida-pseudo keeps with each file; it has nothing to do with security.
+        if symbol in held and held[symbol].md5 != hashlib.md5(path.read_bytes()).hexdigest():
+            return f"holds {held[symbol].filename} for {symbol}, whose content is not that of {path}"
+    return None
+
+
+def _store(label: str, family: PseudoPotentialFamily | None, paths: Mapping[str, Path]) -> PseudoPotentialFamily:
+    from aiida_pseudo.data.pseudo.upf import UpfData
+    from aiida_pseudo.groups.family import PseudoPotentialFamily
+
+    nodes = []
+    for path in paths.values():
+        try:
+            nodes.append(UpfData.get_or_create(path))
+        except (ValueError, OSError) as error:
+            # The message of the parser holds the whole file.
+            raise InputError(f"{path} cannot be read as UPF: its header lacks a valid element or valence.") from error
+    if family is None:
+        family = PseudoPotentialFamily(label=label, description="UPF files from disk").store()
+    family.add_nodes([node.store() for node in nodes])
+    return family
+
+
+def _summary(family: PseudoPotentialFamily, species: Iterable[str]) -> str:
+    return ", ".join(f"{symbol}: {family.pseudos[symbol].filename}" for symbol in species)
