@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 SUCCESS: Final = 0
+#: Something that nobody foresaw; the traceback is on stderr.
+UNEXPECTED: Final = 1
 #: A setting, a data set or a model file cannot be used; one sentence on stderr says why (argparse uses 2, too).
 INPUT_ERROR: Final = 2
-#: The training loss or a computed energy or force became not-a-number or infinite.
+#: The training loss, or a predicted energy or force, became not-a-number or infinite.
 NOT_A_NUMBER: Final = 42
 #: The machine has no C++ compiler, which ahead-of-time compilation needs.
 NO_COMPILER: Final = 43

@@ -2,86 +2,67 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import platform
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
-from aiida_sicmlip.engine.reports import versions, write_report
-
-TARGETS = ("pair_allegro", "ase")
-
-
-class NoCompilerError(ProgramError):
-    """The machine has no C++ compiler."""
+from aiida_sicmlip.engine.compiled_file import first_line, record_versions
+from aiida_sicmlip.engine.errors import NoCompilerError
+from aiida_sicmlip.engine.packaged_model import PackagedModel, require_package
 
 
-def run_compilation(package: str | Path, device: str, target: str, output: str | Path, report_file: str | Path) -> None:
-    """Compile ``package`` ahead of time for ``device`` (``cpu`` or ``cuda``) and write ``output`` and a report.
+def compile_model(package: Path, output: Path, device: str, target: str, report: dict[str, Any]) -> None:
+    """Compile ``package`` ahead of time for ``device`` (``cpu`` or ``cuda``), write ``output`` and fill ``report``.
 
-    :raises InputError: when the package, the output name, the target or the device cannot be used.
+    :raises InputError: when the package, the name of the output or the device cannot be used.
     :raises NoCompilerError: when there is no C++ compiler. :raises ProgramError: when NequIP's compilation fails.
     """
-    start = time.monotonic()
-    if not Path(package).is_file() or not str(package).endswith(".nequip.zip"):
-        raise InputError(f"`{package}` is not an existing packaged model: give a file whose name ends in `.nequip.zip`.")
+    report.update(device=device, target=target)
+    require_package(package)
     if not str(output).endswith(".nequip.pt2"):
         raise InputError(f"The output `{output}` must have a name that ends in `.nequip.pt2`.")
-    if target not in TARGETS:
-        raise InputError(f"`{target}` is not a target: choose one of {', '.join(TARGETS)}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("`--device cuda` was given, but torch sees no GPU here: compile on the machine that has it.")
     _require_compiler()
-    species, cutoff = _compile(Path(package), device, target, Path(output))
-    report: dict[str, Any] = {
-        "device": device,
-        "target": target,
-        "species": list(species),
-        "cutoff": cutoff,
-        **_machine(device),
-        "versions": versions(),
-        "seconds": time.monotonic() - start,
-    }
-    write_report(report_file, report)
+    report.update(_machine(report["versions"], device))
+    model = PackagedModel.load(package)
+    report.update(species=list(model.species), cutoff=model.cutoff)
+    del model
+
+    # Importing NequIP's program changes the logging of the whole process, so only who compiles pays for it.
+    from nequip.scripts.compile import main as nequip_compile
+
+    output.unlink(missing_ok=True)
+    try:
+        nequip_compile([str(package), str(output), "--device", device, "--mode", "aotinductor", "--target", target])
+    except Exception as error:
+        raise ProgramError(f"NequIP could not compile `{package}`: {first_line(error)}") from error
+    record_versions(output, {"torch": report["torch_version"], "nequip": report["nequip_version"]})
 
 
 def _require_compiler() -> None:
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler.split()[0]) is None and shutil.which("clang++") is None:
+    """Raise :class:`NoCompilerError` unless a C++ compiler is there, before seconds go into tracing the model."""
+    candidates = [os.environ["CXX"].split()[0]] if os.environ.get("CXX", "").strip() else ["g++", "clang++", "c++"]
+    if not any(shutil.which(candidate) for candidate in candidates):
         raise NoCompilerError(
-            f"Compilation needs a C++ compiler, but `{compiler}` is not on this machine's path: install g++ or set CXX."
+            f"Compilation needs a C++ compiler, but none of {', '.join(candidates)} is on this machine's path: install "
+            "g++, or name the compiler in the variable CXX."
         )
 
 
-def _compile(package: Path, device: str, target: str, output: Path) -> tuple[tuple[str, ...], float]:
-    """Run NequIP's compilation in this process; return the model's species and cutoff (A)."""
-    import torch
-    from nequip.scripts.compile import main as nequip_compile
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("`--device cuda` was given, but torch sees no GPU here: compile on the machine that has it.")
-    # NequIP's program sets up logging of its own when it is imported.
-    logging.getLogger("nequip").setLevel(logging.ERROR)
-    output.unlink(missing_ok=True)
-    arguments = [str(package), str(output), "--device", device, "--mode", "aotinductor", "--target", target]
-    try:
-        nequip_compile(arguments)
-    except Exception as error:
-        raise ProgramError(f"NequIP could not compile `{package}`: {error}") from error
-
-    from aiida_sicmlip.engine.packaged_model import PackagedModel
-
-    model = PackagedModel.load(package)
-    return model.species, model.cutoff
-
-
-def _machine(device: str) -> dict[str, Any]:
+def _machine(versions: dict[str, str | None], device: str) -> dict[str, Any]:
     """Return what a compiled file depends on besides the model."""
-    import torch
-
-    gpu = None
-    if device == "cuda":
-        major, minor = torch.cuda.get_device_capability()
-        gpu = {"name": torch.cuda.get_device_name(), "architecture": f"sm_{major}{minor}", "cuda": torch.version.cuda}
-    return {"gpu": gpu, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    architecture = ".".join(str(number) for number in torch.cuda.get_device_capability()) if device == "cuda" else None
+    return {
+        "torch_version": torch.__version__,
+        "nequip_version": versions["nequip"],
+        "gpu_architecture": architecture,
+        "gpu_name": torch.cuda.get_device_name() if device == "cuda" else None,
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }

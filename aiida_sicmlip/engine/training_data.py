@@ -87,7 +87,7 @@ def dataset_statistics(dataset: AtomicDataset, species: Sequence[str]) -> Datase
         components += forces.size
     for symbol, count in zip(species, counts.sum(axis=0), strict=True):
         if count == 0:
-            raise InputError(f"`species` lists {symbol}, but no training frame holds it: add such frames or leave it out.")
+            raise InputError(f"`species` lists {symbol}, but no training frame holds it: add frames or leave it out.")
     return DatasetStatistics(
         neighbours=pairs / float(counts.sum()),
         energies=dict(zip(species, per_type_energies(counts, energies).tolist(), strict=True)),

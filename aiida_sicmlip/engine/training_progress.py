@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
-from aiida_sicmlip.common.exceptions import SicmlipError
+from aiida_sicmlip.engine.errors import NotANumberError
 
 #: Columns of the training curve, with their units.
 CURVE_COLUMNS: dict[str, str] = {
@@ -24,14 +24,10 @@ CURVE_COLUMNS: dict[str, str] = {
 }
 
 
-class NotANumberError(SicmlipError):
-    """The loss of a training is no longer a finite number."""
-
-
 class TrainingProgress(Callback):
     """Records the curve, prints it, stops at the wall-time limit and at the first loss that is not finite.
 
-    ``maximum_epochs`` is for the printed line only; ``wall_time_limit`` is in seconds from the start of the fit.
+    ``maximum_epochs`` is for the printed line only; ``wall_time_limit`` is in seconds from when this object was made.
     Training errors are means over the epoch's steps, while the weights change; validation errors are of the weights at
     the end of the epoch.
     """
@@ -49,20 +45,13 @@ class TrainingProgress(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.curve = {column: list(state_dict["curve"][column]) for column in CURVE_COLUMNS}
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._start = time.monotonic()
-
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not bool(torch.isfinite(loss)):
-            raise NotANumberError(
-                f"The training loss became {float(loss)} in epoch {trainer.current_epoch + 1}: lower "
-                "`optimiser.learning_rate`, set `optimiser.gradient_clipping`, or look for unphysical training frames."
-            )
+        _require_finite(float(loss), "training", trainer.current_epoch + 1)
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Take the row of the epoch: Lightning validates at the end of it, before the checkpoints are written."""
         training = {**pl_module.loss.compute(), **pl_module.train_metrics.compute()}
         validation = pl_module.val_metrics[0].compute()
@@ -76,6 +65,7 @@ class TrainingProgress(Callback):
             "validation_force_mae": float(validation["forces_mae"]),
             "validation_energy_mae": float(validation["energy_mae"]),
         }
+        _require_finite(row["validation_loss"], "validation", trainer.current_epoch + 1)
         for column, value in row.items():
             self.curve[column].append(value)
         print(
@@ -85,14 +75,22 @@ class TrainingProgress(Callback):
             flush=True,
         )
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         if self.wall_time_limit is not None and time.monotonic() - self._start > self.wall_time_limit:
             self.wall_time_reached = True
             trainer.should_stop = True
 
-    def stop_reason(self, trainer: lightning.Trainer) -> str:
+    def stop_reason(self, trainer: Any) -> str:
         """Return why the fit ended: `wall_time_limit`, `early_stopping` or `maximum_epochs`."""
         if self.wall_time_reached:
             return "wall_time_limit"
         stoppers = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]
         return "early_stopping" if any(callback.stopped_epoch for callback in stoppers) else "maximum_epochs"
+
+
+def _require_finite(loss: float, kind: str, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise NotANumberError(
+            f"The {kind} loss became {loss} in epoch {epoch}: lower `optimiser.learning_rate`, set "
+            "`optimiser.gradient_clipping`, or look for unphysical frames."
+        )

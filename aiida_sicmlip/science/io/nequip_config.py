@@ -15,8 +15,8 @@ from aiida_sicmlip.science.io.training_settings import complete_training_setting
 
 __all__ = [
     "CHECKPOINT_FOLDER",
-    "DatasetStatistics",
     "MONITOR",
+    "DatasetStatistics",
     "nequip_config",
     "nequip_yaml",
     "per_type_energies",
@@ -231,7 +231,7 @@ def _model(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[s
     model, species = settings["model"], settings["species"]
     if not statistics.neighbours > 0:
         raise InputError(
-            f"No atom of the training set has a neighbour within `model.cutoff` ({model['cutoff']} A): raise the cutoff."
+            f"No training atom has a neighbour within `model.cutoff` ({model['cutoff']} A): raise the cutoff."
         )
     config: dict[str, Any] = {
         "_target_": "allegro.model.AllegroModel",

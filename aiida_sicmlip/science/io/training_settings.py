@@ -11,7 +11,7 @@ from typing import Any
 from ase.data import atomic_numbers
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, VALIDATION_SET_FILE
+from aiida_sicmlip.common.filenames import TRAINING_SET_FILE
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def complete_training_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if completed["schedule"]["minimum_learning_rate"] > completed["optimiser"]["learning_rate"]:
         raise InputError(
             f"`schedule.minimum_learning_rate` ({completed['schedule']['minimum_learning_rate']}) is above "
-            f"`optimiser.learning_rate` ({completed['optimiser']['learning_rate']}): lower the first or raise the second."
+            f"`optimiser.learning_rate` ({completed['optimiser']['learning_rate']}): lower the first or raise the other."
         )
     completed["species"] = list(completed["species"])
     return completed

@@ -1,0 +1,24 @@
+"""Known failures of `sicmlip-potential` that have an exit status of their own."""
+
+from __future__ import annotations
+
+from aiida_sicmlip.common.exceptions import ProgramError
+from aiida_sicmlip.common.exit_status import NO_COMPILER, NO_MODEL, NOT_A_NUMBER
+
+
+class NotANumberError(ProgramError):
+    """A loss, an energy or a force is no longer a finite number."""
+
+    exit_status = NOT_A_NUMBER
+
+
+class NoModelError(ProgramError):
+    """The training ended before there was a model."""
+
+    exit_status = NO_MODEL
+
+
+class NoCompilerError(ProgramError):
+    """The machine has no C++ compiler."""
+
+    exit_status = NO_COMPILER
