@@ -1,0 +1,48 @@
+# Targets for users (install, demo) and developers (test, test-fast, docs, clean); `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+# What pip shall install as torch; empty takes the CPU build where there is one.
+TORCH ?=
+PYTEST_OPTIONS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo check test test-fast docs clean distclean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+install: $(STAMP) ## Make the environment .venv with everything in it; pw.x and a compiler where apt-get may
+	@echo "Installed in $(VENV). Next: $(BIN)/aiida-sicmlip setup"
+
+$(STAMP): pyproject.toml constraints.txt install/environment.sh install/system_packages.sh
+	@install/system_packages.sh $(PYTHON)
+	@install/environment.sh $(VENV) $(PYTHON) "$(TORCH)"
+	@touch $@
+
+demo: $(STAMP) ## Run a small example from start to end in the folder demo
+	$(BIN)/aiida-sicmlip demo --folder demo
+
+check: $(STAMP) ## Lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check ## Everything: checks and all tests, real programs too
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+test-fast: $(STAMP) ## Tests that start no program and no daemon
+	$(BIN)/pytest -m "not program" $(PYTEST_OPTIONS)
+
+docs: $(STAMP) ## The documentation as HTML in docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean: ## Remove what tests, checks and builds left
+	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environment too
+	rm -rf $(VENV) aiida_sicmlip.egg-info
