@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import warnings
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
+from aiida_sicmlip.engine.compiled_file import CompiledFile, first_line
 
 if TYPE_CHECKING:
     import torch
-
-# Names that NequIP gives to the inputs and outputs of the compile target `pair_allegro`.
-_INPUTS = ["pos", "edge_index", "atom_types"]
-_OUTPUTS = ["atomic_energy", "forces", "virial"]
-# Entry of the archive that names libraries with operators of their own, which have to be imported before it is loaded.
-_CUSTOM_OPERATORS_ENTRY = "nequip_custom_ops_libs.txt"
-# Entry of the archive in which this package records what compiled it.
-_VERSIONS_ENTRY = "sicmlip_versions.json"
-# Processor features, as torch names them, for the instruction sets that torch compiles for.
-_PROCESSOR_FEATURES = {"AVX512": "avx512_f", "AVX2": "avx2"}
 
 
 @dataclass(frozen=True)
@@ -68,45 +56,35 @@ class CompiledPotential:
     def load(cls, path: str | Path, device: str | None = None) -> CompiledPotential:
         """Load a compiled model.
 
-        :param device: ``cpu``, ``cuda`` or ``cuda:<index>``; where it is None, the device that the file was compiled for.
+        :param device: ``cpu``, ``cuda`` or ``cuda:<index>``; None for the device that the file was compiled for.
         :raises InputError: where the file is missing, is no model of the right target, or was compiled for another
             device or another kind of processor.
         :raises ProgramError: where torch cannot load it.
         """
-        path = Path(path)
-        entries = _read_archive(path)
         import torch  # noqa: PLC0415 (only what runs a model pays for the import)
         import torch._inductor  # noqa: PLC0415
 
-        try:
-            metadata = torch._C._aoti.AOTIModelPackageLoader.load_metadata_from_package(str(path), "model")
-        except (RuntimeError, AttributeError) as error:
-            raise InputError(
-                f"The file `{path}` holds no model compiled by nequip-compile: {_first_line(error)}. Compile the packaged "
-                "model with `sicmlip-potential compile`."
-            ) from error
-        _check_target(path, metadata)
-        device = _checked_device(path, metadata, device)
-        versions = json.loads(entries.get(_VERSIONS_ENTRY, "{}"))
-        other_torch = _other_torch(versions, torch.__version__)
-        for library in entries.get(_CUSTOM_OPERATORS_ENTRY, "").split():
-            _import_operators(path, library)
+        file = CompiledFile.read(path)
+        device = device or file.device
+        file.check_target()
+        file.check_machine(device)
+        file.import_libraries()
+        other_torch = file.other_torch(torch.__version__)
         index = torch.device(device).index
         try:
             package = torch._inductor.aoti_load_package(str(path), device_index=-1 if index is None else index)
         except Exception as error:
-            reason = f"; {other_torch}" if other_torch else ""
             raise ProgramError(
-                f"torch {torch.__version__} cannot load the compiled model `{path}`{reason}; compile the packaged model on "
-                f"this machine again. torch says: {_first_line(error)}"
+                f"torch {torch.__version__} cannot load the compiled model `{path}`{'; ' if other_torch else ''}"
+                f"{other_torch}; compile the packaged model on this machine again. torch says: {first_line(error)}"
             ) from error
         if other_torch:
             warnings.warn(f"The compiled model `{path}`: {other_torch}; compile it again to be sure.", stacklevel=2)
         if device != "cpu":
-            torch.backends.cuda.matmul.allow_tf32 = metadata.get("allow_tf32") == "1"
-            torch.backends.cudnn.allow_tf32 = metadata.get("allow_tf32") == "1"
-        # The package's own call parses its calling convention at every call, which costs a tenth of a small model.
-        return cls(package.loader.boxed_run, metadata, device)
+            torch.backends.cuda.matmul.allow_tf32 = file.metadata.get("allow_tf32") == "1"
+            torch.backends.cudnn.allow_tf32 = file.metadata.get("allow_tf32") == "1"
+        # The package's own call parses its calling convention each time, which shows with small models.
+        return cls(package.loader.boxed_run, file.metadata, device)
 
     def evaluate(
         self, positions: torch.Tensor, species_index: torch.Tensor, edges: torch.Tensor
@@ -182,7 +160,7 @@ class CompiledPotential:
         cell: npt.NDArray[np.float64],
         pbc: npt.NDArray[np.bool_],
         species: npt.NDArray[np.int64],
-    ) -> tuple[npt.NDArray[np.int64], ...]:
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Edges (centres, neighbours), and for each image that is a neighbour its owner and its position."""
         centres, neighbours, shifts = _neighbour_list(positions, cell, pbc, self.cutoff)
         if np.any(self.pair_cutoffs < self.cutoff):
@@ -196,112 +174,8 @@ class CompiledPotential:
         )
         neighbours = neighbours.copy()
         neighbours[outside] = len(positions) + image_of_edge.reshape(-1)
-        owners = images[:, 0]
+        owners: npt.NDArray[np.int64] = images[:, 0]
         return centres, neighbours, owners, positions[owners] + images[:, 1:] @ cell
-
-
-def record_versions(path: str | Path, versions: dict[str, str]) -> None:
-    """Write into a compiled model what compiled it, e.g. ``{"torch": "2.13.0", "nequip": "0.19.1"}``.
-
-    ``CompiledPotential.load`` compares the entry ``torch`` with the torch that loads the file.
-    """
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(_VERSIONS_ENTRY, json.dumps(versions, sort_keys=True))
-
-
-def compiled_device(path: str | Path) -> str:
-    """Type of device that a compiled model is for: ``cpu`` or ``cuda``; empty where the file does not say."""
-    import torch  # noqa: PLC0415
-    import torch._inductor  # noqa: PLC0415
-
-    _read_archive(Path(path))
-    metadata = torch._C._aoti.AOTIModelPackageLoader.load_metadata_from_package(str(path), "model")
-    return torch.device(metadata["AOTI_DEVICE_KEY"]).type if "AOTI_DEVICE_KEY" in metadata else ""
-
-
-def _read_archive(path: Path) -> dict[str, str]:
-    """Return the text entries of the archive that have to be known before torch loads it."""
-    if path.name.endswith(".nequip.zip"):
-        raise InputError(
-            f"The file `{path}` is a packaged model, which runs on no machine before it is compiled; compile it with "
-            "`sicmlip-potential compile` and name the resulting `.nequip.pt2`."
-        )
-    if not path.is_file():
-        raise InputError(f"The compiled model `{path}` does not exist; give the path of a `.nequip.pt2` file.")
-    if not zipfile.is_zipfile(path) or not path.name.endswith(".pt2"):
-        raise InputError(
-            f"The file `{path}` is no compiled model; give a `.nequip.pt2` file that `sicmlip-potential compile` or "
-            "`nequip-compile --mode aotinductor` wrote."
-        )
-    with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        return {
-            entry: archive.read(entry).decode()
-            for entry in (_CUSTOM_OPERATORS_ENTRY, _VERSIONS_ENTRY)
-            if entry in names
-        }
-
-
-def _check_target(path: Path, metadata: dict[str, str]) -> None:
-    inputs = metadata.get("nequip_aoti_inputs", " ".join(_INPUTS)).split()
-    outputs = metadata.get("nequip_aoti_outputs", " ".join(_OUTPUTS)).split()
-    if inputs != _INPUTS or outputs != _OUTPUTS or "type_names" not in metadata or "r_max" not in metadata:
-        raise InputError(
-            f"The model `{path}` was compiled for another target (its inputs are {', '.join(inputs)}); compile it with "
-            "`--target pair_allegro`."
-        )
-
-
-def _checked_device(path: Path, metadata: dict[str, str], device: str | None) -> str:
-    """Return the device to use.
-
-    :raises InputError: where the file was compiled for another device, architecture or instruction set.
-    """
-    import torch  # noqa: PLC0415
-
-    compiled_for = metadata.get("AOTI_DEVICE_KEY", "cpu")
-    device = compiled_for if device is None else device
-    if torch.device(device).type != torch.device(compiled_for).type:
-        raise InputError(
-            f"The model `{path}` was compiled for the device `{compiled_for}`, but `{device}` is asked for; compile the "
-            f"packaged model with `--device {torch.device(device).type}`."
-        )
-    again = "compile the packaged model on this kind of machine."
-    machine = metadata.get("AOTI_MACHINE", platform.machine())
-    if machine != platform.machine():
-        raise InputError(
-            f"The model `{path}` was compiled for {machine}, but this machine is {platform.machine()}; {again}"
-        )
-    if compiled_for == "cpu":
-        needed = (metadata.get("AOTI_CPU_ISA", "").split() or [""])[0]
-        # Without this check the process dies of an illegal instruction.
-        present = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        if present.get(_PROCESSOR_FEATURES.get(needed, "")) is False:
-            raise InputError(f"The model `{path}` needs a processor with {needed}, which this one has not; {again}")
-    elif not torch.cuda.is_available():
-        raise InputError(
-            f"The model `{path}` was compiled for `{compiled_for}`, but torch finds no such device; {again}"
-        )
-    return device
-
-
-def _other_torch(versions: dict[str, Any], present: str) -> str:
-    """Say in half a sentence that another torch compiled the file; empty where it was the same or is not known."""
-    compiled_with = str(versions.get("torch", ""))
-    if not compiled_with or compiled_with.split("+", maxsplit=1)[0] == present.split("+", maxsplit=1)[0]:
-        return ""
-    return f"it was compiled with torch {compiled_with}, this is torch {present}"
-
-
-def _import_operators(path: Path, library: str) -> None:
-    import importlib  # noqa: PLC0415
-
-    try:
-        importlib.import_module(library)
-    except ImportError as error:
-        raise ProgramError(
-            f"The model `{path}` uses operators of the Python package `{library}`, which cannot be imported; install it."
-        ) from error
 
 
 def _neighbour_list(
@@ -321,8 +195,3 @@ def _neighbour_list(
             "ijS", pbc, cell, positions, cutoff, self_interaction=False
         )
     return centres.astype(np.int64), neighbours.astype(np.int64), shifts.astype(np.int64)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

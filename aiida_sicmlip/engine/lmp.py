@@ -8,6 +8,7 @@ It takes the arguments of LAMMPS' own program ``lmp``, and two of its own:
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -96,7 +97,7 @@ def _is_open(instance: Any) -> bool:
 @contextmanager
 def _input_file(arguments: Sequence[str]) -> Iterator[str]:
     """Path of the input: the argument of ``-in``, or what comes on standard input."""
-    for flag, value in zip(arguments, arguments[1:], strict=False):
+    for flag, value in itertools.pairwise(arguments):
         if flag in ("-in", "-i", "--in", "--i"):
             yield value
             return

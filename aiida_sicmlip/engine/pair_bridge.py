@@ -82,9 +82,9 @@ class PairBridge:
         """Turn an exception into a message and a return value: none may leave a function that C++ calls."""
 
         def guarded(*arguments: Any) -> int:
-            *arguments, message, size = arguments
+            *given, message, size = arguments
             try:
-                function(*arguments)
+                function(*given)
             except BaseException as error:
                 if not isinstance(error, SicmlipError):
                     traceback.print_exc(file=sys.stderr)
@@ -96,7 +96,9 @@ class PairBridge:
 
         return guarded
 
-    def _load_model(self, path: bytes, names: Any, count: int, species: Any, cutoffs: Any, model: Any) -> None:
+    def _load_model(  # noqa: PLR0917 (the order of callbacks.h)
+        self, path: bytes, names: Any, count: int, species: Any, cutoffs: Any, model: Any
+    ) -> None:
         model[0] = self._number_of(Path(os.fsdecode(path)))
         potential = self._potentials[model[0]]
         indices = [species_index(names[k].decode(), potential.species, k + 1) for k in range(count)]
@@ -121,7 +123,7 @@ class PairBridge:
             self._potentials.append(potential)
         return self._known[key]
 
-    def _compute_model(
+    def _compute_model(  # noqa: PLR0917 (the order of callbacks.h)
         self,
         model: int,
         n_atoms: int,
@@ -156,8 +158,8 @@ def species_index(name: str, species: tuple[str, ...], lammps_type: int) -> int:
         return -1
     if name not in species:
         raise InputError(
-            f"The pair_coeff of the pair style allegro gives the species `{name}` to atom type {lammps_type}, which the "
-            f"model does not know. {nearest_name(name, species)}"
+            f"The pair_coeff of the pair style allegro gives the species `{name}` to atom type {lammps_type}, which "
+            f"the model does not know. {nearest_name(name, species)}"
         )
     return species.index(name)
 
@@ -169,9 +171,9 @@ def _device_of(path: Path) -> str | None:
         return None
     import torch  # noqa: PLC0415
 
-    from aiida_sicmlip.engine.compiled_potential import compiled_device  # noqa: PLC0415
+    from aiida_sicmlip.engine.compiled_file import CompiledFile  # noqa: PLC0415
 
-    if compiled_device(path) != "cuda" or torch.cuda.device_count() < 2:
+    if CompiledFile.read(path).device != "cuda" or torch.cuda.device_count() < 2:
         return None
     return f"cuda:{rank % torch.cuda.device_count()}"
 
