@@ -1,0 +1,312 @@
+"""Who may import whom, what may be imported when a module is, and what may not stand in the sources at all."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import aiida_sicmlip
+
+PACKAGE = "aiida_sicmlip"
+ROOT = Path(aiida_sicmlip.__file__).parent
+
+ALLOWED = {
+    "common": set(),
+    "science": {"common"},
+    "engine": {"science", "common"},
+    "plots": {"science", "common"},
+    "data": {"science", "common"},
+    "calculations": {"data", "science", "common"},
+    "parsers": {"calculations", "data", "science.io", "common"},
+    "workflows": {"calculations", "data", "tools", "common"},
+    "tools": {"data", "common"},
+    "reports": {"tools", "plots", "data", "science", "common"},
+    "cli": {"*"},
+}
+"""What each folder may import from the package besides itself."""
+
+PLOTTING = {"matplotlib", "plotly", "seaborn"}
+AIIDA = {"aiida", "aiida_lammps", "aiida_pseudo", "aiida_quantumespresso", "plumpy", "kiwipy"}
+FORBIDDEN = {
+    "common": AIIDA | PLOTTING | {"click"},
+    "science": AIIDA | PLOTTING | {"click"},
+    "engine": AIIDA | PLOTTING | {"click"},
+    "plots": AIIDA | {"click"},
+    "data": PLOTTING | {"click"},
+    "calculations": PLOTTING | {"click"},
+    "parsers": PLOTTING | {"click"},
+    "workflows": PLOTTING | {"click"},
+    "tools": PLOTTING | {"click"},
+    "reports": {"click"},
+    "cli": set(),
+}
+"""What each folder may not import from elsewhere, at whatever depth in the code."""
+
+HEAVY = {"torch", "nequip", "allegro", "e3nn", "lightning", "lammps", "dscribe", "deeptime"}
+"""Seconds to import, or many megabytes: not in the command line, and not in what every daemon worker loads."""
+
+LOADED_BY_WORKERS = ("data", "calculations", "parsers", "workflows", "tools")
+
+
+class Import(NamedTuple):
+    """An import statement: in which module, of what, and whether it runs when the module is imported."""
+
+    module: str
+    target: str
+    line: int
+    at_import: bool
+
+
+def module_name(root: Path, path: Path) -> str:
+    """Return the dotted name of the module at ``path`` of the package in ``root``."""
+    parts = path.relative_to(root.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Return the syntax trees of all modules of the package in ``root``."""
+    return {module_name(root, path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.py"))}
+
+
+def statements(tree: ast.AST, at_import: bool = True) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield every node below ``tree`` and whether it runs at import: not in functions, not for type checkers only."""
+    for node in ast.iter_child_nodes(tree):
+        runs = at_import and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for part in node.body:
+                yield part, False
+                yield from statements(part, False)
+            for part in node.orelse:
+                yield part, runs
+                yield from statements(part, runs)
+            continue
+        yield node, runs
+        yield from statements(node, runs)
+
+
+@cache
+def imports(root: Path) -> list[Import]:
+    """Return every import of the package in ``root``; of ``from a import b`` both ``a`` and ``a.b``."""
+    trees = modules(root)
+    packages = {module_name(root, path) for path in root.rglob("__init__.py")}
+    found = []
+    for module, tree in trees.items():
+        for node, at_import in statements(tree):
+            if isinstance(node, ast.Import):
+                found += [Import(module, alias.name, node.lineno, at_import) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                source = node.module or ""
+                if node.level:
+                    parts = module.split(".")
+                    keep = len(parts) - node.level + (module in packages)
+                    source = ".".join([*parts[:keep], *([source] if source else [])])
+                found.append(Import(module, source, node.lineno, at_import))
+                inside = [f"{source}.{alias.name}" for alias in node.names]
+                found += [Import(module, name, node.lineno, at_import) for name in inside if name in trees]
+    return found
+
+
+def layer_of(module: str) -> str:
+    """Return the folder of the package that ``module`` lies in; empty for the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def wrong_directions(root: Path) -> list[str]:
+    """Return a sentence for each import that the tables above do not allow."""
+    wrong = []
+    for module, target, line, _ in imports(root):
+        layer, top = layer_of(module), target.split(".")[0]
+        if top == root.name:
+            inside = target.split(".", 1)[1] if "." in target else ""
+            allowed = {layer, *ALLOWED.get(layer, set())} - {""}
+            fits = any(inside == name or inside.startswith(f"{name}.") or name == "*" for name in allowed)
+            # `from aiida_sicmlip.science import io` names the folder first and then what is wanted of it.
+            is_prefix = any(name.startswith(f"{inside}.") for name in allowed)
+            if not (fits or is_prefix or (inside == "" and layer)):
+                wrong.append(f"{module}:{line} imports {target}")
+        elif top in FORBIDDEN.get(layer, set()):
+            wrong.append(f"{module}:{line} imports {target}")
+    return wrong
+
+
+def reached_at_import(root: Path, start: str) -> set[str]:
+    """Return what the import of module ``start`` imports, in the package and elsewhere, by way of other modules too."""
+    direct: dict[str, set[str]] = {module: set() for module in modules(root)}
+    for module, target, _, at_import in imports(root):
+        if at_import:
+            direct[module].add(target)
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        module = waiting.pop()
+        if module in reached:
+            continue
+        reached.add(module)
+        parents = module.split(".")
+        waiting += [".".join(parents[:depth]) for depth in range(1, len(parents))] if module in direct else []
+        waiting += direct.get(module, ())
+    return reached
+
+
+def heavy_imports(root: Path, start: str) -> set[str]:
+    """Return the heavy libraries that the import of module ``start`` brings."""
+    return {target.split(".")[0] for target in reached_at_import(root, start)} & HEAVY
+
+
+def calls_at_import(root: Path, function: str) -> list[str]:
+    """Return where ``function`` is called when a module is imported."""
+    found = []
+    for module, tree in modules(root).items():
+        for node, at_import in statements(tree):
+            if at_import and isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == function:
+                found.append(f"{module}:{node.lineno}")
+    return found
+
+
+def personal_paths(text: str) -> list[str]:
+    """Return the paths in ``text`` that exist on one machine only: home folders and working folders of a developer."""
+    # Written in pieces, so that this file does not hold what it looks for.
+    start = "|".join(["/ho" + "me/[a-z]", "/Us" + "ers/[a-z]", "/ro" + "ot/", "/tm" + "p/[a-z]", "/wo" + "rk/"])
+    return re.findall(rf"(?<![\w.~}}]){'(?:' + start + ')'}[^\s\"'`)]*", text)
+
+
+def package_modules(*layers: str) -> list[str]:
+    """Return the names of all modules in the folders ``layers``."""
+    return [name for name in modules(ROOT) if layer_of(name) in layers]
+
+
+def test_every_folder_has_its_rules() -> None:
+    folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    assert folders == set(ALLOWED) == set(FORBIDDEN)
+
+
+def test_imports_follow_the_layers() -> None:
+    assert wrong_directions(ROOT) == []
+
+
+def test_package_imports_nothing() -> None:
+    assert [entry for entry in imports(ROOT) if entry.module == PACKAGE] == []
+
+
+def test_command_line_imports_only_click() -> None:
+    outside = {target.split(".")[0] for target in reached_at_import(ROOT, f"{PACKAGE}.cli")}
+    assert outside - set(sys.stdlib_module_names) == {PACKAGE, "click"}
+
+
+@pytest.mark.parametrize("module", package_modules(*LOADED_BY_WORKERS))
+def test_daemon_workers_load_nothing_heavy(module: str) -> None:
+    assert heavy_imports(ROOT, module) == set()
+
+
+def test_no_profile_is_loaded_at_import() -> None:
+    assert calls_at_import(ROOT, "load_profile") == []
+
+
+def test_no_path_of_one_machine() -> None:
+    project = ROOT.parent
+    folders = [ROOT, *(project / name for name in ("tests", "docs", "install", "examples"))]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    files += [path for path in project.iterdir() if path.is_file()]
+    found = []
+    for path in files:
+        if path.suffix in {".py", ".sh", ".md", ".rst", ".toml", ".yaml", ".yml", ".txt", ".cfg", ""}:
+            found += [
+                f"{path.relative_to(project)}: {hit}" for hit in personal_paths(path.read_text("utf-8", "ignore"))
+            ]
+    assert found == []
+
+
+def test_science_and_engine_run_without_aiida() -> None:
+    names = package_modules("common", "science", "engine")
+    script = (
+        "import importlib, sys\n"
+        f"blocked = {sorted(AIIDA | {'click'})!r}\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in blocked:\n"
+        "            raise ImportError(f'{name} is blocked')\n"
+        "sys.meta_path.insert(0, Block())\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def write_package(folder: Path, files: dict[str, str]) -> Path:
+    """Write a small package that has the folders of the real one."""
+    root = folder / PACKAGE
+    for layer in ALLOWED:
+        (root / layer).mkdir(parents=True)
+        (root / layer / "__init__.py").write_text("")
+    (root / "__init__.py").write_text("")
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("science/a.py", "from aiida_sicmlip.data import b"),
+        ("science/a.py", "def f():\n    import aiida.orm"),
+        ("science/a.py", "from ..engine import lmp"),
+        ("engine/a.py", "import matplotlib.pyplot as plt"),
+        ("common/a.py", "if True:\n    import click"),
+        ("parsers/a.py", "from aiida_sicmlip.science.crystals import host"),
+        ("workflows/a.py", "from aiida_sicmlip.cli import main"),
+        (
+            "tools/a.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from aiida_sicmlip.workflows import w",
+        ),
+    ],
+)
+def test_checker_finds_wrong_directions(tmp_path: Path, name: str, text: str) -> None:
+    root = write_package(tmp_path, {name: text})
+    assert len(wrong_directions(root)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("science/a.py", "import numpy\nfrom aiida_sicmlip.common import constants\nfrom . import b"),
+        ("parsers/a.py", "from aiida_sicmlip.science.io.dcd import read_dcd\nfrom aiida_sicmlip.science import io"),
+        ("cli/a.py", "import click\nfrom aiida_sicmlip.workflows import w"),
+    ],
+)
+def test_checker_accepts_right_directions(tmp_path: Path, name: str, text: str) -> None:
+    assert wrong_directions(write_package(tmp_path, {name: text})) == []
+
+
+def test_checker_follows_imports_through_modules(tmp_path: Path) -> None:
+    files = {
+        "workflows/a.py": "from aiida_sicmlip.calculations import b",
+        "calculations/b.py": "from aiida_sicmlip.science.c import g",
+        "science/c.py": "import torch\ndef g():\n    import dscribe",
+        "workflows/d.py": "def f():\n    from aiida_sicmlip.science.c import g",
+    }
+    root = write_package(tmp_path, files)
+    assert heavy_imports(root, f"{PACKAGE}.workflows.a") == {"torch"}
+    assert heavy_imports(root, f"{PACKAGE}.workflows.d") == set()
+
+
+def test_checker_finds_calls_at_import(tmp_path: Path) -> None:
+    files = {"tools/a.py": "import aiida\naiida.load_profile()", "tools/b.py": "def f():\n    load_profile()"}
+    assert calls_at_import(write_package(tmp_path, files), "load_profile") == [f"{PACKAGE}.tools.a:2"]
+
+
+def test_checker_finds_personal_paths() -> None:
+    home = "/ho" + "me/someone/data"
+    assert personal_paths(f"path = '{home}' # /usr/share/espresso/pseudo") == [home]
