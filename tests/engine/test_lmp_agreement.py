@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lammps import Prism
 from ase.io.lammpsdata import write_lammps_data
+from ase.neighborlist import neighbor_list
 
 pytestmark = pytest.mark.program
 
@@ -169,3 +170,35 @@ def test_general_triclinic_cell_comes_back_in_the_frame_of_the_user(allegro_mode
     pressure = -rotation.T @ atoms.get_stress(voigt=False) @ rotation
     expected = pressure[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
     np.testing.assert_allclose(np.array(values[2:]) * BAR, expected, rtol=0, atol=1e-6 / atoms.get_volume())
+
+
+HYBRID_INPUT = """
+units metal
+atom_style atomic
+read_data hybrid.data
+pair_style hybrid allegro lj/cut 5.0
+pair_coeff * * allegro {model} Si C NULL
+pair_coeff *2 3 lj/cut 0.0 3.0
+pair_coeff 3 3 lj/cut 0.01 3.0
+run 0
+print "ENERGIES $(pe:%.12g) $(evdwl:%.12g)"
+"""
+
+
+def test_atom_types_that_other_pair_styles_handle(allegro_model, run_lammps, calculator):
+    carbide = _carbide((1, 1, 2))
+    both = carbide.copy()
+    both += Atoms("Ar2", positions=[[1.0, 1.3, 0.7], [1.0, 1.3, 4.2]])
+    write_lammps_data(run_lammps.folder / "hybrid.data", both, specorder=["Si", "C", "Ar"], masses=True)
+    result = run_lammps(HYBRID_INPUT.format(model=allegro_model.pair_allegro))
+    assert result.returncode == 0, result.stdout + result.stderr
+    energy = float(result.stdout.split("ENERGIES")[-1].split()[0])
+    carbide.calc = calculator
+    argon = _lennard_jones(both[-2:], epsilon=0.01, sigma=3.0, cutoff=5.0)
+    assert energy == pytest.approx(carbide.get_potential_energy() + argon, abs=1e-6)
+
+
+def _lennard_jones(atoms: Atoms, epsilon: float, sigma: float, cutoff: float) -> float:
+    distances = neighbor_list("d", atoms, cutoff)
+    power = (sigma / distances) ** 6
+    return 0.5 * float(np.sum(4 * epsilon * (power**2 - power)))

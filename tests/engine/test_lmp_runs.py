@@ -85,8 +85,9 @@ run 200
     )
     assert result.returncode == 0, result.stdout + result.stderr
     rows = _rows((run_lammps.folder / "log.lammps").read_text(), "Step")
-    assert np.ptp(rows[:, 2]) > 1.0  # the cell answers to the pressure
-    assert np.ptp(rows[:, 1]) < 2e-3
+    # The work of the pressure is several eV; a wrong virial would show in the conserved quantity.
+    assert np.ptp(rows[:, 2]) > 1.0
+    assert np.ptp(rows[:, 1]) < 5e-3
 
 
 def test_restart_continues_the_same_trajectory(carbide, allegro_model):

@@ -89,11 +89,8 @@ void PairAllegro::init_style()
   neighbor->add_request(this, NeighConst::REQ_FULL);
 }
 
-double PairAllegro::init_one(int i, int j)
+double PairAllegro::init_one(int /*i*/, int /*j*/)
 {
-  if (!setflag[i][j] && !setflag[j][i])
-    error->all(FLERR, "The pair_coeff of the pair style allegro leaves out the atom types " + std::to_string(i) + " and " +
-                          std::to_string(j) + "; give one species of the model for each atom type.");
   return cutoff;
 }
 
