@@ -64,8 +64,14 @@ def read_dcd_header(source: Source) -> DcdHeader:
 
 
 def count_dcd_frames(source: Source) -> int:
-    """Return the number of complete frames; a frame that a killed run left unfinished does not count."""
-    return read_dcd_header(source).n_frames
+    """Return the number of complete frames; a frame that a killed run left unfinished does not count.
+
+    An empty file, which LAMMPS leaves when it stops before the first frame, has none.
+
+    :raises InputError: as :func:`read_dcd_header` for any other file without a header.
+    """
+    with _opened(source) as handle:
+        return _read_header(handle).n_frames if handle.seek(0, os.SEEK_END) else 0
 
 
 def read_dcd(source: Source, indices: Sequence[int] | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -116,12 +122,14 @@ def _read_record(handle: BinaryIO, order: str) -> bytes:
         content = handle.read(length) if length >= 0 else b""
         if len(content) == length and handle.read(4) == marker:
             return content
-    raise InputError("The DCD file ends within its header or is damaged there: the run wrote no frame.")
+    raise InputError("The DCD file ends within its header or is damaged there: it holds no frame.")
 
 
 def _read_header(handle: BinaryIO) -> DcdHeader:
     """Read the three header records from the beginning of the file and measure the rest."""
     size = handle.seek(0, os.SEEK_END)
+    if not size:
+        raise InputError("The DCD file is empty: the run ended before it wrote its first frame.")
     handle.seek(0)
     start = handle.read(8)
     orders = [order for order in "<>" if start == struct.pack(order + "i4s", _HEADER_RECORD, b"CORD")]

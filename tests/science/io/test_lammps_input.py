@@ -266,8 +266,9 @@ def test_frames_lie_at_the_stated_steps(tmp_path, equilibration, production, eve
     if expected:
         assert read_dcd_header(path).steps.tolist() == expected
     else:
-        with pytest.raises(InputError):
-            count_dcd_frames(path)
+        assert count_dcd_frames(path) == 0
+        with pytest.raises(InputError, match="empty"):
+            read_dcd(path)
     thermo = parse_thermo(log)
     assert thermo["Step"][0] == 0
     assert thermo["Step"][-1] == equilibration + production
