@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,8 +89,11 @@ def setup(ctx: click.Context, species: str, work_folder: Path | None, **settings
     if any(item.name == "daemon" for item in items):
         click.echo("Ready.")
         return
-    profile = f" -p {request.profile_name}" if request.profile_name is not None else ""
-    click.echo(f"Ready. Start the daemon with `verdi{profile} daemon start 2` (2: its number of workers).")
+    is_activated = sys.prefix in (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
+    command = "verdi" if is_activated else str(Path(sys.executable).parent / "verdi")
+    if request.profile_name is not None:
+        command += f" -p {request.profile_name}"
+    click.echo(f"Ready. Start the daemon with `{command} daemon start 2` (2: its number of workers).")
 
 
 def elements(text: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import click
@@ -71,11 +70,8 @@ def load_profile(name: str | None) -> Profile:
 
 def _configuration() -> Config | None:
     """Return AiiDA's configuration, or ``None`` where there is no such file yet."""
-    with warnings.catch_warnings():
-        # AiiDA makes its folder at import and warns that it does.
-        warnings.filterwarnings("ignore", message="Creating AiiDA configuration folder")
-        from aiida.common.exceptions import ConfigurationError
-        from aiida.manage.configuration import get_config
+    from aiida.common.exceptions import ConfigurationError
+    from aiida.manage.configuration import get_config
 
     try:
         return get_config()
