@@ -1,0 +1,243 @@
+"""`aiida-sicmlip setup` in AiiDA folders of its own, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+THINGS = [
+    "profile",
+    "journal mode",
+    "computer `localhost`",
+    "code `pw@localhost`",
+    "code `sicmlip-lmp@localhost`",
+    "code `sicmlip-potential@localhost`",
+    "pseudopotentials `sicmlip`",
+]
+"""What a complete set-up names, but for the LAMMPS plugin, which needs a compiler."""
+
+UPF = """<UPF version="2.0.1">
+  <PP_HEADER element="{element}" pseudo_type="NC" z_valence="4.0"/>
+</UPF>
+"""
+
+
+class Home:
+    """A folder with an AiiDA set-up of its own, a stand-in for pw.x, and pseudopotentials."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pw = self.write_program("bin/pw.x")
+        self.pseudos = [self.write_upf(f"{element}.upf", element) for element in ("Si", "C")]
+        self.given = [f"--pw={self.pw}", *(f"--pseudo-file={path}" for path in self.pseudos)]
+
+    def write_program(self, name: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        return path
+
+    def write_upf(self, name: str, element: str) -> Path:
+        path = self.folder / "pseudo" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(UPF.format(element=element))
+        return path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "AIIDA_PATH": str(self.folder), "SICMLIP_CACHE": str(self.folder / "cache")}
+        return subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, env=environment, cwd=self.folder, check=False
+        )
+
+    def setup(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("-c", "from aiida_sicmlip.cli import main; main()", "setup", *arguments)
+
+    def ask(self, script: str) -> Any:
+        """Return what the ``script`` puts into ``answer`` with the profile loaded."""
+        head = "import json\nfrom aiida import load_profile, orm\nload_profile()\n"
+        result = self.run("-c", f"{head}{script}\nprint(json.dumps(answer))")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout.splitlines()[-1])
+
+
+def states(output: str) -> dict[str, str]:
+    """Return the state of each thing in the table that setup prints."""
+    found = {}
+    for line in output.splitlines():
+        state, _, rest = line.partition(" ")
+        for name in [*THINGS, "LAMMPS plugin", "daemon"]:
+            if rest.strip().startswith(name):
+                found[name] = state
+    return found
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, subprocess.CompletedProcess[str]]:
+    """A complete set-up, and what the command that made it said; tests leave it as it is."""
+    home = Home(tmp_path_factory.mktemp("ready"))
+    return home, home.setup(*home.given)
+
+
+def test_first_run_makes_everything(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
+    _, result = ready
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = states(result.stdout)
+    assert {name: found.get(name) for name in THINGS} == dict.fromkeys(THINGS, "made")
+    assert "daemon start 2`" in result.stdout
+    assert "Warning" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--check"]])
+def test_second_run_finds_everything(
+    ready: tuple[Home, subprocess.CompletedProcess[str]], arguments: list[str]
+) -> None:
+    home, _ = ready
+    result = home.setup(*home.given, *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = states(result.stdout)
+    assert {name: found.get(name) for name in THINGS} == dict.fromkeys(THINGS, "found")
+
+
+def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
+    home, _ = ready
+    answer = home.ask(
+        "computer = orm.load_computer('localhost')\n"
+        "codes = [orm.load_code(f'{label}@localhost') for label in ('pw', 'sicmlip-lmp', 'sicmlip-potential')]\n"
+        "family = orm.load_group('sicmlip')\n"
+        "answer = {\n"
+        "    'codes': [(code.label, code.default_calc_job_plugin, code.with_mpi) for code in codes],\n"
+        "    'threads': 'export OMP_NUM_THREADS=1' in codes[0].prepend_text,\n"
+        "    'poll': computer.get_minimum_job_poll_interval(),\n"
+        "    'safe': computer.get_configuration()['safe_interval'],\n"
+        "    'processes': computer.get_default_mpiprocs_per_machine(),\n"
+        "    'family': {element: family.get_pseudo(element).filename for element in family.elements},\n"
+        "    'broker': load_profile().process_control_backend,\n"
+        "}\n"
+    )
+    assert answer == {
+        "codes": [
+            ["pw", "quantumespresso.pw", False],
+            ["sicmlip-lmp", "sicmlip.exploration", False],
+            ["sicmlip-potential", "sicmlip.training", False],
+        ],
+        "threads": True,
+        "poll": 1.0,
+        "safe": 0.0,
+        "processes": 1,
+        "family": {"Si": "Si.upf", "C": "C.upf"},
+        "broker": "core.zeromq",
+    }
+
+
+def test_database_is_in_write_ahead_mode(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
+    home, _ = ready
+    (database,) = home.folder.glob(".aiida/repository/*/database.sqlite")
+    connection = sqlite3.connect(database)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_check_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    result = home.setup("--check", *home.given)
+    assert result.returncode == 1
+    found = states(result.stdout)
+    assert {found[name] for name in THINGS if name in found} == {"missing"}
+    assert "aiida-sicmlip setup" in result.stdout
+    assert not list(tmp_path.glob(".aiida/repository/*"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_other_program_for_a_code_is_refused_and_then_replaced(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.setup(*home.given).returncode == 0
+    other = home.write_program("elsewhere/pw.x")
+    arguments = [f"--pw={other}", *home.given[1:]]
+
+    refused = home.setup(*arguments)
+    assert refused.returncode == 1
+    assert states(refused.stdout)["code `pw@localhost`"] == "differs"
+    assert f"runs {home.pw}, not {other}" in refused.stdout
+    assert "--replace" in refused.stdout
+    replaced = home.setup("--replace", *arguments)
+    assert states(replaced.stdout)["code `pw@localhost`"] == "made"
+    codes = home.ask(
+        "codes = orm.QueryBuilder().append(orm.InstalledCode, filters={'label': {'like': 'pw%'}}).all(flat=True)\n"
+        "answer = [(str(code.filepath_executable), code.label == 'pw', code.is_hidden) for code in codes]"
+    )
+    # The first program still has its node, and no third one was made when the change was refused.
+    assert sorted(codes) == sorted([[str(home.pw), False, True], [str(other), True, False]])
+
+
+def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    home, _ = ready
+    other = tmp_path / "Si.other.upf"
+    other.write_text(UPF.format(element="Si") + "<!-- another -->\n")
+    result = home.setup(home.given[0], f"--pseudo-file={other}", f"--pseudo-file={home.pseudos[1]}")
+    assert result.returncode == 1
+    assert states(result.stdout)["pseudopotentials `sicmlip`"] == "differs"
+    assert "holds Si.upf for Si" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--pw=nowhere/pw.x"], "which is no file"),
+        (["--pseudo-folder=nowhere"], "`--pseudo-folder` names nowhere, which is no folder"),
+        (["--pseudo-file=bin/pw.x"], "which is no UPF file"),
+        (["--species=Si Q"], "`Q`, which is no element"),
+        (["--pseudo-family=a", "--pseudo-install=sssp"], "give one of them"),
+    ],
+)
+def test_wrong_input_is_a_sentence(
+    ready: tuple[Home, subprocess.CompletedProcess[str]], arguments: list[str], sentence: str
+) -> None:
+    home, _ = ready
+    result = home.setup(*arguments)
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_family_that_is_not_there_is_missing(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
+    home, _ = ready
+    result = home.setup(home.given[0], "--pseudo-family=SSSP/0.0")
+    assert result.returncode == 1
+    assert "aiida-pseudo list" in result.stdout
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[Home]:
+    """A folder whose daemon is stopped afterwards."""
+    home = Home(tmp_path)
+    yield home
+    home.run("-m", "aiida", "daemon", "stop")
+
+
+@pytest.mark.program
+def test_daemon_starts_and_is_found(stopped: Home) -> None:
+    started = stopped.setup(*stopped.given, "--workers=2")
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert states(started.stdout)["daemon"] == "made"
+    # The daemon holds the database open; the set-up must still be able to look.
+    again = stopped.setup(*stopped.given, "--start-daemon")
+    assert states(again.stdout)["daemon"] == "found"
+    assert "2 workers" in again.stdout
+
+
+@pytest.mark.program
+def test_programs_of_the_distribution(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    result = home.setup()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert states(result.stdout)["LAMMPS plugin"] == "made"
+    assert "Si: Si.pbe-nl-rrkjus_psl.1.0.0.UPF, C: C.pbe-n-kjpaw_psl.0.1.UPF" in result.stdout

@@ -1,0 +1,195 @@
+"""The parts of the set-up that need no profile."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from aiida_sicmlip.cli import COMMANDS, main
+from aiida_sicmlip.cli.cmd_setup import elements, table
+from aiida_sicmlip.cli.setup import SetupItem, SetupRequest, State
+from aiida_sicmlip.cli.setup.codes import find_program, prepend_text, wishes
+from aiida_sicmlip.cli.setup.computer import open_mpi_launcher
+from aiida_sicmlip.cli.setup.disks import network_type
+from aiida_sicmlip.cli.setup.profile import journal_mode
+from aiida_sicmlip.cli.setup.pseudopotentials import choose_files
+from aiida_sicmlip.common.exceptions import InputError
+
+MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
+proc /proc proc rw 0 0
+server:/home /home nfs4 rw,vers=4.2 0 0
+/dev/sdb1 /home/local xfs rw 0 0
+scratch@tcp:/fs /lustre/work lustre rw 0 0
+user@host:/data /mnt/my\040data fuse.sshfs rw 0 0
+tmpfs /run/overlay tmpfs rw 0 0
+mergerfs /pool fuse.mergerfs rw 0 0
+server:/late /srv ext4 rw 0 0
+server:/late /srv nfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/var/lib/aiida", None),
+        ("/home/anna/.aiida", "nfs4"),
+        ("/home/local/anna", None),
+        ("/homework", None),
+        ("/lustre/work/anna/aiida", "lustre"),
+        ("/mnt/my data/aiida", "fuse.sshfs"),
+        ("/pool/aiida", None),
+        ("/srv/aiida", "nfs"),
+    ],
+)
+def test_network_disks_are_told_from_local_ones(folder: str, kind: str | None) -> None:
+    assert network_type(Path(folder), MOUNTS) == kind
+
+
+def test_disk_without_a_mount_table_is_local() -> None:
+    assert network_type(Path("/anywhere"), "") is None
+
+
+def test_journal_mode_is_changed_and_kept(tmp_path: Path) -> None:
+    database = tmp_path / "database.sqlite"
+    sqlite3.connect(database).execute("CREATE TABLE t (x)").connection.close()
+    assert journal_mode(database) == "delete"
+    assert journal_mode(database, change_to="wal") == "wal"
+    assert journal_mode(database) == "wal"
+
+
+def test_journal_mode_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        journal_mode(tmp_path / "database.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+OPEN_MPI = "libopen-pal.so.40 => /lib/libopen-pal.so.40 (0x00)\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "is_root", "libraries", "lines"),
+    [
+        ("pw.x", False, OPEN_MPI, ["export OMP_NUM_THREADS=1"]),
+        ("pw.x", True, "libmpi.so.12 => /lib/libmpi.so.12", ["export OMP_NUM_THREADS=1"]),
+        (
+            "pw.x",
+            True,
+            OPEN_MPI,
+            ["export OMP_NUM_THREADS=1", "export OMPI_ALLOW_RUN_AS_ROOT=1", "export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"],
+        ),
+        ("sicmlip-lmp", True, OPEN_MPI, []),
+    ],
+)
+def test_prepend_text(program: str, is_root: bool, libraries: str, lines: list[str]) -> None:
+    assert prepend_text(program, is_root, libraries).splitlines() == lines
+
+
+def test_program_that_cannot_be_run_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pw.x"
+    path.write_text("")
+    with pytest.raises(InputError, match=r"`--pw` names .* cannot be run"):
+        find_program(wishes(SetupRequest(pw=path))[0])
+
+
+def test_links_to_programs_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "pw.x"
+    path.symlink_to(sys.executable)
+    assert find_program(wishes(SetupRequest(pw=path))[0]) == path
+
+
+@pytest.mark.parametrize(("answer", "is_found"), [("mpirun (Open MPI) 4.1.4", True), ("HYDRA build details:", False)])
+def test_launcher_of_open_mpi(tmp_path: Path, answer: str, is_found: bool) -> None:
+    program = tmp_path / "mpirun"
+    program.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    program.chmod(0o755)
+    assert open_mpi_launcher(str(tmp_path)) == (str(program) if is_found else None)
+
+
+def write_upf(folder: Path, name: str, element: str) -> Path:
+    path = folder / name
+    path.write_text(f'<PP_HEADER element="{element}" z_valence="4.0"/>')
+    return path
+
+
+def test_files_of_a_folder_are_taken_for_the_species_only(tmp_path: Path) -> None:
+    silicon, carbon = write_upf(tmp_path, "a.UPF", "Si"), write_upf(tmp_path, "b.upf", "C")
+    write_upf(tmp_path, "c.upf", "H")
+    (tmp_path / "README.upf").write_text("not a pseudopotential")
+    assert choose_files(["Si", "C"], tmp_path, []) == {"Si": silicon, "C": carbon}
+
+
+def test_several_files_for_an_element_need_a_choice(tmp_path: Path) -> None:
+    first, carbon = write_upf(tmp_path, "a.upf", "Si"), write_upf(tmp_path, "c.upf", "C")
+    write_upf(tmp_path, "b.upf", "Si")
+    with pytest.raises(InputError, match=r"several pseudopotentials for Si \(a.upf, b.upf\).*--pseudo-file"):
+        choose_files(["Si", "C"], tmp_path, [])
+    assert choose_files(["Si", "C"], tmp_path, [first]) == {"Si": first, "C": carbon}
+
+
+def test_files_that_do_not_cover_the_species_are_refused(tmp_path: Path) -> None:
+    silicon = write_upf(tmp_path, "a.upf", "Si")
+    with pytest.raises(InputError, match="no pseudopotential for C"):
+        choose_files(["Si", "C"], None, [silicon])
+    with pytest.raises(InputError, match="two files for Si"):
+        choose_files(["Si"], None, [silicon, write_upf(tmp_path, "b.upf", "Si")])
+    with pytest.raises(InputError, match="no UPF files"):
+        choose_files(["Si"], Path(__file__).parent, [])
+
+
+@pytest.mark.parametrize("text", ["Si C", "Si,C", " Si, C Si"])
+def test_elements_are_divided_by_blanks_or_commas(text: str) -> None:
+    assert elements(text) == ("Si", "C")
+
+
+@pytest.mark.parametrize("text", ["", "Si Xx", "silicon"])
+def test_elements_must_exist(text: str) -> None:
+    with pytest.raises(InputError, match="which is no element"):
+        elements(text)
+
+
+def test_table_is_aligned() -> None:
+    items = [SetupItem("a", State.FOUND, "first"), SetupItem("longer", State.MISSING, "second")]
+    lines = [click.unstyle(line) for line in table(items)]
+    assert [line.index(item.detail) for line, item in zip(lines, items, strict=True)] == [17, 17]
+
+
+def test_help_of_the_group_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from aiida_sicmlip.cli import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    heavy = {'aiida', 'torch', 'numpy', 'ase', 'yaml'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert [name for name in COMMANDS if f"  {name} " not in result.stdout] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command_imports_nothing_heavy(name: str) -> None:
+    script = (
+        "import sys\n"
+        "from aiida_sicmlip.cli import main\n"
+        "try:\n"
+        f"    main([{name!r}, '--help'])\n"
+        "finally:\n"
+        "    heavy = {'aiida', 'torch'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_unknown_command_is_named() -> None:
+    result = CliRunner().invoke(main, ["setpu"])
+    assert result.exit_code == 2
+    assert "No such command 'setpu'" in result.output
