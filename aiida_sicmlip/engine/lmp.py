@@ -77,7 +77,7 @@ def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
         with _input_file(arguments) as path:
             instance.file(path)
     except Exception as error:
-        message = str(error).strip()
+        message = str(getattr(error, "message", error)).strip()  # with several processes its text is in quotes
         if missing_plugin and "style 'allegro'" in message:
             message = missing_plugin
         # LAMMPS has written its message to the screen and to the log; with `-screen none` this is the only trace.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,6 +225,39 @@ raise SystemExit(status)
     result = run_lammps.python("blocked.py")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Loop time" in result.stdout
+
+
+def test_several_processes_say_the_same_as_one(carbide):
+    mpiexec = Path(sysconfig.get_path("scripts")) / "mpiexec"
+    if not mpiexec.exists():
+        pytest.skip("the environment has no mpiexec of the package mpich")
+    run_lammps, commands = carbide
+    (run_lammps.folder / "input.lmp").write_text(
+        commands
+        + """
+velocity all create 600 4711 mom yes rot no loop all
+fix 1 all nve
+thermo_style custom step etotal press
+thermo_modify format float %.12g
+thermo 5
+run 10
+"""
+    )
+    tables = []
+    for count in (1, 2):
+        result = subprocess.run(
+            [mpiexec, "-n", str(count), sys.executable, "-m", "aiida_sicmlip.engine.lmp", "-in", "input.lmp"],
+            cwd=run_lammps.folder,
+            env=run_lammps.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert f"by {count} MPI processor grid" in result.stdout
+        tables.append(_rows(result.stdout, "Step"))
+    assert len(tables[0]) == 3
+    np.testing.assert_allclose(tables[1], tables[0], rtol=1e-9)
 
 
 def test_two_instances_in_one_process(carbide):
