@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
 from aiida_sicmlip.science.metrics import error_metrics
@@ -18,5 +19,14 @@ Prediction = tuple[float, NDArray[np.float64]]
 def prediction_errors(
     frames: Sequence[Atoms], predictions: Sequence[Prediction], *, fit_energy_offset: bool = False
 ) -> dict[str, Any]:
-    """Return the errors of ``predictions`` on labelled ``frames``: forces in eV/A, energies in eV/atom."""
-    return error_metrics(frames, predictions)
+    """Return the errors of ``predictions`` on labelled ``frames``: forces in eV/A, energies in eV/atom.
+
+    The keys are those of :class:`~aiida_sicmlip.science.metrics.ErrorMetrics`, and ``energy_offset_fitted``.
+    """
+    predicted = []
+    for frame, (energy, forces) in zip(frames, predictions, strict=True):
+        copy = Atoms(numbers=frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
+        copy.calc = SinglePointCalculator(copy, energy=energy, forces=forces)
+        predicted.append(copy)
+    metrics = error_metrics(frames, predicted, fit_energy_offset=fit_energy_offset)
+    return {**metrics.to_dict(), "energy_offset_fitted": fit_energy_offset}

@@ -48,6 +48,8 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
     restart = settings["restart_checkpoint"]
     if restart is not None and not Path(restart).is_file():
         raise InputError(f"`restart_checkpoint` names `{restart}`, which does not exist: give a file or null.")
+    if settings["device"] == "cuda" and not torch.cuda.is_available():
+        raise InputError("`device` is cuda, but torch sees no GPU here: choose cpu or auto.")
 
     _fix_numerics(settings)
     _quieten_lightning()
@@ -65,8 +67,6 @@ def _fix_numerics(settings: Mapping[str, Any]) -> None:
     """Fix what decides the numbers: threads, algorithms and seeds."""
     # cuBLAS reads this when it starts; without it, matrix products on a GPU differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if settings["device"] == "cuda" and not torch.cuda.is_available():
-        raise InputError("`device` is cuda, but torch sees no GPU here: choose cpu or auto.")
     torch.set_num_threads(settings["threads"])
     # On a GPU a few operations have no deterministic form, and a warning is better than no training.
     torch.use_deterministic_algorithms(True, warn_only=settings["device"] != "cpu")
@@ -94,6 +94,10 @@ def _configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None) -> None:
     """Train, write the curve, and fill the report with how it ended."""
     datamodule = instantiate(config["data"], _recursive_=False)
+    if restart is not None:
+        # Lightning restores the data module after NequIP has seeded its order of frames: too late to have an effect.
+        state = torch.load(restart, map_location="cpu", weights_only=False)
+        datamodule.load_state_dict(state[type(datamodule).__qualname__])
     # Gradients of the energy are forces, needed in validation too: inference mode would forbid them.
     trainer = instantiate(config["trainer"], inference_mode=False)
     module = _training_module(config, datamodule)

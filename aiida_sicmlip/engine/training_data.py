@@ -19,23 +19,17 @@ from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, per_type_e
 def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms]:
     """Read labelled frames and check that a model of ``species`` can learn from them.
 
-    :raises InputError: when the file is missing, empty, has no forces or energies, has numbers that are not finite, or
+    :raises InputError: when the file is missing, is not one of labelled frames with finite energies and forces, or
         holds an element that is not in ``species``.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"The file of labelled frames `{path}` does not exist: give its name in the settings.")
-    frames = read_labelled_frames(path)
-    if not frames:
-        raise InputError(f"`{path}` holds no frames: at least one is needed.")
+    try:
+        frames = read_labelled_frames(path)
+    except InputError as error:
+        raise InputError(f"`{path}` cannot be used: {error}") from error
     for index, frame in enumerate(frames):
-        results = frame.calc.results if frame.calc is not None else {}
-        for quantity in ("energy", "forces"):
-            if results.get(quantity) is None:
-                raise InputError(f"Frame {index} of `{path}` has no {quantity}: label it or leave it out.")
-        numbers = [frame.positions, frame.cell.array, np.asarray(results["energy"]), results["forces"]]
-        if not all(np.isfinite(array).all() for array in numbers):
-            raise InputError(f"Frame {index} of `{path}` has numbers that are not finite: leave it out.")
         for symbol in frame.symbols:
             if symbol not in species:
                 raise InputError(

@@ -37,6 +37,7 @@ class TrainingProgress(Callback):
         self.wall_time_limit = wall_time_limit
         self.curve: dict[str, list[float]] = {column: [] for column in CURVE_COLUMNS}
         self.wall_time_reached = False
+        self._learning_rate = 0.0
         self._start = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -44,6 +45,10 @@ class TrainingProgress(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.curve = {column: list(state_dict["curve"][column]) for column in CURVE_COLUMNS}
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        # The schedule moves on before the epoch's validation.
+        self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -57,7 +62,7 @@ class TrainingProgress(Callback):
         validation = pl_module.val_metrics[0].compute()
         row = {
             "epoch": trainer.current_epoch + 1,
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self._learning_rate,
             "training_loss": float(training["weighted_sum"]),
             "training_force_mae": float(training["forces_mae"]),
             "training_energy_mae": float(training["energy_mae"]),

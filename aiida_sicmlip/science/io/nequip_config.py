@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.io.training_settings import complete_training_settings, validate_training_settings
+from aiida_sicmlip.science.metrics import fit_energy_offsets
 
 __all__ = [
     "CHECKPOINT_FOLDER",
@@ -52,9 +53,7 @@ def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]
     the least squares fit where the compositions determine it.
     """
     mean = float(np.mean(energies / counts.sum(axis=1)))
-    residual = energies - mean * counts.sum(axis=1)
-    corrections, *_ = np.linalg.lstsq(counts, residual, rcond=1e-6)
-    return mean + corrections
+    return mean + fit_energy_offsets(counts, energies - mean * counts.sum(axis=1))
 
 
 def nequip_config(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
@@ -130,6 +129,8 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "dirpath": CHECKPOINT_FOLDER,
         "filename": "best",
         "save_last": True,
+        # Before, the epoch counts as unfinished, and a restart would draw the frames in another order.
+        "save_on_train_epoch_end": True,
         "enable_version_counter": False,
     }
     callbacks: list[dict[str, Any]] = [

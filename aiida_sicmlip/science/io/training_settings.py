@@ -160,9 +160,10 @@ def complete_training_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if completed["loss"]["energy"] == 0 and completed["loss"]["forces"] == 0:
         raise InputError("`loss.energy` and `loss.forces` are both 0: there is nothing to learn; make one positive.")
     if completed["schedule"]["minimum_learning_rate"] > completed["optimiser"]["learning_rate"]:
+        lowest, initial = completed["schedule"]["minimum_learning_rate"], completed["optimiser"]["learning_rate"]
         raise InputError(
-            f"`schedule.minimum_learning_rate` ({completed['schedule']['minimum_learning_rate']}) is above "
-            f"`optimiser.learning_rate` ({completed['optimiser']['learning_rate']}): lower the first or raise the other."
+            f"`schedule.minimum_learning_rate` ({lowest}) is above `optimiser.learning_rate` ({initial}): lower the first "
+            "or raise the other."
         )
     completed["species"] = list(completed["species"])
     return completed

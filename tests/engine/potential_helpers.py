@@ -1,0 +1,80 @@
+"""What the tests of `sicmlip-potential` share: small labelled data and ways to run the program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
+from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
+
+#: A few hundred weights and a short cutoff: an epoch takes some 30 ms.
+TINY = {
+    "model": {
+        "cutoff": 3.5,
+        "num_scalar_features": 8,
+        "num_tensor_features": 4,
+        "mlp_width": 8,
+        "readout_mlp_width": 8,
+        "num_bessels": 4,
+    },
+    "maximum_epochs": 8,
+    "batch_size": 2,
+    "optimiser": {"learning_rate": 0.01},
+}
+
+
+def labelled_carbide(seed: int, amplitude: float = 0.08) -> Atoms:
+    """Return eight atoms of 3C-SiC, strained and displaced, with the energy and forces of a Lennard-Jones crystal."""
+    rng = np.random.default_rng(seed)
+    atoms = bulk("SiC", "zincblende", a=4.4, cubic=True)
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0.0, 0.02, (3, 3))), scale_atoms=True)
+    atoms.positions += rng.normal(0.0, amplitude, atoms.positions.shape)
+    atoms.calc = LennardJones(sigma=1.7, epsilon=0.2, rc=4.0, smooth=True)
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    return atoms
+
+
+def prepare_training(folder: Path, **changes: Any) -> Path:
+    """Write data and tiny settings, with ``changes`` on top, into ``folder`` and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_labelled_frames(folder / TRAINING_SET_FILE, [labelled_carbide(seed) for seed in range(4)])
+    write_labelled_frames(folder / VALIDATION_SET_FILE, [labelled_carbide(seed) for seed in range(10, 12)])
+    (folder / TRAINING_SETTINGS_FILE).write_text(json.dumps({**TINY, **changes}))
+    return folder
+
+
+def run_potential(
+    folder: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `sicmlip-potential` in ``folder``."""
+    return subprocess.run(
+        [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Return a report; constants that JSON does not have are refused."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path} holds {constant}, which is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)

@@ -1,0 +1,225 @@
+"""Training for real: what is written, what makes it repeatable, how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from potential_helpers import labelled_carbide, prepare_training, read_report, run_potential
+
+from aiida_sicmlip.common.exit_status import INPUT_ERROR, NOT_A_NUMBER
+from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
+
+pytestmark = pytest.mark.program
+
+
+def weights(checkpoint: Path) -> dict[str, bytes]:
+    """Return the bytes of every weight in a checkpoint."""
+    import torch
+
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    return {name: tensor.numpy().tobytes() for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a tiny model was trained."""
+    folder = prepare_training(tmp_path_factory.mktemp("trained"))
+    result = run_potential(folder, "train")
+    assert result.returncode == 0, result.stderr
+    (folder / "stdout").write_text(result.stdout)
+    return folder
+
+
+def test_the_program_prints_one_line_for_each_epoch_and_nothing_else(trained):
+    lines = (trained / "stdout").read_text().splitlines()
+    assert [line.split("/")[0].split()[-1] for line in lines] == [str(epoch) for epoch in range(1, 9)]
+    assert all("force MAE" in line and "eV/A" in line for line in lines)
+
+
+def test_the_report_says_what_was_done(trained):
+    report = read_report(trained / "training_report.json")
+    assert report["error"] is None
+    assert report["species"] == ["Si", "C"]
+    assert report["cutoff"] == 3.5
+    assert (report["epochs"], report["stop_reason"]) == (8, "maximum_epochs")
+    assert report["n_frames"] == {"training": 4, "validation": 2}
+    assert report["settings"]["seeds"] == {"model": 1, "data": 1}
+    assert report["device"] == "cpu"
+    assert report["n_parameters"] > 100
+    assert {"python", "torch", "nequip", "nequip-allegro", "numpy"} <= set(report["versions"])
+    curve = read_report(trained / "training_curve.json")
+    columns = curve["columns"]
+    assert set(columns) == set(curve["units"])
+    assert {len(values) for values in columns.values()} == {8}
+    assert columns["epoch"][int(np.argmin(columns["validation_loss"]))] == report["best_epoch"]
+    assert columns["training_loss"][-1] < 0.9 * columns["training_loss"][0]
+
+
+def test_the_packaged_model_is_the_best_one(trained):
+    """The errors of the package, evaluated here anew, are those of the best epoch of the curve."""
+    from aiida_sicmlip.engine.packaged_model import PackagedModel
+
+    report = read_report(trained / "training_report.json")
+    columns = read_report(trained / "training_curve.json")["columns"]
+    best = columns["epoch"].index(report["best_epoch"])
+    model = PackagedModel.load(trained / "potential.nequip.zip")
+    assert (model.species, model.cutoff) == (("Si", "C"), 3.5)
+    frames = read_labelled_frames(trained / "validation_set.npz")
+    predictions = [model.compute(frame) for frame in frames]
+    force_mae = np.mean(
+        [abs(forces - frame.get_forces()).mean() for frame, (_, forces) in zip(frames, predictions, strict=True)]
+    )
+    energy_mae = np.mean(
+        [
+            abs(energy - frame.get_potential_energy()) / len(frame)
+            for frame, (energy, _) in zip(frames, predictions, strict=True)
+        ]
+    )
+    assert force_mae == pytest.approx(columns["validation_force_mae"][best], rel=1e-9)
+    assert energy_mae == pytest.approx(columns["validation_energy_mae"][best], rel=1e-9)
+    assert report["best"]["validation"]["force_mae"] == pytest.approx(force_mae, rel=1e-9)
+    assert report["best"]["validation"]["energy_mae"] == pytest.approx(energy_mae, rel=1e-9)
+
+
+def test_forces_of_the_model_are_the_slope_of_its_energy(trained):
+    from aiida_sicmlip.engine.packaged_model import PackagedModel
+
+    model = PackagedModel.load(trained / "potential.nequip.zip")
+    frame = labelled_carbide(77)
+    _, forces = model.compute(frame)
+    step = 1e-4
+    for atom, axis in ((0, 0), (3, 1), (6, 2)):
+        energies = []
+        for sign in (1, -1):
+            moved = frame.copy()
+            moved.positions[atom, axis] += sign * step
+            energies.append(model.compute(moved)[0])
+        assert forces[atom, axis] == pytest.approx((energies[1] - energies[0]) / (2 * step), abs=1e-6)
+
+
+def test_numbers_reach_the_model_at_full_precision(trained):
+    from aiida_sicmlip.engine.training_data import LabelledFramesDataset
+
+    frames = read_labelled_frames(trained / "training_set.npz")
+    dataset = LabelledFramesDataset(str(trained / "training_set.npz"))
+    for frame, item in zip(frames, dataset[:], strict=True):
+        np.testing.assert_array_equal(item["pos"].numpy(), frame.positions)
+        np.testing.assert_array_equal(item["forces"].numpy(), frame.get_forces())
+        assert item["total_energy"].item() == frame.get_potential_energy()
+
+
+def test_equal_inputs_give_equal_weights_bit_for_bit_and_another_seed_does_not(trained, tmp_path):
+    again = prepare_training(tmp_path / "again")
+    assert run_potential(again, "train").returncode == 0
+    for checkpoint in ("checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert weights(again / checkpoint) == weights(trained / checkpoint)
+    other = prepare_training(tmp_path / "other", seeds={"model": 1, "data": 2}, maximum_epochs=2)
+    assert run_potential(other, "train").returncode == 0
+    assert weights(other / "checkpoints/last.ckpt").keys() == weights(trained / "checkpoints/last.ckpt").keys()
+    columns = [read_report(folder / "training_curve.json")["columns"] for folder in (other, trained)]
+    assert columns[0]["training_loss"][1] != columns[1]["training_loss"][1]
+
+
+def test_a_training_that_goes_on_from_its_last_checkpoint_ends_as_if_never_stopped(trained, tmp_path):
+    folder = prepare_training(tmp_path / "parts", wall_time_limit=1e-3)
+    result = run_potential(folder, "train")
+    assert result.returncode == 0, result.stderr
+    report = read_report(folder / "training_report.json")
+    assert (report["epochs"], report["stop_reason"]) == (1, "wall_time_limit")
+    assert (folder / "potential.nequip.zip").is_file()
+
+    prepare_training(folder, restart_checkpoint="checkpoints/last.ckpt")
+    result = run_potential(folder, "train")
+    assert result.returncode == 0, result.stderr
+    assert read_report(folder / "training_report.json")["epochs"] == 8
+    assert weights(folder / "checkpoints/last.ckpt") == weights(trained / "checkpoints/last.ckpt")
+
+
+def test_a_loss_that_is_not_a_number_has_an_exit_status_of_its_own(tmp_path):
+    folder = prepare_training(tmp_path, optimiser={"learning_rate": 1e200}, maximum_epochs=5)
+    result = run_potential(folder, "train")
+    assert result.returncode == NOT_A_NUMBER, result.stderr
+    assert "optimiser.learning_rate" in result.stderr
+    assert "Traceback" not in result.stderr
+    error = read_report(folder / "training_report.json")["error"]
+    assert error["status"] == NOT_A_NUMBER
+    assert error["message"] in result.stderr
+    assert not (folder / "potential.nequip.zip").exists()
+    read_report(folder / "training_curve.json")
+
+
+def test_forces_that_are_not_numbers_are_refused_before_training(tmp_path):
+    folder = prepare_training(tmp_path)
+    with np.load(folder / "training_set.npz") as archive:
+        arrays = dict(archive)
+    arrays["forces"][9, 1] = np.nan
+    np.savez(folder / "training_set.npz", **arrays)
+    result = run_potential(folder, "train")
+    assert result.returncode == INPUT_ERROR
+    assert "training_set.npz" in result.stderr and "not finite" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_training_needs_no_aiida(tmp_path):
+    folder = prepare_training(tmp_path, maximum_epochs=1)
+    (tmp_path / "aiida.py").write_text("raise ImportError('blocked')\n")
+    result = run_potential(folder, "train", environment={"PYTHONPATH": str(tmp_path)})
+    assert result.returncode == 0, result.stderr
+
+
+def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], **changes) -> str:
+    """Train in this process with settings or data that cannot be used; return what stderr says."""
+    from aiida_sicmlip.engine.potential_cli import main
+
+    folder = prepare_training(tmp_path)
+    settings = {**json.loads((folder / "training.json").read_text()), **changes}
+    settings["training_set"] = str(folder / settings.get("training_set", "training_set.npz"))
+    settings["validation_set"] = str(folder / settings.get("validation_set", "validation_set.npz"))
+    (folder / "training.json").write_text(json.dumps(settings))
+    report = folder / "training_report.json"
+    status = main(["train", "--settings", str(folder / "training.json"), "--report", str(report)])
+    assert status == INPUT_ERROR
+    message = capsys.readouterr().err
+    assert read_report(report)["error"]["status"] == INPUT_ERROR
+    assert len(message.strip().splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 0.1}, ["`learning_rate`"]),
+        ({"training_set": "missing.npz"}, ["missing.npz", "does not exist"]),
+        ({"species": ["Si", "Ge"]}, ["holds C", "`species`"]),
+        ({"species": ["Si", "C", "H"]}, ["lists H", "no training frame"]),
+        ({"model": {"cutoff": 1.0}}, ["`model.cutoff`", "neighbour"]),
+        ({"restart_checkpoint": "gone.ckpt"}, ["`restart_checkpoint`", "gone.ckpt"]),
+        ({"device": "cuda"}, ["cuda", "no GPU"]),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path, capsys, monkeypatch, changes, words):
+    monkeypatch.setattr("aiida_sicmlip.engine.training.torch.cuda.is_available", lambda: False)
+    # Checks come before and after this step, which changes the numerics of the whole process.
+    monkeypatch.setattr("aiida_sicmlip.engine.training._fix_numerics", lambda settings: None)
+    monkeypatch.chdir(tmp_path)
+    message = refuse(tmp_path, capsys, **changes)
+    for word in words:
+        assert word in message
+
+
+def test_frames_without_forces_are_refused(tmp_path):
+    from aiida_sicmlip.common.exceptions import InputError
+    from aiida_sicmlip.engine.training_data import read_training_frames
+
+    with pytest.raises(InputError, match="does not exist"):
+        read_training_frames(tmp_path / "nothing.npz", ["Si", "C"])
+    write_labelled_frames(tmp_path / "frames.npz", [labelled_carbide(0)])
+    with np.load(tmp_path / "frames.npz") as archive:
+        arrays = dict(archive)
+    arrays.pop("forces")
+    np.savez(tmp_path / "frames.npz", **arrays)
+    with pytest.raises(InputError, match="forces"):
+        read_training_frames(tmp_path / "frames.npz", ["Si", "C"])
