@@ -37,7 +37,7 @@ def test_parsers_are_named_like_their_calculations() -> None:
 
 def test_metadata_is_what_the_plugin_registry_reads() -> None:
     metadata = DISTRIBUTION.metadata
-    classifiers = metadata.get_all("Classifier")
+    classifiers = metadata.get_all("Classifier") or []
     assert "Framework :: AiiDA" in classifiers
     assert any(classifier.startswith("Development Status ::") for classifier in classifiers)
     assert metadata["Summary"]
