@@ -23,8 +23,8 @@ from aiida_sicmlip.common.exceptions import InputError
 
 MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
 proc /proc proc rw 0 0
-server:/home /home nfs4 rw,vers=4.2 0 0
-/dev/sdb1 /home/local xfs rw 0 0
+server:/users /users nfs4 rw,vers=4.2 0 0
+/dev/sdb1 /users/local xfs rw 0 0
 scratch@tcp:/fs /lustre/work lustre rw 0 0
 user@host:/data /mnt/my\040data fuse.sshfs rw 0 0
 tmpfs /run/overlay tmpfs rw 0 0
@@ -38,9 +38,9 @@ server:/late /srv nfs rw 0 0
     ("folder", "kind"),
     [
         ("/var/lib/aiida", None),
-        ("/home/anna/.aiida", "nfs4"),
-        ("/home/local/anna", None),
-        ("/homework", None),
+        ("/users/anna/.aiida", "nfs4"),
+        ("/users/local/anna", None),
+        ("/users2", None),
         ("/lustre/work/anna/aiida", "lustre"),
         ("/mnt/my data/aiida", "fuse.sshfs"),
         ("/pool/aiida", None),
