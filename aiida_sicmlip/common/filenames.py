@@ -1,0 +1,32 @@
+"""Names of files that a calculation writes or asks back and a program or parser reads or writes."""
+
+from __future__ import annotations
+
+# Data nodes
+DATASET_FILE = "frames.npz"
+PORTABLE_MODEL_FILE = "potential.nequip.zip"
+COMPILED_MODEL_FILE = "potential.nequip.pt2"
+TRAJECTORY_FILE = "trajectory.dcd"
+
+# Exploration
+LAMMPS_INPUT_FILE = "exploration.in"
+LAMMPS_LOG_FILE = "log.lammps"
+STRUCTURE_FILE = "structure.data"
+CLASSICAL_POTENTIAL_FILE = "potential.dat"
+
+# Training
+TRAINING_SETTINGS_FILE = "training.json"
+TRAINING_SET_FILE = "training_set.npz"
+VALIDATION_SET_FILE = "validation_set.npz"
+TRAINING_REPORT_FILE = "training_report.json"
+TRAINING_CURVE_FILE = "training_curve.json"
+NEQUIP_CONFIGURATION_FILE = "nequip.yaml"
+
+# Compilation
+COMPILATION_REPORT_FILE = "compilation.json"
+
+# Evaluation
+EVALUATION_DATASET_FILE = "dataset.npz"
+CLASSICAL_POTENTIAL_SETTINGS_FILE = "classical.json"
+PREDICTIONS_FILE = "predictions.npz"
+EVALUATION_REPORT_FILE = "evaluation.json"
