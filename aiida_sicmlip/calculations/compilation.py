@@ -1,0 +1,109 @@
+"""Compilation of a portable potential for one kind of machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiida import orm
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob, CalcJobProcessSpec
+
+from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, sentence_of, validate_code_plugin
+from aiida_sicmlip.common import filenames
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.settings import Settings
+
+DEVICES = ("cpu", "cuda")
+TARGETS = ("pair_allegro", "ase")
+
+
+@dataclass(frozen=True)
+class CompilationSettings(Settings):
+    """What a model is compiled for. All of it takes part in caching."""
+
+    PREFIX = "compilation.parameters."
+
+    device: str = "cpu"
+    """``cpu`` or ``cuda``."""
+    target: str = "pair_allegro"
+    """What will call the model: ``pair_allegro`` (LAMMPS) or ``ase``."""
+    torch_version: str | None = None
+    """Version of torch on the machine; the compilation fails where another one is found."""
+    gpu_architecture: str | None = None
+    """Architecture of the GPU, for example ``sm_90``; likewise checked."""
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise InputError(f"`{self.PREFIX}device` is {self.device!r}; give one of {', '.join(DEVICES)}.")
+        if self.target not in TARGETS:
+            raise InputError(f"`{self.PREFIX}target` is {self.target!r}; give one of {', '.join(TARGETS)}.")
+
+
+class CompilationCalculation(CalcJob):
+    """Compile a portable model with ``nequip-compile``; the result runs on machines of that kind only."""
+
+    CACHE_VERSION = 1
+    """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            "code",
+            valid_type=orm.AbstractCode,
+            validator=validate_code_plugin(POTENTIAL_PLUGINS),
+            help="`sicmlip-potential` on the machine that the model is compiled for.",
+        )
+        spec.input("potential", valid_type=PotentialData, help="The portable model.")
+        spec.input(
+            "parameters",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Dict({"device": "cpu", "target": "pair_allegro"}),
+            validator=sentence_of(CompilationSettings.from_mapping),
+            help="Device, target, GPU architecture and torch version.",
+        )
+        spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.compilation"
+        spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
+        spec.inputs["metadata"]["options"]["withmpi"].default = False
+        spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 3600
+
+        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled.")
+        spec.exit_code(302, "ERROR_MODEL_MISSING", message="The compilation left no compiled model.")
+        spec.exit_code(
+            410,
+            "ERROR_OTHER_MACHINE",
+            message="The machine is not the one that was asked for: {error}. Correct `compilation.parameters`.",
+        )
+        spec.exit_code(420, "ERROR_COMPILATION_FAILED", message="The compilation stopped with an error: {error}")
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Put the portable model in place."""
+        settings = CompilationSettings.from_mapping(self.inputs.parameters.get_dict())
+        codeinfo = CodeInfo()
+        codeinfo.code_uuid = self.inputs.code.uuid
+        codeinfo.cmdline_params = [
+            "compile",
+            filenames.PORTABLE_MODEL_FILE,
+            "--device",
+            settings.device,
+            "--target",
+            settings.target,
+            "--output",
+            filenames.COMPILED_MODEL_FILE,
+            "--report",
+            filenames.COMPILATION_REPORT_FILE,
+        ]
+        codeinfo.stdout_name = "compilation.out"
+        codeinfo.stderr_name = "compilation.err"
+        calcinfo = CalcInfo()
+        calcinfo.codes_info = [codeinfo]
+        potential = self.inputs.potential
+        calcinfo.local_copy_list = [(potential.uuid, potential.filename, filenames.PORTABLE_MODEL_FILE)]
+        calcinfo.retrieve_list = ["compilation.out", "compilation.err", filenames.COMPILATION_REPORT_FILE]
+        calcinfo.retrieve_temporary_list = [filenames.COMPILED_MODEL_FILE]
+        return calcinfo

@@ -1,0 +1,27 @@
+"""A start structure from a host crystal and a description of its defects."""
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_sicmlip.science.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects import build_defects
+
+CACHE_VERSION = 1
+"""Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
+
+
+@calcfunction
+def build_defect_structure(host: orm.Dict, defects: orm.List, seed: orm.Int) -> orm.StructureData:
+    """Return 3C-SiC with point defects.
+
+    :param host: arguments of :func:`aiida_sicmlip.science.crystals.silicon_carbide_host`.
+    :param defects: descriptions, as :func:`aiida_sicmlip.science.defects.build_defects` takes them.
+    :param seed: seed of random placements.
+    """
+    settings = host.get_dict()
+    if "repeats" in settings:
+        settings["repeats"] = tuple(settings["repeats"])
+    built = build_defects(silicon_carbide_host(**settings), defects.get_list(), seed.value)
+    structure = orm.StructureData(ase=built.atoms)
+    structure.label = built.atoms.get_chemical_formula()
+    return structure
