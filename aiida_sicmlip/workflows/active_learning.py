@@ -1,0 +1,358 @@
+"""The loop: explore, select, label, train, again until the forces are right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain, while_
+from aiida_lammps.data.potential import LammpsPotentialData
+
+from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
+from aiida_sicmlip.calculations.exploration import validate_potential
+from aiida_sicmlip.calculations.functions.assess_round import assess_round
+from aiida_sicmlip.calculations.functions.derive_seeds import derive_round_seeds
+from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
+from aiida_sicmlip.calculations.functions.select_frames import select_frames
+from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import label_of_place, round_label
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.assessment import ConvergenceCriteria
+from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.frame_selection import SelectionSettings, require_enough_frames
+from aiida_sicmlip.workflows.exploration import ExplorationWorkChain, validate_structures
+from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
+from aiida_sicmlip.workflows.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.training import TrainingWorkChain
+
+SETS = ("training", "validation")
+
+
+class ActiveLearningWorkChain(WorkChain):
+    """Train a potential in rounds, each on configurations that the one before has not seen.
+
+    A round explores with the best potential so far (the bootstrap potential in round 0), picks the most novel frames,
+    labels them from first principles, judges the exploring potential on the new labels, and trains the next one. The
+    loop stops when the errors meet the criteria, or after ``max_rounds``.
+    """
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            "structures",
+            dynamic=True,
+            valid_type=orm.StructureData,
+            validator=validate_structures,
+            help="Defect structures from which every round's walkers start.",
+        )
+        spec.input(
+            "bootstrap_potential",
+            valid_type=(LammpsPotentialData, CompiledPotentialData),
+            validator=validate_potential,
+            help="Explores in round 0 and is not used later.",
+        )
+        spec.input(
+            "seed",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            validator=validate_seed,
+            help="Seed from which all others are derived.",
+        )
+        spec.input(
+            "max_rounds",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            validator=validate_positive("max_rounds"),
+            help="The loop ends after so many rounds, converged or not.",
+        )
+        spec.input(
+            "convergence",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Dict(ConvergenceCriteria().to_dict()),
+            validator=sentence_of(ConvergenceCriteria.from_mapping),
+            help="Thresholds of the criteria; see `ConvergenceCriteria`.",
+        )
+        spec.input(
+            "selection.parameters",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=sentence_of(SelectionSettings.from_mapping),
+            help="How many frames are picked, and SOAP's parameters; see `SelectionSettings`.",
+        )
+        spec.expose_inputs(ExplorationWorkChain, namespace="exploration", exclude=("structures", "potential", "seed"))
+        spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))
+        spec.expose_inputs(
+            TrainingWorkChain, namespace="training", exclude=("training_set", "validation_set", "training.seed")
+        )
+        # The checks between sets and structures belong to the children, which have them; here they would run without.
+        for namespace in ("exploration", "labelling", "training"):
+            spec.inputs[namespace].validator = None
+        spec.inputs.validator = cls.validate_inputs
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_round)(
+                cls.run_exploration,
+                cls.inspect_exploration,
+                cls.run_selection,
+                cls.run_labelling,
+                cls.inspect_labelling,
+                cls.run_datasets,
+                cls.run_training,
+                cls.inspect_training,
+                cls.run_assessment,
+            ),
+            cls.results,
+        )
+        spec.output("potential", valid_type=PotentialData, help="The last trained potential, portable.")
+        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The same, compiled for LAMMPS.")
+        spec.output("training_set", valid_type=LabelledDataSetData, help="What it was trained on.")
+        spec.output("validation_set", valid_type=LabelledDataSetData, help="What it was validated on.")
+        spec.output_namespace(
+            "assessments", dynamic=True, valid_type=orm.Dict, help="Errors and verdicts, under `round_00` and so on."
+        )
+        for status, step in ((401, "exploration"), (402, "labelling"), (403, "training"), (404, "evaluation")):
+            spec.exit_code(
+                status,
+                f"ERROR_{step.upper()}_FAILED",
+                message=f"The {step} of round {{round}} <{{pk}}> failed: {{reason}}",
+            )
+        spec.exit_code(
+            410,
+            "ERROR_NOTHING_NEW",
+            message="Round {round} found no frames to label: all overlap or repeat what is labelled already. Explore "
+            "longer or hotter.",
+        )
+        spec.exit_code(
+            701,
+            "WARNING_NOT_CONVERGED",
+            message="The criteria are not met after {rounds} rounds; the last potential is usable within its errors. "
+            "Allow more rounds (`max_rounds`) to go on.",
+        )
+
+    @classmethod
+    def get_builder_from_settings(cls, settings: dict[str, Any]) -> ProcessBuilder:
+        """Return a builder for complete settings, as `protocol.load_protocol` gives them.
+
+        :raises InputError: with a sentence for whatever is wrong.
+        """
+        return active_learning_builder(cls, settings)
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls, protocol: str | None = None, overrides: dict[str, Any] | None = None
+    ) -> ProcessBuilder:
+        """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
+
+        :raises InputError: with a sentence for whatever is wrong.
+        """
+        return cls.get_builder_from_settings(load_protocol(protocol, overrides))
+
+    @classmethod
+    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
+        """Check inputs against each other, as far as they are known before the first round."""
+        exploration = dict(inputs.get("exploration", {}))
+        structures = inputs.get("structures", {})
+        if "bootstrap_potential" in inputs:
+            sentence = ExplorationWorkChain.validate_inputs(
+                {"structures": structures, "potential": inputs["bootstrap_potential"]}, None
+            )
+            if sentence:
+                return sentence.replace("`potential`", "`bootstrap_potential`")
+        sentence = LabellingWorkChain.validate_inputs({**inputs.get("labelling", {}), "structures": structures}, None)
+        if sentence:
+            return sentence
+        try:
+            explored = ExplorationSettings.from_mapping(exploration["exploration"]["parameters"].get_dict())
+            selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
+            walkers = exploration["walkers"].value * len(structures)
+            require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
+        except InputError as error:
+            return str(error)
+        except KeyError:
+            return None
+        return None
+
+    def setup(self) -> None:
+        """Start with the bootstrap potential and no data."""
+        self.ctx.round = 0
+        self.ctx.converged = False
+        self.ctx.seed = self.inputs.seed
+        self.ctx.exploring_potential = self.inputs.bootstrap_potential
+        self.ctx.datasets = dict.fromkeys(SETS)
+        self.ctx.finished = {}
+
+    def should_run_round(self) -> bool:
+        """Return whether another round is needed and allowed."""
+        return not self.ctx.converged and self.ctx.round < self.inputs.max_rounds.value
+
+    def run_exploration(self) -> ToContext:
+        """Explore with the best potential so far."""
+        self.ctx.seeds = run_once(self, derive_round_seeds, self._label("seeds"), seed=self.ctx.seed)
+        return ToContext(
+            exploration=submit_once(
+                self,
+                ExplorationWorkChain,
+                self._label("exploration"),
+                structures=self.inputs.structures,
+                potential=self.ctx.exploring_potential,
+                seed=self.ctx.seeds["exploration"],
+                **self.exposed_inputs(ExplorationWorkChain, namespace="exploration"),
+            )
+        )
+
+    def inspect_exploration(self) -> ExitCode | None:
+        """Stop where no walker gave frames."""
+        return self._failure(self.ctx.exploration, self.exit_codes.ERROR_EXPLORATION_FAILED)
+
+    def run_selection(self) -> ExitCode | None:
+        """Pick the frames to label."""
+        known = {f"{name}_set": node for name, node in self.ctx.datasets.items() if node is not None}
+        picked = run_once(
+            self,
+            select_frames,
+            self._label("selection"),
+            parameters=self.inputs.selection.parameters,
+            seed=self.ctx.seeds["selection"],
+            **known,
+            **self.ctx.exploration.outputs.trajectories,
+        )
+        self.ctx.picked = {name: dict(picked.get(name, {})) for name in SETS}
+        self.ctx.selection = picked["summary"]
+        summary = picked["summary"].get_dict()
+        if any(not self.ctx.picked[name] and self.ctx.datasets[name] is None for name in SETS):
+            return self.exit_codes.ERROR_NOTHING_NEW.format(round=self.ctx.round)
+        self.report(
+            f"round {self.ctx.round}: picked {summary['n_training']} of {summary['n_training_asked']} training and "
+            f"{summary['n_validation']} of {summary['n_validation_asked']} validation configurations from "
+            f"{summary['n_frames']} frames, of which {summary['n_overlapping']} had overlapping atoms"
+        )
+        return None
+
+    def run_labelling(self) -> ToContext:
+        """Label the picked frames."""
+        return ToContext(
+            labelling=submit_once(
+                self,
+                LabellingWorkChain,
+                self._label("labelling"),
+                structures={**self.ctx.picked["training"], **self.ctx.picked["validation"]},
+                **self.exposed_inputs(LabellingWorkChain, namespace="labelling"),
+            )
+        )
+
+    def inspect_labelling(self) -> ExitCode | None:
+        """Stop where too many labels failed."""
+        return self._failure(self.ctx.labelling, self.exit_codes.ERROR_LABELLING_FAILED)
+
+    def run_datasets(self) -> ExitCode | None:
+        """Extend both sets by their new labels, and gather all new labels in a set of their own."""
+        labels = dict(self.ctx.labelling.outputs.labels)
+        level = self.ctx.labelling.outputs.level_of_theory
+
+        def extended(name: str, previous: LabelledDataSetData | None, frames: list[str]) -> LabelledDataSetData | None:
+            if not frames:
+                return previous
+            start = previous.n_frames if previous is not None else 0
+            places = {label_of_place(start + index): labels[frame] for index, frame in enumerate(frames)}
+            given = {} if previous is None else {"previous": previous}
+            return run_once(self, extend_dataset, self._label(name), level_of_theory=level, **given, **places)
+
+        for name in SETS:
+            new = [frame for frame in sorted(self.ctx.picked[name]) if frame in labels]
+            self.ctx.datasets[name] = extended(f"{name}_set", self.ctx.datasets[name], new)
+            if self.ctx.datasets[name] is None:
+                return self.exit_codes.ERROR_LABELLING_FAILED.format(
+                    round=self.ctx.round, pk=self.ctx.labelling.pk, reason=f"no label is left for the {name} set"
+                )
+        self.ctx.new_labels = extended("new_labels", None, sorted(labels))
+        return None
+
+    def run_training(self) -> ToContext:
+        """Judge the exploring potential on labels that it has not seen, and train the next one."""
+        inputs = self.exposed_inputs(TrainingWorkChain, namespace="training")
+        inputs["training"] = {**inputs["training"], "seed": self.ctx.seeds["training"]}
+        evaluation = self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"]
+        return ToContext(
+            exploring_evaluation=submit_once(
+                self,
+                EvaluationCalculation,
+                self._label("evaluation_of_exploring_potential"),
+                dataset=self.ctx.new_labels,
+                potential=self.ctx.exploring_potential,
+                **evaluation,
+            ),
+            training=submit_once(
+                self,
+                TrainingWorkChain,
+                self._label("training"),
+                training_set=self.ctx.datasets["training"],
+                validation_set=self.ctx.datasets["validation"],
+                **inputs,
+            ),
+        )
+
+    def inspect_training(self) -> ExitCode | None:
+        """Stop where there is no new potential, or the exploring one could not be judged."""
+        return self._failure(self.ctx.training, self.exit_codes.ERROR_TRAINING_FAILED) or self._failure(
+            self.ctx.exploring_evaluation, self.exit_codes.ERROR_EVALUATION_FAILED
+        )
+
+    def run_assessment(self) -> None:
+        """Decide whether the new potential is good enough, and hand out what there is so far."""
+        training = self.ctx.training
+        assessment = run_once(
+            self,
+            assess_round,
+            self._label("assessment"),
+            criteria=self.inputs.convergence,
+            exploring=self.ctx.exploring_evaluation.outputs.results,
+            training=training.outputs.evaluations.training,
+            validation=training.outputs.evaluations.validation,
+            selection=self.ctx.selection,
+        )
+        for verdict in assessment["criteria"]:
+            self.report(
+                f"round {self.ctx.round}: {verdict['criterion']} is {verdict['value']:.4f} {verdict['unit']}, "
+                f"{'below' if verdict['met'] else 'not below'} {verdict['threshold']:g}"
+            )
+        self.ctx.converged = assessment["converged"]
+        self.ctx.exploring_potential = training.outputs.compiled_potential
+        self.ctx.seed = self.ctx.seeds["next_round"]
+        self.out(f"assessments.round_{self.ctx.round:02d}", assessment)
+        self.ctx.finished = {
+            "potential": training.outputs.potential,
+            "compiled_potential": training.outputs.compiled_potential,
+            **{f"{name}_set": self.ctx.datasets[name] for name in SETS},
+        }
+        self.ctx.round += 1
+
+    def results(self) -> ExitCode | None:
+        """Hand out the last potential, with a warning where the criteria are not met."""
+        self._hand_out()
+        if not self.ctx.converged:
+            return self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=self.ctx.round)
+        return None
+
+    def _hand_out(self) -> None:
+        """Hand out what the last complete round made."""
+        for name, node in self.ctx.finished.items():
+            self.out(name, node)
+
+    def _label(self, step: str) -> str:
+        """Return the call label of ``step`` in this round."""
+        return round_label(self.ctx.round, step)
+
+    def _failure(self, child: orm.ProcessNode, code: ExitCode) -> ExitCode | None:
+        """Return ``code``, filled in, where ``child`` did not finish well, and hand out the earlier rounds."""
+        if child.is_finished_ok:
+            return None
+        self._hand_out()
+        reason = child.exit_message or child.process_state.value
+        return code.format(round=self.ctx.round, pk=child.pk, reason=reason)

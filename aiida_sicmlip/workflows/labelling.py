@@ -1,0 +1,188 @@
+"""First-principles labels for configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import ExitCode, ProcessSpec, while_
+from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
+
+from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
+from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
+from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.tools.daemon import daemon_slots, largest_concurrency
+from aiida_sicmlip.workflows.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
+
+
+def validate_fraction(value: orm.Float | None, _: Any) -> str | None:
+    """A fraction lies between zero and one."""
+    if value is not None and not 0 <= value.value < 1:
+        return f"`allowed_failed_fraction` is {value.value}; give a number from 0 up to, but not including, 1."
+    return None
+
+
+def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
+    """A label is the energy and the forces of one configuration as it is."""
+    if parameters is None:
+        return None
+    namelists = {name.upper(): content for name, content in parameters.get_dict().items()}
+    calculation = namelists.get("CONTROL", {}).get("calculation", "scf")
+    if calculation != "scf":
+        return f"`CONTROL.calculation` is {calculation!r}; a label is a self-consistent calculation: set it to 'scf'."
+    if not namelists.get("CONTROL", {}).get("tprnfor", False):
+        return "`CONTROL.tprnfor` is not set; a label needs forces: set it to true."
+    for name in ("ecutwfc",):
+        if name not in namelists.get("SYSTEM", {}):
+            return f"`SYSTEM.{name}` is missing; give the cutoff of the wave functions in Ry."
+    return None
+
+
+class LabellingWorkChain(SlidingWindowWorkChain):
+    """Run one ``PwBaseWorkChain`` for each configuration, at most ``max_concurrent`` at a time."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            "structures",
+            dynamic=True,
+            valid_type=orm.StructureData,
+            help="Configurations to label; each name becomes the name of its label.",
+        )
+        spec.expose_inputs(
+            PwBaseWorkChain,
+            namespace="pw",
+            exclude=("pw.structure", "kpoints_distance", "kpoints_force_parity"),
+            namespace_options={"help": "How each configuration is labelled."},
+        )
+        spec.inputs["pw"]["kpoints"].required = True
+        spec.inputs["pw"]["pw"]["code"].validator = validate_code_plugin(PW_PLUGINS)
+        spec.inputs["pw"]["pw"]["parameters"].validator = validate_parameters
+        spec.input(
+            "max_concurrent",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Int(10),
+            validator=validate_positive("max_concurrent"),
+            help="Labels computed at the same time; lowered where the daemon has fewer slots than that needs.",
+        )
+        spec.input(
+            "allowed_failed_fraction",
+            valid_type=orm.Float,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Float(0.2),
+            validator=validate_fraction,
+            help="The step fails when a larger share of the labels does.",
+        )
+        spec.inputs.validator = cls.validate_inputs
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_labels)(
+                cls.run_labels,
+            ),
+            cls.inspect_labels,
+            cls.results,
+        )
+        spec.output_namespace(
+            "labels",
+            dynamic=True,
+            valid_type=orm.TrajectoryData,
+            help="`output_trajectory` of each calculation: positions and cell (A), energy (eV) and forces (eV/A).",
+        )
+        spec.output("level_of_theory", valid_type=LevelOfTheoryData, help="The settings that all labels share.")
+        spec.exit_code(
+            401,
+            "ERROR_TOO_MANY_FAILED",
+            message="{failed} of {asked} labels failed, more than `allowed_failed_fraction` allows; see their reports.",
+        )
+
+    @classmethod
+    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
+        """Check inputs against each other."""
+        if not inputs.get("structures"):
+            return None
+        pseudos = set(inputs.get("pw", {}).get("pw", {}).get("pseudos", {}))
+        if pseudos:
+            for name, structure in inputs["structures"].items():
+                missing = sorted(set(structure.get_kind_names()) - pseudos)
+                if missing:
+                    return (
+                        f"`pw.pw.pseudos` has no pseudopotential for {', '.join(missing)}, which structure `{name}` "
+                        f"holds; it has {', '.join(sorted(pseudos))}."
+                    )
+        return None
+
+    def setup(self) -> None:
+        """Fix the order, and how many labels run at a time."""
+        self.ctx.missing = sorted(self.inputs.structures)
+        self.ctx.active = []
+        self.ctx.pks = {}
+        asked = self.inputs.max_concurrent.value
+        self.ctx.max_concurrent = min(asked, largest_concurrency(daemon_slots()))
+        if self.ctx.max_concurrent < asked:
+            self.report(
+                f"`max_concurrent` is {asked}, but the daemon's slots hold {self.ctx.max_concurrent} labels at once: "
+                "using that. More workers (`verdi daemon incr`) or slots (`daemon.worker_process_slots`) allow more."
+            )
+        pw = self.inputs.pw.pw
+        self.ctx.level_of_theory = run_once(
+            self,
+            derive_level_of_theory,
+            "level_of_theory",
+            parameters=pw.parameters,
+            kpoints=self.inputs.pw.kpoints,
+            code=pw.code,
+            **pw.pseudos,
+        )
+
+    def should_run_labels(self) -> bool:
+        """Return whether a label is missing or at work."""
+        return bool(self.ctx.missing or self.ctx.active)
+
+    def run_labels(self) -> None:
+        """Keep ``max_concurrent`` labels at work; called again whenever one of them terminates."""
+        active: list[str] = []
+        for name in [*self.ctx.active, *self.ctx.missing]:
+            if len(active) == self.ctx.max_concurrent:
+                break
+            child = orm.load_node(self.ctx.pks[name]) if name in self.ctx.pks else self._submit(name)
+            if not child.is_terminated:
+                active.append(name)
+                self.to_context(**{f"labels.{name}": child})
+        self.ctx.active = active
+        self.ctx.missing = [name for name in self.ctx.missing if name not in self.ctx.pks]
+
+    def _submit(self, name: str) -> orm.ProcessNode:
+        """Submit the label of configuration ``name``."""
+        inputs = AttributeDict(self.exposed_inputs(PwBaseWorkChain, namespace="pw"))
+        inputs.pw = AttributeDict({**inputs.pw, "structure": self.inputs.structures[name]})
+        child = submit_once(self, PwBaseWorkChain, name, **inputs)
+        self.ctx.pks[name] = child.pk
+        return child
+
+    def inspect_labels(self) -> ExitCode | None:
+        """Say which labels failed, and fail if they are too many."""
+        children = self._children()
+        failed = {name: child for name, child in children.items() if not child.is_finished_ok}
+        for name, child in failed.items():
+            self.report(f"label `{name}` <{child.pk}> failed: {child.exit_message or child.process_state.value}")
+        self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed")
+        if len(failed) > self.inputs.allowed_failed_fraction.value * len(children) or len(failed) == len(children):
+            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(failed=len(failed), asked=len(children))
+        return None
+
+    def results(self) -> None:
+        """Hand out the labels."""
+        self.out("level_of_theory", self.ctx.level_of_theory)
+        labels = {
+            name: child.outputs.output_trajectory for name, child in self._children().items() if child.is_finished_ok
+        }
+        self.out("labels", labels)
+
+    def _children(self) -> dict[str, orm.ProcessNode]:
+        """Return the child of each configuration."""
+        return {name: orm.load_node(pk) for name, pk in sorted(self.ctx.pks.items())}

@@ -1,0 +1,227 @@
+"""From a protocol and overrides to the inputs of a work chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import yaml
+from aiida import orm
+from aiida.common.exceptions import MultipleObjectsError, NotExistent
+from aiida.engine import ProcessBuilder
+from aiida_lammps.data.potential import LammpsPotentialData
+
+from aiida_sicmlip.calculations.exploration import ExplorationCalculation
+from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.lammps_files import find_potential_file
+
+PROTOCOL_FILE = "active_learning.yaml"
+FREE = ("structures", "labelling.parameters", "training.parameters")
+"""Settings whose keys are checked by those who read them."""
+OPTIONAL = {
+    "exploration.parameters": ("maximum_temperature_ratio",),
+    "selection.parameters": ("cutoff", "n_max", "l_max", "sigma", "tolerance", "overlap_fraction"),
+    "compilation.parameters": ("torch_version", "gpu_architecture"),
+    "bootstrap": ("node",),
+}
+"""Settings that a protocol leaves at their default, beside those it names."""
+
+
+def _read() -> dict[str, Any]:
+    text = (resources.files("aiida_sicmlip.workflows") / "protocols" / PROTOCOL_FILE).read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def protocol_descriptions() -> dict[str, str]:
+    """Return name and description of each protocol."""
+    return {name: content["description"] for name, content in _read()["protocols"].items()}
+
+
+def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the complete settings of protocol ``name`` with ``overrides`` on top.
+
+    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one).
+    """
+    content = _read()
+    name = name or content["default_protocol"]
+    if name not in content["protocols"]:
+        raise InputError(f"`{name}` is not a protocol. {nearest_name(name, content['protocols'])}")
+    own = {key: value for key, value in content["protocols"][name].items() if key != "description"}
+    settings = merge(content["default_inputs"], own)
+    if overrides:
+        check_keys(overrides, settings)
+        settings = merge(settings, overrides)
+    return settings
+
+
+def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``top`` over it, mapping by mapping; neither is changed."""
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
+    """Raise :class:`InputError` for the first key of ``given`` that is not known, naming the nearest that is."""
+    for key, value in given.items():
+        where = f"{path}{key}"
+        allowed = [*known, *OPTIONAL.get(path.rstrip("."), ())]
+        if path.endswith("options."):
+            allowed = list(ExplorationCalculation.spec().inputs["metadata"]["options"])
+        if key not in allowed:
+            raise InputError(f"`{where}` is not a known setting. {nearest_name(str(key), allowed)}")
+        if where in FREE or path.endswith("options."):
+            continue
+        inner = known.get(key)
+        if isinstance(inner, Mapping):
+            if not isinstance(value, Mapping):
+                raise InputError(f"`{where}` is {value!r}; give settings under it: {', '.join(inner)}.")
+            check_keys(value, inner, f"{where}.")
+
+
+def load_code(label: Any, field: str) -> orm.AbstractCode:
+    """Return the code ``label``.
+
+    :raises InputError: if there is none, with those that there are.
+    """
+    try:
+        return orm.load_code(str(label))
+    except MultipleObjectsError as error:
+        raise InputError(f"`{field}` is `{label}`, and several codes are called that; give its PK or UUID.") from error
+    except NotExistent as error:
+        known = [code.full_label for code in orm.QueryBuilder().append(orm.AbstractCode).all(flat=True)]
+        hint = nearest_name(str(label), known) if known else "No code is set up yet: run `aiida-sicmlip setup`."
+        raise InputError(f"`{field}` is `{label}`, which does not exist. {hint}") from error
+
+
+def load_data(identifier: Any, field: str, kind: type[orm.Data]) -> orm.Data:
+    """Return the stored node ``identifier`` (PK or UUID) of class ``kind``.
+
+    :raises InputError: if there is none, or it is of another kind.
+    """
+    try:
+        node = orm.load_node(identifier)
+    except (NotExistent, ValueError) as error:
+        raise InputError(f"`{field}` is {identifier!r}, and no node is called that; give a PK or UUID.") from error
+    if not isinstance(node, kind):
+        raise InputError(f"`{field}` is node <{node.pk}>, a {type(node).__name__}; give a {kind.__name__}.")
+    return node
+
+
+def build_structure(description: Any, field: str) -> orm.StructureData:
+    """Return the structure that ``description`` names or describes.
+
+    :raises InputError: if it cannot be built.
+    """
+    if not isinstance(description, Mapping):
+        raise InputError(f"`{field}` is {description!r}; give `node`, or `host` and `defects`.")
+    keys = ("node", "host", "defects", "seed")
+    for key in description:
+        if key not in keys:
+            raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")
+    if "node" in description:
+        return load_data(description["node"], f"{field}.node", orm.StructureData)
+    host, defects = description.get("host"), description.get("defects")
+    if not isinstance(host, Mapping) or not isinstance(defects, list):
+        raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
+    try:
+        return build_defect_structure(
+            orm.Dict(dict(host)), orm.List(list(defects)), orm.Int(description.get("seed", 1))
+        )
+    except (TypeError, InputError) as error:
+        raise InputError(f"`{field}` cannot be built: {error}") from error
+
+
+def bootstrap_potential(settings: Mapping[str, Any]) -> orm.Data:
+    """Return the potential of round 0: a stored node, or a LAMMPS potential file.
+
+    :raises InputError: if there is no such file.
+    """
+    if settings.get("node") is not None:
+        return load_data(settings["node"], "bootstrap.node", orm.SinglefileData)
+    path = find_potential_file(str(settings["file"]))
+    try:
+        return LammpsPotentialData.get_or_create(
+            path,
+            pair_style=settings["pair_style"],
+            species=list(settings["species"]),
+            units="metal",
+            atom_style="atomic",
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"`bootstrap` does not describe a LAMMPS potential: {error}") from error
+
+
+def pseudopotentials(family: str, structures: Mapping[str, orm.StructureData]) -> dict[str, orm.Data]:
+    """Return the pseudopotential of each kind of the structures from the family called ``family``.
+
+    :raises InputError: if there is no such family, or an element is missing from it.
+    """
+    from aiida_pseudo.groups.family import PseudoPotentialFamily
+
+    try:
+        group = orm.load_group(family)
+    except NotExistent as error:
+        known = orm.QueryBuilder().append(PseudoPotentialFamily, project="label").all(flat=True)
+        hint = nearest_name(family, known) if known else "None is installed: run `aiida-sicmlip setup`."
+        raise InputError(f"`labelling.pseudo_family` is `{family}`, which does not exist. {hint}") from error
+    found: dict[str, orm.Data] = {}
+    for name, structure in structures.items():
+        try:
+            found.update(group.get_pseudos(structure=structure))
+        except ValueError as error:
+            raise InputError(
+                f"the pseudopotential family `{family}` lacks an element of structure `{name}`: {error} It has "
+                f"{', '.join(sorted(group.elements))}. Install a family that has it, or change the structure."
+            ) from error
+    return found
+
+
+def active_learning_builder(process: Any, settings: Mapping[str, Any]) -> ProcessBuilder:
+    """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
+
+    :raises InputError: with a sentence for whatever is wrong with them.
+    """
+    codes = {key: load_code(label, f"codes.{key}") for key, label in settings["codes"].items()}
+    builder = process.get_builder()
+    builder.bootstrap_potential = bootstrap_potential(settings["bootstrap"])
+    structures = {
+        name: build_structure(description, f"structures.{name}") for name, description in settings["structures"].items()
+    }
+    builder.structures = structures
+    builder.seed = settings["seed"]
+    builder.max_rounds = settings["max_rounds"]
+    builder.convergence = settings["convergence"]
+    builder.selection.parameters = settings["selection"]["parameters"]
+
+    exploration = settings["exploration"]
+    builder.exploration.walkers = exploration["walkers"]
+    builder.exploration.exploration.code = codes["lammps"]
+    builder.exploration.exploration.parameters = exploration["parameters"]
+    builder.exploration.exploration.metadata.options = exploration["options"]
+
+    labelling = settings["labelling"]
+    builder.labelling.max_concurrent = labelling["max_concurrent"]
+    builder.labelling.allowed_failed_fraction = labelling["allowed_failed_fraction"]
+    pw = builder.labelling.pw
+    pw.kpoints = orm.KpointsData()
+    pw.kpoints.set_kpoints_mesh(labelling["kpoints"])
+    pw.max_iterations = orm.Int(labelling["max_iterations"])
+    pw.pw.code = codes["pw"]
+    pw.pw.parameters = orm.Dict(labelling["parameters"])
+    pw.pw.pseudos = pseudopotentials(labelling["pseudo_family"], structures)
+    pw.pw.metadata.options = labelling["options"]
+    if labelling["gamma_only"]:
+        pw.pw.settings = orm.Dict({"GAMMA_ONLY": True})
+
+    for step in ("training", "compilation", "evaluation"):
+        namespace = builder.training[step]
+        namespace.code = codes["potential"]
+        namespace.metadata.options = settings[step]["options"]
+        if "parameters" in settings[step]:
+            namespace.parameters = settings[step]["parameters"]
+    return builder

@@ -1,0 +1,139 @@
+"""From data sets to a potential that has been compiled and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import CalcJob, ExitCode, ProcessSpec, ToContext, WorkChain
+
+from aiida_sicmlip.calculations.compilation import CompilationCalculation
+from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
+from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.workflows.reattach import submit_once
+
+SETS = ("training", "validation")
+
+
+def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
+    """The compiled model is meant for LAMMPS, and the evaluation takes the same."""
+    if parameters is not None and parameters.get_dict().get("target", "pair_allegro") != "pair_allegro":
+        return "`compilation.parameters.target` must be `pair_allegro` here: exploration and evaluation run that model."
+    return None
+
+
+class TrainingWorkChain(WorkChain):
+    """Train a potential, compile it, and evaluate the compiled model on its training and validation sets."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.expose_inputs(TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set"))
+        spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
+        spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
+        spec.inputs["compilation"].validator = cls.validate_compilation_namespace
+        spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset"))
+        spec.inputs.validator = TrainingCalcJob.validate_inputs
+        spec.outline(
+            cls.run_training,
+            cls.inspect_training,
+            cls.run_compilation,
+            cls.inspect_compilation,
+            cls.run_evaluations,
+            cls.inspect_evaluations,
+            cls.results,
+        )
+        spec.output("potential", valid_type=PotentialData, help="The portable model.")
+        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled for LAMMPS.")
+        spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
+        spec.output_namespace(
+            "evaluations",
+            dynamic=True,
+            valid_type=orm.Dict,
+            help="Errors of the compiled model on the `training` and on the `validation` set.",
+        )
+        spec.exit_code(401, "ERROR_TRAINING_FAILED", message="The training <{pk}> failed: {reason}")
+        spec.exit_code(402, "ERROR_COMPILATION_FAILED", message="The compilation <{pk}> failed: {reason}")
+        spec.exit_code(403, "ERROR_EVALUATION_FAILED", message="The evaluation <{pk}> failed: {reason}")
+
+    @classmethod
+    def validate_compilation_namespace(cls, inputs: dict[str, Any] | None, _: Any) -> str | None:
+        """Check the target of the compilation."""
+        return validate_compilation((inputs or {}).get("parameters"), _)
+
+    def run_training(self) -> ToContext:
+        """Submit the training."""
+        return ToContext(
+            training=submit_once(
+                self,
+                TrainingCalcJob,
+                "training",
+                training_set=self.inputs.training_set,
+                validation_set=self.inputs.validation_set,
+                **self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False),
+            )
+        )
+
+    def inspect_training(self) -> ExitCode | None:
+        """Stop where the training failed."""
+        return self._failure(self.ctx.training, self.exit_codes.ERROR_TRAINING_FAILED)
+
+    def run_compilation(self) -> ToContext:
+        """Submit the compilation of the new model."""
+        inputs = self.exposed_inputs(CompilationCalculation, namespace="compilation")
+        potential = self.ctx.training.outputs.potential
+        return ToContext(
+            compilation=submit_once(self, CompilationCalculation, "compilation", potential=potential, **inputs)
+        )
+
+    def inspect_compilation(self) -> ExitCode | None:
+        """Stop where the compilation failed."""
+        return self._failure(self.ctx.compilation, self.exit_codes.ERROR_COMPILATION_FAILED)
+
+    def run_evaluations(self) -> ToContext:
+        """Submit the evaluation of the compiled model on both sets."""
+        inputs = self.exposed_inputs(EvaluationCalculation, namespace="evaluation")
+        compiled = self.ctx.compilation.outputs.compiled_potential
+        return ToContext(
+            **{
+                f"evaluation_{name}": submit_once(
+                    self,
+                    EvaluationCalculation,
+                    f"evaluation_{name}",
+                    dataset=self.inputs[f"{name}_set"],
+                    potential=compiled,
+                    **inputs,
+                )
+                for name in SETS
+            }
+        )
+
+    def inspect_evaluations(self) -> ExitCode | None:
+        """Stop where an evaluation failed."""
+        for name in SETS:
+            failure = self._failure(self.ctx[f"evaluation_{name}"], self.exit_codes.ERROR_EVALUATION_FAILED)
+            if failure is not None:
+                return failure
+        return None
+
+    def results(self) -> None:
+        """Hand out the potential and what is known of it."""
+        training = self.ctx.training
+        self.out("potential", training.outputs.potential)
+        if "training_curve" in training.outputs:
+            self.out("training_curve", training.outputs.training_curve)
+        self.out("compiled_potential", self.ctx.compilation.outputs.compiled_potential)
+        evaluations = {name: self.ctx[f"evaluation_{name}"].outputs.results for name in SETS}
+        self.out("evaluations", evaluations)
+        errors = ", ".join(f"{evaluations[name]['force_mae']:.3f} eV/A on the {name} set" for name in SETS)
+        self.report(f"force MAE {errors}")
+
+    def _failure(self, calculation: CalcJob, code: ExitCode) -> ExitCode | None:
+        """Return ``code``, filled in, where ``calculation`` did not finish well."""
+        if calculation.is_finished_ok:
+            return None
+        reason = calculation.exit_message or calculation.process_state.value
+        return code.format(pk=calculation.pk, reason=reason)
