@@ -1,0 +1,162 @@
+"""The command `aiida-sicmlip demo`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_sicmlip.common.exceptions import SicmlipError
+
+if TYPE_CHECKING:
+    from aiida_sicmlip.tools.runs import Run
+
+PROFILE_NAME = "demo"
+WORKERS = 2
+
+
+@click.command("demo")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Everything the demo makes lies here; delete the folder to be rid of it.",
+)
+@click.option("--again", is_flag=True, help="Start a new run although the folder holds a finished one.")
+def demo(folder: Path, again: bool) -> None:
+    """Train a potential from nothing in two small rounds: LAMMPS, SOAP, Quantum ESPRESSO and Allegro, in AiiDA.
+
+    Takes ten to fifteen minutes on two cores. The profile, the work folders and the results are kept in one folder, and
+    the profiles of the user are left alone. A second call goes on where the first was stopped, or shows its results.
+    """
+    folder = folder.absolute()
+    use_folder(folder)
+    from aiida_sicmlip.cli.setup.programs import set_up_daemon
+    from aiida_sicmlip.reports.pictures import draw_errors
+    from aiida_sicmlip.reports.tables import lineage_lines, results_table, verdict
+    from aiida_sicmlip.tools.lineage import path_to_calculation
+    from aiida_sicmlip.tools.runs import last_potential, load_run, read_run
+
+    set_up_profile(folder)
+    pk = latest_run()
+    if pk is None or again or not read_run(load_run(pk)).terminated:
+        daemon = set_up_daemon(PROFILE_NAME, WORKERS, check=False)
+        if not daemon.state.is_good:
+            raise SicmlipError(f"the daemon {daemon.detail}")
+    if pk is None or again:
+        pk = start_run()
+    elif not read_run(load_run(pk)).terminated:
+        click.echo(f"Going on with run <{pk}>, which was begun before.")
+    else:
+        click.echo(f"Run <{pk}> is finished already; `--again` starts another.")
+    follow_by_lines(pk)
+    stop_daemon()
+
+    run = read_run(load_run(pk))
+    potential = last_potential(run)
+    text = f"ActiveLearningWorkChain <{pk}>: {verdict(run)}, {run.seconds / 60:.1f} min\n"
+    if run.rounds:
+        text += f"\n{results_table(run)}\n"
+    if potential is not None:
+        path = "\n".join(lineage_lines(path_to_calculation(potential)))
+        text += f"\nWhere the last potential comes from:\n\n{path}\n"
+    click.echo(f"\n{text}")
+    (folder / "results.txt").write_text(text, encoding="utf-8")
+    if any(entry.assessment for entry in run.rounds):
+        draw_errors(run, folder / "errors.png")
+    click.echo(
+        f"Kept in {folder}: results.txt, errors.png, the profile and the work folders. Look further with\n"
+        f"  export AIIDA_PATH={folder}\n"
+        f"  {Path(sys.prefix) / 'bin' / 'verdi'} process status {pk}"
+    )
+    if potential is None:
+        raise SicmlipError(f"the run ended without a potential; `verdi process report {pk}` says why.")
+
+
+def use_folder(folder: Path) -> None:
+    """Let AiiDA keep its configuration in ``folder``, for this process and those that it starts."""
+    (folder / ".aiida").mkdir(parents=True, exist_ok=True)
+    os.environ["AIIDA_PATH"] = str(folder)
+
+
+def set_up_profile(folder: Path) -> None:
+    """Make what is missing in ``folder``: profile, computer, codes, pseudopotentials.
+
+    :raises SicmlipError: if something cannot be had.
+    """
+    from aiida_sicmlip.cli.cmd_setup import table
+    from aiida_sicmlip.cli.setup import SetupRequest, set_up
+
+    items = set_up(SetupRequest(profile_name=PROFILE_NAME, work_folder=folder / "work"))
+    click.echo("\n".join(table(items)) + "\n")
+    lacking = [item.name for item in items if not item.state.is_good]
+    if lacking:
+        raise SicmlipError(f"not ready: {', '.join(lacking)}; the lines above say what to do.")
+
+
+def latest_run() -> int | None:
+    """Return the PK of the latest run of the profile, or ``None`` where there is none."""
+    from aiida import orm
+
+    from aiida_sicmlip.tools.runs import PROCESS_TYPE
+
+    query = orm.QueryBuilder().append(
+        orm.WorkChainNode, filters={"process_type": PROCESS_TYPE}, project="id", tag="run"
+    )
+    found = query.order_by({"run": {"id": "desc"}}).first()
+    return found[0] if found else None
+
+
+def start_run() -> int:
+    """Submit the protocol `demo` and return the PK of the run."""
+    from aiida.engine import submit
+
+    from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
+
+    settings = read_settings("demo")
+    builder = checked_builder(settings)
+    for line in plan(settings):
+        click.echo(line)
+    pk = submit(builder).pk
+    click.echo(f"Submitted ActiveLearningWorkChain <{pk}>.\n")
+    return pk
+
+
+def stop_daemon() -> None:
+    """Stop the daemon, so that nothing runs on in a folder that may be deleted."""
+    from aiida.engine.daemon.client import get_daemon_client
+
+    client = get_daemon_client()
+    if client.is_daemon_running:
+        client.stop_daemon(wait=True)
+
+
+def follow_by_lines(pk: int) -> None:
+    """Print a line whenever something has happened, until the run ends; Ctrl-C leaves the run at work."""
+    from aiida_sicmlip.cli.cmd_status import follow
+
+    if not follow(pk, line_printer(), interval=1.0):
+        click.echo("Left the display; the run goes on. The same command shows it again.")
+        raise SystemExit(130)
+
+
+def line_printer() -> Callable[[Run], None]:
+    """Return a function that prints what has changed since it was called last."""
+    from aiida_sicmlip.reports.tables import duration, progress_events
+
+    seen: set[Any] = set()
+
+    def show(run: Run) -> None:
+        for event in progress_events(run):
+            if event not in seen:
+                seen.add(event)
+                left = run.expected_seconds_left
+                expected = f"  (at most {duration(left)} more)" if left else ""
+                click.echo(f"{duration(run.seconds):>12}  {event}{expected}")
+
+    return show

@@ -1,0 +1,40 @@
+"""The command `aiida-sicmlip results`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile
+
+
+@click.command("results")
+@click.argument("identifier", metavar="PK")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the errors by round into this file as well."
+)
+@PROFILE
+def results(identifier: str, plot: Path | None, profile_name: str | None) -> None:
+    """Print what run PK has found: a table by round, and where its last potential comes from."""
+    from aiida_sicmlip.reports.tables import lineage_lines, results_table, verdict
+    from aiida_sicmlip.tools.lineage import path_to_calculation
+    from aiida_sicmlip.tools.runs import last_potential, load_run, read_run
+
+    load_profile(profile_name)
+    node = load_run(identifier)
+    run = read_run(node)
+    click.echo(f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}\n")
+    if not run.rounds:
+        click.echo("No round has begun yet.")
+        return
+    click.echo(results_table(run))
+    potential = last_potential(run)
+    if potential is not None:
+        click.echo("\nWhere the last potential comes from:\n")
+        click.echo("\n".join(lineage_lines(path_to_calculation(potential))))
+    if plot is not None:
+        from aiida_sicmlip.reports.pictures import draw_errors
+
+        draw_errors(run, plot)
+        click.echo(f"\nErrors by round are drawn in {plot}.")

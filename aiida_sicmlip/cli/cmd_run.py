@@ -1,0 +1,150 @@
+"""The command `aiida-sicmlip run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile
+from aiida_sicmlip.common.exceptions import InputError
+
+if TYPE_CHECKING:
+    from aiida.engine import ProcessBuilder
+
+
+@click.command("run")
+@click.argument("what", metavar="PROTOCOL|FILE", required=False)
+@click.option(
+    "-s",
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting, for example `-s exploration.parameters.temperature=1200`. May be repeated.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Check everything, say what would run, and submit nothing.")
+@click.option("--show", is_flag=True, help="Print the complete settings as YAML and end.")
+@PROFILE
+def run(what: str | None, assignments: tuple[str, ...], dry_run: bool, show: bool, profile_name: str | None) -> None:
+    """Start a run from a protocol (`demo`, `moderate`) or from a YAML file.
+
+    A file holds what differs from a protocol, which it names under `protocol`. All of it is checked before anything is
+    submitted. Without PROTOCOL or FILE, the protocols are listed.
+    """
+    from aiida_sicmlip.workflows.protocol import protocol_descriptions
+
+    if what is None:
+        for name, description in protocol_descriptions().items():
+            click.echo(f"{name}: {description}\n")
+        return
+    settings = read_settings(what, assignments)
+    if show:
+        import yaml
+
+        click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
+        return
+    load_profile(profile_name)
+    builder = checked_builder(settings)
+    for line in plan(settings):
+        click.echo(line)
+    if dry_run:
+        click.echo("Everything is in order; nothing was submitted.")
+        return
+    pk = submit(builder)
+    click.echo(f"Submitted ActiveLearningWorkChain <{pk}>. Follow it with `aiida-sicmlip status {pk}`.")
+
+
+def read_settings(what: str, assignments: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the complete settings of a protocol or a file, with assignments on top.
+
+    :raises InputError: if the file cannot be read, or a key is unknown.
+    """
+    import yaml
+
+    from aiida_sicmlip.workflows.protocol import load_protocol, merge, protocol_descriptions
+
+    overrides: dict[str, Any] = {}
+    protocol: str | None = what
+    path = Path(what)
+    if path.is_file():
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"the file `{what}` is not YAML: {error}") from error
+        if not isinstance(content, dict):
+            raise InputError(
+                f"the file `{what}` holds no settings; give `protocol: moderate` and what differs from it."
+            )
+        protocol = content.pop("protocol", None)
+        overrides = content
+    elif path.suffix in (".yaml", ".yml"):
+        raise InputError(f"the file `{what}` does not exist. Protocols are: {', '.join(protocol_descriptions())}.")
+    for assignment in assignments:
+        key, sign, value = assignment.partition("=")
+        if not sign:
+            raise InputError(f"`--set {assignment}` has no `=`; write `--set key=value`.")
+        nested: Any = yaml.safe_load(value)
+        for part in reversed(key.strip().split(".")):
+            nested = {part: nested}
+        overrides = merge(overrides, nested)
+    return load_protocol(protocol, overrides)
+
+
+def checked_builder(settings: dict[str, Any]) -> ProcessBuilder:
+    """Return the builder of a run whose inputs have all been checked.
+
+    :raises InputError: with a sentence for whatever is wrong.
+    """
+    from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
+
+    try:
+        builder = ActiveLearningWorkChain.get_builder_from_settings(settings)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the settings are refused: {error}") from error
+    problem = ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True))
+    if problem is not None:
+        where = problem.port.replace("inputs", "", 1).strip(".")
+        raise InputError(f"{where + ': ' if where else ''}{problem.message}")
+    return builder
+
+
+def plan(settings: dict[str, Any]) -> list[str]:
+    """Return what a run would do, one line a fact."""
+    from aiida_sicmlip.science.exploration import ExplorationSettings
+    from aiida_sicmlip.science.frame_selection import SelectionSettings
+
+    exploration = ExplorationSettings.from_mapping(settings["exploration"]["parameters"])
+    selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
+    rounds, starts = settings["max_rounds"], len(settings["structures"])
+    walkers = settings["exploration"]["walkers"] * starts
+    force_mae = settings["convergence"]["force_mae"]
+    return [
+        f"Start structures: {', '.join(settings['structures'])}",
+        f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
+        f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
+        f"{exploration.temperature:g} K, {walkers * exploration.n_frames} frames",
+        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round, "
+        f"{rounds * selection.n_picks} in all, {settings['labelling']['max_concurrent']} at a time",
+        f"Trainings: one a round, {rounds} in all",
+    ]
+
+
+def submit(builder: ProcessBuilder) -> int:
+    """Submit the run and return its PK.
+
+    :raises InputError: if the daemon is not running.
+    """
+    from aiida.engine import submit as submit_process
+    from aiida.engine.daemon.client import get_daemon_client
+
+    client = get_daemon_client()
+    if not client.is_daemon_running:
+        raise InputError(
+            f"The daemon is not running; start it with `verdi -p {client.profile.name} daemon start 2` (2: its number of "
+            "workers) and run this again."
+        )
+    return submit_process(builder).pk

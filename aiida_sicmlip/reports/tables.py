@@ -1,0 +1,167 @@
+"""Runs as text: a table by round, and where a run stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiida_sicmlip.tools.lineage import PathStep
+from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``48 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table with aligned columns; the first to the left, numbers to the right."""
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [cells[0].ljust(widths[0])]
+        parts += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "  ".join(parts).rstrip()
+
+    heads = [cell.split("\n") for cell in header]
+    height = max(len(head) for head in heads)
+    padded = [[""] * (height - len(head)) + head for head in heads]
+    lines = [line([head[row] for head in padded]) for row in range(height)]
+    return "\n".join([*lines, "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
+
+
+def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
+    """Return an error of the assessment, or a dash where there is none."""
+    value = (entry.assessment or {}).get(which, {}).get(key)
+    return "-" if value is None else f"{value * scale:.3f}" if scale == 1.0 else f"{value * scale:.1f}"
+
+
+def results_table(run: Run) -> str:
+    """Return errors and times by round."""
+    errors = table(
+        (
+            "round",
+            "configurations\ntrain. / valid.",
+            "labels\ndone / failed",
+            "force MAE (eV/A)\ntraining",
+            "\nvalidation",
+            "\nexploring, new",
+            "energy MAE (meV/atom)\ntraining",
+            "\nvalidation",
+            "\nexploring, new",
+        ),
+        [
+            (
+                f"{entry.index}",
+                f"{_count(entry.training_configurations)} / {_count(entry.validation_configurations)}",
+                f"{entry.labels_done} / {entry.labels_failed}",
+                *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
+                *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
+                _error(entry, "exploring", "energy_mae", 1000.0)
+                + ("*" if (entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") else ""),
+            )
+            for entry in run.rounds
+        ],
+    )
+    times = table(
+        ("wall time", *STEPS, "round"),
+        [
+            (
+                f"round {entry.index}",
+                *(duration(seconds[name]) if name in seconds else "-" for name in STEPS),
+                duration(entry.seconds),
+            )
+            for entry in run.rounds
+            for seconds in [step_seconds(entry)]
+        ],
+    )
+    notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
+        notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
+    return f"{errors}\n\n{times}\n\n" + "\n".join(notes)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def status_lines(run: Run) -> list[str]:
+    """Return where the run stands, one line a fact."""
+    lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
+    for entry in run.rounds:
+        lines.append(f"  round {entry.index + 1} of at most {run.max_rounds}: {round_status(entry, run)}")
+    left = run.expected_seconds_left
+    if left is not None:
+        lines.append(f"  expected: at most {duration(left)} more")
+    elif not run.terminated:
+        lines.append("  expected: known after the first round")
+    return lines
+
+
+def verdict(run: Run) -> str:
+    """Return how the run ended, or that it is at work."""
+    if not run.terminated:
+        return "at work"
+    if run.state != "finished":
+        return run.state
+    if run.exit_status == 0:
+        return "finished, converged"
+    return f"finished with status {run.exit_status}: {run.exit_message}"
+
+
+def round_status(entry: Round, run: Run) -> str:
+    """Return the step of a round with its counts, or its errors once it is complete."""
+    if entry.assessment is not None:
+        return (
+            f"force MAE {_error(entry, 'training', 'force_mae')} eV/A on training, "
+            f"{_error(entry, 'validation', 'force_mae')} eV/A on validation, {duration(entry.seconds)}"
+        )
+    name = entry.current
+    if name is None:
+        return "stopped" if run.terminated else "between two steps"
+    text = f"{name}, {duration(entry.steps[name].seconds)}"
+    if name == "labelling":
+        text = f"{name}, {entry.labels_done} of {entry.labels_asked} labels"
+        text += f", {entry.labels_failed} failed" if entry.labels_failed else ""
+        text += f", {duration(entry.steps[name].seconds)}"
+        done = entry.labels_done + entry.labels_failed
+        if done:
+            left = entry.steps[name].seconds / done * (entry.labels_asked - done)
+            text += f", about {duration(left)} more"
+    return text
+
+
+def progress_events(run: Run) -> list[str]:
+    """Return what has happened so far as sentences without times, so that a repeated look shows which are new."""
+    events = []
+    for entry in run.rounds:
+        name = f"round {entry.index + 1} of at most {run.max_rounds}"
+        for step in STEPS:
+            if step not in entry.steps:
+                continue
+            events.append(f"{name}: {step}")
+            if step == "labelling":
+                done = range(1, entry.labels_done + entry.labels_failed + 1)
+                events += [f"{name}: label {count} of {entry.labels_asked}" for count in done]
+            if entry.steps[step].terminated and not entry.steps[step].finished_ok:
+                events.append(f"{name}: {step} failed")
+        if entry.assessment is not None:
+            events.append(
+                f"{name}: force MAE {_error(entry, 'training', 'force_mae')} eV/A on training, "
+                f"{_error(entry, 'validation', 'force_mae')} eV/A on validation"
+            )
+    return events
+
+
+def lineage_lines(path: Sequence[PathStep]) -> list[str]:
+    """Return the way from a potential to its origin, one step a line."""
+    width = max(len(step.what) for step in path)
+    digits = max(len(str(step.pk)) for step in path)
+    return [
+        f"{step.what.rjust(width)}  <{step.pk}>{' ' * (digits - len(str(step.pk)))}  {step.detail}" for step in path
+    ]

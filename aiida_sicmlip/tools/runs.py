@@ -1,0 +1,214 @@
+"""Where a run stands and what it has found, read from the graph."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import NotExistent
+from aiida.common.links import LinkType
+from aiida.common.timezone import now
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import parse_round_label
+
+PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
+STEPS = ("exploration", "selection", "labelling", "training", "assessment")
+"""Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
+TERMINATED = ("finished", "excepted", "killed")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One process that a round called."""
+
+    pk: int
+    state: str
+    exit_status: int | None
+    started: datetime.datetime
+    changed: datetime.datetime
+
+    @property
+    def terminated(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state in TERMINATED
+
+    @property
+    def finished_ok(self) -> bool:
+        """Whether it has ended well."""
+        return self.state == "finished" and self.exit_status == 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in s; up to now where it has not ended."""
+        return ((self.changed if self.terminated else now()) - self.started).total_seconds()
+
+
+@dataclass
+class Round:
+    """The steps of one round, and its assessment once there is one."""
+
+    index: int
+    steps: dict[str, Step] = field(default_factory=dict)
+    assessment: dict[str, Any] | None = None
+    training_configurations: int | None = None
+    validation_configurations: int | None = None
+    labels_asked: int = 0
+    labels_done: int = 0
+    labels_failed: int = 0
+
+    @property
+    def current(self) -> str | None:
+        """Name of the shown step that is at work."""
+        return next((name for name in STEPS if name in self.steps and not self.steps[name].terminated), None)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in s from the first step to the last."""
+        if not self.steps:
+            return 0.0
+        ends = [now() if not step.terminated else step.changed for step in self.steps.values()]
+        return (max(ends) - min(step.started for step in self.steps.values())).total_seconds()
+
+
+@dataclass
+class Run:
+    """An active-learning run."""
+
+    pk: int
+    state: str
+    exit_status: int | None
+    exit_message: str | None
+    started: datetime.datetime
+    changed: datetime.datetime
+    max_rounds: int
+    rounds: list[Round]
+
+    @property
+    def terminated(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state in TERMINATED
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in s; up to now where it has not ended."""
+        return ((self.changed if self.terminated else now()) - self.started).total_seconds()
+
+    @property
+    def expected_seconds_left(self) -> float | None:
+        """Time in s that is left at most if the coming rounds take as long as the last complete one."""
+        complete = [entry for entry in self.rounds if entry.assessment is not None]
+        if self.terminated or not complete:
+            return None
+        typical = complete[-1].seconds
+        begun = self.rounds[-1]
+        left = (self.max_rounds - len(self.rounds)) * typical
+        return left if begun.assessment is not None else left + max(0.0, typical - begun.seconds)
+
+
+def load_run(identifier: Any) -> orm.WorkChainNode:
+    """Return the node of an active-learning run.
+
+    :raises InputError: if there is no such node, or it is something else.
+    """
+    try:
+        node = orm.load_node(identifier)
+    except (NotExistent, ValueError) as error:
+        raise InputError(f"no node is called `{identifier}`; `verdi process list -a` shows what there is.") from error
+    if getattr(node, "process_type", None) != PROCESS_TYPE:
+        kind = getattr(node, "process_label", None) or type(node).__name__
+        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of an ActiveLearningWorkChain.")
+    return node
+
+
+def read_run(node: orm.WorkChainNode) -> Run:
+    """Return where the run stands; a handful of queries, whatever its size."""
+    rounds: dict[int, Round] = {}
+    for label, step in _called(node.pk):
+        try:
+            index, name = parse_round_label(label)
+        except ValueError:
+            continue
+        # A step that was called again after an interruption stands under the same label; the latest counts.
+        rounds.setdefault(index, Round(index)).steps[name] = step
+    for entry in rounds.values():
+        _read_labels(entry)
+        _read_results(entry)
+    fresh = orm.QueryBuilder().append(
+        orm.WorkChainNode,
+        filters={"id": node.pk},
+        project=["attributes.process_state", "attributes.exit_status", "attributes.exit_message", "ctime", "mtime"],
+    )
+    state, status, message, started, changed = fresh.one()
+    ordered = [rounds[index] for index in sorted(rounds)]
+    return Run(node.pk, state, status, message, started, changed, node.inputs.max_rounds.value, ordered)
+
+
+def _called(pk: int) -> list[tuple[str, Step]]:
+    """Return label and step of every process that process ``pk`` called, oldest first."""
+    query = orm.QueryBuilder()
+    query.append(orm.WorkChainNode, filters={"id": pk}, tag="caller")
+    query.append(
+        orm.ProcessNode,
+        with_incoming="caller",
+        edge_filters={"type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]}},
+        edge_project="label",
+        project=["id", "attributes.process_state", "attributes.exit_status", "ctime", "mtime"],
+        tag="called",
+    )
+    query.order_by({"called": "id"})
+    found = []
+    for pk_called, state, status, started, changed, label in query.all():
+        found.append((label, Step(pk_called, state or "created", status, started, changed)))
+    return found
+
+
+def _read_labels(entry: Round) -> None:
+    """Count the labels of a round."""
+    step = entry.steps.get("labelling")
+    if step is None:
+        return
+    entry.labels_asked = (
+        orm.QueryBuilder()
+        .append(orm.WorkChainNode, filters={"id": step.pk}, tag="labelling")
+        .append(orm.StructureData, with_outgoing="labelling", edge_filters={"type": LinkType.INPUT_WORK.value})
+        .count()
+    )
+    latest = {label: child for label, child in _called(step.pk) if label.startswith("frame_")}
+    entry.labels_done = sum(child.finished_ok for child in latest.values())
+    entry.labels_failed = sum(child.terminated and not child.finished_ok for child in latest.values())
+
+
+def _read_results(entry: Round) -> None:
+    """Read the assessment of a round and the sizes of its data sets."""
+    step = entry.steps.get("assessment")
+    if step is not None and step.finished_ok:
+        entry.assessment = orm.load_node(step.pk).outputs.result.get_dict()
+    for name in ("training", "validation"):
+        made = _latest_size(entry, f"{name}_set")
+        setattr(entry, f"{name}_configurations", made)
+
+
+def _latest_size(entry: Round, name: str) -> int | None:
+    """Return the number of configurations of the data set that step ``name`` made."""
+    step = entry.steps.get(name)
+    if step is not None and step.finished_ok:
+        return orm.load_node(step.pk).outputs.result.n_frames
+    return None
+
+
+def step_seconds(entry: Round) -> Mapping[str, float]:
+    """Return the wall time in s of each shown step that has begun."""
+    return {name: entry.steps[name].seconds for name in STEPS if name in entry.steps}
+
+
+def last_potential(run: Run) -> orm.Data | None:
+    """Return the potential that the last complete training made, or ``None`` where there is none."""
+    for entry in reversed(run.rounds):
+        step = entry.steps.get("training")
+        if step is not None and step.finished_ok:
+            return orm.load_node(step.pk).outputs.potential
+    return None
