@@ -31,7 +31,7 @@ def load_mpi() -> ctypes.CDLL:
 
     :raises ProgramError: where there is none.
     """
-    candidates = [str(path) for path in _files_of("mpich", "libmpi.so.12")]
+    candidates = [str(path) for path in _mpich_files("libmpi.so.12", "lib")]
     for name in [*candidates, "libmpi.so.12"]:
         try:
             return ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
@@ -144,18 +144,18 @@ def _compiler() -> list[str]:
 
 
 def _mpi_include() -> Path:
-    for header in _files_of("mpich", "mpi.h"):
+    for header in _mpich_files("mpi.h", "include"):
         return header.parent
     raise ProgramError("MPICH's header `mpi.h` was not found; install it with `pip install mpich`.")
 
 
-def _files_of(distribution: str, name: str) -> Iterator[Path]:
-    """Files of this name that a Python distribution installed, wherever it put them."""
+def _mpich_files(name: str, folder: str) -> Iterator[Path]:
+    """Files of this name that the Python package ``mpich`` installed, then one in the environment's own folder."""
     try:
-        files = metadata.files(distribution) or []
+        files = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:
-        return
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.name == name and path.is_file():
-            yield path.resolve().parent / name if not path.is_symlink() else path
+        files = []
+    candidates = [Path(str(file.locate())) for file in files if file.name == name]
+    for path in [*candidates, Path(sys.prefix) / folder / name]:
+        if path.is_file():
+            yield path
