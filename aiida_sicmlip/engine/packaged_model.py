@@ -14,6 +14,7 @@ from nequip.utils.global_state import set_global_state
 from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.engine.compiled_file import first_line
 
 
 def require_package(path: str | Path) -> None:
@@ -44,11 +45,18 @@ class PackagedModel:
     def load(cls, path: str | Path) -> PackagedModel:
         """Read a package.
 
-        :raises InputError: when the file is missing or its name does not end in ``.nequip.zip``.
+        :raises InputError: when the file is missing, not named ``.nequip.zip`` or not readable as a package.
         """
         require_package(path)
         set_global_state()
-        return cls(load_saved_model(str(path)))
+        try:
+            return cls(load_saved_model(str(path)))
+        except Exception as error:
+            # torch and zipfile raise whatever they like for a file that is damaged or from another version.
+            raise InputError(
+                f"`{path}` cannot be read as a packaged model; give one that `sicmlip-potential train` or "
+                f"`nequip-package` wrote. The libraries say: {first_line(error)}"
+            ) from error
 
     def compute(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
         """Return the energy, eV, and the forces (N, 3), eV/A, of ``atoms`` in any cell.

@@ -11,7 +11,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from potential_helpers import labelled_carbide, prepare_training, read_report, run_potential
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.exit_status import INPUT_ERROR, NO_COMPILER, PROGRAM_FAILED
+from aiida_sicmlip.common.exit_status import INPUT_ERROR, NO_COMPILER
+from aiida_sicmlip.engine.potential_cli import main
 from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
 
 pytestmark = pytest.mark.program
@@ -84,23 +85,26 @@ def test_evaluation_refuses_species_that_the_model_does_not_know(compiled, tmp_p
     assert not (tmp_path / "predictions.npz").exists()
 
 
-def test_a_machine_without_compiler_is_told_in_one_sentence(compiled, tmp_path):
-    package = compiled / "potential.nequip.zip"
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    result = run_potential(tmp_path, "compile", package, environment={"PATH": str(empty), "CXX": ""})
-    assert result.returncode == NO_COMPILER, result.stderr
-    assert "C++ compiler" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert read_report(tmp_path / "compilation.json")["error"]["status"] == NO_COMPILER
+def test_a_machine_without_compiler_is_told_in_one_sentence(compiled, tmp_path, monkeypatch, capsys):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.delenv("CXX", raising=False)
+    report = tmp_path / "compilation.json"
+    status = main(["compile", str(compiled / "potential.nequip.zip"), "--report", str(report)])
+    assert status == NO_COMPILER
+    message = capsys.readouterr().err
+    assert "C++ compiler" in message and "g++" in message
+    assert len(message.strip().splitlines()) == 1
+    assert read_report(report)["error"]["status"] == NO_COMPILER
 
 
-def test_a_package_that_is_none_is_a_failure_of_its_own(tmp_path):
+def test_a_package_that_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "broken.nequip.zip").write_bytes(b"no zip")
-    result = run_potential(tmp_path, "compile", "broken.nequip.zip")
-    assert result.returncode in (INPUT_ERROR, PROGRAM_FAILED)
-    assert "broken.nequip.zip" in result.stderr
-    assert "Traceback" not in result.stderr
+    report = tmp_path / "compilation.json"
+    status = main(["compile", str(tmp_path / "broken.nequip.zip"), "--report", str(report)])
+    assert status == INPUT_ERROR
+    message = capsys.readouterr().err
+    assert "broken.nequip.zip" in message and "Traceback" not in message
 
 
 @pytest.mark.parametrize(

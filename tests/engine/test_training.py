@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +28,14 @@ def weights(checkpoint: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a tiny model was trained."""
+    """A folder in which a tiny model was trained, where AiiDA cannot be imported."""
     folder = prepare_training(tmp_path_factory.mktemp("trained"))
-    result = run_potential(folder, "train")
+    blocked = tmp_path_factory.mktemp("blocked")
+    (blocked / "aiida.py").write_text("raise ImportError('AiiDA is blocked')\n")
+    environment = {"PYTHONPATH": str(blocked)}
+    check = subprocess.run([sys.executable, "-c", "import aiida"], env={**os.environ, **environment}, check=False)
+    assert check.returncode != 0
+    result = run_potential(folder, "train", environment=environment)
     assert result.returncode == 0, result.stderr
     (folder / "stdout").write_text(result.stdout)
     return folder
@@ -69,15 +77,9 @@ def test_the_packaged_model_is_the_best_one(trained):
     assert (model.species, model.cutoff) == (("Si", "C"), 3.5)
     frames = read_labelled_frames(trained / "validation_set.npz")
     predictions = [model.compute(frame) for frame in frames]
-    force_mae = np.mean(
-        [abs(forces - frame.get_forces()).mean() for frame, (_, forces) in zip(frames, predictions, strict=True)]
-    )
-    energy_mae = np.mean(
-        [
-            abs(energy - frame.get_potential_energy()) / len(frame)
-            for frame, (energy, _) in zip(frames, predictions, strict=True)
-        ]
-    )
+    pairs = list(zip(frames, predictions, strict=True))
+    force_mae = np.mean([abs(forces - frame.get_forces()).mean() for frame, (_, forces) in pairs])
+    energy_mae = np.mean([abs(energy - frame.get_potential_energy()) / len(frame) for frame, (energy, _) in pairs])
     assert force_mae == pytest.approx(columns["validation_force_mae"][best], rel=1e-9)
     assert energy_mae == pytest.approx(columns["validation_energy_mae"][best], rel=1e-9)
     assert report["best"]["validation"]["force_mae"] == pytest.approx(force_mae, rel=1e-9)
@@ -151,25 +153,6 @@ def test_a_loss_that_is_not_a_number_has_an_exit_status_of_its_own(tmp_path):
     read_report(folder / "training_curve.json")
 
 
-def test_forces_that_are_not_numbers_are_refused_before_training(tmp_path):
-    folder = prepare_training(tmp_path)
-    with np.load(folder / "training_set.npz") as archive:
-        arrays = dict(archive)
-    arrays["forces"][9, 1] = np.nan
-    np.savez(folder / "training_set.npz", **arrays)
-    result = run_potential(folder, "train")
-    assert result.returncode == INPUT_ERROR
-    assert "training_set.npz" in result.stderr and "not finite" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_training_needs_no_aiida(tmp_path):
-    folder = prepare_training(tmp_path, maximum_epochs=1)
-    (tmp_path / "aiida.py").write_text("raise ImportError('blocked')\n")
-    result = run_potential(folder, "train", environment={"PYTHONPATH": str(tmp_path)})
-    assert result.returncode == 0, result.stderr
-
-
 def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], **changes) -> str:
     """Train in this process with settings or data that cannot be used; return what stderr says."""
     from aiida_sicmlip.engine.potential_cli import main
@@ -208,6 +191,19 @@ def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path, capsys, monkeypat
     message = refuse(tmp_path, capsys, **changes)
     for word in words:
         assert word in message
+
+
+def test_forces_that_are_not_numbers_are_refused(tmp_path):
+    from aiida_sicmlip.common.exceptions import InputError
+    from aiida_sicmlip.engine.training_data import read_training_frames
+
+    write_labelled_frames(tmp_path / "frames.npz", [labelled_carbide(0), labelled_carbide(1)])
+    with np.load(tmp_path / "frames.npz") as archive:
+        arrays = dict(archive)
+    arrays["forces"][9, 1] = np.nan
+    np.savez(tmp_path / "frames.npz", **arrays)
+    with pytest.raises(InputError, match=r"frames\.npz.*not finite"):
+        read_training_frames(tmp_path / "frames.npz", ["Si", "C"])
 
 
 def test_frames_without_forces_are_refused(tmp_path):

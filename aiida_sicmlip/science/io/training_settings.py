@@ -162,8 +162,8 @@ def complete_training_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if completed["schedule"]["minimum_learning_rate"] > completed["optimiser"]["learning_rate"]:
         lowest, initial = completed["schedule"]["minimum_learning_rate"], completed["optimiser"]["learning_rate"]
         raise InputError(
-            f"`schedule.minimum_learning_rate` ({lowest}) is above `optimiser.learning_rate` ({initial}): lower the first "
-            "or raise the other."
+            f"`schedule.minimum_learning_rate` ({lowest}) is above `optimiser.learning_rate` ({initial}): lower the "
+            "first or raise the other."
         )
     completed["species"] = list(completed["species"])
     return completed
