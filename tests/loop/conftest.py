@@ -1,0 +1,95 @@
+"""Real runs of the whole loop, small enough for a test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.loop.folder import PROFILE, LoopFolder
+
+SETTINGS = """
+protocol: demo
+structures:
+  vacancy:
+    host: {lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
+    defects:
+      - {kind: vacancy, species: C}
+  divacancy: {host: {repeats: [1, 1, 1], cell: conventional}}
+max_rounds: MAX_ROUNDS
+exploration:
+  walkers: 1
+  parameters: {temperature: 600.0, equilibration: 0.05, production: 0.3}
+selection:
+  parameters: {n_training: 4, n_validation: 2, n_max: 4, l_max: 3, cutoff: 4.0}
+labelling:
+  parameters:
+    SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: -10000}
+    ELECTRONS: {conv_thr: 1.0e-5}
+training:
+  parameters: {model: {cutoff: 4.0}, maximum_epochs: 30}
+"""
+
+
+def settings(max_rounds: int) -> str:
+    """Return the settings of a small run with two start structures."""
+    return SETTINGS.replace("MAX_ROUNDS", str(max_rounds))
+
+
+@pytest.fixture(scope="session")
+def switched(aiida_config_factory):
+    """Return a context in which the profile of a :class:`LoopFolder` is loaded in this process."""
+
+    @contextmanager
+    def switch(folder: LoopFolder) -> Iterator[None]:
+        from aiida import load_profile
+        from aiida.manage import get_manager
+
+        previous = get_manager().get_profile()
+        with aiida_config_factory(folder.path):
+            load_profile(PROFILE, allow_switch=True)
+            try:
+                yield
+            finally:
+                get_manager().unload_profile()
+        if previous is not None:
+            load_profile(previous.name, allow_switch=True)
+
+    return switch
+
+
+def require_programs() -> None:
+    """Skip where pw.x is not installed."""
+    if shutil.which("pw.x") is None:
+        pytest.skip("pw.x is not installed; `make install` says how to get it")
+
+
+@pytest.fixture(scope="session")
+def finished_loop(tmp_path_factory) -> Iterator[tuple[LoopFolder, int]]:
+    """Return the folder and the PK of a run of two rounds that has ended."""
+    require_programs()
+    folder = LoopFolder(Path(tmp_path_factory.mktemp("loop")))
+    folder.set_up()
+    folder.start_daemon()
+    try:
+        pk = folder.submit(settings(2))
+        folder.wait(pk, timeout=900)
+        yield folder, pk
+    finally:
+        folder.stop_daemon()
+
+
+@pytest.fixture
+def loop_folder(tmp_path) -> Iterator[LoopFolder]:
+    """Return a folder that is set up, with a daemon that runs."""
+    require_programs()
+    folder = LoopFolder(tmp_path)
+    folder.set_up()
+    folder.start_daemon()
+    try:
+        yield folder
+    finally:
+        folder.stop_daemon()

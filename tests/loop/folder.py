@@ -1,0 +1,120 @@
+"""A folder with a profile, a daemon and small settings in which the whole loop runs for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+PROFILE = "loop"
+
+
+class LoopFolder:
+    """Runs the commands of a user with an AiiDA configuration of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bin = Path(sys.executable).parent
+        self.environment = {**os.environ, "AIIDA_PATH": str(path), "OMP_NUM_THREADS": "1"}
+        self.submissions = path / "submissions.txt"
+        (path / ".aiida").mkdir(parents=True, exist_ok=True)
+
+    def command(self, *words: str, timeout: float = 600) -> str:
+        """Run a command of the environment and return what it printed; fail with that where it fails."""
+        result = subprocess.run(
+            [str(self.bin / words[0]), *words[1:]],
+            env=self.environment,
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def set_up(self) -> None:
+        """Make the profile, with programs that note each start, so that a calculation that runs twice is seen."""
+        options = []
+        for option, program in (
+            ("--pw", shutil.which("pw.x")),
+            ("--lmp", str(self.bin / "sicmlip-lmp")),
+            ("--potential", str(self.bin / "sicmlip-potential")),
+        ):
+            wrapper = self.path / f"noting{option[1:]}"
+            wrapper.write_text(f'#!/bin/bash\necho "$PWD" >> {self.submissions}\nexec {program} "$@"\n')
+            wrapper.chmod(0o755)
+            options += [option, str(wrapper)]
+        self.command("aiida-sicmlip", "setup", "-p", PROFILE, "--work-folder", str(self.path / "work"), *options)
+
+    def start_daemon(self) -> None:
+        """Start the daemon with two workers."""
+        self.command("verdi", "-p", PROFILE, "daemon", "start", "2", timeout=120)
+
+    def stop_daemon(self) -> None:
+        """Stop the daemon, by force where it does not stop by itself."""
+        subprocess.run(
+            [str(self.bin / "verdi"), "-p", PROFILE, "daemon", "stop"],
+            env=self.environment,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        self.kill_daemon()
+
+    def daemon_processes(self) -> list[psutil.Process]:
+        """Return the daemon, its workers and its broker; not the jobs, which run on without them."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "-p" in words and PROFILE in words and any("verdi" in word for word in words[:2]):
+                try:
+                    mine = process.environ().get("AIIDA_PATH", "").startswith(str(self.path))
+                except psutil.Error:
+                    continue
+                if mine:
+                    found.append(process)
+        return found
+
+    def kill_daemon(self) -> int:
+        """Kill -9 all of the daemon; return how many processes that were."""
+        processes = self.daemon_processes()
+        for process in processes:
+            try:
+                process.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(processes, timeout=10)
+        return len(processes)
+
+    def submit(self, settings: str) -> int:
+        """Submit a run with the command line and return its PK."""
+        (self.path / "settings.yaml").write_text(settings, encoding="utf-8")
+        printed = self.command("aiida-sicmlip", "run", "settings.yaml", "-p", PROFILE)
+        return int(printed.split("Submitted ActiveLearningWorkChain <")[1].split(">")[0])
+
+    def state(self, pk: int) -> str:
+        """Return what the command line says of a run."""
+        return self.command("aiida-sicmlip", "status", str(pk), "--once", "-p", PROFILE)
+
+    def wait(self, pk: int, timeout: float) -> str:
+        """Wait for a run to end and return what the command line says of it."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            state = self.state(pk)
+            if "at work" not in state.splitlines()[0]:
+                return state
+            time.sleep(3)
+        raise AssertionError(f"run {pk} has not ended after {timeout} s:\n{self.state(pk)}\n{self.report(pk)}")
+
+    def report(self, pk: int) -> str:
+        """Return the report of a run and its list of processes, for messages of failed tests."""
+        return self.command("verdi", "-p", PROFILE, "process", "report", str(pk)) + self.command(
+            "verdi", "-p", PROFILE, "process", "list", "-a"
+        )

@@ -1,0 +1,71 @@
+"""A daemon that is killed again and again, with a slow reader of the database beside it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.loop.conftest import settings
+
+pytestmark = pytest.mark.program
+
+SLOW_READER = """
+import time
+from aiida import load_profile, orm
+load_profile("loop")
+while True:
+    for (node,) in orm.QueryBuilder().append(orm.Node).iterall(batch_size=2):
+        time.sleep(0.2)
+"""
+
+
+def test_killed_daemon_finishes_without_twins(loop_folder, switched):
+    """Kill -9 at moments spread over the run, submitting steps included; the run ends, and nothing is computed twice."""
+    folder = loop_folder
+    moments = random.Random(20)
+    pk = folder.submit(settings(1))
+    reader = subprocess.Popen([sys.executable, "-c", SLOW_READER], env=folder.environment, stderr=subprocess.PIPE)
+    kills = 0
+    try:
+        # The first seconds hold most of the submitting steps: killing often there hits them.
+        for pause in [*(moments.uniform(0.3, 3.0) for _ in range(8)), *(moments.uniform(5.0, 12.0) for _ in range(5))]:
+            time.sleep(pause)
+            if "at work" not in folder.state(pk).splitlines()[0]:
+                break
+            assert folder.kill_daemon() >= 3
+            kills += 1
+            folder.start_daemon()
+        folder.wait(pk, timeout=900)
+        assert reader.poll() is None, reader.stderr.read()
+    finally:
+        reader.kill()
+        reader.communicate()
+    assert kills >= 8
+    starts = Counter(folder.submissions.read_text().split())
+    assert {place: count for place, count in starts.items() if count > 1} == {}
+    with switched(folder):
+        from aiida import orm
+        from aiida.common.links import LinkType
+
+        from aiida_sicmlip.workflows.reattach import INTERRUPTED
+
+        assert orm.load_node(pk).exit_status in (0, 701), folder.report(pk)
+        twins = {}
+        for (caller,) in orm.QueryBuilder().append(orm.WorkChainNode).all():
+            links = caller.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+            labels = Counter(
+                link.link_label
+                for link in links
+                if link.node.process_status != INTERRUPTED and not link.link_label.startswith("iteration_")
+            )
+            twins |= {(caller.pk, label): count for label, count in labels.items() if count > 1}
+        assert twins == {}
+        unfinished = [
+            node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated
+        ]
+        assert unfinished == []

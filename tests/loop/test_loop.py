@@ -1,0 +1,130 @@
+"""The whole loop for real: pw.x, LAMMPS, NequIP's training and compilation, through the daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.program
+
+CREATED = ("StructureData", "TrajectoryData", "LabelledDataSetData", "PotentialData", "CompiledPotentialData")
+
+
+def test_ends_with_a_potential(finished_loop, switched):
+    """Two rounds give a potential, the data sets it was trained on, and an assessment of each round."""
+    from aiida import orm
+
+    folder, pk = finished_loop
+    with switched(folder):
+        node = orm.load_node(pk)
+        assert node.exit_status in (0, 701), folder.report(pk)
+        assert set(node.outputs) >= {"potential", "compiled_potential", "training_set", "validation_set", "assessments"}
+        rounds = sorted(node.outputs.assessments)
+        assert rounds == [f"round_{index:02d}" for index in range(len(rounds))]
+        sizes = node.outputs.training_set.n_frames, node.outputs.validation_set.n_frames
+        assert sizes == (4 * len(rounds), 2 * len(rounds))
+        assert node.outputs.potential.species == ["C", "Si"]
+        for assessment in node.outputs.assessments.values():
+            for which in ("exploring", "training", "validation"):
+                assert 0 < assessment[which]["force_mae"] < 10
+
+
+def test_nothing_appears_from_nowhere(finished_loop, switched):
+    """Provenance rule 1: configurations, trajectories, labels, data sets and potentials have a creator."""
+    from aiida import orm
+
+    folder, pk = finished_loop
+    with switched(folder):
+        node = orm.load_node(pk)
+        given = {link.node.pk for link in node.base.links.get_incoming().all()}
+        orphans = []
+        seen = 0
+        for (data,) in orm.QueryBuilder().append(orm.Data).all():
+            name = type(data).__name__
+            if name in (*CREATED, "SegmentTrajectoryData"):
+                seen += 1
+                if data.creator is None and data.pk not in given:
+                    orphans.append((name, data.pk))
+        assert seen > 50
+        assert orphans == []
+
+
+def test_validation_frames_are_never_training_frames(finished_loop, switched):
+    """No configuration is in both sets, and each data set names its labels by their places."""
+    from aiida import orm
+
+    from aiida_sicmlip.tools.lineage import labels_of_dataset
+
+    folder, pk = finished_loop
+    with switched(folder):
+        outputs = orm.load_node(pk).outputs
+        sets = {name: labels_of_dataset(outputs[f"{name}_set"]) for name in ("training", "validation")}
+        assert not {source.label for source in sets["training"]} & {source.label for source in sets["validation"]}
+        frames = {name: {(s.trajectory, s.frame) for s in sources} for name, sources in sets.items()}
+        assert not frames["training"] & frames["validation"]
+        for name, sources in sets.items():
+            assert [source.place for source in sources] == list(range(outputs[f"{name}_set"].n_frames))
+
+
+def test_data_sets_hold_what_dft_computed(finished_loop, switched):
+    """Each configuration of a data set is its label, to the last digit, and its structure a frame of its trajectory."""
+    import numpy as np
+    from aiida import orm
+
+    from aiida_sicmlip.tools.lineage import labels_of_dataset
+
+    folder, pk = finished_loop
+    with switched(folder):
+        dataset = orm.load_node(pk).outputs.training_set
+        for source, frame in zip(labels_of_dataset(dataset), dataset.frames(), strict=True):
+            label = orm.load_node(source.label)
+            assert frame.get_potential_energy() == float(label.get_array("energy")[-1])
+            assert np.array_equal(frame.get_forces(), label.get_array("forces")[-1])
+            picked = orm.load_node(source.structure).get_ase()
+            kept = orm.load_node(source.trajectory).frames([source.frame])[0]
+            assert np.allclose(picked.positions, kept.positions, atol=1e-12)
+
+
+def test_later_rounds_explore_with_the_trained_model(finished_loop, switched):
+    """Round 0 is driven by EDIP, round 1 by what round 0 trained, and seeds differ."""
+    from aiida import orm
+
+    from aiida_sicmlip.tools.runs import read_run
+
+    folder, pk = finished_loop
+    with switched(folder):
+        run = read_run(orm.load_node(pk))
+        driving = [orm.load_node(entry.steps["exploration"].pk).inputs.potential for entry in run.rounds]
+        assert type(driving[0]).__name__ == "LammpsPotentialData"
+        if len(run.rounds) > 1:
+            first = orm.load_node(run.rounds[0].steps["training"].pk)
+            assert driving[1].pk == first.outputs.compiled_potential.pk
+        seeds = [orm.load_node(entry.steps["exploration"].pk).inputs.seed.value for entry in run.rounds]
+        assert len(set(seeds)) == len(seeds)
+
+
+def test_results_and_status_read_well(finished_loop):
+    """The table by round, the way from the model to one DFT calculation, and a picture."""
+    folder, pk = finished_loop
+    printed = folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop", "--plot", "errors.png")
+    assert "force MAE (eV/A)" in printed
+    assert "PwCalculation with pw@localhost" in printed
+    assert "bootstrap potential" in printed or "compiled model" in printed
+    assert (folder.path / "errors.png").stat().st_size > 5000
+    assert folder.state(pk).splitlines()[0].startswith(f"ActiveLearningWorkChain <{pk}>: finished")
+
+
+def test_verdi_tells_the_story(finished_loop):
+    """`verdi process report` names rounds, counts and errors."""
+    folder, pk = finished_loop
+    report = folder.command("verdi", "-p", "loop", "process", "report", str(pk))
+    for words in ("round 0: picked 4 of 4 training and 2 of 2 validation", "force MAE on the validation set is"):
+        assert words in report
+    status = folder.command("verdi", "-p", "loop", "process", "status", str(pk))
+    assert "ExplorationWorkChain" in status and "TrainingWorkChain" in status
+
+
+def test_no_calculation_was_submitted_twice(finished_loop):
+    """Each work folder saw one start of its program."""
+    folder, _ = finished_loop
+    starts = folder.submissions.read_text().split()
+    assert len(starts) == len(set(starts)) > 10
