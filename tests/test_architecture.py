@@ -25,8 +25,9 @@ ALLOWED = {
     "plots": {"science", "common"},
     "data": {"science", "common"},
     "calculations": {"data", "science", "common"},
-    "parsers": {"calculations", "data", "science.io", "common"},
-    "workflows": {"calculations", "data", "tools", "common"},
+    # Settings of a step are a class of `science`, which checks them: parsers and work chains read their inputs with it.
+    "parsers": {"calculations", "data", "science", "common"},
+    "workflows": {"calculations", "data", "tools", "science", "common"},
     "tools": {"data", "common"},
     "reports": {"tools", "plots", "data", "science", "common"},
     "cli": {"*"},

@@ -80,8 +80,6 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="aiida-sicmlip")
 def main() -> None:
     """Train interatomic potentials for point defects in silicon carbide by active learning."""
-    # AiiDA starts its daemon with the `verdi` that it finds on PATH, which lacks that of an environment not activated.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # AiiDA makes its folder when it is imported first, and warns that it does.
     warnings.filterwarnings("ignore", message="Creating AiiDA configuration folder")
     # AiiDA looks for `verdi`, which starts its daemon, when it is imported; it is here even where the environment is

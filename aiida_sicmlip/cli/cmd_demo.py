@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PROFILE_NAME = "demo"
 WORKERS = 2
+STOP_TIMEOUT = 60
+"""Seconds that the daemon is given to stop; a busy machine needs more than AiiDA's default."""
 
 
 @click.command("demo")
@@ -48,14 +50,13 @@ def demo(folder: Path, again: bool) -> None:
         daemon = set_up_daemon(PROFILE_NAME, WORKERS, check=False)
         if not daemon.state.is_good:
             raise SicmlipError(f"the daemon {daemon.detail}")
-    if pk is None or again:
-        pk = start_run()
-    elif not read_run(load_run(pk)).terminated:
-        click.echo(f"Going on with run <{pk}>, which was begun before.")
+        if pk is None or again:
+            pk = start_run()
+        else:
+            click.echo(f"Going on with run <{pk}>, which was begun before.")
+        follow_by_lines(pk)
     else:
-        click.echo(f"Run <{pk}> is finished already; `--again` starts another.")
-    follow_by_lines(pk)
-    stop_daemon()
+        click.echo(f"Run <{pk}> has ended already; `--again` starts another.")
 
     run = read_run(load_run(pk))
     potential = last_potential(run)
@@ -69,6 +70,7 @@ def demo(folder: Path, again: bool) -> None:
     (folder / "results.txt").write_text(text, encoding="utf-8")
     if any(entry.assessment for entry in run.rounds):
         draw_errors(run, folder / "errors.png")
+    stop_daemon()
     click.echo(
         f"Kept in {folder}: results.txt, errors.png, the profile and the work folders. Look further with\n"
         f"  export AIIDA_PATH={folder}\n"
@@ -129,11 +131,14 @@ def start_run() -> int:
 
 def stop_daemon() -> None:
     """Stop the daemon, so that nothing runs on in a folder that may be deleted."""
-    from aiida.engine.daemon.client import get_daemon_client
+    from aiida.engine.daemon.client import DaemonException, get_daemon_client
 
     client = get_daemon_client()
-    if client.is_daemon_running:
-        client.stop_daemon(wait=True)
+    try:
+        if client.is_daemon_running:
+            client.stop_daemon(wait=True, timeout=STOP_TIMEOUT)
+    except DaemonException as error:
+        click.echo(f"The daemon could not be stopped ({error}); `verdi -p {PROFILE_NAME} daemon stop` does it.")
 
 
 def follow_by_lines(pk: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +89,7 @@ class SegmentTrajectoryData(orm.SinglefileData):
         cell = np.asarray(self.base.attributes.get("cell"))
         _, rotation = rotation_to_lammps(cell)
         with self.open(mode="rb") as handle:
-            positions, _ = read_dcd(io.BytesIO(handle.read()), list(wanted))
+            positions, _ = read_dcd(handle, list(wanted))
         frames = []
         for coordinates in positions:
             atoms = Atoms(self.symbols, positions=coordinates @ rotation.T, cell=cell, pbc=True)

@@ -36,7 +36,10 @@ def compile_model(package: Path, output: Path, device: str, target: str, report:
 
     # Importing NequIP's program changes the logging of the whole process, so only who compiles pays for it.
     from nequip.scripts.compile import main as nequip_compile
+    from torch._inductor import config as inductor_config
 
+    # Without this the number of threads of the compiling process is written into the model.
+    inductor_config.cpp.dynamic_threads = True
     output.unlink(missing_ok=True)
     try:
         nequip_compile([str(package), str(output), "--device", device, "--mode", "aotinductor", "--target", target])

@@ -19,8 +19,8 @@ _OUTPUTS = ["atomic_energy", "forces", "virial"]
 _METADATA_ENTRY = re.compile(r"data/aotinductor/model/[^/]*_metadata\.json$")
 # Entry of the archive that names libraries with operators of their own, which have to be imported before it is loaded.
 _CUSTOM_OPERATORS_ENTRY = "nequip_custom_ops_libs.txt"
-# Entry of the archive in which this package records what compiled it.
-_VERSIONS_ENTRY = "sicmlip_versions.json"
+# Entry of the archive in which this package records what compiled it; torch wants all entries in one folder.
+_VERSIONS_ENTRY = re.compile(r"[^/]+/extra/sicmlip_versions\.json$")
 # Processor features, as torch names them, for the instruction sets that torch compiles for.
 _PROCESSOR_FEATURES = {"AVX512": "avx512_f", "AVX2": "avx2"}
 
@@ -60,7 +60,8 @@ class CompiledFile:
             described = [name for name in names if _METADATA_ENTRY.search(name)]
             metadata = json.loads(archive.read(described[0])) if described else {}
             libraries = archive.read(_CUSTOM_OPERATORS_ENTRY).decode() if _CUSTOM_OPERATORS_ENTRY in names else ""
-            versions = json.loads(archive.read(_VERSIONS_ENTRY)) if _VERSIONS_ENTRY in names else {}
+            recorded = [name for name in names if _VERSIONS_ENTRY.match(name)]
+            versions = json.loads(archive.read(recorded[0])) if recorded else {}
         if "type_names" not in metadata or "r_max" not in metadata:
             raise InputError(
                 f"The file `{path}` holds no model that nequip-compile wrote; compile the packaged model with "
@@ -92,7 +93,7 @@ class CompiledFile:
         :param device: ``cpu``, ``cuda`` or ``cuda:<index>``.
         :raises InputError: then; without these checks the process may die of an illegal instruction.
         """
-        import torch  # noqa: PLC0415 (only what runs a model pays for the import)
+        import torch  # only what runs a model pays for the import
 
         wanted = torch.device(device).type
         if wanted != self.device:
@@ -147,7 +148,10 @@ def record_versions(path: str | Path, versions: dict[str, str]) -> None:
     ``CompiledPotential.load`` compares the entry ``torch`` with the torch that loads the file.
     """
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(_VERSIONS_ENTRY), json.dumps(versions, sort_keys=True))
+        folder = next(name.split("/")[0] for name in archive.namelist() if _METADATA_ENTRY.search(name))
+        archive.writestr(
+            zipfile.ZipInfo(f"{folder}/extra/sicmlip_versions.json"), json.dumps(versions, sort_keys=True)
+        )
 
 
 def first_line(error: BaseException) -> str:

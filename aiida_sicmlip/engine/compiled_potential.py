@@ -61,8 +61,8 @@ class CompiledPotential:
             device or another kind of processor.
         :raises ProgramError: where torch cannot load it.
         """
-        import torch  # noqa: PLC0415 (only what runs a model pays for the import)
-        import torch._inductor  # noqa: PLC0415
+        import torch  # only what runs a model pays for the import
+        import torch._inductor
 
         file = CompiledFile.read(path)
         device = device or file.device
@@ -97,7 +97,7 @@ class CompiledPotential:
         :returns: energies (N,), forces (N, 3), virial (3, 3) on the model's device. Atoms that are no centre of an edge
             have the energy of a lone atom, which the caller leaves out for images.
         """
-        import torch  # noqa: PLC0415
+        import torch
 
         n_atoms = positions.shape[0]
         if edges.shape[1] < 2 or n_atoms < 2:
@@ -128,7 +128,7 @@ class CompiledPotential:
         :param species_index: (N,), place of each atom's species in ``species``.
         :raises InputError: where an index does not belong to a species of the model.
         """
-        import torch  # noqa: PLC0415
+        import torch
 
         positions = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
         species = np.ascontiguousarray(species_index, dtype=np.int64).reshape(-1)
@@ -185,11 +185,11 @@ def _neighbour_list(
     try:
         if not pbc.all():
             raise ImportError("matscipy expects a cell around all atoms along directions that do not repeat")
-        from matscipy.neighbours import neighbour_list  # noqa: PLC0415
+        from matscipy.neighbours import neighbour_list
 
         centres, neighbours, shifts = neighbour_list("ijS", positions=positions, cell=cell, pbc=pbc, cutoff=cutoff)
     except ImportError:
-        from ase.neighborlist import primitive_neighbor_list  # noqa: PLC0415
+        from ase.neighborlist import primitive_neighbor_list
 
         centres, neighbours, shifts = primitive_neighbor_list(
             "ijS", pbc, cell, positions, cutoff, self_interaction=False

@@ -110,7 +110,7 @@ class PairBridge:
 
     def _number_of(self, path: Path) -> int:
         """Number of the model in this file; a file that an input names again is loaded once."""
-        from aiida_sicmlip.engine.compiled_potential import CompiledPotential  # noqa: PLC0415
+        from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 
         try:
             state = path.stat()
@@ -136,7 +136,7 @@ class PairBridge:
         forces: int,
         virial: int | None,
     ) -> None:
-        import torch  # noqa: PLC0415
+        import torch
 
         result = self._potentials[model].evaluate(
             _tensor(positions, 3 * n_atoms, torch.float64).view(n_atoms, 3),
@@ -169,9 +169,9 @@ def _device_of(path: Path) -> str | None:
     rank = next((int(os.environ[name]) for name in _LOCAL_RANK_VARIABLES if os.environ.get(name, "").isdigit()), 0)
     if rank == 0 or not path.is_file():
         return None
-    import torch  # noqa: PLC0415
+    import torch
 
-    from aiida_sicmlip.engine.compiled_file import CompiledFile  # noqa: PLC0415
+    from aiida_sicmlip.engine.compiled_file import CompiledFile
 
     if CompiledFile.read(path).device != "cuda" or torch.cuda.device_count() < 2:
         return None
@@ -183,7 +183,7 @@ def _tensor(address: int, count: int, dtype: torch.dtype) -> torch.Tensor:
 
     (numpy.ctypeslib would make, and keep, a new ctypes type for each length that turns up.)
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     if count == 0:
         return torch.empty(0, dtype=dtype)

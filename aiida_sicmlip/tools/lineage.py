@@ -11,6 +11,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_frame_label, place_of_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,6 @@ def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
             project="id",
             tag="structure",
         )
-        # Projections come first, then those of edges, each in the order of the parts of the query.
         for row in query.dict():
             structure = row["structure"]["id"]
             found.append(
@@ -101,7 +101,7 @@ def _source_of_frame(structure: int) -> dict[str, int]:
     trajectory = orm.QueryBuilder()
     trajectory.append(orm.CalcFunctionNode, filters={"id": selection}, tag="selection")
     trajectory.append(
-        orm.SinglefileData, with_outgoing="selection", edge_filters={"label": f"s{segment:02d}"}, project="id"
+        SegmentTrajectoryData, with_outgoing="selection", edge_filters={"label": f"s{segment:02d}"}, project="id"
     )
     return {
         "selection": selection,

@@ -15,6 +15,8 @@ class SlidingWindowWorkChain(WorkChain):
     The engine's own behaviour, to wait for all children of a step, leaves machines idle until the slowest has finished.
     """
 
+    _awaitables: list[Any]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._watched: set[int] = set()

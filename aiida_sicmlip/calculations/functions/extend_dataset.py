@@ -54,7 +54,7 @@ def level_of_label(label: orm.TrajectoryData, name: str) -> dict:
 
 @calcfunction
 def extend_dataset(
-    level_of_theory: LevelOfTheoryData, previous: LabelledDataSetData = None, **labels: orm.TrajectoryData
+    level_of_theory: LevelOfTheoryData, previous: LabelledDataSetData | None = None, **labels: orm.TrajectoryData
 ) -> LabelledDataSetData:
     """Return ``previous`` and after it the new labels, as a new data set.
 

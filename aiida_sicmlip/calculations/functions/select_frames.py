@@ -17,8 +17,8 @@ CACHE_VERSION = 1
 def select_frames(
     parameters: orm.Dict,
     seed: orm.Int,
-    training_set: LabelledDataSetData = None,
-    validation_set: LabelledDataSetData = None,
+    training_set: LabelledDataSetData | None = None,
+    validation_set: LabelledDataSetData | None = None,
     **segments: SegmentTrajectoryData,
 ) -> dict:
     """Return the picked frames as structures, and a summary.
