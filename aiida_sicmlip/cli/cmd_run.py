@@ -144,7 +144,7 @@ def submit(builder: ProcessBuilder) -> int:
     client = get_daemon_client()
     if not client.is_daemon_running:
         raise InputError(
-            f"The daemon is not running; start it with `verdi -p {client.profile.name} daemon start 2` (2: its number of "
-            "workers) and run this again."
+            f"The daemon is not running; start it with `verdi -p {client.profile.name} daemon start 2` (2: its number "
+            "of workers) and run this again."
         )
     return submit_process(builder).pk

@@ -21,7 +21,8 @@ class LoopFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.bin = Path(sys.executable).parent
-        self.environment = {**os.environ, "AIIDA_PATH": str(path), "OMP_NUM_THREADS": "1"}
+        search_path = os.pathsep.join([str(self.bin), os.environ.get("PATH", os.defpath)])
+        self.environment = {**os.environ, "AIIDA_PATH": str(path), "OMP_NUM_THREADS": "1", "PATH": search_path}
         self.submissions = path / "submissions.txt"
         (path / ".aiida").mkdir(parents=True, exist_ok=True)
 

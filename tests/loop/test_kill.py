@@ -65,7 +65,5 @@ def test_killed_daemon_finishes_without_twins(loop_folder, switched):
             )
             twins |= {(caller.pk, label): count for label, count in labels.items() if count > 1}
         assert twins == {}
-        unfinished = [
-            node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated
-        ]
+        unfinished = [node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated]
         assert unfinished == []
