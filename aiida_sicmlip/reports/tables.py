@@ -94,7 +94,7 @@ def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
     for entry in run.rounds:
-        lines.append(f"  round {entry.index + 1} of at most {run.max_rounds}: {round_status(entry, run)}")
+        lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
     left = run.expected_seconds_left
     if left is not None:
         lines.append(f"  expected: at most {duration(left)} more")
@@ -112,6 +112,11 @@ def verdict(run: Run) -> str:
     if run.exit_status == 0:
         return "finished, converged"
     return f"finished with status {run.exit_status}: {run.exit_message}"
+
+
+def round_name(entry: Round, run: Run) -> str:
+    """Return the number of a round, which counts from 0, and how many there can be."""
+    return f"round {entry.index} ({entry.index + 1} of at most {run.max_rounds})"
 
 
 def round_status(entry: Round, run: Run) -> str:
@@ -140,7 +145,7 @@ def progress_events(run: Run) -> list[str]:
     """Return what has happened so far as sentences without times, so that a repeated look shows which are new."""
     events = []
     for entry in run.rounds:
-        name = f"round {entry.index + 1} of at most {run.max_rounds}"
+        name = round_name(entry, run)
         for step in STEPS:
             if step not in entry.steps:
                 continue

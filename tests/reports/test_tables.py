@@ -82,8 +82,8 @@ def test_status_says_step_and_counts(run):
     """The round that is at work shows its step, its counts and what is left."""
     lines = status_lines(run)
     assert "at work" in lines[0]
-    assert "round 1 of at most 3: force MAE 0.123 eV/A" in lines[1]
-    assert "round 2 of at most 3: labelling, 3 of 12 labels" in lines[2]
+    assert "round 0 (1 of at most 3): force MAE 0.123 eV/A" in lines[1]
+    assert "round 1 (2 of at most 3): labelling, 3 of 12 labels" in lines[2]
     assert lines[3].startswith("  expected: at most")
 
 
@@ -114,4 +114,4 @@ def test_events_come_in_order_and_stay(run):
     run.rounds[1].labels_done = 4
     after = progress_events(run)
     assert after[: len(before)] == before
-    assert after[len(before) :] == ["round 2 of at most 3: label 4 of 12"]
+    assert after[len(before) :] == ["round 1 (2 of at most 3): label 4 of 12"]
