@@ -33,13 +33,17 @@ class CompilationSettings(Settings):
     torch_version: str | None = None
     """Version of torch on the machine; the compilation fails where another one is found."""
     gpu_architecture: str | None = None
-    """Architecture of the GPU, for example ``sm_90``; likewise checked."""
+    """Compute capability of the GPU, for example ``"9.0"``; likewise checked."""
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise InputError(f"`{self.PREFIX}device` is {self.device!r}; give one of {', '.join(DEVICES)}.")
         if self.target not in TARGETS:
             raise InputError(f"`{self.PREFIX}target` is {self.target!r}; give one of {', '.join(TARGETS)}.")
+        for name in ("torch_version", "gpu_architecture"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give text, in quotation marks, or nothing.")
 
 
 class CompilationCalculation(CalcJob):

@@ -10,7 +10,7 @@ from aiida.parsers import Parser
 from aiida_sicmlip.calculations.compilation import CompilationSettings
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.parsers.retrieved import last_line, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import error_of, read_report, temporary_file
 
 
 class CompilationParser(Parser):
@@ -21,17 +21,17 @@ class CompilationParser(Parser):
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
         """Compare the machine with the one that was asked for and keep the model."""
         report = read_report(self.retrieved, filenames.COMPILATION_REPORT_FILE)
-        if report is None:
-            error = last_line(self.retrieved, "compilation.err")
+        error = error_of(report, self.retrieved, "compilation.err")
+        if report is None or error is not None:
             return self.exit_codes.ERROR_COMPILATION_FAILED.format(error=error)
         settings = CompilationSettings.from_mapping(self.node.inputs.parameters.get_dict())
-        architecture = (report.get("gpu") or {}).get("architecture")
-        torch_version = report["versions"]["torch"]
+        architecture, torch_version = report["gpu_architecture"], report["torch_version"]
         for what, asked, found in (
             ("torch", settings.torch_version, torch_version),
             ("GPU architecture", settings.gpu_architecture, architecture),
         ):
-            if asked is not None and asked != found:
+            # A version without its build (`+cpu`) means every build of it.
+            if asked is not None and asked not in (found, str(found).partition("+")[0]):
                 return self.exit_codes.ERROR_OTHER_MACHINE.format(
                     error=f"{what} `{asked}` was asked for, `{found}` was found"
                 )

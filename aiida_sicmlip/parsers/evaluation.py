@@ -10,7 +10,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.parsers.retrieved import last_line, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import error_of, read_report, temporary_file
 
 
 class EvaluationParser(Parser):
@@ -21,8 +21,8 @@ class EvaluationParser(Parser):
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
         """Keep errors and predictions."""
         report = read_report(self.retrieved, filenames.EVALUATION_REPORT_FILE)
-        if report is None:
-            error = last_line(self.retrieved, "evaluation.err")
+        error = error_of(report, self.retrieved, "evaluation.err")
+        if report is None or error is not None:
             return self.exit_codes.ERROR_EVALUATION_FAILED.format(error=error)
         self.out("results", orm.Dict(report))
         path = temporary_file(retrieved_temporary_folder, filenames.PREDICTIONS_FILE)
