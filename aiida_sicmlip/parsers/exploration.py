@@ -80,8 +80,9 @@ class ExplorationParser(Parser):
         codes = self.exit_codes
         error = (end.errors[0] if end.errors else last_line(self.retrieved, "exploration.err")).replace("{", "(")
         for happened, code in (
-            (end.halted_temperature, codes.ERROR_RUNAWAY_TEMPERATURE),
+            # A temperature that is not a number stops the run as one that is too high does.
             (end.not_a_number, codes.ERROR_NOT_A_NUMBER),
+            (end.halted_temperature, codes.ERROR_RUNAWAY_TEMPERATURE),
             (end.lost_atoms, codes.ERROR_LOST_ATOMS),
             (end.walltime, codes.ERROR_OUT_OF_WALLTIME),
             (not end.finished, codes.ERROR_LAMMPS_FAILED.format(error=error)),

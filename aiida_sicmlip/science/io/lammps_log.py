@@ -21,7 +21,7 @@ class RunEnd:
     halted_temperature: `fix halt` stopped it; then `halted_step` and `halted_value` (K) say where.
     walltime: `timer timeout` stopped it.
     lost_atoms: atoms left the box or their coordinates became non-numeric.
-    not_a_number: a thermodynamic value is not finite.
+    not_a_number: a thermodynamic value, or the temperature at which `fix halt` stopped, is not finite.
     errors: the texts after `ERROR`, in order, each once.
     """
 
@@ -78,7 +78,8 @@ def find_errors(log: str) -> RunEnd:
         halted_value=float(halt[2]) if halt else None,
         walltime="Wall time limit reached" in log,
         lost_atoms=_LOST.search(log) is not None,
-        not_a_number=any(not np.isfinite(column).all() for column in thermo.values()),
+        not_a_number=any(not np.isfinite(column).all() for column in thermo.values())
+        or (halt is not None and not np.isfinite(float(halt[2]))),
         errors=tuple(errors),
     )
 
