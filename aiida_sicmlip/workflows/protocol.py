@@ -10,12 +10,12 @@ import yaml
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
 from aiida.engine import ProcessBuilder
-from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
+from aiida_sicmlip.data.classical_potential import classical_potential
 
 PROTOCOL_FILE = "active_learning.yaml"
 FREE = ("structures", "labelling.parameters", "training.parameters")
@@ -53,6 +53,9 @@ def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None =
     if overrides:
         check_keys(overrides, settings)
         settings = merge(settings, overrides)
+        if overrides.get("structures"):
+            # Who names structures means those alone, not those of the protocol beside them.
+            settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
     return settings
 
 
@@ -63,6 +66,15 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def without_nulls(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``mapping`` without the keys that are set to null, which is how a file takes a setting out."""
+    return {
+        key: without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in mapping.items()
+        if value is not None
+    }
 
 
 def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
@@ -145,13 +157,7 @@ def bootstrap_potential(settings: Mapping[str, Any]) -> orm.Data:
         return load_data(settings["node"], "bootstrap.node", orm.SinglefileData)
     path = find_potential_file(str(settings["file"]))
     try:
-        return LammpsPotentialData.get_or_create(
-            path,
-            pair_style=settings["pair_style"],
-            species=list(settings["species"]),
-            units="metal",
-            atom_style="atomic",
-        )
+        return classical_potential(path, settings["pair_style"], settings["species"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"`bootstrap` does not describe a LAMMPS potential: {error}") from error
 
@@ -211,8 +217,9 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any]) -> Proces
     pw.kpoints = orm.KpointsData()
     pw.kpoints.set_kpoints_mesh(labelling["kpoints"])
     pw.max_iterations = orm.Int(labelling["max_iterations"])
+    pw.clean_workdir = orm.Bool(labelling["clean_workdir"])
     pw.pw.code = codes["pw"]
-    pw.pw.parameters = orm.Dict(labelling["parameters"])
+    pw.pw.parameters = orm.Dict(without_nulls(labelling["parameters"]))
     pw.pw.pseudos = pseudopotentials(labelling["pseudo_family"], structures)
     pw.pw.metadata.options = labelling["options"]
     if labelling["gamma_only"]:
