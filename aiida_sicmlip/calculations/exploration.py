@@ -163,7 +163,7 @@ class ExplorationCalculation(CalcJob):
             thermo_every=settings.steps(settings.frame_interval),
             seed=self.inputs.seed.value,
             maximum_temperature=settings.maximum_temperature,
-            walltime_seconds=int(FRACTION_OF_WALLTIME * walltime),
+            walltime_seconds=max(1, int(FRACTION_OF_WALLTIME * walltime)),
             structure_file=filenames.STRUCTURE_FILE,
             trajectory_file=filenames.TRAJECTORY_FILE,
         )

@@ -19,6 +19,7 @@ from aiida_sicmlip.calculations.validation import (
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.io.nequip_config import validate_training_settings
 
@@ -112,9 +113,12 @@ class TrainingCalcJob(CalcJob):
                 f"the validation set <{validation.pk}> holds {', '.join(strangers)}, which the training set "
                 f"<{training.pk}> does not: the model would not know them."
             )
-        found = training.level_of_theory, validation.level_of_theory
-        if found[0] != found[1]:
-            return f"training set <{training.pk}> and validation set <{validation.pk}> differ in their level of theory."
+        try:
+            require_same_level(
+                training.level_of_theory, validation.level_of_theory, f"validation set <{validation.pk}>"
+            )
+        except InputError as error:
+            return str(error)
         seen = {_fingerprint(frame): place for place, frame in enumerate(training.frames())}
         for place, frame in enumerate(validation.frames()):
             if _fingerprint(frame) in seen:
