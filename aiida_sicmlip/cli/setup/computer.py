@@ -22,6 +22,17 @@ POLL_INTERVAL = 1.0
 SAFE_INTERVAL = 0.0
 """Seconds between two openings of the transport; nothing has to be spared on one's own machine."""
 
+START_ONCE = """\
+# A daemon that is killed between starting a job and noting that it did starts it again. The second start of a folder
+# only waits for the first.
+if ! mkdir .started 2>/dev/null; then
+    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s .started/pid ] && break; sleep 0.5; done
+    while ps -o stat= -p "$(cat .started/pid)" 2>/dev/null | grep -qv '^Z'; do sleep 0.5; done
+    exit 0
+fi
+echo $$ > .started/pid"""
+"""Begins the script of every job of the computer; the direct scheduler cannot tell that a job was submitted before."""
+
 
 def set_up_computer(
     profile_name: str, work_folder: Path | None, check: bool, replace: bool
@@ -95,6 +106,7 @@ def _make(profile_name: str, work_folder: Path | None) -> Computer:
     launcher = open_mpi_launcher()
     if launcher is not None:
         computer.set_mpirun_command([launcher, "-np", "{tot_num_mpiprocs}"])
+    computer.set_prepend_text(START_ONCE)
     computer.store()
     computer.configure(safe_interval=SAFE_INTERVAL)
     computer.set_minimum_job_poll_interval(POLL_INTERVAL)
