@@ -27,10 +27,10 @@ selection:
   parameters: {n_training: 4, n_validation: 2, n_max: 4, l_max: 3, cutoff: 4.0}
 labelling:
   parameters:
-    SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: -10000}
+    SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: null}
     ELECTRONS: {conv_thr: 1.0e-5}
 training:
-  parameters: {model: {cutoff: 4.0}, maximum_epochs: 30}
+  parameters: {model: {cutoff: 4.0}, maximum_epochs: 40}
 """
 
 

@@ -25,7 +25,7 @@ while True:
 
 
 def test_killed_daemon_finishes_without_twins(loop_folder, switched):
-    """Kill -9 at moments spread over the run, submitting steps included; the run ends, and nothing is computed twice."""
+    """Kill -9 at moments spread over the run, submitting steps included: it ends, and nothing is computed twice."""
     folder = loop_folder
     moments = random.Random(20)
     pk = folder.submit(settings(1))

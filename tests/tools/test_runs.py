@@ -1,0 +1,98 @@
+"""Where a run stands, read from a graph that is made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.tools.daemon import largest_concurrency
+from aiida_sicmlip.tools.lineage import path_to_calculation
+from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, load_run, read_run
+
+
+def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0, inputs=None):
+    """Return a stored process node, called by ``caller`` under ``label``."""
+    node = kind()
+    link = LinkType.CALL_WORK if kind is orm.WorkChainNode else LinkType.CALL_CALC
+    incoming = LinkType.INPUT_WORK if kind is orm.WorkChainNode else LinkType.INPUT_CALC
+    for name, given in (inputs or {}).items():
+        node.base.links.add_incoming(given.store(), incoming, name)
+    if caller is not None:
+        node.base.links.add_incoming(caller, link, label)
+    node.store()
+    node.set_process_state(state)
+    if state is ProcessState.FINISHED:
+        node.set_exit_status(status)
+    return node
+
+
+@pytest.fixture
+def run(aiida_profile_clean):
+    """A run whose round 0 labels: three asked, one done, one failed, one at work."""
+    node = orm.WorkChainNode()
+    node.process_type = PROCESS_TYPE
+    node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
+    node.store()
+    node.set_process_state(ProcessState.WAITING)
+    process(orm.WorkChainNode, node, "round_00_exploration")
+    structures = {
+        f"structures__frame_s00_00000{index}": orm.StructureData(cell=[[5, 0, 0], [0, 5, 0], [0, 0, 5]])
+        for index in range(3)
+    }
+    labelling = process(orm.WorkChainNode, node, "round_00_labelling", ProcessState.WAITING, inputs=structures)
+    process(orm.CalcFunctionNode, labelling, "level_of_theory")
+    for index, (state, status) in enumerate(
+        ((ProcessState.FINISHED, 0), (ProcessState.FINISHED, 305), (ProcessState.WAITING, None))
+    ):
+        process(orm.WorkChainNode, labelling, f"frame_s00_00000{index}", state, status)
+    return node
+
+
+def test_counts_of_labels(run):
+    """Asked, done and failed labels are counted, and the step at work is named."""
+    found = read_run(load_run(run.pk))
+    (entry,) = found.rounds
+    assert (entry.labels_asked, entry.labels_done, entry.labels_failed) == (3, 1, 1)
+    assert entry.current == "labelling"
+    assert not found.terminated
+    assert found.expected_seconds_left is None
+    assert last_potential(found) is None
+
+
+def test_step_that_was_called_again_counts_once(run):
+    """After an interruption a step stands twice under its label; the later one counts."""
+    again = process(orm.WorkChainNode, run, "round_00_exploration", ProcessState.WAITING)
+    (entry,) = read_run(run).rounds
+    assert entry.steps["exploration"].pk == again.pk
+
+
+@pytest.mark.parametrize("identifier", [999999, "nothing"])
+def test_unknown_run(aiida_profile, identifier):
+    """A sentence, not a traceback."""
+    with pytest.raises(InputError, match="no node is called"):
+        load_run(identifier)
+
+
+def test_other_kind_of_node(run):
+    """A node that is no run is refused by name."""
+    with pytest.raises(InputError, match="is a Int; give the PK of an ActiveLearningWorkChain"):
+        load_run(run.inputs.max_rounds.pk)
+
+
+def test_potential_without_lineage(aiida_profile, tmp_path):
+    """A potential that was not trained here has no way back."""
+    from aiida_sicmlip.data.potential import PotentialData
+
+    (tmp_path / "p.nequip.zip").write_bytes(b"model")
+    potential = PotentialData(tmp_path / "p.nequip.zip", species=["Si"], cutoff=5.0).store()
+    with pytest.raises(InputError, match="was not trained in this profile"):
+        path_to_calculation(potential)
+
+
+@pytest.mark.parametrize(("slots", "labels"), [(200, 98), (20, 8), (4, 1), (1, 1)])
+def test_labels_that_fit_into_slots(slots, labels):
+    """Labels take two slots each beside those of the loop; one always runs."""
+    assert largest_concurrency(slots) == labels
