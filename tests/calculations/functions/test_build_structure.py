@@ -1,0 +1,51 @@
+"""Start structures as nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aiida import orm
+from ase import Atoms
+
+from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
+from aiida_sicmlip.common.exceptions import InputError
+
+HOST = {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "primitive"}
+
+
+def test_structure_is_the_one_of_science(divacancy: Atoms) -> None:
+    node = build_defect_structure(orm.Dict(HOST), orm.List([{"kind": "divacancy"}]), orm.Int(1))
+    atoms = node.get_ase()
+    assert atoms.get_chemical_symbols() == divacancy.get_chemical_symbols()
+    assert np.allclose(atoms.positions, divacancy.positions, atol=1e-12)
+    assert np.allclose(atoms.cell.array, divacancy.cell.array)
+    assert node.label == "C7Si7"
+
+
+def test_structure_has_a_creator_with_its_description() -> None:
+    defects = [{"kind": "vacancy", "species": "C"}]
+    node = build_defect_structure(orm.Dict(HOST), orm.List(defects), orm.Int(4))
+    assert node.creator.inputs.host.get_dict() == HOST
+    assert node.creator.inputs.defects.get_list() == defects
+    assert node.creator.inputs.seed.value == 4
+
+
+def test_seed_decides_random_places() -> None:
+    host = orm.Dict({**HOST, "repeats": [4, 4, 4]})
+    defects = orm.List([{"kind": "vacancy", "species": "Si", "count": 3, "placement": "random"}])
+    built = [build_defect_structure(host, defects, orm.Int(seed)).get_ase().positions for seed in (1, 1, 2)]
+    assert np.array_equal(built[0], built[1])
+    assert not np.array_equal(built[0], built[2])
+
+
+@pytest.mark.parametrize(
+    ("host", "defects", "sentence"),
+    [
+        (HOST, [{"kind": "vacancyy", "species": "C"}], "Did you mean `vacancy`"),
+        ({**HOST, "cell": "cubic"}, [{"kind": "divacancy"}], "`cell` is 'cubic': give one of conventional, primitive"),
+        ({**HOST, "repeats": [2, 2]}, [{"kind": "divacancy"}], "give three whole numbers"),
+    ],
+)
+def test_wrong_descriptions(host: dict, defects: list, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        build_defect_structure(orm.Dict(host), orm.List(defects), orm.Int(1))

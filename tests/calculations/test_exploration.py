@@ -1,0 +1,172 @@
+"""What an exploration writes and asks back, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiida import orm
+from ase import Atoms
+from ase.build import bulk
+
+from aiida_sicmlip.science.io.lammps_input import write_structure_data
+
+ENTRY_POINT = "sicmlip.exploration"
+PARAMETERS = {"temperature": 1200.0, "equilibration": 0.5, "production": 2.0, "frame_interval": 0.05}
+
+
+@pytest.fixture
+def inputs(generate_code: Callable[..., Any], edip: Any, divacancy: Atoms) -> dict[str, Any]:
+    """Inputs of a complete exploration; one port is changed by each test."""
+    return {
+        "code": generate_code(ENTRY_POINT),
+        "structure": orm.StructureData(ase=divacancy),
+        "potential": edip,
+        "parameters": dict(PARAMETERS),
+        "seed": 12345,
+        "metadata": {"options": {"max_wallclock_seconds": 7200}},
+    }
+
+
+def commands(folder: Path) -> dict[str, list[list[str]]]:
+    """Return the words after each command of the LAMMPS input, by command."""
+    found: dict[str, list[list[str]]] = {}
+    for line in (folder / "exploration.in").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            command, *words = line.split()
+            found.setdefault(command, []).append(words)
+    return found
+
+
+def test_input_says_what_was_asked_for(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    found = commands(folder)
+    assert found["run"] == [["500"], ["2000"]]
+    assert found["timestep"] == [["0.001"]]
+    assert found["dump"] == [["trajectory", "all", "dcd", "50", "trajectory.dcd"]]
+    assert found["thermo"] == [["50"]]
+    assert ["all", "create", "1200", "12345", *["mom", "yes", "rot", "yes", "dist", "gaussian"]] in found["velocity"]
+    assert ["thermostat", "all", "nvt", "temp", "1200", "1200", "0.1"] in found["fix"]
+    # Five times the temperature, and nine tenths of the walltime.
+    assert "halt all halt 1 v_temperature > 6000 error soft message yes".split() in found["fix"]
+    assert found["timer"] == [["timeout", "1:48:00", "every", "10"]]
+
+
+def test_classical_potential(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
+    found = commands(folder)
+    assert found["pair_style"] == [["edip/multi"]]
+    assert found["pair_coeff"] == [["*", "*", "potential.dat", "C", "Si"]]
+    assert calcinfo.local_copy_list == [(inputs["potential"].uuid, "SiC.edip", "potential.dat")]
+
+
+def test_trained_potential(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_compiled_potential: Callable[..., Any]
+) -> None:
+    potential = generate_compiled_potential(species=["Si", "C", "H"])
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, {**inputs, "potential": potential})
+    found = commands(folder)
+    assert found["pair_style"] == [["allegro"]]
+    assert found["pair_coeff"] == [["*", "*", "potential.nequip.pt2", "C", "Si"]]
+    assert calcinfo.local_copy_list == [(potential.uuid, "anything.nequip.pt2", "potential.nequip.pt2")]
+
+
+def test_structure_is_in_the_order_of_the_types(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    written = (folder / "structure.data").read_text()
+    assert written == write_structure_data(inputs["structure"].get_ase(), ["C", "Si"])
+
+
+def test_trajectory_is_retrieved_for_the_parser_only(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any]
+) -> None:
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
+    assert sorted(path.name for path in folder.iterdir()) == ["exploration.in", "structure.data"]
+    assert set(calcinfo.retrieve_list) == {"log.lammps", "exploration.out", "exploration.err"}
+    assert calcinfo.retrieve_temporary_list == ["trajectory.dcd"]
+    code = calcinfo.codes_info[0]
+    assert code.code_uuid == inputs["code"].uuid
+    assert code.cmdline_params == ["-in", "exploration.in", "-log", "log.lammps"]
+
+
+def test_equal_inputs_write_equal_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    written = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    generate_calc_job(ENTRY_POINT, inputs)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+
+
+def test_shortest_walltime_still_runs(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    inputs["metadata"] = {"options": {"max_wallclock_seconds": 1}}
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    assert commands(folder)["timer"] == [["timeout", "0:00:01", "every", "10"]]
+
+
+@pytest.mark.parametrize("plugin", [None, "sicmlip.exploration", "lammps.base", "lammps.raw"])
+def test_codes_that_run_lammps(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any], plugin: str | None
+) -> None:
+    generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code(plugin)})
+
+
+def test_other_codes_are_refused(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"wrong kind here; give a code whose default plugin is `sicmlip.exploration`"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("quantumespresso.pw")})
+
+
+def test_species_that_the_potential_lacks(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    structure = orm.StructureData(ase=bulk("GaAs", "zincblende", a=5.6))
+    sentence = r"knows the species Si, C, but structure <None> holds As, Ga too; use a potential that covers them"
+    with pytest.raises(ValueError, match=sentence):
+        generate_calc_job(ENTRY_POINT, {**inputs, "structure": structure})
+
+
+def test_potential_compiled_for_another_target(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_compiled_potential: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match="was compiled for the target `ase`; LAMMPS needs one compiled for"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "potential": generate_compiled_potential(target="ase")})
+
+
+@pytest.mark.parametrize("seed", [0, -3, 2**31])
+def test_seeds_that_lammps_does_not_take(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], seed: int
+) -> None:
+    with pytest.raises(ValueError, match=f"`seed` is {seed}; give a whole number from 1 to 2147483647"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "seed": seed})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"temprature": 300}, "`exploration.parameters.temprature` is not a known setting. Did you mean `temperature`"),
+        ({"temperature": 0}, "`exploration.parameters.temperature` is 0; give a number above zero"),
+        ({"temperature": "hot"}, "`exploration.parameters.temperature` is 'hot'; give a number"),
+        ({"production": -1.0}, "`exploration.parameters.production` is -1.0; give a number above zero"),
+        ({"equilibration": -1.0}, "`exploration.parameters.equilibration` is -1.0; give a number of at least 0"),
+        (
+            {"frame_interval": 0.0005},
+            "`exploration.parameters.frame_interval` is 0.0005 ps, which is not a whole number",
+        ),
+        ({"frame_interval": 3.0}, "longer than the production of 2.0 ps: no frame would be kept"),
+        (
+            {"maximum_temperature_ratio": 1.0},
+            "`exploration.parameters.maximum_temperature_ratio` is 1.0; give a number",
+        ),
+        ({"timestep": True}, "`exploration.parameters.timestep` is True; give a number"),
+        ({"damping": None}, "`exploration.parameters.damping` is None; give a number"),
+    ],
+)
+def test_wrong_parameters(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match="parameters") as caught:
+        generate_calc_job(ENTRY_POINT, {**inputs, "parameters": {**PARAMETERS, **change}})
+    assert sentence in str(caught.value)

@@ -1,0 +1,135 @@
+"""What a training writes and asks back, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+ENTRY_POINT = "sicmlip.training"
+
+
+@pytest.fixture
+def inputs(generate_code: Callable[..., Any], generate_dataset: Callable[..., Any]) -> dict[str, Any]:
+    """Inputs of a complete training; one port is changed by each test."""
+    return {
+        "code": generate_code(ENTRY_POINT),
+        "training_set": generate_dataset(4, seed=1),
+        "validation_set": generate_dataset(2, seed=2),
+        "parameters": {"model": {"cutoff": 4.5}, "maximum_epochs": 7},
+        "seed": 99,
+        "metadata": {"options": {"max_wallclock_seconds": 1000}},
+    }
+
+
+def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
+    assert [path.name for path in folder.iterdir()] == ["training.json"]
+    assert json.loads((folder / "training.json").read_text()) == {
+        "model": {"cutoff": 4.5},
+        "maximum_epochs": 7,
+        "species": ["C", "Si"],
+        "seeds": {"model": 99, "data": 99},
+        "wall_time_limit": 900.0,
+        "training_set": "training_set.npz",
+        "validation_set": "validation_set.npz",
+    }
+    assert calcinfo.codes_info[0].cmdline_params == ["train", "--settings", "training.json"]
+
+
+def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    from aiida_sicmlip.science.io.training_settings import complete_training_settings
+
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    assert complete_training_settings(json.loads((folder / "training.json").read_text()))["maximum_epochs"] == 7
+
+
+def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    _, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
+    assert calcinfo.local_copy_list == [
+        (inputs["training_set"].uuid, "frames.npz", "training_set.npz"),
+        (inputs["validation_set"].uuid, "frames.npz", "validation_set.npz"),
+    ]
+    assert set(calcinfo.retrieve_list) == {
+        *("training.out", "training.err", "training_report.json", "training_curve.json", "nequip.yaml")
+    }
+    assert calcinfo.retrieve_temporary_list == ["potential.nequip.zip"]
+
+
+def test_other_codes_are_refused(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"is set up for `sicmlip.exploration`, which is the wrong kind here"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.exploration")})
+
+
+@pytest.mark.parametrize("seed", [0, -1, 2**31])
+def test_seed_out_of_range(generate_calc_job: Callable[..., Any], inputs: dict[str, Any], seed: int) -> None:
+    with pytest.raises(ValueError, match=f"`seed` is {seed}; give a whole number from 1"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "seed": seed})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentences"),
+    [
+        ({"epochs": 3}, ["`epochs` is not a setting of a training. Did you mean `maximum_epochs`"]),
+        ({"model": {"cutof": 3}}, ["`model.cutof` is not a setting in `model`. Did you mean `cutoff`"]),
+        ({"model": {"cutoff": 0}}, ["`model.cutoff`", "must be a positive number, but 0 was given"]),
+        ({"model": {"cutoff": -2.0}}, ["`model.cutoff`", "must be a positive number, but -2.0 was given"]),
+        ({"model": {"cutoff": "long"}}, ["`model.cutoff`", "must be a positive number, but 'long' was given"]),
+        ({"model": 3}, ["`model` must be a mapping of settings", "not 3"]),
+        ({"seeds": {"model": 1}}, ["`training.parameters.seeds` is taken from another input"]),
+        ({"species": ["Si"]}, ["`training.parameters.species` is taken from another input"]),
+        ({"wall_time_limit": 10}, ["`training.parameters.wall_time_limit` is taken from another input"]),
+    ],
+)
+def test_wrong_parameters(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], sentences: list[str]
+) -> None:
+    with pytest.raises(ValueError, match="parameters") as caught:
+        generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters})
+    for sentence in sentences:
+        assert sentence in str(caught.value)
+
+
+def test_validation_frame_that_is_a_training_frame(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_dataset: Callable[..., Any],
+    labelled_frames: Callable[..., list[Atoms]],
+) -> None:
+    mixed = generate_dataset([labelled_frames(1, seed=2)[0], labelled_frames(4, seed=1)[2]])
+    sentence = (
+        f"configuration 1 of the validation set <{mixed.pk}> is configuration 2 of the training set "
+        f"<{inputs['training_set'].pk}>; validation frames are never training frames"
+    )
+    with pytest.raises(ValueError, match="validation frames") as caught:
+        generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": mixed})
+    assert sentence in str(caught.value)
+
+
+def test_sets_of_two_levels_of_theory(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_dataset: Callable[..., Any]
+) -> None:
+    other = generate_dataset(2, seed=2, ecutwfc=45.0)
+    with pytest.raises(ValueError, match="level of theory") as caught:
+        generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": other})
+    assert "`ecutwfc` is 45.0 there and 30.0 here" in str(caught.value)
+
+
+def test_validation_set_with_a_species_that_training_lacks(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_dataset: Callable[..., Any],
+    labelled_frames: Callable[..., list[Atoms]],
+) -> None:
+    frame = labelled_frames(1, seed=2)[0]
+    energy, forces = frame.get_potential_energy(), frame.get_forces()
+    frame.symbols[0] = "H"
+    frame.calc = SinglePointCalculator(frame, energy=energy, forces=forces)
+    with pytest.raises(ValueError, match=r"holds H, which the training set .* does not: the model would not know them"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": generate_dataset([frame])})

@@ -1,0 +1,148 @@
+"""A temporary AiiDA profile, and factories of the nodes that tests of the AiiDA layers need; no program is run."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+# Before AiiDA is imported: it makes its folder then, and the one of the user is left alone.
+_AIIDA_FOLDER = tempfile.TemporaryDirectory(prefix="aiida-of-tests-")
+os.environ["AIIDA_PATH"] = _AIIDA_FOLDER.name
+
+pytest_plugins = "aiida.tools.pytest_fixtures"
+
+LEVEL_OF_THEORY = {
+    "program": "quantumespresso.pw",
+    "functional": "PBE",
+    "pseudopotentials": {"C": "1" * 32, "Si": "2" * 32},
+    "kpoints": {"mesh": [1, 1, 1], "offset": [0.0, 0.0, 0.0]},
+    "hubbard": None,
+    "settings": {"ecutwfc": 30.0, "nspin": 2, "tot_magnetization": 2.0},
+}
+UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
+
+
+@pytest.fixture
+def divacancy() -> Atoms:
+    """3C-SiC with a divacancy in the 2x2x2 primitive cell: 14 atoms, rhombohedral."""
+    from aiida_sicmlip.science.crystals import silicon_carbide_host
+    from aiida_sicmlip.science.defects import build_defects
+
+    return build_defects(silicon_carbide_host(repeats=(2, 2, 2), cell="primitive"), [{"kind": "divacancy"}], 1).atoms
+
+
+@pytest.fixture
+def labelled_frames(divacancy: Atoms) -> Callable[..., list[Atoms]]:
+    """Makes configurations with random displacements, energies and forces: number, seed."""
+
+    def make(count: int = 3, seed: int = 1) -> list[Atoms]:
+        generator = np.random.default_rng(seed)
+        frames = []
+        for _ in range(count):
+            frame = divacancy.copy()
+            frame.positions += generator.normal(0.0, 0.05, frame.positions.shape)
+            forces = generator.normal(0.0, 1.0, frame.positions.shape)
+            frame.calc = SinglePointCalculator(frame, energy=generator.normal(-1000.0, 1.0), forces=forces)
+            frames.append(frame)
+        return frames
+
+    return make
+
+
+@pytest.fixture
+def generate_dataset(labelled_frames: Callable[..., list[Atoms]]) -> Callable[..., Any]:
+    """Makes stored data sets: frames or their number, seed; further names are settings of the level of theory."""
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
+
+    def make(frames: Sequence[Atoms] | int = 3, seed: int = 1, **settings: Any) -> LabelledDataSetData:
+        level = {**LEVEL_OF_THEORY, "settings": {**LEVEL_OF_THEORY["settings"], **settings}}
+        given = labelled_frames(frames, seed) if isinstance(frames, int) else frames
+        return LabelledDataSetData.from_frames(given, level).store()
+
+    return make
+
+
+@pytest.fixture
+def generate_code(aiida_localhost: Any) -> Callable[..., Any]:
+    """Makes, or finds again, a code of `localhost` for a plugin; its program does nothing."""
+    from aiida import orm
+
+    def make(plugin: str | None, label: str | None = None) -> orm.InstalledCode:
+        label = label or f"test-{plugin}"
+        found = orm.QueryBuilder().append(orm.InstalledCode, filters={"label": label}).first(flat=True)
+        return (
+            found
+            or orm.InstalledCode(aiida_localhost, "/bin/true", label=label, default_calc_job_plugin=plugin).store()
+        )
+
+    return make
+
+
+@pytest.fixture
+def edip() -> Any:
+    """The EDIP potential of LAMMPS for Si and C."""
+    from aiida_sicmlip.common.lammps_files import find_potential_file
+    from aiida_sicmlip.data.classical_potential import classical_potential
+
+    return classical_potential(find_potential_file("SiC.edip"), "edip/multi", ["Si", "C"]).store()
+
+
+@pytest.fixture
+def portable_potential() -> Any:
+    """A portable model; its file is none."""
+    from aiida_sicmlip.data.potential import PotentialData
+
+    return PotentialData(io.BytesIO(b"model"), "potential.nequip.zip", species=["C", "Si"], cutoff=5.0).store()
+
+
+@pytest.fixture
+def generate_compiled_potential() -> Callable[..., Any]:
+    """Makes compiled models, whose file is none; names are arguments of the node."""
+    from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+
+    def make(**arguments: Any) -> CompiledPotentialData:
+        arguments = {"species": ["C", "Si"], "cutoff": 5.0, **arguments}
+        return CompiledPotentialData(io.BytesIO(b"compiled"), "anything.nequip.pt2", **arguments).store()
+
+    return make
+
+
+@pytest.fixture
+def pseudo_family(aiida_profile: Any) -> Any:
+    """A family `sicmlip` of pseudopotentials for Si and C: headers alone."""
+    from aiida import orm
+    from aiida_pseudo.data.pseudo.upf import UpfData
+    from aiida_pseudo.groups.family import PseudoPotentialFamily
+
+    found = orm.QueryBuilder().append(PseudoPotentialFamily, filters={"label": "sicmlip"}).first(flat=True)
+    if found:
+        return found
+    family = PseudoPotentialFamily(label="sicmlip").store()
+    family.add_nodes([UpfData(io.BytesIO(UPF.format(name).encode()), f"{name}.upf").store() for name in ("Si", "C")])
+    return family
+
+
+@pytest.fixture
+def generate_calc_job(tmp_path: Path) -> Callable[..., Any]:
+    """Lets a CalcJob write its files: entry point, inputs; gives the folder and the CalcInfo."""
+    from aiida.common.folders import Folder
+    from aiida.engine.utils import instantiate_process
+    from aiida.manage.manager import get_manager
+    from aiida.plugins import CalculationFactory
+
+    def make(entry_point: str, inputs: Mapping[str, Any]) -> tuple[Path, Any]:
+        process = instantiate_process(get_manager().get_runner(), CalculationFactory(entry_point), **inputs)
+        folder = tmp_path / "submitted"
+        folder.mkdir()
+        return folder, process.prepare_for_submission(Folder(str(folder)))
+
+    return make

@@ -1,0 +1,38 @@
+"""Levels of theory: what differs, and the sentence that keeps labels of two levels apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData, require_same_level
+
+
+def level(functional: str = "PBE", **settings: Any) -> dict[str, Any]:
+    return {"program": "quantumespresso.pw", "functional": functional, "settings": settings}
+
+
+def test_differences_name_setting_and_values() -> None:
+    node = LevelOfTheoryData(level(ecutwfc=30.0))
+    assert node.differences(LevelOfTheoryData(level(ecutwfc=30.0))) == []
+    assert node.differences(level(functional="PBESOL", ecutwfc=40.0)) == [
+        ("functional", "PBE", "PBESOL"),
+        ("ecutwfc", 30.0, 40.0),
+    ]
+
+
+def test_same_level_passes() -> None:
+    require_same_level(level(ecutwfc=30.0), level(ecutwfc=30.0), "label")
+
+
+def test_other_level_is_refused_with_setting_and_both_values() -> None:
+    with pytest.raises(InputError) as caught:
+        require_same_level(
+            level(ecutwfc=30.0, degauss=0.005), level(ecutwfc=40.0, degauss=0.01), "label `label_000003`"
+        )
+    sentence = str(caught.value)
+    assert sentence.startswith("label `label_000003` was computed at another level of theory: ")
+    assert "`degauss` is 0.01 there and 0.005 here" in sentence
+    assert "`ecutwfc` is 40.0 there and 30.0 here" in sentence

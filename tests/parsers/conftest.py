@@ -1,0 +1,117 @@
+"""Runs that ended in every way there is, kept as folders, and a way to hand them to a parser.
+
+`fixtures/<calculation>/<case>/case.json` holds the inputs of a run, `retrieved` and `temporary` what it left. The runs
+are real: `test_real_runs.py` does them again, and keeps their files where `SICMLIP_KEEP_RUNS` is set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase import Atoms
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+class Parsed:
+    """What a parser made of a run: its outputs by name, exit status and message."""
+
+    def __init__(self, outputs: dict[str, Any], node: Any) -> None:
+        self.outputs = outputs
+        self.status = node.exit_status
+        self.message = node.exit_message
+
+
+@pytest.fixture
+def case_inputs(
+    divacancy: Atoms,
+    edip: Any,
+    generate_code: Callable[..., Any],
+    generate_dataset: Callable[..., Any],
+    portable_potential: Any,
+) -> Callable[[Path], dict[str, Any]]:
+    """Makes the inputs of a run from its `case.json`."""
+    from aiida import orm
+
+    from aiida_sicmlip.common.lammps_files import find_potential_file
+    from aiida_sicmlip.data.classical_potential import classical_potential
+
+    def exploration(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        atoms = divacancy.copy()
+        for index, displacement in case.get("displace", []):
+            atoms.positions[index] += displacement
+        for index, other in case.get("coincide", []):
+            atoms.positions[index] = atoms.positions[other]
+        potential = edip
+        if "potential" in case:
+            potential = classical_potential(folder / case["potential"], "edip/multi", ["Si", "C"]).store()
+        structure, parameters = orm.StructureData(ase=atoms), orm.Dict(case["parameters"])
+        return {"structure": structure, "potential": potential, "parameters": parameters, "seed": orm.Int(7)}
+
+    def training(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        sets = {"training_set": generate_dataset(4, seed=1), "validation_set": generate_dataset(2, seed=2)}
+        return {**sets, "parameters": orm.Dict(case["parameters"]), "seed": orm.Int(3)}
+
+    def compilation(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        return {"potential": portable_potential, "parameters": orm.Dict(case["parameters"])}
+
+    def evaluation(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        style, species = case.get("pair_style", "edip/multi"), ["Si", "C"]
+        potential = classical_potential(find_potential_file("SiC.edip"), style, species).store()
+        return {"dataset": generate_dataset(2, seed=3), "potential": potential}
+
+    makers = {"exploration": exploration, "training": training, "compilation": compilation, "evaluation": evaluation}
+
+    def make(folder: Path) -> dict[str, Any]:
+        case = json.loads((folder / "case.json").read_text())
+        name = folder.parent.name
+        plugin = "sicmlip.exploration" if name == "exploration" else "sicmlip.training"
+        options = {"resources": {"num_machines": 1}, **case.get("options", {})}
+        return {"code": generate_code(plugin), "metadata": {"options": options}, **makers[name](case, folder)}
+
+    return make
+
+
+@pytest.fixture
+def parse_folder(
+    generate_code: Callable[..., Any], case_inputs: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> Callable[..., Parsed]:
+    """Parses a run: its folder of fixtures; files to leave out or to replace, by name; inputs to replace."""
+    from aiida import orm
+    from aiida.common.links import LinkType
+    from aiida.plugins import ParserFactory
+
+    def parse(
+        folder: Path, files: Mapping[str, bytes | None] | None = None, inputs: Mapping[str, Any] | None = None
+    ) -> Parsed:
+        entry_point = f"sicmlip.{folder.parent.name}"
+        node = orm.CalcJobNode(process_type=f"aiida.calculations:{entry_point}", computer=generate_code(None).computer)
+        for name, value in {**case_inputs(folder), **(inputs or {})}.items():
+            if name == "metadata":
+                node.set_options(value["options"])
+                continue
+            node.base.links.add_incoming(value.store(), LinkType.INPUT_CALC, name)
+        node.store()
+        retrieved = orm.FolderData()
+        temporary = tmp_path / "retrieved_temporarily"
+        temporary.mkdir(exist_ok=True)
+        for path in sorted([*folder.glob("retrieved/*"), *folder.glob("temporary/*")]):
+            content = (files or {}).get(path.name, path.read_bytes())
+            if content is None:
+                continue
+            if path.parent.name == "temporary":
+                (temporary / path.name).write_bytes(content)
+            else:
+                retrieved.base.repository.put_object_from_bytes(content, path.name)
+        retrieved.base.links.add_incoming(node, LinkType.CREATE, "retrieved")
+        retrieved.store()
+        outputs, call = ParserFactory(entry_point).parse_from_node(
+            node, store_provenance=False, retrieved_temporary_folder=str(temporary)
+        )
+        return Parsed(outputs or {}, call)
+
+    return parse
