@@ -1,0 +1,193 @@
+"""Markdown tables of what the code declares: settings, protocols, processes. Knows nothing of Sphinx."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import pairwise
+from typing import Any
+
+import yaml
+
+from aiida_sicmlip.workflows.protocol import load_protocol, protocol_descriptions
+
+ABSENT = object()
+OF_AIIDA = ("metadata", "monitors", "remote_folder", "remote_stash", "retrieved")
+"""Ports that AiiDA gives to every calculation."""
+
+
+def load_object(path: str) -> Any:
+    """Return what ``module:name`` names."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [list(header), ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def settings_table(path: str, protocol_path: str | None) -> str:
+    """Return the fields of a settings class with the values that the protocols give them."""
+    settings = load_object(path)
+    meanings = attribute_docstrings(settings)
+    own = [field for field in fields(settings) if field.name in settings.__annotations__]
+    rows = []
+    for field in own:
+        if field.name not in meanings:
+            raise ValueError(f"`{path}.{field.name}` has no docstring below it; write one with its unit.")
+        rows.append([field.name, field.default, meanings[field.name]])
+    return _with_protocols(rows, protocol_path)
+
+
+def training_table() -> str:
+    """Return the settings of a training, without those that the work chain fills in."""
+    from aiida_sicmlip.calculations.training import RESERVED_SETTINGS
+    from aiida_sicmlip.science.io.training_settings import TRAINING_SETTINGS
+
+    rows = [
+        [name, setting.default, f"{setting.meaning}; {setting.expected}"]
+        for name, setting in TRAINING_SETTINGS.items()
+        if name.split(".")[0] not in RESERVED_SETTINGS
+    ]
+    return _with_protocols(rows, "training.parameters")
+
+
+def protocol_table(prefix: str, meanings: Mapping[str, str]) -> str:
+    """Return the settings under ``prefix`` that are no mapping, with the meanings given for them.
+
+    :raises ValueError: if a setting has no meaning here, or a meaning no setting.
+    """
+    group = _value(load_protocol(), prefix) if prefix else load_protocol()
+    known = [name for name, value in group.items() if not isinstance(value, Mapping)]
+    if sorted(known) != sorted(meanings):
+        raise ValueError(f"`{prefix}` has the settings {sorted(known)}, but {sorted(meanings)} are described.")
+    start = f"{prefix}." if prefix else ""
+    rows = [
+        [
+            f"`{start}{name}`",
+            *(_code(_value(load_protocol(each), f"{start}{name}")) for each in protocol_descriptions()),
+        ]
+        for name in known
+    ]
+    header = ["Setting", *(f"`{name}`" for name in protocol_descriptions()), "Meaning"]
+    return table(header, [[*row, meanings[name]] for row, name in zip(rows, known, strict=True)])
+
+
+def process_tables(path: str, closed: Sequence[str]) -> str:
+    """Return description, inputs, outputs and exit codes of a process.
+
+    :param closed: namespaces of inputs that are shown as one row, as they belong to another process.
+    """
+    process = load_object(path)
+    spec = process.spec()
+    inputs = [
+        [f"`{name}`", f"{_types(port)}, {'required' if _is_needed(port) else 'optional'}. {_text(port.help)}"]
+        for name, port in _ports(spec.inputs, closed)
+    ]
+    outputs = [
+        [f"`{name}`", f"{_types(port)}{'' if port.required else ', not always'}. {_text(port.help)}"]
+        for name, port in _ports(spec.outputs, ())
+    ]
+    codes = sorted((code for code in spec.exit_codes.values() if code.status >= 200), key=lambda code: code.status)
+    exits = [
+        [str(code.status), f"`{label}`", _text(code.message)]
+        for code in codes
+        for label in [_label(spec.exit_codes, code)]
+        if _is_own(process, label)
+    ]
+    parts = [
+        inspect.getdoc(process) or "",
+        table(["Input", "Type and meaning"], inputs),
+        table(["Output", "Type and meaning"], outputs),
+        table(["Exit status", "Name", "Message"], exits),
+    ]
+    return "\n\n".join(parts)
+
+
+def attribute_docstrings(cls: type) -> dict[str, str]:
+    """Return the string that stands below each field in the source of ``cls``."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef))
+    found = {}
+    for statement, following in pairwise(body):
+        is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and is_text:
+            found[statement.target.id] = " ".join(str(following.value.value).split())
+    return found
+
+
+def _with_protocols(rows: Sequence[Sequence[Any]], path: str | None) -> str:
+    """Return rows of name, default and meaning as a table, with a column for each protocol that sets something."""
+    given = {name: _value(load_protocol(name), path) for name in protocol_descriptions()} if path else {}
+    given = {
+        name: values for name, values in given.items() if any(_value(values, row[0]) is not ABSENT for row in rows)
+    }
+    lines = []
+    for name, default, meaning in rows:
+        values = [_value(values, name) for values in given.values()]
+        lines.append([f"`{name}`", _code(default), *(_code(value) for value in values), meaning])
+    return table(["Setting", "Default", *(f"`{name}`" for name in given), "Meaning"], lines)
+
+
+def _value(values: Any, path: str) -> Any:
+    """Return the value at the dotted ``path``, or ``ABSENT``."""
+    for part in path.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            return ABSENT
+        values = values[part]
+    return values
+
+
+def _code(value: Any) -> str:
+    """Return a value as one writes it in YAML."""
+    return "" if value is ABSENT else f"`{yaml.safe_dump(value, default_flow_style=True, width=200).splitlines()[0]}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _ports(namespace: Any, closed: Sequence[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the ports below a namespace with their dotted names, required ones first, without metadata."""
+    from plumpy.ports import PortNamespace
+
+    for name, port in sorted(namespace.items(), key=lambda item: (not item[1].required, item[0])):
+        where = f"{prefix}{name}"
+        if name in OF_AIIDA:
+            continue
+        if isinstance(port, PortNamespace) and len(port) and where not in closed:
+            yield from _ports(port, closed, f"{where}.")
+        else:
+            yield (f"{where}.*" if isinstance(port, PortNamespace) else where), port
+
+
+def _types(port: Any) -> str:
+    valid = port.valid_type
+    if valid is None or not getattr(port, "dynamic", True) or getattr(port, "_ports", None):
+        return "Namespace"
+    kinds = valid if isinstance(valid, tuple) else (valid,)
+    return " or ".join(f"`{kind.__name__}`" for kind in kinds if kind is not type(None))
+
+
+def _is_needed(port: Any) -> bool:
+    has_default = getattr(port, "has_default", lambda: False)()
+    return bool(port.required) and not has_default
+
+
+def _text(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("<", "&lt;")
+
+
+def _label(codes: Mapping[str, Any], wanted: Any) -> str:
+    return next(label for label, code in codes.items() if code is wanted)
+
+
+def _is_own(process: type, label: str) -> bool:
+    """Return whether the exit code is not one that AiiDA gives to every process."""
+    from aiida.engine import CalcJob, WorkChain
+
+    return all(label not in base.spec().exit_codes for base in (CalcJob, WorkChain) if issubclass(process, base))
