@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiida import orm
-from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import parse_frame_label, place_of_label
+from aiida_sicmlip.common.labels import parse_frame_label, place_of_label, segment_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -40,75 +40,78 @@ class PathStep:
 def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
     """Return the source of every configuration of ``dataset``, in its order.
 
-    Walks from the data set to the one it extends, with one query each: cost grows with the number of labels.
+    Walks from the data set to the one it extends: a query for each of them, and one for each selection that picked
+    their frames, so that the time grows with the number of rounds and, slowly, with that of labels.
     """
     found: list[SourceOfLabel] = []
+    segments: dict[int, dict[str, int]] = {}
     current: LabelledDataSetData | None = dataset
     while current is not None and current.creator is not None:
         creator = current.creator
-        query = orm.QueryBuilder()
-        query.append(orm.CalcFunctionNode, filters={"id": creator.pk}, tag="extension")
-        query.append(
-            orm.TrajectoryData,
-            with_outgoing="extension",
-            edge_filters={"label": {"like": "label\\_%"}},
-            edge_project="label",
-            project="id",
-            tag="label",
-        )
-        query.append(orm.CalcJobNode, with_outgoing="label", project="id", tag="calculation")
-        query.append(
-            orm.StructureData,
-            with_outgoing="calculation",
-            edge_filters={"label": "structure"},
-            project="id",
-            tag="structure",
-        )
-        for row in query.dict():
-            structure = row["structure"]["id"]
-            found.append(
-                SourceOfLabel(
-                    place_of_label(row["extension--label"]["label"]),
-                    row["label"]["id"],
-                    row["calculation"]["id"],
-                    structure,
-                    **_source_of_frame(structure),
-                )
-            )
+        found += [_source_of_label(row, segments) for row in _labels_of_extension(creator.pk)]
         current = creator.inputs.previous if "previous" in creator.inputs else None
     return sorted(found, key=lambda source: source.place)
 
 
-def _source_of_frame(structure: int) -> dict[str, int]:
-    """Return selection, trajectory, segment and frame of a structure that a selection picked."""
+def _labels_of_extension(pk: int) -> list[dict[str, dict[str, Any]]]:
+    """Return label, calculation, structure and, if there is one, selection of each label that a calcfunction took."""
     query = orm.QueryBuilder()
-    query.append(orm.StructureData, filters={"id": structure}, tag="structure")
+    query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="extension")
+    query.append(
+        orm.TrajectoryData,
+        with_outgoing="extension",
+        edge_filters={"label": {"like": "label\\_%"}},
+        edge_project="label",
+        project="id",
+        tag="label",
+    )
+    query.append(orm.CalcJobNode, with_outgoing="label", project="id", tag="calculation")
+    query.append(
+        orm.StructureData,
+        with_outgoing="calculation",
+        edge_filters={"label": "structure"},
+        project="id",
+        tag="structure",
+    )
     query.append(
         orm.CalcFunctionNode,
         with_outgoing="structure",
-        edge_filters={"type": LinkType.CREATE.value},
         edge_project="label",
         project="id",
+        outerjoin=True,
+        tag="selection",
     )
-    row = query.first()
-    if row is None:
-        return {}
-    selection, label = row
+    return query.dict()
+
+
+def _source_of_label(row: dict[str, dict[str, Any]], segments: dict[int, dict[str, int]]) -> SourceOfLabel:
+    """Return what one row of :func:`_labels_of_extension` says.
+
+    :param segments: trajectories of each selection by link label, filled as they are needed.
+    """
+    known = (
+        place_of_label(row["extension--label"]["label"]),
+        row["label"]["id"],
+        row["calculation"]["id"],
+        row["structure"]["id"],
+    )
+    selection = row["selection"]["id"]
     try:
-        segment, frame = parse_frame_label(label.rsplit("__", 1)[-1])
+        # The structure of a label that was not picked from a trajectory has no such link label.
+        segment, frame = parse_frame_label((row["structure--selection"]["label"] or "").rsplit("__", 1)[-1])
     except ValueError:
-        return {}
-    trajectory = orm.QueryBuilder()
-    trajectory.append(orm.CalcFunctionNode, filters={"id": selection}, tag="selection")
-    trajectory.append(
-        SegmentTrajectoryData, with_outgoing="selection", edge_filters={"label": f"s{segment:02d}"}, project="id"
-    )
-    return {
-        "selection": selection,
-        "trajectory": trajectory.one()[0],
-        "segment": segment,
-        "frame": frame,
-    }
+        return SourceOfLabel(*known)
+    if selection not in segments:
+        segments[selection] = _segments_of_selection(selection)
+    return SourceOfLabel(*known, selection, segments[selection][segment_label(segment)], segment, frame)
+
+
+def _segments_of_selection(pk: int) -> dict[str, int]:
+    """Return the trajectories that a selection took, by their link label."""
+    query = orm.QueryBuilder()
+    query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="selection")
+    query.append(SegmentTrajectoryData, with_outgoing="selection", edge_project="label", project="id")
+    return {label: trajectory for trajectory, label in query.all()}
 
 
 def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathStep]:
