@@ -13,6 +13,7 @@ from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_l
 from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.tools.daemon import daemon_slots, largest_concurrency
+from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
 
@@ -28,15 +29,18 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
     """A label is the energy and the forces of one configuration as it is."""
     if parameters is None:
         return None
+    mistake = mistake_in_namelists(parameters.get_dict())
+    if mistake is not None:
+        return mistake
     namelists = {name.upper(): content for name, content in parameters.get_dict().items()}
     calculation = namelists.get("CONTROL", {}).get("calculation", "scf")
     if calculation != "scf":
         return f"`CONTROL.calculation` is {calculation!r}; a label is a self-consistent calculation: set it to 'scf'."
     if not namelists.get("CONTROL", {}).get("tprnfor", False):
         return "`CONTROL.tprnfor` is not set; a label needs forces: set it to true."
-    for name in ("ecutwfc",):
-        if name not in namelists.get("SYSTEM", {}):
-            return f"`SYSTEM.{name}` is missing; give the cutoff of the wave functions in Ry."
+    cutoff = namelists.get("SYSTEM", {}).get("ecutwfc")
+    if isinstance(cutoff, bool) or not isinstance(cutoff, (int, float)) or not cutoff > 0:
+        return f"`SYSTEM.ecutwfc` is {cutoff!r}; give the cutoff of the wave functions in Ry, above zero."
     return None
 
 
