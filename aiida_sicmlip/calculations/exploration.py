@@ -56,8 +56,8 @@ def validate_species(structure: orm.StructureData, potential: Any) -> str | None
     unknown = sorted(structure.get_symbols_set() - set(potential.species))
     if unknown:
         return (
-            f"`potential` <{potential.pk}> knows the species {', '.join(potential.species)}, but structure "
-            f"<{structure.pk}> holds {', '.join(unknown)} too; use a potential that covers them."
+            f"`potential` ({potential.filename}) knows the species {', '.join(potential.species)}, but the structure "
+            f"{structure.get_formula()} holds {', '.join(unknown)} too; use a potential that covers them."
         )
     return None
 

@@ -46,7 +46,7 @@ def run(what: str | None, assignments: tuple[str, ...], dry_run: bool, show: boo
         click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
         return
     load_profile(profile_name)
-    builder = checked_builder(settings)
+    builder = checked_builder(settings, store=not dry_run)
     for line in plan(settings):
         click.echo(line)
     if dry_run:
@@ -85,22 +85,26 @@ def read_settings(what: str, assignments: tuple[str, ...] = ()) -> dict[str, Any
         key, sign, value = assignment.partition("=")
         if not sign:
             raise InputError(f"`--set {assignment}` has no `=`; write `--set key=value`.")
-        nested: Any = yaml.safe_load(value)
+        try:
+            nested: Any = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"`--set {assignment}` is not YAML: {error}") from error
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         overrides = merge(overrides, nested)
     return load_protocol(protocol, overrides)
 
 
-def checked_builder(settings: dict[str, Any]) -> ProcessBuilder:
+def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuilder:
     """Return the builder of a run whose inputs have all been checked.
 
-    :raises InputError: with a sentence for whatever is wrong.
+    :param store: whether the start structures are put into the graph, once everything is in order.
+    :raises InputError: with a sentence for whatever is wrong; the graph is left as it was.
     """
     from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
 
     try:
-        builder = ActiveLearningWorkChain.get_builder_from_settings(settings)
+        builder = ActiveLearningWorkChain.get_builder_from_settings(settings, store=False)
     except InputError:
         raise
     except (ValueError, TypeError) as error:
@@ -109,7 +113,7 @@ def checked_builder(settings: dict[str, Any]) -> ProcessBuilder:
     if problem is not None:
         where = problem.port.replace("inputs", "", 1).strip(".")
         raise InputError(f"{where + ': ' if where else ''}{problem.message}")
-    return builder
+    return ActiveLearningWorkChain.get_builder_from_settings(settings) if store else builder
 
 
 def plan(settings: dict[str, Any]) -> list[str]:

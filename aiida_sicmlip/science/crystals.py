@@ -98,6 +98,19 @@ def overlapping_pairs(atoms: Atoms, fraction: float = 0.6) -> list[tuple[int, in
     return [(i, j, length) for (i, j), length in sorted(found.items())]
 
 
+def nearest_distance(atoms: Atoms) -> float:
+    """Return the least distance in A of two atoms, periodic images included."""
+    cutoff = 1.0
+    # In a periodic structure an atom meets its own image at last; without periodicity, atoms may be alone.
+    limit = 2.0 * float(np.linalg.norm(atoms.cell.array, axis=1).sum() + np.ptp(atoms.positions, axis=0).sum())
+    while cutoff < max(limit, 2.0):
+        lengths = neighbor_list("d", atoms, cutoff)
+        if len(lengths):
+            return float(lengths.min())
+        cutoff *= 1.5
+    return float("inf")
+
+
 def _neighbours(atoms: Atoms, site: int, count: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """Return neighbours of a site and their ascending distances, far enough for `count` whole shells.
 

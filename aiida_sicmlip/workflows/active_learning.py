@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -21,8 +22,10 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.assessment import ConvergenceCriteria
+from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_selection import SelectionSettings, require_enough_frames
+from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain, validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
@@ -30,6 +33,22 @@ from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training import TrainingWorkChain
 
 SETS = ("training", "validation")
+
+
+def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
+    """Raise :class:`InputError` where the model's cutoff is so short that it sees no neighbours in a start structure.
+
+    :param training: settings of the training; what is left out has its default.
+    """
+    cutoff = complete_training_settings(training)["model"]["cutoff"]
+    for name, structure in structures.items():
+        nearest = nearest_distance(structure.get_ase())
+        if cutoff <= nearest:
+            raise InputError(
+                f"`training.parameters.model.cutoff` is {cutoff:g} A, but the nearest atoms of `structures.{name}` are "
+                f"{nearest:.2f} A apart: the model would see no neighbours. Give a cutoff of several bond lengths, "
+                "such as 5 A."
+            )
 
 
 class ActiveLearningWorkChain(WorkChain):
@@ -137,12 +156,13 @@ class ActiveLearningWorkChain(WorkChain):
         )
 
     @classmethod
-    def get_builder_from_settings(cls, settings: dict[str, Any]) -> ProcessBuilder:
+    def get_builder_from_settings(cls, settings: dict[str, Any], store: bool = True) -> ProcessBuilder:
         """Return a builder for complete settings, as `protocol.load_protocol` gives them.
 
+        :param store: whether the start structures become part of the graph; without, the builder is for checks only.
         :raises InputError: with a sentence for whatever is wrong.
         """
-        return active_learning_builder(cls, settings)
+        return active_learning_builder(cls, settings, store)
 
     @classmethod
     def get_builder_from_protocol(
@@ -173,6 +193,7 @@ class ActiveLearningWorkChain(WorkChain):
             selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
             walkers = exploration["walkers"].value * len(structures)
             require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
+            require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
         except InputError as error:
             return str(error)
         except KeyError:

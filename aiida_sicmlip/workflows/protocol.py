@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -10,16 +11,21 @@ import yaml
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
 from aiida.engine import ProcessBuilder
+from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.workflows.pw_parameters import number_in_yaml
 
 PROTOCOL_FILE = "active_learning.yaml"
 FREE = ("structures", "labelling.parameters", "training.parameters")
 """Settings whose keys are checked by those who read them."""
+HOST = {"lattice_constant": 4.416, "repeats": [3, 3, 3], "cell": "conventional"}
+"""Settings of a host crystal, with values of their kind."""
 OPTIONAL = {
     "exploration.parameters": ("maximum_temperature_ratio",),
     "selection.parameters": ("cutoff", "n_max", "l_max", "sigma", "tolerance", "overlap_fraction"),
@@ -45,15 +51,15 @@ def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None =
     :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one).
     """
     content = _read()
-    name = name or content["default_protocol"]
-    if name not in content["protocols"]:
-        raise InputError(f"`{name}` is not a protocol. {nearest_name(name, content['protocols'])}")
+    name = content["default_protocol"] if name is None else name
+    if not isinstance(name, str) or name not in content["protocols"]:
+        raise InputError(f"`{name}` is not a protocol. {nearest_name(str(name), content['protocols'])}")
     own = {key: value for key, value in content["protocols"][name].items() if key != "description"}
     settings = merge(content["default_inputs"], own)
     if overrides:
         check_keys(overrides, settings)
         settings = merge(settings, overrides)
-        if overrides.get("structures"):
+        if "structures" in overrides:
             # Who names structures means those alone, not those of the protocol beside them.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
     return settings
@@ -86,13 +92,33 @@ def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "
             allowed = list(ExplorationCalculation.spec().inputs["metadata"]["options"])
         if key not in allowed:
             raise InputError(f"`{where}` is not a known setting. {nearest_name(str(key), allowed)}")
+        inner = known.get(key)
+        if isinstance(inner, Mapping) and not isinstance(value, Mapping):
+            hint = f": {', '.join(inner)}" if inner else ""
+            raise InputError(f"`{where}` is {value!r}; give settings under it{hint}.")
         if where in FREE or path.endswith("options."):
             continue
-        inner = known.get(key)
         if isinstance(inner, Mapping):
-            if not isinstance(value, Mapping):
-                raise InputError(f"`{where}` is {value!r}; give settings under it: {', '.join(inner)}.")
             check_keys(value, inner, f"{where}.")
+        elif inner is not None and path != "codes.":
+            check_type(value, inner, where)
+
+
+def check_type(value: Any, example: Any, where: str) -> None:
+    """Raise :class:`InputError` unless ``value`` is of the kind of ``example``; a whole number is a number, too."""
+    for kind, accepted, words in (
+        (bool, bool, "true or false"),
+        (int, int, "a whole number"),
+        (float, (int, float), "a number"),
+        (str, str, "text"),
+        (list, list, "a list"),
+    ):
+        if isinstance(example, kind):
+            if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+                written = number_in_yaml(value) if kind is float else None
+                hint = f", in YAML written as {written}" if written else ""
+                raise InputError(f"`{where}` is {value!r}; give {words}{hint}.")
+            return
 
 
 def load_code(label: Any, field: str) -> orm.AbstractCode:
@@ -105,28 +131,32 @@ def load_code(label: Any, field: str) -> orm.AbstractCode:
     except MultipleObjectsError as error:
         raise InputError(f"`{field}` is `{label}`, and several codes are called that; give its PK or UUID.") from error
     except NotExistent as error:
-        known = [code.full_label for code in orm.QueryBuilder().append(orm.AbstractCode).all(flat=True)]
+        query = orm.QueryBuilder().append(orm.AbstractCode, project="label", tag="code")
+        query.append(orm.Computer, with_node="code", project="label")
+        known = [f"{name}@{computer}" for name, computer in query.all()]
         hint = nearest_name(str(label), known) if known else "No code is set up yet: run `aiida-sicmlip setup`."
         raise InputError(f"`{field}` is `{label}`, which does not exist. {hint}") from error
 
 
-def load_data(identifier: Any, field: str, kind: type[orm.Data]) -> orm.Data:
-    """Return the stored node ``identifier`` (PK or UUID) of class ``kind``.
+def load_data(identifier: Any, field: str, *kinds: type[orm.Data]) -> orm.Data:
+    """Return the stored node ``identifier`` (PK or UUID) of one of the classes ``kinds``.
 
     :raises InputError: if there is none, or it is of another kind.
     """
     try:
         node = orm.load_node(identifier)
-    except (NotExistent, ValueError) as error:
+    except (NotExistent, ValueError, TypeError) as error:
         raise InputError(f"`{field}` is {identifier!r}, and no node is called that; give a PK or UUID.") from error
-    if not isinstance(node, kind):
-        raise InputError(f"`{field}` is node <{node.pk}>, a {type(node).__name__}; give a {kind.__name__}.")
+    if not isinstance(node, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"`{field}` is node <{node.pk}>, a {type(node).__name__}; give a {wanted}.")
     return node
 
 
-def build_structure(description: Any, field: str) -> orm.StructureData:
+def build_structure(description: Any, field: str, store: bool = True) -> orm.StructureData:
     """Return the structure that ``description`` names or describes.
 
+    :param store: whether what builds it becomes part of the graph.
     :raises InputError: if it cannot be built.
     """
     if not isinstance(description, Mapping):
@@ -137,15 +167,49 @@ def build_structure(description: Any, field: str) -> orm.StructureData:
             raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")
     if "node" in description:
         return load_data(description["node"], f"{field}.node", orm.StructureData)
-    host, defects = description.get("host"), description.get("defects")
+    host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)
     if not isinstance(host, Mapping) or not isinstance(defects, list):
         raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
+    for key, value in host.items():
+        if key not in HOST:
+            raise InputError(f"`{field}.host.{key}` is not a known setting. {nearest_name(str(key), HOST)}")
+        check_type(value, HOST[key], f"{field}.host.{key}")
+    check_type(seed, 1, f"{field}.seed")
+    repeats = host.get("repeats", HOST["repeats"])
+    if len(repeats) != 3 or any(isinstance(n, bool) or not isinstance(n, int) for n in repeats):
+        raise InputError(f"`{field}.host.repeats` is {repeats!r}; give three whole numbers, such as [3, 3, 3].")
     try:
         return build_defect_structure(
-            orm.Dict(dict(host)), orm.List(list(defects)), orm.Int(description.get("seed", 1))
+            orm.Dict(dict(host)),
+            orm.List(list(defects)),
+            orm.Int(seed),
+            metadata={"store_provenance": store},
         )
     except (TypeError, InputError) as error:
         raise InputError(f"`{field}` cannot be built: {error}") from error
+
+
+def check_structures(structures: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` unless there are start structures, under names that links can have."""
+    if not structures:
+        raise InputError("`structures` is empty; give at least one start structure.")
+    for name in structures:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
+            raise InputError(
+                f"`structures.{name}` has a name that cannot be used; take letters, digits and single `_`."
+            )
+
+
+def check_kpoints(labelling: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` unless the mesh of k-points is one, and Gamma alone where that is asked for."""
+    mesh = labelling["kpoints"]
+    if len(mesh) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in mesh):
+        raise InputError(f"`labelling.kpoints` is {mesh!r}; give three whole numbers from 1.")
+    if labelling["gamma_only"] and mesh != [1, 1, 1]:
+        raise InputError(
+            f"`labelling.gamma_only` is true, but `labelling.kpoints` is {mesh}; set the one to false or the other to "
+            "[1, 1, 1]."
+        )
 
 
 def bootstrap_potential(settings: Mapping[str, Any]) -> orm.Data:
@@ -154,7 +218,7 @@ def bootstrap_potential(settings: Mapping[str, Any]) -> orm.Data:
     :raises InputError: if there is no such file.
     """
     if settings.get("node") is not None:
-        return load_data(settings["node"], "bootstrap.node", orm.SinglefileData)
+        return load_data(settings["node"], "bootstrap.node", LammpsPotentialData, CompiledPotentialData)
     path = find_potential_file(str(settings["file"]))
     try:
         return classical_potential(path, settings["pair_style"], settings["species"])
@@ -187,16 +251,20 @@ def pseudopotentials(family: str, structures: Mapping[str, orm.StructureData]) -
     return found
 
 
-def active_learning_builder(process: Any, settings: Mapping[str, Any]) -> ProcessBuilder:
+def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
 
+    :param store: whether the start structures become part of the graph; without, the builder is good for checks only.
     :raises InputError: with a sentence for whatever is wrong with them.
     """
     codes = {key: load_code(label, f"codes.{key}") for key, label in settings["codes"].items()}
     builder = process.get_builder()
     builder.bootstrap_potential = bootstrap_potential(settings["bootstrap"])
+    check_structures(settings["structures"])
+    check_kpoints(settings["labelling"])
     structures = {
-        name: build_structure(description, f"structures.{name}") for name, description in settings["structures"].items()
+        name: build_structure(description, f"structures.{name}", store)
+        for name, description in settings["structures"].items()
     }
     builder.structures = structures
     builder.seed = settings["seed"]
