@@ -1,0 +1,128 @@
+"""Protocols: every one complete, as it is written down, and good for a run.
+
+With `SICMLIP_KEEP_SNAPSHOTS=1` in the environment, the settings of today replace those that are written down.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiida import orm
+
+from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
+from aiida_sicmlip.workflows.protocol import load_protocol, merge, protocol_descriptions
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+@pytest.mark.parametrize("name", protocol_descriptions())
+def test_complete_settings_are_those_written_down(name: str) -> None:
+    text = yaml.safe_dump(load_protocol(name))
+    path = SNAPSHOTS / f"{name}.yaml"
+    if os.environ.get("SICMLIP_KEEP_SNAPSHOTS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", protocol_descriptions())
+def test_every_protocol_makes_a_valid_run(name: str, ready: dict[str, str]) -> None:
+    builder = checked_builder(load_protocol(name, {"codes": ready}))
+    assert builder.process_class is ActiveLearningWorkChain
+    assert protocol_descriptions()[name]
+    assert len(plan(load_protocol(name))) == 5
+
+
+def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
+    settings = {"codes": ready, "seed": 5, "exploration": {"parameters": {"temperature": 700.0}}}
+    builder = ActiveLearningWorkChain.get_builder_from_protocol("demo", settings)
+    assert builder.seed.value == 5
+    assert builder.max_rounds.value == 2
+    assert builder.convergence.get_dict() == {"force_mae": 0.1}
+    assert builder.exploration.walkers.value == 2
+    parameters = builder.exploration.exploration.parameters.get_dict()
+    assert (parameters["temperature"], parameters["production"]) == (700.0, 0.6)
+    assert builder.selection.parameters.get_dict() == {"n_training": 8, "n_validation": 4, "separation": 0.05}
+    assert builder.exploration.exploration.code.full_label == ready["lammps"]
+    assert builder.labelling.pw.pw.code.full_label == ready["pw"]
+    for step in ("training", "compilation", "evaluation"):
+        assert builder.training[step].code.full_label == ready["potential"]
+    assert builder.bootstrap_potential.pair_style == "edip/multi"
+    assert sorted(builder.structures) == ["divacancy"]
+    assert builder.structures["divacancy"].get_formula() == "C7Si7"
+
+
+def test_labelling_is_a_neutral_triplet_at_gamma(ready: dict[str, str]) -> None:
+    pw = ActiveLearningWorkChain.get_builder_from_protocol("demo", {"codes": ready}).labelling.pw
+    system = pw.pw.parameters["SYSTEM"]
+    assert (system["nspin"], system["tot_magnetization"], system["ecutwfc"]) == (2, 2.0, 30.0)
+    assert "tot_charge" not in system
+    assert pw.kpoints.get_kpoints_mesh()[0] == [1, 1, 1]
+    assert pw.pw.settings.get_dict() == {"GAMMA_ONLY": True}
+    assert sorted(pw.pw.pseudos) == ["C", "Si"]
+    assert "settings" not in ActiveLearningWorkChain.get_builder_from_protocol(
+        "demo", {"codes": ready, "labelling": {"gamma_only": False}}
+    ).labelling.pw.pw._inputs(prune=True)
+
+
+def test_start_structures_have_a_creator_and_checks_leave_nothing(ready: dict[str, str]) -> None:
+    def count() -> int:
+        return orm.QueryBuilder().append(orm.Node).count()
+
+    settings = load_protocol("demo", {"codes": ready})
+    before = count()
+    checked_builder(settings, store=False)
+    assert count() == before
+    structure = checked_builder(settings).structures["divacancy"]
+    assert structure.creator.process_label == "build_defect_structure"
+    assert structure.creator.inputs.host["repeats"] == [2, 2, 2]
+
+
+def test_structures_of_the_user_stand_alone(ready: dict[str, str]) -> None:
+    own = {"host": {"repeats": [2, 2, 2]}, "defects": [{"kind": "vacancy", "species": "C"}]}
+    settings = load_protocol("demo", {"codes": ready, "structures": {"carbon_vacancy": own}})
+    assert list(settings["structures"]) == ["carbon_vacancy"]
+    assert checked_builder(settings).structures["carbon_vacancy"].get_formula() == "C31Si32"
+
+
+def test_stored_structure_and_potential_are_taken_as_they_are(
+    ready: dict[str, str], divacancy: Any, generate_compiled_potential: Callable[..., Any]
+) -> None:
+    structure = orm.StructureData(ase=divacancy).store()
+    potential = generate_compiled_potential()
+    overrides = {
+        "codes": ready,
+        "structures": {"mine": {"node": structure.pk}},
+        "bootstrap": {"node": str(potential.uuid)},
+    }
+    builder = checked_builder(load_protocol("demo", overrides))
+    assert builder.structures["mine"].uuid == structure.uuid
+    assert builder.bootstrap_potential.uuid == potential.uuid
+
+
+def test_merge_changes_neither() -> None:
+    base, top = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}, "e": {"f": 5}}
+    assert merge(base, top) == {"a": {"b": 4, "c": 2}, "d": 3, "e": {"f": 5}}
+    assert (base, top) == ({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}, "e": {"f": 5}})
+
+
+def test_default_protocol_and_unknown_one() -> None:
+    assert load_protocol() == load_protocol("moderate")
+    with pytest.raises(InputError, match=r"`dema` is not a protocol. Did you mean `demo`"):
+        load_protocol("dema")
+
+
+def test_file_and_assignments(write_settings: Callable[..., str]) -> None:
+    path = write_settings({"max_rounds": 4, "exploration": {"walkers": 3}})
+    settings = read_settings(path, ("exploration.walkers=5", "labelling.parameters.SYSTEM.ecutwfc=35.0"))
+    assert settings["max_rounds"] == 4
+    assert settings["exploration"]["walkers"] == 5
+    assert settings["labelling"]["parameters"]["SYSTEM"]["ecutwfc"] == 35.0
+    assert settings["labelling"]["parameters"]["SYSTEM"]["ecutrho"] == 240.0
