@@ -73,8 +73,8 @@ class LoopFolder:
         """Return the daemon, its workers and its broker; not the jobs, which run on without them."""
         found = []
         for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or []
-            if "-p" in words and PROFILE in words and any("verdi" in word for word in words[:2]):
+            command = " ".join(process.info["cmdline"] or [])
+            if f"-p {PROFILE} " in f"{command} " or "circus" in command:
                 try:
                     mine = process.environ().get("AIIDA_PATH", "").startswith(str(self.path))
                 except psutil.Error:
@@ -83,9 +83,9 @@ class LoopFolder:
                     found.append(process)
         return found
 
-    def kill_daemon(self) -> int:
-        """Kill -9 all of the daemon; return how many processes that were."""
-        processes = self.daemon_processes()
+    def kill_daemon(self, part: str = "") -> int:
+        """Kill -9 the processes of the daemon whose command holds ``part``, or all; return how many that were."""
+        processes = [process for process in self.daemon_processes() if part in " ".join(process.cmdline())]
         for process in processes:
             try:
                 process.send_signal(signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -27,7 +28,8 @@ while True:
 def test_killed_daemon_finishes_without_twins(loop_folder, switched):
     """Kill -9 at moments spread over the run, submitting steps included: it ends, and nothing is computed twice."""
     folder = loop_folder
-    moments = random.Random(20)
+    # Other moments are tried with another seed.
+    moments = random.Random(int(os.environ.get("SICMLIP_KILL_SEED", "20")))
     pk = folder.submit(settings(1))
     reader = subprocess.Popen([sys.executable, "-c", SLOW_READER], env=folder.environment, stderr=subprocess.PIPE)
     kills = 0
@@ -37,9 +39,12 @@ def test_killed_daemon_finishes_without_twins(loop_folder, switched):
             time.sleep(pause)
             if "at work" not in folder.state(pk).splitlines()[0]:
                 break
-            assert folder.kill_daemon() >= 3
+            # All of it, the process that watches over the others, or its workers, which it starts again.
+            part = moments.choice(("", "", "daemon start-circus", "daemon worker"))
+            assert folder.kill_daemon(part) >= 1
             kills += 1
-            folder.start_daemon()
+            if part != "daemon worker":
+                folder.start_daemon()
         folder.wait(pk, timeout=900)
         assert reader.poll() is None, reader.stderr.read()
     finally:
