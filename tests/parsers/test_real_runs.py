@@ -82,7 +82,8 @@ def keep(made: Path, folder: Path) -> None:
             (folder / kind).mkdir(exist_ok=True)
             content = path.read_bytes()
             # Where a program was is nobody's business.
-            content = content.replace(str(Path(sys.prefix)).encode(), b"/venv").replace(str(made).encode(), b"/run")
+            for place, name in ((sys.prefix, b"/venv"), (str(made), b"/run"), (str(Path.home() / ".cache"), b"/cache")):
+                content = content.replace(place.encode(), name)
             (folder / kind / path.name).write_bytes(content if len(content) < KEPT_BYTES else b"a model")
 
 
