@@ -266,7 +266,8 @@ def write_package(folder: Path, files: dict[str, str]) -> Path:
         ("science/a.py", "from ..engine import lmp"),
         ("engine/a.py", "import matplotlib.pyplot as plt"),
         ("common/a.py", "if True:\n    import click"),
-        ("parsers/a.py", "from aiida_sicmlip.science.crystals import host"),
+        ("parsers/a.py", "from aiida_sicmlip.workflows.training import TrainingWorkChain"),
+        ("data/a.py", "from aiida_sicmlip.calculations import training"),
         ("workflows/a.py", "from aiida_sicmlip.cli import main"),
         (
             "tools/a.py",

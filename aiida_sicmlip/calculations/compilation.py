@@ -72,6 +72,7 @@ class CompilationCalculation(CalcJob):
             help="Device, target, GPU architecture and torch version.",
         )
         spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.compilation"
+        spec.inputs["metadata"]["options"]["output_filename"].default = "compilation.out"
         spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
         spec.inputs["metadata"]["options"]["withmpi"].default = False
         spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 3600

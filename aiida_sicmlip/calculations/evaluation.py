@@ -46,6 +46,7 @@ class EvaluationCalculation(CalcJob):
         )
         spec.inputs.validator = cls.validate_inputs
         spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.evaluation"
+        spec.inputs["metadata"]["options"]["output_filename"].default = "evaluation.out"
         spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
         spec.inputs["metadata"]["options"]["withmpi"].default = False
         spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 3600

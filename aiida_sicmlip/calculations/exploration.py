@@ -99,6 +99,8 @@ class ExplorationCalculation(CalcJob):
         )
         spec.inputs.validator = cls.validate_inputs
         spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.exploration"
+        spec.inputs["metadata"]["options"]["input_filename"].default = filenames.LAMMPS_INPUT_FILE
+        spec.inputs["metadata"]["options"]["output_filename"].default = "exploration.out"
         spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
         spec.inputs["metadata"]["options"]["withmpi"].default = False
         spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 86400

@@ -38,7 +38,10 @@ def validate_parameters(parameters: dict[str, Any]) -> None:
             f"`training.parameters.{reserved[0]}` is taken from another input (`seed`, the data sets, or the options "
             "of the calculation); leave it out."
         )
-    validate_training_settings(parameters)
+    try:
+        validate_training_settings(parameters)
+    except InputError as error:
+        raise InputError(f"in `training.parameters`: {error}") from error
 
 
 class TrainingCalcJob(CalcJob):
@@ -75,6 +78,8 @@ class TrainingCalcJob(CalcJob):
         )
         spec.inputs.validator = cls.validate_inputs
         spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.training"
+        spec.inputs["metadata"]["options"]["input_filename"].default = filenames.TRAINING_SETTINGS_FILE
+        spec.inputs["metadata"]["options"]["output_filename"].default = "training.out"
         spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
         spec.inputs["metadata"]["options"]["withmpi"].default = False
         spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 86400

@@ -26,9 +26,13 @@ COMMANDS = {
     "setup": LazyCommand(
         "aiida_sicmlip.cli.cmd_setup", "setup", "Make what a run needs: profile, computer, codes, pseudopotentials."
     ),
-    "run": LazyCommand("aiida_sicmlip.cli.cmd_run", "run", "Start an active learning run from an input file."),
+    "run": LazyCommand("aiida_sicmlip.cli.cmd_run", "run", "Start a run from a protocol or an input file."),
     "status": LazyCommand("aiida_sicmlip.cli.cmd_status", "status", "Say how far a run has come."),
-    "results": LazyCommand("aiida_sicmlip.cli.cmd_results", "results", "Write tables, plots and a page of a run."),
+    "results": LazyCommand(
+        "aiida_sicmlip.cli.cmd_results",
+        "results",
+        "Print errors and times by round, and where the potential comes from.",
+    ),
     "demo": LazyCommand("aiida_sicmlip.cli.cmd_demo", "demo", "Run a small example from start to end."),
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("what", metavar="PROTOCOL|FILE", required=False)
+@click.argument("what", metavar="[PROTOCOL|FILE]", required=False)
 @click.option(
     "-s",
     "--set",
@@ -108,7 +108,8 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
     except InputError:
         raise
     except (ValueError, TypeError) as error:
-        raise InputError(f"the settings are refused: {error}") from error
+        # AiiDA's own words in front of the sentence of a validator say nothing to who reads it.
+        raise InputError(str(error).removeprefix("invalid attribute value ")) from error
     problem = ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True))
     if problem is not None:
         where = problem.port.replace("inputs", "", 1).strip(".")

@@ -149,9 +149,7 @@ def record_versions(path: str | Path, versions: dict[str, str]) -> None:
     """
     with zipfile.ZipFile(path, "a") as archive:
         folder = next(name.split("/")[0] for name in archive.namelist() if _METADATA_ENTRY.search(name))
-        archive.writestr(
-            zipfile.ZipInfo(f"{folder}/extra/sicmlip_versions.json"), json.dumps(versions, sort_keys=True)
-        )
+        archive.writestr(zipfile.ZipInfo(f"{folder}/extra/sicmlip_versions.json"), json.dumps(versions, sort_keys=True))
 
 
 def first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import traceback
@@ -21,7 +22,7 @@ from aiida_sicmlip.common.filenames import (
     TRAINING_REPORT_FILE,
     TRAINING_SETTINGS_FILE,
 )
-from aiida_sicmlip.engine.reports import exit_status, reported
+from aiida_sicmlip.engine.reports import exit_status, reported, versions
 
 #: What will call a compiled model: LAMMPS's `pair_style allegro` (and this package), or NequIP's calculator for ASE.
 TARGETS = ("pair_allegro", "ase")
@@ -81,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, default=PREDICTIONS_FILE, help="predictions to write (.npz)")
     command.add_argument("--report", type=Path, default=EVALUATION_REPORT_FILE, help="JSON file to write")
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser("versions", help="print the versions that decide the numbers, as JSON")
+    command.set_defaults(command=_versions)
     return parser
 
 
@@ -113,6 +117,10 @@ def _evaluate(options: argparse.Namespace) -> None:
             classical=options.classical,
             device=options.device,
         )
+
+
+def _versions(options: argparse.Namespace) -> None:
+    print(json.dumps(versions(), indent=2))
 
 
 def _quieten_libraries() -> None:

@@ -14,11 +14,12 @@ from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
-from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
+from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure, defect_structure
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.tools.codes import torch_version
 from aiida_sicmlip.workflows.pw_parameters import number_in_yaml
 
 PROTOCOL_FILE = "active_learning.yaml"
@@ -179,14 +180,12 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
     if len(repeats) != 3 or any(isinstance(n, bool) or not isinstance(n, int) for n in repeats):
         raise InputError(f"`{field}.host.repeats` is {repeats!r}; give three whole numbers, such as [3, 3, 3].")
     try:
-        return build_defect_structure(
-            orm.Dict(dict(host)),
-            orm.List(list(defects)),
-            orm.Int(seed),
-            metadata={"store_provenance": store},
-        )
+        structure = defect_structure(dict(host), defects, seed)
     except (TypeError, InputError) as error:
         raise InputError(f"`{field}` cannot be built: {error}") from error
+    if not store:
+        return structure
+    return build_defect_structure(orm.Dict(dict(host)), orm.List(list(defects)), orm.Int(seed))
 
 
 def check_structures(structures: Mapping[str, Any]) -> None:
@@ -198,6 +197,16 @@ def check_structures(structures: Mapping[str, Any]) -> None:
             raise InputError(
                 f"`structures.{name}` has a name that cannot be used; take letters, digits and single `_`."
             )
+
+
+def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:
+    """Raise :class:`InputError` where a code and the options of a run disagree on MPI; AiiDA would at submission."""
+    asked = options.get("withmpi")
+    if asked is not None and code.with_mpi is not None and code.with_mpi != asked:
+        raise InputError(
+            f"`{field}.options.withmpi` is {str(asked).lower()}, but code `{code.full_label}` is set up to run "
+            f"{'with' if code.with_mpi else 'without'} MPI; change the setting, or set up another code."
+        )
 
 
 def check_kpoints(labelling: Mapping[str, Any]) -> None:
@@ -260,6 +269,14 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     codes = {key: load_code(label, f"codes.{key}") for key, label in settings["codes"].items()}
     builder = process.get_builder()
     builder.bootstrap_potential = bootstrap_potential(settings["bootstrap"])
+    for field, which in (
+        ("exploration", "lammps"),
+        ("labelling", "pw"),
+        ("training", "potential"),
+        ("compilation", "potential"),
+        ("evaluation", "potential"),
+    ):
+        check_mpi(codes[which], settings[field]["options"], field)
     check_structures(settings["structures"])
     check_kpoints(settings["labelling"])
     structures = {
@@ -299,4 +316,8 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
         namespace.metadata.options = settings[step]["options"]
         if "parameters" in settings[step]:
             namespace.parameters = settings[step]["parameters"]
+    compilation = settings["compilation"]["parameters"]
+    if "torch_version" not in compilation and (version := torch_version(codes["potential"])) is not None:
+        # What a compiled model depends on is an input, so that another torch does not take it from the cache.
+        builder.training.compilation.parameters = {**compilation, "torch_version": version}
     return builder

@@ -125,9 +125,9 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
     )
     assert answer == {
         "codes": [
-            ["pw", "quantumespresso.pw", False],
-            ["sicmlip-lmp", "sicmlip.exploration", False],
-            ["sicmlip-potential", "sicmlip.training", False],
+            ["pw", "quantumespresso.pw", None],
+            ["sicmlip-lmp", "sicmlip.exploration", None],
+            ["sicmlip-potential", "sicmlip.training", None],
         ],
         "threads": True,
         "poll": 1.0,

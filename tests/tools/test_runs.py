@@ -13,7 +13,7 @@ from aiida_sicmlip.tools.lineage import path_to_calculation
 from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, load_run, read_run
 
 
-def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0, inputs=None):
+def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0, *, inputs=None):
     """Return a stored process node, called by ``caller`` under ``label``."""
     node = kind()
     link = LinkType.CALL_WORK if kind is orm.WorkChainNode else LinkType.CALL_CALC

@@ -52,7 +52,10 @@ def double(number):
 @calcfunction
 def halves(number):
     """Return a namespace and a node."""
-    return {"parts": {"first": orm.Int(number.value // 2), "second": orm.Int(number.value // 2)}, "whole": number.clone()}
+    return {
+        "parts": {"first": orm.Int(number.value // 2), "second": orm.Int(number.value // 2)},
+        "whole": number.clone(),
+    }
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A start structure from a host crystal and a description of its defects."""
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import calcfunction
 
@@ -10,6 +12,17 @@ CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
+def defect_structure(host: dict[str, Any], defects: list[dict[str, Any]], seed: int) -> orm.StructureData:
+    """Return what :func:`build_defect_structure` does, unstored and outside of the graph."""
+    settings = dict(host)
+    if "repeats" in settings:
+        settings["repeats"] = tuple(settings["repeats"])
+    built = build_defects(silicon_carbide_host(**settings), defects, seed)
+    structure = orm.StructureData(ase=built.atoms)
+    structure.label = built.atoms.get_chemical_formula()
+    return structure
+
+
 @calcfunction
 def build_defect_structure(host: orm.Dict, defects: orm.List, seed: orm.Int) -> orm.StructureData:
     """Return 3C-SiC with point defects.
@@ -18,10 +31,4 @@ def build_defect_structure(host: orm.Dict, defects: orm.List, seed: orm.Int) -> 
     :param defects: descriptions, as :func:`aiida_sicmlip.science.defects.build_defects` takes them.
     :param seed: seed of random placements.
     """
-    settings = host.get_dict()
-    if "repeats" in settings:
-        settings["repeats"] = tuple(settings["repeats"])
-    built = build_defects(silicon_carbide_host(**settings), defects.get_list(), seed.value)
-    structure = orm.StructureData(ase=built.atoms)
-    structure.label = built.atoms.get_chemical_formula()
-    return structure
+    return defect_structure(host.get_dict(), defects.get_list(), seed.value)

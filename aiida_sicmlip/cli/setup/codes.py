@@ -186,5 +186,6 @@ def _make(wish: CodeWish, computer: Computer, path: Path) -> None:
         filepath_executable=str(path),
         default_calc_job_plugin=wish.plugin,
         prepend_text=prepend_text(wish.program, os.geteuid() == 0, _libraries(path)),
-        with_mpi=bool(wish.with_mpi),
+        # Without a wish the settings of a run decide.
+        with_mpi=wish.with_mpi,
     ).store()
