@@ -50,7 +50,7 @@ def test_killed_daemon_finishes_without_twins(loop_folder, switched):
     finally:
         reader.kill()
         reader.communicate()
-    assert kills >= 8
+    assert kills >= 5
     starts = Counter(folder.submissions.read_text().split())
     assert {place: count for place, count in starts.items() if count > 1} == {}
     with switched(folder):
