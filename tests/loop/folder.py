@@ -114,6 +114,10 @@ class LoopFolder:
             time.sleep(3)
         raise AssertionError(f"run {pk} has not ended after {timeout} s:\n{self.state(pk)}\n{self.report(pk)}")
 
+    def starts(self) -> list[str]:
+        """Return the work folder of each start of a program; a folder that stands twice was computed twice."""
+        return [place for place in self.submissions.read_text().split() if place.startswith(str(self.path / "work"))]
+
     def report(self, pk: int) -> str:
         """Return the report of a run and its list of processes, for messages of failed tests."""
         return self.command("verdi", "-p", PROFILE, "process", "report", str(pk)) + self.command(

@@ -51,7 +51,7 @@ def test_killed_daemon_finishes_without_twins(loop_folder, switched):
         reader.kill()
         reader.communicate()
     assert kills >= 5
-    starts = Counter(folder.submissions.read_text().split())
+    starts = Counter(folder.starts())
     assert {place: count for place, count in starts.items() if count > 1} == {}
     with switched(folder):
         from aiida import orm

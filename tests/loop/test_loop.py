@@ -128,5 +128,5 @@ def test_verdi_tells_the_story(finished_loop):
 def test_no_calculation_was_submitted_twice(finished_loop):
     """Each work folder saw one start of its program."""
     folder, _ = finished_loop
-    starts = folder.submissions.read_text().split()
+    starts = folder.starts()
     assert len(starts) == len(set(starts)) > 10
