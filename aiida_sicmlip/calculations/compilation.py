@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, sentence_of, validate_code_plugin
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
@@ -71,11 +72,7 @@ class CompilationCalculation(CalcJob):
             validator=sentence_of(CompilationSettings.from_mapping),
             help="Device, target, GPU architecture and torch version.",
         )
-        spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.compilation"
-        spec.inputs["metadata"]["options"]["output_filename"].default = "compilation.out"
-        spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
-        spec.inputs["metadata"]["options"]["withmpi"].default = False
-        spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 3600
+        set_option_defaults(spec, "compilation", 3600)
 
         spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled.")
         spec.exit_code(302, "ERROR_MODEL_MISSING", message="The compilation left no compiled model.")
@@ -89,26 +86,14 @@ class CompilationCalculation(CalcJob):
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Put the portable model in place."""
         settings = CompilationSettings.from_mapping(self.inputs.parameters.get_dict())
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = [
-            "compile",
-            filenames.PORTABLE_MODEL_FILE,
-            "--device",
-            settings.device,
-            "--target",
-            settings.target,
-            "--output",
-            filenames.COMPILED_MODEL_FILE,
-            "--report",
-            filenames.COMPILATION_REPORT_FILE,
-        ]
-        codeinfo.stdout_name = "compilation.out"
-        codeinfo.stderr_name = "compilation.err"
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
+        arguments = ["compile", filenames.PORTABLE_MODEL_FILE, "--device", settings.device, "--target", settings.target]
+        arguments += ["--output", filenames.COMPILED_MODEL_FILE, "--report", filenames.COMPILATION_REPORT_FILE]
         potential = self.inputs.potential
-        calcinfo.local_copy_list = [(potential.uuid, potential.filename, filenames.PORTABLE_MODEL_FILE)]
-        calcinfo.retrieve_list = ["compilation.out", "compilation.err", filenames.COMPILATION_REPORT_FILE]
-        calcinfo.retrieve_temporary_list = [filenames.COMPILED_MODEL_FILE]
-        return calcinfo
+        return job_of_one_program(
+            self,
+            "compilation",
+            arguments,
+            copies=[(potential.uuid, potential.filename, filenames.PORTABLE_MODEL_FILE)],
+            retrieve=[filenames.COMPILATION_REPORT_FILE],
+            retrieve_temporarily=[filenames.COMPILED_MODEL_FILE],
+        )

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import potential_commands, potential_file, validate_potential
+from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -45,11 +46,7 @@ class EvaluationCalculation(CalcJob):
             help="What is judged: a compiled model, or a classical potential.",
         )
         spec.inputs.validator = cls.validate_inputs
-        spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.evaluation"
-        spec.inputs["metadata"]["options"]["output_filename"].default = "evaluation.out"
-        spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
-        spec.inputs["metadata"]["options"]["withmpi"].default = False
-        spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 3600
+        set_option_defaults(spec, "evaluation", 3600)
 
         spec.output("predictions", valid_type=orm.ArrayData, help="Energies (eV) and forces (eV/A) of each frame.")
         spec.output("results", valid_type=orm.Dict, help="Errors: forces in eV/A, energies in eV/atom.")
@@ -83,29 +80,14 @@ class EvaluationCalculation(CalcJob):
             settings = {"species": species, "commands": potential_commands(potential, species)}
             with folder.open(filenames.CLASSICAL_POTENTIAL_SETTINGS_FILE, "w") as handle:
                 json.dump(settings, handle, indent=2)
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = [
-            "evaluate",
-            "--dataset",
-            filenames.EVALUATION_DATASET_FILE,
-            *which,
-            "--device",
-            device,
-            "--output",
-            filenames.PREDICTIONS_FILE,
-            "--report",
-            filenames.EVALUATION_REPORT_FILE,
-        ]
-        codeinfo.stdout_name = "evaluation.out"
-        codeinfo.stderr_name = "evaluation.err"
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
+        arguments = ["evaluate", "--dataset", filenames.EVALUATION_DATASET_FILE, *which, "--device", device]
+        arguments += ["--output", filenames.PREDICTIONS_FILE, "--report", filenames.EVALUATION_REPORT_FILE]
         dataset = self.inputs.dataset
-        calcinfo.local_copy_list = [
-            (dataset.uuid, dataset.filename, filenames.EVALUATION_DATASET_FILE),
-            potential_file(potential),
-        ]
-        calcinfo.retrieve_list = ["evaluation.out", "evaluation.err", filenames.EVALUATION_REPORT_FILE]
-        calcinfo.retrieve_temporary_list = [filenames.PREDICTIONS_FILE]
-        return calcinfo
+        return job_of_one_program(
+            self,
+            "evaluation",
+            arguments,
+            copies=[(dataset.uuid, dataset.filename, filenames.EVALUATION_DATASET_FILE), potential_file(potential)],
+            retrieve=[filenames.EVALUATION_REPORT_FILE],
+            retrieve_temporarily=[filenames.PREDICTIONS_FILE],
+        )

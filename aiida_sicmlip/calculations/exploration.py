@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
+from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.validation import (
     LAMMPS_PLUGINS,
     sentence_of,
@@ -98,12 +99,7 @@ class ExplorationCalculation(CalcJob):
             help="Seed of the initial velocities.",
         )
         spec.inputs.validator = cls.validate_inputs
-        spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.exploration"
-        spec.inputs["metadata"]["options"]["input_filename"].default = filenames.LAMMPS_INPUT_FILE
-        spec.inputs["metadata"]["options"]["output_filename"].default = "exploration.out"
-        spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
-        spec.inputs["metadata"]["options"]["withmpi"].default = False
-        spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 86400
+        set_option_defaults(spec, "exploration", 86400, filenames.LAMMPS_INPUT_FILE)
 
         spec.output("trajectory", valid_type=SegmentTrajectoryData, required=False, help="The frames that were kept.")
         spec.output("thermodynamics", valid_type=orm.ArrayData, required=False, help="Energies (eV), T (K), p (bar).")
@@ -174,15 +170,11 @@ class ExplorationCalculation(CalcJob):
         with folder.open(filenames.STRUCTURE_FILE, "w") as handle:
             handle.write(write_structure_data(atoms, species))
 
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ["-in", filenames.LAMMPS_INPUT_FILE, "-log", filenames.LAMMPS_LOG_FILE]
-        codeinfo.stdout_name = "exploration.out"
-        codeinfo.stderr_name = "exploration.err"
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [potential_file(self.inputs.potential)]
-        calcinfo.retrieve_list = [filenames.LAMMPS_LOG_FILE, "exploration.out", "exploration.err"]
-        # The trajectory becomes a node of its own; it is not kept a second time among the retrieved files.
-        calcinfo.retrieve_temporary_list = [filenames.TRAJECTORY_FILE]
-        return calcinfo
+        return job_of_one_program(
+            self,
+            "exploration",
+            ["-in", filenames.LAMMPS_INPUT_FILE, "-log", filenames.LAMMPS_LOG_FILE],
+            copies=[potential_file(self.inputs.potential)],
+            retrieve=[filenames.LAMMPS_LOG_FILE],
+            retrieve_temporarily=[filenames.TRAJECTORY_FILE],
+        )

@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.validation import (
     POTENTIAL_PLUGINS,
     sentence_of,
@@ -77,12 +78,7 @@ class TrainingCalcJob(CalcJob):
             help="Seed of the initial weights and of the order of the data.",
         )
         spec.inputs.validator = cls.validate_inputs
-        spec.inputs["metadata"]["options"]["parser_name"].default = "sicmlip.training"
-        spec.inputs["metadata"]["options"]["input_filename"].default = filenames.TRAINING_SETTINGS_FILE
-        spec.inputs["metadata"]["options"]["output_filename"].default = "training.out"
-        spec.inputs["metadata"]["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
-        spec.inputs["metadata"]["options"]["withmpi"].default = False
-        spec.inputs["metadata"]["options"]["max_wallclock_seconds"].default = 86400
+        set_option_defaults(spec, "training", 86400, filenames.TRAINING_SETTINGS_FILE)
 
         spec.output("potential", valid_type=PotentialData, help="The portable model with the lowest validation loss.")
         spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
@@ -145,29 +141,24 @@ class TrainingCalcJob(CalcJob):
         with folder.open(filenames.TRAINING_SETTINGS_FILE, "w") as handle:
             json.dump(settings, handle, indent=2, sort_keys=True)
 
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ["train", "--settings", filenames.TRAINING_SETTINGS_FILE]
-        codeinfo.stdout_name = "training.out"
-        codeinfo.stderr_name = "training.err"
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.local_copy_list = [
-            (node.uuid, node.filename, name)
-            for node, name in (
-                (self.inputs.training_set, filenames.TRAINING_SET_FILE),
-                (self.inputs.validation_set, filenames.VALIDATION_SET_FILE),
-            )
-        ]
-        calcinfo.retrieve_list = [
-            "training.out",
-            "training.err",
-            filenames.TRAINING_REPORT_FILE,
-            filenames.TRAINING_CURVE_FILE,
-            filenames.NEQUIP_CONFIGURATION_FILE,
-        ]
-        calcinfo.retrieve_temporary_list = [filenames.PORTABLE_MODEL_FILE]
-        return calcinfo
+        return job_of_one_program(
+            self,
+            "training",
+            ["train", "--settings", filenames.TRAINING_SETTINGS_FILE],
+            copies=[
+                (node.uuid, node.filename, name)
+                for node, name in (
+                    (self.inputs.training_set, filenames.TRAINING_SET_FILE),
+                    (self.inputs.validation_set, filenames.VALIDATION_SET_FILE),
+                )
+            ],
+            retrieve=[
+                filenames.TRAINING_REPORT_FILE,
+                filenames.TRAINING_CURVE_FILE,
+                filenames.NEQUIP_CONFIGURATION_FILE,
+            ],
+            retrieve_temporarily=[filenames.PORTABLE_MODEL_FILE],
+        )
 
 
 def _fingerprint(frame: Any) -> bytes:

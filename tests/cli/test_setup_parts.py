@@ -38,10 +38,10 @@ server:/late /srv nfs rw 0 0
     ("folder", "kind"),
     [
         ("/var/lib/aiida", None),
-        ("/users/anna/.aiida", "nfs4"),
-        ("/users/local/anna", None),
+        ("/users/shared/.aiida", "nfs4"),
+        ("/users/local/data", None),
         ("/users2", None),
-        ("/lustre/work/anna/aiida", "lustre"),
+        ("/lustre/project/aiida", "lustre"),
         ("/mnt/my data/aiida", "fuse.sshfs"),
         ("/pool/aiida", None),
         ("/srv/aiida", "nfs"),
