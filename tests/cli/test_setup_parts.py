@@ -25,7 +25,7 @@ MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
 proc /proc proc rw 0 0
 server:/users /users nfs4 rw,vers=4.2 0 0
 /dev/sdb1 /users/local xfs rw 0 0
-scratch@tcp:/fs /lustre/work lustre rw 0 0
+scratch@tcp:/fs /lustre/project lustre rw 0 0
 user@host:/data /mnt/my\040data fuse.sshfs rw 0 0
 tmpfs /run/overlay tmpfs rw 0 0
 mergerfs /pool fuse.mergerfs rw 0 0
