@@ -81,9 +81,11 @@ def demo(folder: Path, again: bool) -> None:
 
 
 def use_folder(folder: Path) -> None:
-    """Let AiiDA keep its configuration in ``folder``, for this process and those that it starts."""
+    """Keep AiiDA's configuration and what is compiled in ``folder``, for this process and those that it starts."""
     (folder / ".aiida").mkdir(parents=True, exist_ok=True)
     os.environ["AIIDA_PATH"] = str(folder)
+    os.environ["SICMLIP_CACHE"] = str(folder / "cache")
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "cache" / "torchinductor")
 
 
 def set_up_profile(folder: Path) -> None:

@@ -26,6 +26,8 @@ def plot_force_errors(
     if threshold is not None:
         axes.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold, {threshold:g} eV/Å")
     axes.set_yscale("log")
+    for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis_format("{x:g}")
     axes.set_xticks(list(rounds))
     axes.set_xlabel("round")
     axes.set_ylabel("force MAE (eV/Å)")
