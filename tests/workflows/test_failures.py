@@ -1,0 +1,225 @@
+"""What a work chain does when a child fails; the exit status of the children is made up."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+
+from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
+from aiida_sicmlip.workflows import labelling as labelling_module
+from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
+from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
+from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+from aiida_sicmlip.workflows.training import TrainingWorkChain
+
+
+def child(status=0, message=None, kind=orm.CalcJobNode, **outputs):
+    """Return a process that has ended with ``status`` and made ``outputs``."""
+    node = kind().store()
+    link = LinkType.CREATE if kind is orm.CalcJobNode else LinkType.RETURN
+    for label, data in outputs.items():
+        if link is LinkType.RETURN:
+            data.store()
+        data.base.links.add_incoming(node, link, label)
+        data.store()
+    node.set_process_state(ProcessState.FINISHED)
+    node.set_exit_status(status)
+    if message:
+        node.set_exit_message(message)
+    return node
+
+
+def label_data():
+    """Return a label of one atom."""
+    node = orm.TrajectoryData()
+    node.set_trajectory(["Si"], np.zeros((1, 1, 3)), cells=np.eye(3)[None] * 5)
+    return node
+
+
+@pytest.fixture
+def inputs(write_settings):
+    """Inputs of a run of the protocol `demo`."""
+    return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
+
+
+@pytest.fixture
+def chain(inputs):
+    """Makes a work chain inside one of its steps: class, inputs."""
+    scopes = []
+
+    def make(process, given):
+        instance = instantiate_process(get_manager().get_runner(), process, **given)
+        scope = instance._process_scope()
+        scope.__enter__()
+        scopes.append(scope)
+        return instance
+
+    yield make
+    for scope in reversed(scopes):
+        scope.__exit__(None, None, None)
+
+
+@pytest.fixture
+def labelling(chain, inputs):
+    """Makes a labelling whose children have ended with the given statuses."""
+
+    def make(*statuses):
+        structures = {f"frame_s00_{index:06d}": inputs["structures"]["divacancy"] for index in range(len(statuses))}
+        instance = chain(LabellingWorkChain, {**inputs["labelling"], "structures": structures})
+        instance.ctx.pks = {}
+        for name, status in zip(structures, statuses, strict=True):
+            outputs = {"output_trajectory": label_data()} if status == 0 else {}
+            instance.ctx.pks[name] = child(status, "no convergence", orm.WorkChainNode, **outputs).pk
+        instance.ctx.level_of_theory = None
+        return instance
+
+    return make
+
+
+def test_few_failed_labels_are_reported_and_left_out(labelling, caplog):
+    """One of ten may fail by default: the others are handed out, and the report names it."""
+    instance = labelling(*[0] * 9, 410)
+    assert instance.inspect_labels() is None
+    assert "`frame_s00_000009`" in caplog.text and "no convergence" in caplog.text
+    assert "9 of 10 labels done, 1 failed" in caplog.text
+    instance.ctx.level_of_theory = None
+    handed_out = {}
+    instance.out = lambda name, value: handed_out.update({name: value})
+    instance.results()
+    assert sorted(handed_out["labels"]) == [f"frame_s00_{index:06d}" for index in range(9)]
+
+
+@pytest.mark.parametrize("statuses", [(0, 410), (410,), (0, 0, 0, 410)])
+def test_too_many_failed_labels_fail_the_step(labelling, statuses):
+    """More than `allowed_failed_fraction`, or all, is a failure that counts them."""
+    code = labelling(*statuses).inspect_labels()
+    assert code.status == 401
+    assert f"{sum(status != 0 for status in statuses)} of {len(statuses)} labels failed" in code.message
+
+
+def test_labels_at_once_fit_into_the_slots(labelling, monkeypatch, caplog, inputs):
+    """`max_concurrent` is lowered to what the daemon holds, and the report says so."""
+    monkeypatch.setattr(labelling_module, "daemon_slots", lambda: 5)
+    instance = labelling(0, 0)
+    instance.setup()
+    assert instance.ctx.max_concurrent == 1
+    assert "the daemon's slots hold 1 labels at once" in caplog.text
+    monkeypatch.setattr(labelling_module, "daemon_slots", lambda: 200)
+    instance.setup()
+    assert instance.ctx.max_concurrent == inputs["labelling"]["max_concurrent"].value
+
+
+@pytest.fixture
+def exploration(chain, inputs):
+    """Makes an exploration whose walkers are the given nodes."""
+
+    def make(*walkers):
+        given = {
+            **inputs["exploration"],
+            "structures": inputs["structures"],
+            "potential": inputs["bootstrap_potential"],
+            "seed": 1,
+        }
+        instance = chain(ExplorationWorkChain, given)
+        instance.ctx.names = [f"walker_{index:02d}" for index in range(len(walkers))]
+        instance.ctx.update(dict(zip(instance.ctx.names, walkers, strict=True)))
+        return instance
+
+    return make
+
+
+def trajectory(tmp_path, frames=3):
+    """Return a segment whose file is none."""
+    from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+
+    path = tmp_path / "trajectory.dcd"
+    path.write_bytes(b"frames")
+    return SegmentTrajectoryData(path, symbols=["Si"], cell=np.eye(3), n_frames=frames)
+
+
+def test_frames_before_a_blow_up_are_kept(exploration, tmp_path, caplog):
+    """A walker that blew up hands out its frames, one without frames is left out, and both are reported."""
+    good, blown = (child(status, "the potential failed", trajectory=trajectory(tmp_path)) for status in (0, 410))
+    instance = exploration(good, blown, child(420, "LAMMPS stopped"))
+    assert instance.inspect_walkers() is None
+    assert sorted(instance.outputs["trajectories"]) == ["s00", "s01"]
+    assert "walker_01" in caplog.text and "ended early with 3 frames: the potential failed" in caplog.text
+    assert "walker_02" in caplog.text and "LAMMPS stopped" in caplog.text
+
+
+def test_exploration_without_frames_fails(exploration):
+    """Nothing to select from is a failure."""
+    assert exploration(child(420), child(302)).inspect_walkers().status == 401
+
+
+@pytest.fixture
+def training(chain, inputs, generate_dataset):
+    """A training of two small data sets."""
+    namespace = inputs["training"]
+    sets = {"training_set": generate_dataset(2, seed=1), "validation_set": generate_dataset(2, seed=2)}
+    return chain(TrainingWorkChain, {**namespace, **sets, "training": {**namespace["training"], "seed": 1}})
+
+
+@pytest.mark.parametrize(
+    ("key", "step", "status"),
+    [("training", "training", 401), ("compilation", "compilation", 402), ("evaluation_validation", "evaluations", 403)],
+)
+def test_failed_step_of_a_training(training, key, step, status):
+    """Each step has its own exit code, with PK and reason of the child."""
+    failed = child(410, "the loss became not-a-number")
+    training.ctx.update({"evaluation_training": child(), "evaluation_validation": child(), key: failed})
+    code = getattr(training, f"inspect_{step}")()
+    assert code.status == status
+    assert f"<{failed.pk}>" in code.message and "not-a-number" in code.message
+
+
+@pytest.fixture
+def loop(chain, inputs):
+    """A run that has finished round 0 and is in round 1."""
+    instance = chain(ActiveLearningWorkChain, inputs)
+    instance.setup()
+    instance.ctx.round = 1
+    return instance
+
+
+def test_failed_round_hands_out_the_round_before(loop, portable_potential):
+    """A failure in a later round loses nothing that was finished."""
+    loop.ctx.finished = {"potential": portable_potential}
+    loop.ctx.exploration = child(401, "no frames", orm.WorkChainNode)
+    code = loop.inspect_exploration()
+    assert code.status == 401 and "round 1" in code.message and "no frames" in code.message
+    assert loop.outputs["potential"].pk == portable_potential.pk
+
+
+def test_rounds_end_with_a_warning_that_counts_them(loop, portable_potential):
+    """Not converged after `max_rounds`: a 7xx code, and the potential is handed out."""
+    loop.ctx.round = 2
+    loop.ctx.finished = {"potential": portable_potential}
+    assert not loop.should_run_round()
+    code = loop.results()
+    assert code.status == 701 and "after 2 rounds" in code.message
+    assert loop.outputs["potential"].pk == portable_potential.pk
+
+
+def test_converged_loop_ends_well(loop):
+    """Convergence ends the loop before the last round, with status 0."""
+    loop.ctx.converged = True
+    assert not loop.should_run_round()
+    assert loop.results() is None
+
+
+def test_no_label_left_for_validation(loop, generate_dataset):
+    """Where every label of a set failed and there is no earlier one, the round fails with a reason."""
+    level = orm.Dict(generate_dataset(1).level_of_theory)
+    loop.ctx.picked = {"training": {}, "validation": {"frame_s00_000001": None}}
+    loop.ctx.datasets = {"training": generate_dataset(1), "validation": None}
+    loop.ctx.labelling = SimpleNamespace(pk=7, outputs=SimpleNamespace(labels={}, level_of_theory=level))
+    code = loop.run_datasets()
+    assert code.status == 402 and "no label is left for the validation set" in code.message
