@@ -49,14 +49,16 @@ def switched(aiida_config_factory):
         from aiida.manage import get_manager
 
         previous = get_manager().get_profile()
-        with aiida_config_factory(folder.path):
-            load_profile(PROFILE, allow_switch=True)
-            try:
-                yield
-            finally:
-                get_manager().unload_profile()
-        if previous is not None:
-            load_profile(previous.name, allow_switch=True)
+        try:
+            with aiida_config_factory(folder.path):
+                load_profile(PROFILE, allow_switch=True)
+                try:
+                    yield
+                finally:
+                    get_manager().unload_profile()
+        finally:
+            if previous is not None:
+                load_profile(previous.name, allow_switch=True)
 
     return switch
 
