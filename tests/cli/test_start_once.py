@@ -12,7 +12,8 @@ from aiida_sicmlip.cli.setup.computer import START_ONCE
 def start(folder: Path) -> subprocess.Popen:
     """Start the script of a job that takes a second and notes what it does."""
     script = folder / "job.sh"
-    script.write_text(f"#!/bin/bash\n{START_ONCE}\necho begun >> notes\nsleep 1\necho done >> notes\n")
+    if not script.exists():
+        script.write_text(f"#!/bin/bash\n{START_ONCE}\necho begun >> notes\nsleep 1\necho done >> notes\n")
     return subprocess.Popen(["bash", str(script)], cwd=folder)
 
 

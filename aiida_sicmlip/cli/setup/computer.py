@@ -24,13 +24,11 @@ SAFE_INTERVAL = 0.0
 
 START_ONCE = """\
 # A daemon that is killed between starting a job and noting that it did starts it again. The second start of a folder
-# only waits for the first.
-if ! mkdir .started 2>/dev/null; then
-    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s .started/pid ] && break; sleep 0.5; done
-    while ps -o stat= -p "$(cat .started/pid)" 2>/dev/null | grep -qv '^Z'; do sleep 0.5; done
+# only waits for the first, whose process number is where the link points: making a link is one step, done once.
+if ! ln -s $$ .started 2>/dev/null; then
+    while ps -o stat= -p "$(readlink .started)" 2>/dev/null | grep -qv '^Z'; do sleep 0.5; done
     exit 0
-fi
-echo $$ > .started/pid"""
+fi"""
 """Begins the script of every job of the computer; the direct scheduler cannot tell that a job was submitted before."""
 
 
