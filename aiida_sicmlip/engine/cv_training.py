@@ -23,19 +23,18 @@ from aiida_sicmlip.science.settings import Settings
 
 @dataclass(frozen=True)
 class CvTrainingSettings(Settings):
-    """What `cv_settings.json` holds.
-
-    groups: atoms that count as identical, by name: indices from 0. Required.
-    switching, autoencoder: see :class:`SwitchingFunction` and :class:`AutoencoderSettings`.
-    every: train on each n-th frame of each file.
-    threads: of torch; with another number the weights differ in their last digits.
-    """
+    """What `cv_settings.json` holds."""
 
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Atoms that count as identical, by name: indices from 0. Required."""
     switching: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of :class:`SwitchingFunction`."""
     autoencoder: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of :class:`AutoencoderSettings`."""
     every: int = 1
+    """Train on each n-th frame of each file."""
     threads: int = 1
+    """Threads of torch; with another number the weights differ in their last digits."""
 
     def __post_init__(self) -> None:
         for name in ("every", "threads"):

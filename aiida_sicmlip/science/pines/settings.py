@@ -11,17 +11,14 @@ from aiida_sicmlip.science.settings import Settings
 
 @dataclass(frozen=True)
 class SwitchingFunction(Settings):
-    """s(d) = 1 / (1 + (d / r0)^n): near 1 for bonded atoms, 1/2 at r0, near 0 for distant ones.
-
-    r0: the distance in A at which the function is steepest and has half its height; in 3C-SiC the default lies just
-        beyond the second shell, so that changes of both shells show.
-    exponent: n, from 2 to 24; the larger, the steeper.
-    """
+    """s(d) = 1 / (1 + (d / r0)^n): near 1 for bonded atoms, 1/2 at r0, near 0 for distant ones."""
 
     PREFIX = "switching."
 
     r0: float = 3.2
+    """Distance in A at which the function is 1/2; in 3C-SiC the default lies just beyond the second shell."""
     exponent: int = 6
+    """n, from 2 to 24; the larger, the steeper."""
 
     def __post_init__(self) -> None:
         self.require_number("r0", positive=True)
@@ -32,31 +29,29 @@ class SwitchingFunction(Settings):
 
 @dataclass(frozen=True)
 class AutoencoderSettings(Settings):
-    """A variational autoencoder and its training; the layers are those of the PINES work on SiC.
-
-    hidden: neurons of the encoder's hidden layers, input side first; the decoder has them in reverse.
-    latent: how many collective variables.
-    kl_weight: of the Kullback-Leibler term against half the summed squared error; 1 is the likelihood bound with unit
-        noise (Kingma and Welling, arXiv:1312.6114).
-    learning_rate, batch_size: of Adam; frames in a batch.
-    max_epochs: after which training ends at the latest.
-    patience: epochs without a better loss on the held-out trajectories before it ends earlier.
-    held_out: fraction of the trajectories, at least one, that training does not see. 0 trains on all of them for all
-        epochs.
-    seed: of the choice of held-out trajectories, first weights, order of frames and noise.
-    """
+    """A variational autoencoder and its training; the layers are those of the PINES work on SiC."""
 
     PREFIX = "autoencoder."
 
     hidden: Sequence[int] = (64, 32, 16)
+    """Neurons of the encoder's hidden layers, input side first; the decoder has them in reverse."""
     latent: int = 3
+    """Number of collective variables."""
     kl_weight: float = 1.0
+    """Weight of the Kullback-Leibler term against half the summed squared error; 1 gives the likelihood bound with unit
+    noise (Kingma and Welling, arXiv:1312.6114)."""
     learning_rate: float = 1e-3
+    """Step size of Adam."""
     batch_size: int = 256
+    """Frames in a batch."""
     max_epochs: int = 300
+    """Epochs after which training ends at the latest."""
     patience: int = 20
+    """Epochs without a better loss on the held-out trajectories after which it ends earlier."""
     held_out: float = 0.2
+    """Fraction of the trajectories, at least one, that training does not see; 0 trains on all of them to the end."""
     seed: int = 0
+    """Seed of the choice of held-out trajectories, the first weights, the order of frames and the noise."""
 
     def __post_init__(self) -> None:
         for name in ("latent", "batch_size", "max_epochs", "patience"):
