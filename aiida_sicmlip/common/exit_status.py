@@ -1,4 +1,4 @@
-"""Exit statuses of `sicmlip-potential`: what a parser reads to tell the known failures apart."""
+"""Exit statuses of `sicmlip-potential` and `sicmlip-cv`: what a parser reads to tell the known failures apart."""
 
 from __future__ import annotations
 

@@ -30,3 +30,9 @@ EVALUATION_DATASET_FILE = "dataset.npz"
 CLASSICAL_POTENTIAL_SETTINGS_FILE = "classical.json"
 PREDICTIONS_FILE = "predictions.npz"
 EVALUATION_REPORT_FILE = "evaluation.json"
+
+# Collective variables
+CV_SETTINGS_FILE = "cv_settings.json"
+CV_MODEL_FILE = "model.ptc"
+CV_DESCRIPTION_FILE = "cv.json"
+CV_REPORT_FILE = "cv_report.json"

@@ -1,0 +1,76 @@
+"""`sicmlip-cv`: learns collective variables from trajectories on the machine that computes; knows no AiiDA."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiida_sicmlip import __version__
+from aiida_sicmlip.common.exceptions import SicmlipError
+from aiida_sicmlip.common.exit_status import SUCCESS
+from aiida_sicmlip.common.filenames import CV_DESCRIPTION_FILE, CV_MODEL_FILE, CV_REPORT_FILE, CV_SETTINGS_FILE
+from aiida_sicmlip.engine.reports import exit_status, reported
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; known failures are told in one sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except SicmlipError as error:
+        print(f"sicmlip-cv: {error}", file=sys.stderr)
+        return exit_status(error)
+    except Exception as error:
+        traceback.print_exc()
+        return exit_status(error)
+    return SUCCESS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sicmlip-cv", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "train",
+        help="train an autoencoder on the pair distances of a defect's atoms",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument("--settings", type=Path, default=CV_SETTINGS_FILE, help="JSON file of settings")
+    command.add_argument(
+        "--trajectory",
+        type=Path,
+        nargs="+",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="the files of one trajectory in order (.dcd, or extended XYZ); once for each trajectory",
+    )
+    command.add_argument("--structure", type=Path, help="any structure file that ASE reads, for the species of a DCD")
+    command.add_argument("--output", type=Path, default=CV_MODEL_FILE, help="TorchScript model to write")
+    command.add_argument("--description", type=Path, default=CV_DESCRIPTION_FILE, help="JSON file to write: the model")
+    command.add_argument("--report", type=Path, default=CV_REPORT_FILE, help="JSON file to write: this run")
+    command.set_defaults(command=_train)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    with reported(options.report) as report:
+        # Here, so that `--help` answers without loading torch.
+        from aiida_sicmlip.engine.cv_training import train
+
+        train(
+            options.settings,
+            options.trajectory,
+            report,
+            structure=options.structure,
+            model_file=options.output,
+            description_file=options.description,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

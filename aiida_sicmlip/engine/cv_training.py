@@ -1,0 +1,115 @@
+"""Training of collective variables: `sicmlip-cv train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.engine.cv_trajectories import ChosenAtoms, read_frames, read_structure_symbols
+from aiida_sicmlip.engine.errors import NotANumberError
+from aiida_sicmlip.engine.reports import read_json
+from aiida_sicmlip.science.pines.export import write_model
+from aiida_sicmlip.science.pines.layout import PivLayout
+from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
+from aiida_sicmlip.science.pines.training import Epoch, NotFiniteLossError, train_autoencoder
+from aiida_sicmlip.science.settings import Settings
+
+
+@dataclass(frozen=True)
+class CvTrainingSettings(Settings):
+    """What `cv_settings.json` holds."""
+
+    groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Atoms that count as identical, by name: indices from 0. Required."""
+    switching: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of :class:`SwitchingFunction`."""
+    autoencoder: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of :class:`AutoencoderSettings`."""
+    every: int = 1
+    """Train on each n-th frame of each file."""
+    threads: int = 1
+    """Threads of torch; with another number the weights differ in their last digits."""
+
+    def __post_init__(self) -> None:
+        for name in ("every", "threads"):
+            self.require_number(name, integer=True, at_least=1)
+        for name in ("groups", "switching", "autoencoder"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InputError(f"`{name}` is {getattr(self, name)!r}; give a mapping.")
+
+
+def train(
+    settings_file: str | Path,
+    trajectories: Sequence[Sequence[Path]],
+    report: dict[str, Any],
+    *,
+    structure: Path | None,
+    model_file: Path,
+    description_file: Path,
+) -> None:
+    """Read trajectories, each a list of its files in order, train, and write the model and its description.
+
+    :raises InputError: when the settings or the data cannot be used.
+    :raises NotANumberError: when the loss is no longer finite.
+    """
+    given = read_json(settings_file, "settings file")
+    if not isinstance(given, Mapping):
+        raise InputError(f"The settings file `{settings_file}` must hold a mapping, with `groups` at least.")
+    settings = CvTrainingSettings.from_mapping(given)
+    layout = PivLayout.from_groups(settings.groups)
+    switching = SwitchingFunction.from_mapping(settings.switching)
+    autoencoder = AutoencoderSettings.from_mapping(settings.autoencoder)
+    report["settings"] = settings.to_dict() | {"switching": switching.to_dict(), "autoencoder": autoencoder.to_dict()}
+    torch.set_num_threads(settings.threads)
+
+    _refuse_repeated(trajectories)
+    symbols = None if structure is None else read_structure_symbols(structure)
+    chosen = ChosenAtoms(layout.atoms, layout.groups, symbols)
+    vectors = [_vectors_of(files, chosen, layout, switching, settings.every) for files in trajectories]
+    report["n_frames"] = [len(found) for found in vectors]
+    print(f"{len(vectors)} trajectories, {sum(report['n_frames'])} frames, {len(layout)} distances", flush=True)
+    try:
+        trained = train_autoencoder(vectors, autoencoder, _print_epoch)
+    except NotFiniteLossError as error:
+        raise NotANumberError(str(error)) from error
+    write_model(model_file, description_file, layout, switching, trained)
+    report.update(
+        variance_explained=trained.variance_explained,
+        best_epoch=trained.best_epoch,
+        held_out_trajectories=trained.held_out,
+        ranges=trained.ranges,
+    )
+
+
+def _refuse_repeated(trajectories: Sequence[Sequence[Path]]) -> None:
+    """Raise InputError when a file is named twice: it could be trained on and held out at once."""
+    seen: set[Path] = set()
+    for path in (path for files in trajectories for path in files):
+        if path.resolve() in seen:
+            raise InputError(f"The trajectory `{path}` is given twice: name each file once.")
+        seen.add(path.resolve())
+
+
+def _vectors_of(
+    files: Sequence[Path], chosen: ChosenAtoms, layout: PivLayout, switching: SwitchingFunction, every: int
+) -> torch.Tensor:
+    """Return the vectors (F, P) in float32 of each n-th frame of the files of one trajectory."""
+    found: list[torch.Tensor] = []
+    for path in files:
+        for frames in read_frames(path, chosen, every):
+            positions = torch.from_numpy(frames.positions)
+            found.append(permutation_invariant_vectors(positions, frames.cells, frames.pbc, layout, switching).float())
+    if not found:
+        raise InputError(f"The trajectory `{files[0]}` has no frame: leave it out.")
+    return torch.cat(found)
+
+
+def _print_epoch(epoch: Epoch) -> None:
+    held_out = "" if epoch.held_out_loss is None else f"  held out {epoch.held_out_loss:.6f}"
+    print(f"epoch {epoch.epoch}  loss {epoch.training_loss:.6f}{held_out}", flush=True)

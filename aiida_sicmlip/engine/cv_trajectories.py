@@ -1,0 +1,125 @@
+"""Trajectories for `sicmlip-cv`: the chosen atoms of every n-th frame, file by file and in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import cellpar_to_cell
+from ase.io import iread, read
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd, read_dcd_header
+
+# 216 atoms in double precision: 5 MB.
+_FRAMES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of the chosen atoms: positions (F, N, 3) and cells (F, 3, 3) in A, periodic axes (3,)."""
+
+    positions: np.ndarray
+    cells: np.ndarray
+    pbc: np.ndarray
+
+
+@dataclass(frozen=True)
+class ChosenAtoms:
+    """The atoms to read, and the group of each, whose atoms must be of one element.
+
+    symbols: of all atoms of the structure, where a file of its own gives them.
+    """
+
+    atoms: Sequence[int]
+    groups: Mapping[str, Sequence[int]]
+    symbols: Sequence[str] | None = None
+
+    def check(self, n_atoms: int, symbols: Sequence[str] | None, what: str) -> None:
+        """Raise InputError unless a frame holds the atoms, and they are of the groups' elements."""
+        if self.symbols is not None and len(self.symbols) != n_atoms:
+            raise InputError(f"{what} has {n_atoms} atoms, but the structure file has {len(self.symbols)}.")
+        if max(self.atoms) >= n_atoms:
+            raise InputError(
+                f"`groups` names atom {max(self.atoms)}, but {what} has atoms 0 to {n_atoms - 1}: indices start at 0."
+            )
+        if symbols is not None and self.symbols is not None and list(symbols) != list(self.symbols):
+            raise InputError(f"{what} has other species, or another order of atoms, than the first structure given.")
+        for name, members in self.groups.items():
+            elements = {(symbols or self.symbols or ["X"] * n_atoms)[member] for member in members}
+            if len(elements) > 1:
+                raise InputError(
+                    f"`groups.{name}` holds atoms of {' and '.join(sorted(elements))} in {what}: identical atoms are "
+                    f"of one element."
+                )
+
+
+def read_structure_symbols(path: Path) -> list[str]:
+    """Return the species of a structure file that ASE reads.
+
+    :raises InputError: when it cannot be read.
+    """
+    try:
+        found = read(path, index=-1)
+    except Exception as error:  # ASE's readers raise whatever they stumble on
+        raise InputError(f"The structure `{path}` cannot be read: {error}.") from error
+    # One index gives one structure; the other return type of `read` is for slices.
+    return found.get_chemical_symbols() if isinstance(found, Atoms) else []
+
+
+def read_frames(path: Path, chosen: ChosenAtoms, every: int) -> Iterator[Frames]:
+    """Yield the frames 0, `every`, 2 `every`, ... of one file in pieces.
+
+    :raises InputError: when the file cannot be read or does not hold the chosen atoms.
+    """
+    if not path.is_file():
+        raise InputError(f"The trajectory `{path}` does not exist: give a file.")
+    yield from (_from_dcd if path.suffix == ".dcd" else _from_xyz)(path, chosen, every)
+
+
+def _from_dcd(path: Path, chosen: ChosenAtoms, every: int) -> Iterator[Frames]:
+    n_frames = count_dcd_frames(path)
+    if not n_frames:
+        return
+    header = read_dcd_header(path)
+    what = f"the trajectory `{path}`"
+    chosen.check(header.n_atoms, None, what)
+    if not header.has_cell:
+        raise InputError(f"{what.capitalize()} has no cells, which distances to the nearest image need.")
+    wanted = np.arange(0, n_frames, every)
+    for begin in range(0, len(wanted), _FRAMES_AT_ONCE):
+        positions, parameters = read_dcd(path, wanted[begin : begin + _FRAMES_AT_ONCE])
+        cells = np.stack([cellpar_to_cell(row) for row in parameters])
+        yield _checked(Frames(positions[:, list(chosen.atoms)], cells, np.array([True] * 3)), what)
+
+
+def _from_xyz(path: Path, chosen: ChosenAtoms, every: int) -> Iterator[Frames]:
+    what = f"the trajectory `{path}`"
+    piece: list[Atoms] = []
+    frames = iread(path, index=slice(0, None, every), format="extxyz")
+    while True:
+        try:
+            frame = next(frames, None)
+        except Exception as error:  # as above
+            raise InputError(f"The trajectory `{path}` cannot be read as extended XYZ: {error}.") from error
+        if frame is not None:
+            chosen.check(len(frame), frame.get_chemical_symbols(), what)
+            piece.append(frame)
+        if piece and (frame is None or len(piece) == _FRAMES_AT_ONCE):
+            if any((other.pbc != piece[0].pbc).any() for other in piece):
+                raise InputError(f"Frames of {what} differ in their periodic axes.")
+            positions = np.stack([part.positions[list(chosen.atoms)] for part in piece])
+            yield _checked(Frames(positions, np.stack([part.cell.array for part in piece]), piece[0].pbc), what)
+            piece = []
+        if frame is None:
+            return
+
+
+def _checked(frames: Frames, what: str) -> Frames:
+    """Return the frames, or raise InputError when they hold not-a-number."""
+    if not (np.isfinite(frames.positions).all() and np.isfinite(frames.cells).all()):
+        raise InputError(f"Frames of {what} hold positions or cells that are not finite: cut the run before them.")
+    return frames
