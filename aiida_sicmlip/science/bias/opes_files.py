@@ -5,7 +5,7 @@ Both are PLUMED's: PLUMED restarts from a state that is written here, and the ot
 
 from __future__ import annotations
 
-import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,9 +68,7 @@ class OpesFiles:
         temporary = self._state_file.with_name(f"{self._state_file.name}.new")
         temporary.write_text("".join(lines))
         if self._state_file.exists():
-            last = self._state_file.with_name(f"bck.last.{self._state_file.name}")
-            last.unlink(missing_ok=True)
-            os.link(self._state_file, last)
+            shutil.copyfile(self._state_file, self._state_file.with_name(f"bck.last.{self._state_file.name}"))
         temporary.replace(self._state_file)
 
     def close(self) -> None:
