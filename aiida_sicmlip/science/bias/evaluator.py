@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.science.bias.actions import Planner
 from aiida_sicmlip.science.bias.directives import parse_directives
 from aiida_sicmlip.science.bias.distances import Distances
@@ -70,6 +71,8 @@ class Bias:
         pairs = np.array(plan.pairs, dtype=np.intp).reshape(-1, 2)
         self.atoms, places = np.unique(pairs, return_inverse=True)
         self._distances = Distances([(int(i), int(j)) for i, j in places.reshape(-1, 2)], plan.periodic)
+        # In the order of their definition: the first one that is not finite is the one to name.
+        self._variables = np.array(sorted(plan.names.variables), dtype=np.intp)
         self._distance_places = np.array(plan.distances, dtype=np.intp)
         for update in self._updates:
             update.open()
@@ -101,6 +104,7 @@ class Bias:
         """Do one step with positions (N, 3) in A, wrapped or not, and the cell (3, 3) in A, rows are its vectors.
 
         :raises InputError: for arrays of other shapes, and for a cell without volume that is not zero.
+        :raises ProgramError: when a variable is not a finite number; no kernel is deposited and no file written then.
         """
         if positions.shape != (self.n_atoms, 3):
             raise InputError(f"Positions have the shape {positions.shape}; ({self.n_atoms}, 3) is needed.")
@@ -116,6 +120,8 @@ class Bias:
         values[self._distance_places] = self._distances.evaluate(positions / length, cell / length)
         for transformation in self._transformations:
             values[transformation.outputs] = transformation.model.evaluate(values[transformation.arguments])
+        if not math.isfinite(values[self._variables].sum()):
+            raise self._not_a_number(step)
 
         energy = 0.0
         gradient = np.zeros(len(values))
@@ -136,6 +142,13 @@ class Bias:
             update.update(step, time, values)
         scale = units.energy_ev
         return BiasResult(energy * scale, forces * (scale / length), virial * scale, self.names, values.copy())
+
+    def _not_a_number(self, step: int) -> ProgramError:
+        place = next(place for place in self._variables if not math.isfinite(self._values[place]))
+        return ProgramError(
+            f"`{self.names[place]}` of plumed.dat is {self._values[place]} at step {step}: the run has blown up, or "
+            "the model of the variables has. The files of the bias hold what came before."
+        )
 
     def close(self) -> None:
         """Close all files."""

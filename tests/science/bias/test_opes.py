@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.science.bias.tables import read_table
 
 CELL = np.diag([9.0, 9.0, 9.0])
@@ -192,3 +192,20 @@ def test_a_state_of_other_settings_is_warned_of(make_bias):
     _run(make_bias(text.format(1)), _frames(21), 0)
     with pytest.warns(UserWarning, match="biasfactor was 7.7"):
         make_bias(text.format(1.5) + " STATE_RFILE=STATE RESTART=YES")
+
+
+def test_a_run_that_blows_up_leaves_the_state_alone(make_bias, tmp_path):
+    """A kernel in the middle of nowhere would spoil every continuation."""
+    bias = make_bias(
+        "d: DISTANCE ATOMS=1,2\ne: DISTANCE ATOMS=3,4\n"
+        "opes: OPES_METAD ARG=d,e PACE=2 BARRIER=1 TEMP=1500 SIGMA=0.1,0.1 STATE_WFILE=STATE STATE_WSTRIDE=2"
+    )
+    frames = _frames(5)
+    for step in range(4):
+        bias.calculate(step, frames[step], CELL)
+    before = {name: (tmp_path / name).read_bytes() for name in ("STATE", "KERNELS")}
+    frames[4][3] = math.nan
+    with pytest.raises(ProgramError, match=r"`e` of plumed\.dat is nan at step 4"):
+        bias.calculate(4, frames[4], CELL)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert before["KERNELS"].count(b"\n") == 7
