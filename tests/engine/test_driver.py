@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from aiida_sicmlip.engine.driver import main, read_frames
+from aiida_sicmlip.science.bias import Bias
 from aiida_sicmlip.science.bias.tables import Table, read_table
 from tests.fixtures.plumed.models import write_pines_model
 
@@ -144,6 +145,20 @@ def test_two_runs_continue_as_one(run_case, tmp_path, monkeypatch):
     for column, numbers in reference.columns.items():
         both = np.delete(own.columns[column], 301)  # the frame of the restart, printed a second time
         assert both == pytest.approx(numbers, abs=2e-8), column
+
+
+@pytest.mark.parametrize("case", ["distance-metad", "walls-restraint"])
+def test_states_of_plumed_are_continued_from(tmp_path, case):
+    """With PLUMED's state after the last frame, that frame has the bias that PLUMED printed."""
+    shutil.copy(REFERENCE / case / "STATE", tmp_path)
+    text = (REFERENCE / case / "plumed.dat").read_text().replace(" STATE_WFILE", " STATE_RFILE=STATE STATE_WFILE")
+    bias = Bias(text, kt_ev=None, timestep_ps=0.1, n_atoms=N_ATOMS, folder=tmp_path, restart=True)
+    *_, last = read_frames(TRAJECTORY)
+    values = bias.calculate(N_FRAMES - 1, *last).values
+    bias.close()
+    for column, numbers in read_table(REFERENCE / case / "COLVAR").columns.items():
+        if column != "time":
+            assert values[column] == pytest.approx(numbers[-1], abs=2e-9), column
 
 
 def test_units_and_boxes(tmp_path, monkeypatch):
