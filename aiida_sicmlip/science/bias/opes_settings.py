@@ -1,0 +1,127 @@
+"""The keywords of OPES_METAD and OPES_METAD_EXPLORE, with the defaults that PLUMED derives from the barrier."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.bias.directives import Keywords
+
+#: PLUMED's default of ADAPTIVE_SIGMA_STRIDE, in units of PACE.
+ADAPTIVE_PACES = 10
+
+
+@dataclass(frozen=True)
+class OpesSettings:
+    """What an OPES bias does; energies in the units of plumed.dat.
+
+    explore: the estimate is of the sampled distribution, not of the unbiased one. kt: k_B T. prefactor: the bias is
+    prefactor x kt x log(density/zed + epsilon). sigma: widths (n,) before any rescaling, None where they are
+    measured over ``adaptive_stride`` steps. sigma_min: least widths (n,), or None. cutoff, threshold: in units of
+    sigma.
+    """
+
+    explore: bool
+    kt: float
+    pace: int
+    biasfactor: float
+    prefactor: float
+    epsilon: float
+    cutoff: float
+    threshold: float
+    recursive: bool
+    sigma: np.ndarray | None
+    adaptive_stride: int
+    sigma_min: np.ndarray | None
+    fixed_sigma: bool
+    zed: bool
+
+
+def read_opes_settings(keywords: Keywords, n: int, kt: float | None, *, explore: bool) -> OpesSettings:
+    """Read the keywords that shape the bias; files and RESTART are left to the caller.
+
+    ``n`` is the number of arguments, ``kt`` k_B T in the units of plumed.dat, None where nothing gives it.
+
+    :raises InputError: for numbers that OPES cannot work with.
+    """
+    where = keywords.where
+    if kt is None or kt <= 0:
+        raise InputError(f"{where} needs `TEMP=` (K): the program that runs the dynamics gave no temperature.")
+    pace = keywords.integer("PACE")
+    barrier = keywords.number("BARRIER")
+    if pace < 1 or not 0 < barrier < math.inf:
+        raise InputError(f"{where}: `PACE=` and `BARRIER=` shall be positive.")
+
+    biasfactor = keywords.number("BIASFACTOR", barrier / kt)
+    if not biasfactor > 1:
+        raise InputError(
+            f"{where}: the bias factor is {biasfactor:g} and shall be above 1; without `BIASFACTOR=` it is BARRIER/kT."
+        )
+    if explore and math.isinf(biasfactor):
+        raise InputError(f"{where}: `BIASFACTOR=inf` is for OPES_METAD only.")
+    prefactor = biasfactor - 1 if explore else 1 - 1 / biasfactor
+
+    epsilon = keywords.number("EPSILON", math.exp(-barrier / prefactor / kt))
+    cutoff = keywords.number("KERNEL_CUTOFF", math.sqrt(2 * barrier / kt / (1 if explore else prefactor)))
+    threshold = keywords.number("COMPRESSION_THRESHOLD", 1.0)
+    if not epsilon > 0 or not cutoff > 0:
+        raise InputError(f"{where}: `EPSILON=` and `KERNEL_CUTOFF=` shall be positive; is the barrier too high?")
+    if not 0 <= threshold < cutoff:
+        raise InputError(f"{where}: `COMPRESSION_THRESHOLD=` shall be between 0 and the kernel cutoff, {cutoff:g}.")
+
+    sigma, stride, sigma_min = _widths(keywords, n, pace, biasfactor, explore=explore)
+    return OpesSettings(
+        explore=explore,
+        kt=kt,
+        pace=pace,
+        biasfactor=biasfactor,
+        prefactor=prefactor,
+        epsilon=epsilon,
+        cutoff=cutoff,
+        threshold=threshold,
+        recursive=not keywords.flag("RECURSIVE_MERGE_OFF"),
+        sigma=sigma,
+        adaptive_stride=stride,
+        sigma_min=sigma_min,
+        fixed_sigma=keywords.flag("FIXED_SIGMA"),
+        zed=not keywords.flag("NO_ZED"),
+    )
+
+
+def _widths(
+    keywords: Keywords, n: int, pace: int, biasfactor: float, *, explore: bool
+) -> tuple[np.ndarray | None, int, np.ndarray | None]:
+    where = keywords.where
+    words = keywords.words("SIGMA")
+    stride = keywords.integer("ADAPTIVE_SIGMA_STRIDE", 0)
+    least = keywords.words("SIGMA_MIN")
+    sigma_min = _numbers(least, n, f"{where}: `SIGMA_MIN=`") if least else None
+    if not words or [word.upper() for word in words] == ["ADAPTIVE"]:
+        if math.isinf(biasfactor):
+            raise InputError(f"{where}: `BIASFACTOR=inf` needs `SIGMA=` with numbers; widths cannot be measured.")
+        stride = stride or ADAPTIVE_PACES * pace
+        if stride < pace:
+            raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE={stride}` shall be at least `PACE={pace}`.")
+        return None, stride, sigma_min
+    if stride:
+        raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE=` has no meaning where `SIGMA=` gives numbers.")
+    sigma = _numbers(words, n, f"{where}: `SIGMA=`")
+    if explore:
+        # SIGMA is the width in the unbiased basin; the well-tempered distribution is wider.
+        sigma = sigma * math.sqrt(biasfactor)
+    if sigma_min is not None and (sigma_min > sigma).any():
+        raise InputError(f"{where}: `SIGMA_MIN=` shall not be above `SIGMA=`.")
+    return sigma, 0, sigma_min
+
+
+def _numbers(words: list[str], count: int, field: str) -> np.ndarray:
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        values = np.zeros(0)
+    if len(values) != count or not (values > 0).all() or not np.isfinite(values).all():
+        raise InputError(f"{field} is `{','.join(words)}`: give {count} positive numbers, one for each argument.")
+    return values

@@ -1,0 +1,130 @@
+"""Tables as PLUMED writes and reads them (COLVAR, KERNELS, STATE): `#! FIELDS`, `#! SET` and rows of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from aiida_sicmlip.common.exceptions import InputError
+
+#: The format in which PLUMED writes numbers that it will read again.
+FULL_PRECISION = "%23.16g"
+#: As PLUMED: after that many copies a run refuses to make another.
+MOST_BACKUPS = 100
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table file: its columns by name, arrays (L,), and the values after `#! SET` as text."""
+
+    columns: dict[str, np.ndarray]
+    constants: dict[str, str]
+
+
+def read_table(path: Path) -> Table:
+    """Read a table; of parts that were appended with headers of their own, constants of the last one count.
+
+    A last row that a kill cut off is left out.
+
+    :raises InputError: when there is no header, a part has other columns than the first, or a row is no row.
+    """
+    names: list[str] = []
+    constants: dict[str, str] = {}
+    rows: list[list[float]] = []
+    content = path.read_text()
+    lines = content.split("\n")
+    complete = len(lines) - 1
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if words[:2] == ["#!", "FIELDS"]:
+            if names and words[2:] != names:
+                raise InputError(f"`{path}` changes its columns in line {number}; it cannot be read as one table.")
+            names = words[2:]
+        elif words[:2] == ["#!", "SET"] and len(words) == 4:
+            constants[words[2]] = words[3]
+        elif words and not words[0].startswith("#"):
+            try:
+                row = [float(word) for word in words]
+            except ValueError:
+                row = []
+            if number > complete:
+                continue
+            if not names:
+                break
+            if len(row) != len(names):
+                raise InputError(f"Line {number} of `{path}` is no row of {len(names)} numbers.")
+            rows.append(row)
+    if not names:
+        raise InputError(f"`{path}` has no line `#! FIELDS` before its rows; it is no table of PLUMED.")
+    array = np.array(rows).reshape(-1, len(names))
+    return Table({name: array[:, index] for index, name in enumerate(names)}, constants)
+
+
+def header(names: Sequence[str], constants: Mapping[str, str | int | float], fmt: str = FULL_PRECISION) -> str:
+    """Return the header of a table with these columns and constants, with a line break at its end."""
+    lines = ["#! FIELDS " + " ".join(names)]
+    for name, value in constants.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, int):
+            text = f" {value}"
+        else:
+            text = fmt % value
+        lines.append(f"#! SET {name} {text}")
+    return "\n".join(lines) + "\n"
+
+
+def back_up(path: Path) -> None:
+    """Rename a file that is there to `bck.N.NAME`, as PLUMED does, instead of overwriting it.
+
+    :raises InputError: when there are too many copies already.
+    """
+    if not path.exists():
+        return
+    for number in range(MOST_BACKUPS + 1):
+        copy = path.with_name(f"bck.{number}.{path.name}")
+        if not copy.exists():
+            path.rename(copy)
+            return
+    raise InputError(f"`{path}` exists and has {MOST_BACKUPS + 1} copies `bck.N.{path.name}`; remove some of them.")
+
+
+class TableWriter:
+    """A table that grows row by row. The header is written before the first row; every row reaches the disk."""
+
+    def __init__(self, path: Path, *, append: bool):
+        self._path = path
+        self._append = append
+        self._file: TextIO | None = None
+        self._has_header = False
+
+    def open(self) -> None:
+        """Open the file; one that is there is appended to, or backed up.
+
+        :raises InputError: when the file cannot be written.
+        """
+        try:
+            if not self._append:
+                back_up(self._path)
+            self._file = self._path.open("a" if self._append else "w", buffering=1)
+        except OSError as error:
+            raise InputError(f"The file `{self._path}` of plumed.dat cannot be written: {error.strerror}.") from error
+
+    def write(self, row: str, names: Sequence[str], constants: Mapping[str, str | int | float] | None = None) -> None:
+        """Write one row, which has no line break, and before the first one the header."""
+        if self._file is None:
+            self.open()
+        assert self._file is not None
+        if not self._has_header:
+            self._file.write(header(names, constants or {}))
+            self._has_header = True
+        self._file.write(row + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
