@@ -9,12 +9,16 @@ import torch
 from torch import nn
 
 
-def dense_layers(sizes: Sequence[int]) -> nn.Sequential:
-    """Return dense layers between the given numbers of neurons, tanh between them, the last one linear."""
+def dense_layers(sizes: Sequence[int], dtype: torch.dtype) -> nn.Sequential:
+    """Return dense layers between the given numbers of neurons, tanh between them, the last one linear.
+
+    :param dtype: of the weights. It is given because torch's default is the process's, which NequIP changes, and random
+        numbers differ with it.
+    """
     layers: list[nn.Module] = []
     for number, (inputs, outputs) in enumerate(pairwise(sizes)):
         layers += [nn.Tanh()] if number else []
-        layers.append(nn.Linear(inputs, outputs))
+        layers.append(nn.Linear(inputs, outputs, dtype=dtype))
     return nn.Sequential(*layers)
 
 
@@ -32,10 +36,10 @@ class PivAutoencoder(nn.Module):
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", std.clone())
         length = len(mean)
-        self.encoder = dense_layers([length, *hidden, latent])
+        self.encoder = dense_layers([length, *hidden, latent], mean.dtype)
         # The noise of the latent space branches off the last hidden layer, and is not part of what is exported.
-        self.log_variance = nn.Linear(hidden[-1], latent)
-        self.decoder = dense_layers([latent, *reversed(hidden), length])
+        self.log_variance = nn.Linear(hidden[-1], latent, dtype=mean.dtype)
+        self.decoder = dense_layers([latent, *reversed(hidden), length], mean.dtype)
 
     def standardise(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return vectors (F, P) with zero mean and unit variance over the training frames."""

@@ -81,7 +81,7 @@ def train_autoencoder(
     testing = torch.cat([trajectories[number] for number in held_out]) if held_out else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = PivAutoencoder(*standardisation(training), settings.hidden, settings.latent).to(training.dtype)
+        model = PivAutoencoder(*standardisation(training), settings.hidden, settings.latent)
         curve, best_epoch = _fit(model, training, testing, settings, on_epoch)
     model.eval()
     explained = {

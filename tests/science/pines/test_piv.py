@@ -165,7 +165,7 @@ def test_a_model_that_plumed_ran_is_reproduced():
     assert layout.blocks == case["blocks"]
     assert layout.order == stored["order"].tolist()
 
-    encoder = dense_layers([435, 64, 32, 16, 3])
+    encoder = dense_layers([435, 64, 32, 16, 3], torch.float32)
     weights = {name.removeprefix("net."): torch.tensor(stored[name]) for name in stored if name.startswith("net.")}
     encoder.load_state_dict(weights)
     positions = torch.tensor([frame["positions"] for frame in case["frames"]], dtype=torch.float64)
