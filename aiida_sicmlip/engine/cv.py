@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from aiida_sicmlip import __version__
-from aiida_sicmlip.common.exceptions import SicmlipError
-from aiida_sicmlip.common.exit_status import SUCCESS
 from aiida_sicmlip.common.filenames import CV_DESCRIPTION_FILE, CV_MODEL_FILE, CV_REPORT_FILE, CV_SETTINGS_FILE
-from aiida_sicmlip.engine.reports import exit_status, reported
+from aiida_sicmlip.engine.reports import reported, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; known failures are told in one sentence on stderr."""
     options = _parser().parse_args(arguments)
-    try:
-        options.command(options)
-    except SicmlipError as error:
-        print(f"sicmlip-cv: {error}", file=sys.stderr)
-        return exit_status(error)
-    except Exception as error:
-        traceback.print_exc()
-        return exit_status(error)
-    return SUCCESS
+    return run_command("sicmlip-cv", lambda: options.command(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,14 +6,11 @@ import argparse
 import json
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from aiida_sicmlip import __version__
-from aiida_sicmlip.common.exceptions import SicmlipError
-from aiida_sicmlip.common.exit_status import SUCCESS
 from aiida_sicmlip.common.filenames import (
     COMPILATION_REPORT_FILE,
     COMPILED_MODEL_FILE,
@@ -22,7 +19,7 @@ from aiida_sicmlip.common.filenames import (
     TRAINING_REPORT_FILE,
     TRAINING_SETTINGS_FILE,
 )
-from aiida_sicmlip.engine.reports import exit_status, reported, versions
+from aiida_sicmlip.engine.reports import reported, run_command, versions
 
 #: What will call a compiled model: LAMMPS's `pair_style allegro` (and this package), or NequIP's calculator for ASE.
 TARGETS = ("pair_allegro", "ase")
@@ -32,15 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; known failures are told in one sentence on stderr."""
     options = _parser().parse_args(arguments)
     _quieten_libraries()
-    try:
-        options.command(options)
-    except SicmlipError as error:
-        print(f"sicmlip-potential: {error}", file=sys.stderr)
-        return exit_status(error)
-    except Exception as error:
-        traceback.print_exc()
-        return exit_status(error)
-    return SUCCESS
+    return run_command("sicmlip-potential", lambda: options.command(options))
 
 
 def _parser() -> argparse.ArgumentParser:

