@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PRODUCTION_MARK = "Production from step"
+"""Inputs of this package print it, and the step, before the run whose frames are kept."""
+
 _KEYWORDS = re.compile(r"^keywords: \[(.*?),?\s*\]\s*$")
 _ROW = re.compile(r"^\s+- \[(.*?),?\s*\]\s*$")
 _HALT = re.compile(r"Fix halt condition for fix-id \S+ met on step (\d+) with value (\S+)")
