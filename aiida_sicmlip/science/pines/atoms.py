@@ -24,9 +24,9 @@ from ase.geometry import find_mic
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.crystals import coordination_shells, distances_from
 from aiida_sicmlip.science.pines.layout import PivLayout
+from aiida_sicmlip.science.pines.settings import AROUND
 from aiida_sicmlip.science.sites import find_defect_sites
 
-AROUND = ("defect", "sites")
 # Distances that differ by less than this (A) are equal; shells of 3C-SiC are half an angstrom apart or more.
 _SAME_DISTANCE = 0.05
 _Sites = Sequence[Mapping[str, Any]]
@@ -151,8 +151,7 @@ def _by_shell(host: Atoms, sites: _Sites, count: int, around: str) -> dict[int, 
 
 def _built(host: Atoms, sites: _Sites) -> _Occupants:
     """Return the site and the species of each atom of the structure that these changes make of the host."""
-    symbols: list[str | None] = list(host.get_chemical_symbols())
-    for site in sites:
-        symbols[site["site"]] = site["replaced_by"]
+    replaced = {site["site"]: site["replaced_by"] for site in sites}
+    symbols = [replaced.get(index, symbol) for index, symbol in enumerate(host.get_chemical_symbols())]
     left = np.array([index for index, symbol in enumerate(symbols) if symbol is not None], dtype=int)
     return left, [symbol for symbol in symbols if symbol is not None]
