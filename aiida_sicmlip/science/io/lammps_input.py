@@ -121,33 +121,26 @@ def exploration_input(
     :raises InputError: when a value is out of its range.
     """
     check_species(species)
-    positive = {
-        "temperature": temperature,
-        "timestep_ps": timestep_ps,
-        "damping_ps": damping_ps,
+    whole = {
         "production_steps": production_steps,
         "dump_every": dump_every,
         "seed": seed,
-        "spring_constant": spring_constant,
+        "restart_every": restart_every,
+        "walltime_seconds": walltime_seconds,
     }
-    whole = {name: value for name, value in positive.items() if name in ("production_steps", "dump_every", "seed")}
-    if restart_every is not None:
-        positive["restart_every"] = whole["restart_every"] = restart_every
-    if walltime_seconds is not None:
-        positive["walltime_seconds"] = whole["walltime_seconds"] = walltime_seconds
-    not_negative = {"equilibration_steps": equilibration_steps, "continue_step": continue_step}
-    _check_numbers(positive, {**whole, **not_negative}, not_negative)
+    _check_numbers(
+        positive={
+            **whole,
+            "temperature": temperature,
+            "timestep_ps": timestep_ps,
+            "damping_ps": damping_ps,
+            "spring_constant": spring_constant,
+        },
+        not_negative={"equilibration_steps": equilibration_steps, "continue_step": continue_step},
+        whole=whole,
+    )
     if seed > MAXIMUM_SEED:
         raise InputError(f"`seed` is {seed}: LAMMPS takes whole numbers from 1 to {MAXIMUM_SEED}.")
-    if restart_every is not None and restart_every % dump_every:
-        raise InputError(f"`restart_every` is {restart_every}, no multiple of `dump_every`, {dump_every}.")
-    if (continue_from is None) != (continue_step == 0):
-        raise InputError(
-            f"`continue_from` is {continue_from!r} and `continue_step` {continue_step}: give the state of an earlier "
-            "segment and its step, or neither."
-        )
-    if continue_step > production_steps:
-        raise InputError(f"`continue_step` is {continue_step}, after the production's {production_steps} steps.")
     if not any(str(line).startswith("pair_style") for line in potential_commands):
         raise InputError(f"`potential_commands` is {list(potential_commands)}: it lacks a line with `pair_style`.")
     if maximum_temperature is not None and not maximum_temperature > temperature:
@@ -155,6 +148,7 @@ def exploration_input(
             f"`maximum_temperature` is {maximum_temperature} K, not above the {temperature} K of the run: raise it, "
             "or leave it out. The temperature of N atoms fluctuates by a fraction of about sqrt(2 / (3 N))."
         )
+    _check_segment(production_steps, dump_every, restart_every, continue_from, continue_step)
     first = continue_from is None
     lines = [f"# Exploration at {_short(temperature)} K; atom types: {_type_list(species)}"]
     if first:
@@ -215,7 +209,7 @@ def _measurements(maximum_temperature: float | None) -> list[str]:
     lines = [
         # Without `eng` or `force` this asks nothing of the pair style but its cutoff.
         "compute         pair_distances all pair/local dist",
-        "compute         least_distance all reduce min c_pair_distances",
+        "compute         least_distance all reduce min c_pair_distances inputs local",
         "fix             model_forces all store/force",
         "variable        model_force atom sqrt(f_model_forces[1]^2+f_model_forces[2]^2+f_model_forces[3]^2)",
         "compute         largest_force all reduce max v_model_force",
@@ -266,18 +260,36 @@ def check_species(species: Sequence[str]) -> None:
 
 
 def _check_numbers(
-    positive: Mapping[str, float], whole: Mapping[str, float], not_negative: Mapping[str, float]
+    *,
+    positive: Mapping[str, float | None],
+    not_negative: Mapping[str, float],
+    whole: Mapping[str, float | None],
 ) -> None:
-    """Raise InputError for a value that is not finite and above zero, not whole, or negative, where it must be."""
+    """Raise InputError for a value that is not what its group's name says; None is left alone."""
     for name, value in positive.items():
-        if not np.isfinite(value) or value <= 0:
+        if value is not None and (not np.isfinite(value) or value <= 0):
             raise InputError(f"`{name}` is {value}: give a number above zero.")
-    for name, value in whole.items():
-        if int(value) != value:
-            raise InputError(f"`{name}` is {value}: give a whole number.")
     for name, value in not_negative.items():
-        if value < 0:
+        if not np.isfinite(value) or value < 0:
             raise InputError(f"`{name}` is {value}: give 0 or more.")
+    for name, value in {**whole, **not_negative}.items():
+        if value is not None and int(value) != value:
+            raise InputError(f"`{name}` is {value}: give a whole number.")
+
+
+def _check_segment(
+    production_steps: int, dump_every: int, restart_every: int | None, continue_from: str | None, continue_step: int
+) -> None:
+    """Raise InputError unless states fall on frames, and a later segment knows its state and step."""
+    if restart_every is not None and restart_every % dump_every:
+        raise InputError(f"`restart_every` is {restart_every}, no multiple of `dump_every`, {dump_every}.")
+    if (continue_from is None) != (continue_step == 0):
+        raise InputError(
+            f"`continue_from` is {continue_from!r} and `continue_step` {continue_step}: give the state of an earlier "
+            "segment and its step, or neither."
+        )
+    if continue_step > production_steps:
+        raise InputError(f"`continue_step` is {continue_step}, after the production's {production_steps} steps.")
 
 
 def _type_list(species: Sequence[str]) -> str:
