@@ -20,7 +20,7 @@ _ERROR = re.compile(r"^ERROR(?: on proc \d+)?: (.*)$", re.MULTILINE)
 _ERROR_OF_PLUMED = re.compile(
     r"^.*(ERROR in input to action .*)$|^\+{3} message follows \+{3}\s*\n(.*)$|^(\(\w+/\w+\.cpp:\d+\).*)$", re.MULTILINE
 )
-_OF_BIAS = re.compile(r"^fix (?:plumed: |style 'plumed')", re.IGNORECASE)
+_OF_BIAS = re.compile(r"^fix plumed: |^Unrecognized fix style 'plumed'", re.IGNORECASE)
 _OF_SPECIES = re.compile(
     r"which the model does not know|Potential file is missing an entry|"
     r"Number of element to type mappings does not match|No matching element in .* potential file"
