@@ -4,6 +4,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import calcfunction
+from ase import Atoms
 
 from aiida_sicmlip.science.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects import build_defects
@@ -12,12 +13,17 @@ CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
-def defect_structure(host: dict[str, Any], defects: list[dict[str, Any]], seed: int) -> orm.StructureData:
-    """Return what :func:`build_defect_structure` does, unstored and outside of the graph."""
+def host_structure(host: dict[str, Any]) -> Atoms:
+    """Return the crystal that ``host`` describes: arguments of ``silicon_carbide_host``."""
     settings = dict(host)
     if "repeats" in settings:
         settings["repeats"] = tuple(settings["repeats"])
-    built = build_defects(silicon_carbide_host(**settings), defects, seed)
+    return silicon_carbide_host(**settings)
+
+
+def defect_structure(host: dict[str, Any], defects: list[dict[str, Any]], seed: int) -> orm.StructureData:
+    """Return what :func:`build_defect_structure` does, unstored and outside of the graph."""
+    built = build_defects(host_structure(host), defects, seed)
     structure = orm.StructureData(ase=built.atoms)
     structure.label = built.atoms.get_chemical_formula()
     return structure

@@ -24,10 +24,14 @@ from ase.geometry import find_mic
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.crystals import coordination_shells, distances_from
 from aiida_sicmlip.science.pines.layout import PivLayout
+from aiida_sicmlip.science.pines.settings import AROUND
+from aiida_sicmlip.science.sites import find_defect_sites
 
-AROUND = ("defect", "sites")
 # Distances that differ by less than this (A) are equal; shells of 3C-SiC are half an angstrom apart or more.
 _SAME_DISTANCE = 0.05
+_Sites = Sequence[Mapping[str, Any]]
+# The site in the host and the species of each atom.
+_Occupants = tuple[np.ndarray, list[str]]
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,7 @@ class DefectAtoms:
         return PivLayout.from_groups(self.groups)
 
 
-def choose_atoms(
-    host: Atoms, sites: Sequence[Mapping[str, Any]], shells: int = 2, around: str = "defect"
-) -> DefectAtoms:
+def choose_atoms(host: Atoms, sites: _Sites, shells: int = 2, around: str = "defect") -> DefectAtoms:
     """Return the atoms within the first `shells` coordination shells of a defect.
 
     :param host: the perfect crystal.
@@ -65,34 +67,65 @@ def choose_atoms(
         (`site`, `replaced_by`); all sites of the structure that is simulated, since vacant ones shift indices.
     :raises InputError: when a site or `around` is unknown, or fewer than two atoms are found.
     """
-    found = _by_shell(host, sites, shells, around)
-    chosen = _in_structure(host, sites, {atom: shell for atom, shell in found.items() if shell <= shells})
-    if len(chosen.indices) < 2:
-        raise InputError(f"{shells} shells hold {len(chosen.indices)} atoms: use more shells or a larger cell.")
-    return chosen
+    return _choose(_built(host, sites), host, sites, range(shells + 1), around)
 
 
-def atoms_of_shell(
-    host: Atoms, sites: Sequence[Mapping[str, Any]], shell: int = 3, around: str = "defect"
-) -> DefectAtoms:
+def atoms_of_shell(host: Atoms, sites: _Sites, shell: int = 3, around: str = "defect") -> DefectAtoms:
     """Return the atoms of one shell: the third is what restraints hold in place, so that a defect stays together.
 
     Arguments as those of :func:`choose_atoms`; with the same `around` no atom of a nearer shell is among them.
 
     :raises InputError: as there, and when the cell has no atom in the shell.
     """
-    found = _by_shell(host, sites, shell, around)
-    chosen = _in_structure(host, sites, {atom: number for atom, number in found.items() if number == shell})
-    if not chosen.indices:
-        raise InputError(f"Coordination shell {shell} of the defect holds no atom of this cell: use a larger cell.")
-    return chosen
+    return _choose(_built(host, sites), host, sites, range(shell, shell + 1), around)
 
 
-def _by_shell(host: Atoms, sites: Sequence[Mapping[str, Any]], count: int, around: str) -> dict[int, int]:
+def choose_atoms_of_structure(structure: Atoms, host: Atoms, shells: int = 2, around: str = "defect") -> DefectAtoms:
+    """Return what :func:`choose_atoms` does for any structure of the host's cell, with atoms in any order.
+
+    The defect is found by :func:`~aiida_sicmlip.science.sites.find_defect_sites`; interstitials count to shell 0.
+
+    :raises InputError: as both, and when the structure is the perfect crystal.
+    """
+    found = find_defect_sites(structure, host)
+    occupants = (found.site_of_atom, structure.get_chemical_symbols())
+    return _choose(occupants, host, found.sites, range(shells + 1), around)
+
+
+def atoms_of_shell_of_structure(structure: Atoms, host: Atoms, shell: int = 3, around: str = "defect") -> DefectAtoms:
+    """Return what :func:`atoms_of_shell` does for any structure of the host's cell, with atoms in any order.
+
+    :raises InputError: as :func:`choose_atoms_of_structure`, and when the cell has no atom in the shell.
+    """
+    found = find_defect_sites(structure, host)
+    occupants = (found.site_of_atom, structure.get_chemical_symbols())
+    return _choose(occupants, host, found.sites, range(shell, shell + 1), around)
+
+
+def _choose(occupants: _Occupants, host: Atoms, sites: _Sites, wanted: range, around: str) -> DefectAtoms:
+    """Return the atoms of the wanted shells: from 0 for :func:`choose_atoms`, one for :func:`atoms_of_shell`."""
+    last = wanted.stop - 1
+    shell_of_site = _by_shell(host, sites, last, around)
+    # Interstitials, whose site is -1, are part of the defect.
+    shells = [0 if site < 0 else shell_of_site.get(int(site), -1) for site in occupants[0]]
+    chosen = [atom for atom, shell in enumerate(shells) if shell in wanted]
+    if wanted.start and not chosen:
+        raise InputError(f"Coordination shell {last} of the defect holds no atom of this cell: use a larger cell.")
+    if len(chosen) < 2 and not wanted.start:
+        raise InputError(f"{last} shells hold {len(chosen)} atoms: use more shells or a larger cell.")
+    return DefectAtoms(
+        indices=tuple(chosen),
+        species=tuple(occupants[1][atom] for atom in chosen),
+        shells=tuple(shells[atom] for atom in chosen),
+    )
+
+
+def _by_shell(host: Atoms, sites: _Sites, count: int, around: str) -> dict[int, int]:
     """Return the shell, from 0 to `count`, of each atom of the host that has one."""
     if around not in AROUND:
         raise InputError(f"`around` is {around!r}. {nearest_name(str(around), AROUND)}")
-    numbers = [site["site"] for site in sites]
+    # Ascending, so that their order does not decide which images of sites that are far apart go together.
+    numbers = sorted(site["site"] for site in sites)
     if not numbers:
         raise InputError("`sites` is empty: collective variables need the sites of a defect.")
     shells_of = {number: coordination_shells(host, number, count) for number in numbers}
@@ -116,13 +149,9 @@ def _by_shell(host: Atoms, sites: Sequence[Mapping[str, Any]], count: int, aroun
     return found
 
 
-def _in_structure(host: Atoms, sites: Sequence[Mapping[str, Any]], shells: Mapping[int, int]) -> DefectAtoms:
-    """Return atoms of the host by their indices in the structure with the defect, which lacks the vacant ones."""
+def _built(host: Atoms, sites: _Sites) -> _Occupants:
+    """Return the site and the species of each atom of the structure that these changes make of the host."""
     replaced = {site["site"]: site["replaced_by"] for site in sites}
-    vacant = np.array(sorted(site for site, symbol in replaced.items() if symbol is None))
-    kept = [atom for atom in sorted(shells) if replaced.get(atom, "") is not None]
-    return DefectAtoms(
-        indices=tuple(atom - int(np.count_nonzero(vacant < atom)) for atom in kept),
-        species=tuple(str(replaced.get(atom, host.symbols[atom])) for atom in kept),
-        shells=tuple(shells[atom] for atom in kept),
-    )
+    symbols = [replaced.get(index, symbol) for index, symbol in enumerate(host.get_chemical_symbols())]
+    left = np.array([index for index, symbol in enumerate(symbols) if symbol is not None], dtype=int)
+    return left, [symbol for symbol in symbols if symbol is not None]

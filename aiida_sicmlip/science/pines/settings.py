@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.settings import Settings
+
+AROUND = ("defect", "sites")
+"""How shells are counted: around the whole defect, or around each of its sites."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,53 @@ class AutoencoderSettings(Settings):
                 raise InputError(f"`{self.PREFIX}hidden` holds {size!r}; give whole numbers from 1.")
         # Lists and tuples of the same layers are the same settings.
         object.__setattr__(self, "hidden", tuple(self.hidden))
+
+
+@dataclass(frozen=True)
+class CollectiveVariableSettings(Settings):
+    """What is chosen about collective variables that a calculation learns from trajectories."""
+
+    PREFIX = "collective_variables."
+
+    shells: int = 2
+    """Coordination shells of the defect whose atoms the variables see."""
+    around: str = "defect"
+    """`defect`: shells are spheres around the whole defect; `sites`: each atom has the nearest shell of any site."""
+    maximum_frames: int = 20000
+    """Train on each k-th frame of each file, with the least k that leaves no more frames than this."""
+    threads: int = 1
+    """Threads of torch; with another number the weights differ in their last digits."""
+    switching: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the switching function."""
+    autoencoder: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the autoencoder; its seed is an input of its own."""
+
+    def __post_init__(self) -> None:
+        for name in ("shells", "maximum_frames", "threads"):
+            self.require_number(name, integer=True, at_least=1)
+        if self.around not in AROUND:
+            raise InputError(f"`{self.PREFIX}around` is {self.around!r}. {nearest_name(str(self.around), AROUND)}")
+        for name in ("switching", "autoencoder"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InputError(f"`{self.PREFIX}{name}` is {getattr(self, name)!r}; give a mapping.")
+        if "seed" in self.autoencoder:
+            raise InputError(
+                f"`{self.PREFIX}autoencoder.seed` is taken from another input, `seed`; leave it out of the parameters."
+            )
+        SwitchingFunction.from_mapping(self.switching)
+        AutoencoderSettings.from_mapping(self.autoencoder)
+
+    def every(self, n_frames: Sequence[int]) -> int:
+        """Return the least k for which each k-th frame of files of these lengths are :attr:`maximum_frames` at most.
+
+        :raises InputError: when there are more files than that.
+        """
+        if len(n_frames) > self.maximum_frames:
+            raise InputError(
+                f"`{self.PREFIX}maximum_frames` is {self.maximum_frames}, but there are {len(n_frames)} segments, each "
+                f"of which gives one frame at least: raise it."
+            )
+        k = max(1, -(-sum(n_frames) // self.maximum_frames))
+        while sum(-(-count // k) for count in n_frames) > self.maximum_frames:
+            k += 1
+        return k

@@ -1,0 +1,165 @@
+"""Training of collective variables on trajectories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.datastructures import CalcInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob, CalcJobProcessSpec
+from ase.io import write
+
+from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.validation import CV_PLUGINS, sentence_of, validate_code_plugin, validate_seed
+from aiida_sicmlip.common import filenames
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.pines.atoms import DefectAtoms, choose_atoms_of_structure
+from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
+
+
+def joined_segments(segments: Mapping[str, SegmentTrajectoryData]) -> list[list[str]]:
+    """Return the names of the segments of each trajectory, in order: one with `continues` belongs to the one before."""
+    joined: list[list[str]] = []
+    for name in sorted(segments):
+        if joined and segments[name].base.attributes.get("continues", False):
+            joined[-1].append(name)
+        else:
+            joined.append([name])
+    return joined
+
+
+class CollectiveVariablesCalculation(CalcJob):
+    """Learn collective variables of a defect from trajectories, with `sicmlip-cv train`.
+
+    With a single trajectory none is held out, whatever the settings say; `results` says so.
+    """
+
+    CACHE_VERSION = 1
+    """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        spec.input(
+            "code",
+            valid_type=orm.AbstractCode,
+            validator=validate_code_plugin(CV_PLUGINS),
+            help="`sicmlip-cv` on the machine that trains.",
+        )
+        spec.input(
+            "structure",
+            valid_type=orm.StructureData,
+            help="The structure with the defect, its atoms in the order of the trajectories.",
+        )
+        spec.input("host", valid_type=orm.StructureData, help="The perfect crystal in the same cell.")
+        spec.input_namespace(
+            "trajectories",
+            valid_type=SegmentTrajectoryData,
+            dynamic=True,
+            help="Segments `s00`, `s01`, ...; one that continues the one before belongs to the same trajectory.",
+        )
+        spec.input(
+            "parameters",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Dict({}),
+            validator=sentence_of(CollectiveVariableSettings.from_mapping),
+            help="Shells, number of frames, switching function, autoencoder; see `CollectiveVariableSettings`.",
+        )
+        spec.input(
+            "seed",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            validator=validate_seed,
+            help="Seed of the held-out trajectories, of the first weights, the order of frames and the noise.",
+        )
+        spec.inputs.validator = cls.validate_inputs
+        set_option_defaults(spec, "collective_variables", 3600, filenames.CV_SETTINGS_FILE)
+
+        spec.output("collective_variables", valid_type=CollectiveVariablesData, help="The model with its description.")
+        spec.output(
+            "results", valid_type=orm.Dict, required=False, help="Variance explained, ranges, frames, versions."
+        )
+        spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Losses by epoch.")
+        spec.default_output_node = "results"
+
+        spec.exit_code(
+            301, "ERROR_REPORT_MISSING", message="The training left no report: look at `verdi calcjob outputcat PK`."
+        )
+        spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no model: {error}")
+        spec.exit_code(
+            410,
+            "ERROR_NOT_A_NUMBER",
+            message="The loss became not-a-number: lower `autoencoder.learning_rate`. {error}",
+        )
+        spec.exit_code(420, "ERROR_TRAINING_FAILED", message="The training program stopped with an error: {error}")
+
+    @classmethod
+    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
+        """Check inputs against each other."""
+        if not {"structure", "host", "parameters"} <= set(inputs):
+            return None
+        segments = inputs.get("trajectories", {})
+        if not segments:
+            return "`trajectories` is empty: collective variables are learnt from one trajectory at least."
+        symbols = inputs["structure"].get_ase().get_chemical_symbols()
+        for name, segment in sorted(segments.items()):
+            if segment.symbols != symbols:
+                return (
+                    f"`trajectories.{name}` <{segment.pk}> holds other atoms, or in another order, than `structure`: "
+                    "variables name atoms by their places."
+                )
+        try:
+            settings = CollectiveVariableSettings.from_mapping(inputs["parameters"].get_dict())
+            settings.every([segment.n_frames for segment in segments.values()])
+            _choose_atoms(settings, inputs["structure"], inputs["host"])
+        except InputError as error:
+            return str(error)
+        return None
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Write the settings and the structure, and name the files of each trajectory."""
+        settings = CollectiveVariableSettings.from_mapping(self.inputs.parameters.get_dict())
+        segments = self.inputs.trajectories
+        trajectories = joined_segments(segments)
+        autoencoder = {**settings.autoencoder, "seed": self.inputs.seed.value}
+        if len(trajectories) == 1:
+            autoencoder["held_out"] = 0
+        files = {name: f"{name}.dcd" for name in segments}
+        content = {
+            "groups": _choose_atoms(settings, self.inputs.structure, self.inputs.host).groups,
+            "switching": dict(settings.switching),
+            "autoencoder": autoencoder,
+            "every": settings.every([segment.n_frames for segment in segments.values()]),
+            "n_frames": {files[name]: segment.n_frames for name, segment in sorted(segments.items())},
+            "threads": settings.threads,
+        }
+        with folder.open(filenames.CV_SETTINGS_FILE, "w") as handle:
+            json.dump(content, handle, indent=2, sort_keys=True)
+        with folder.open(filenames.CV_STRUCTURE_FILE, "w") as handle:
+            write(handle, self.inputs.structure.get_ase(), format="extxyz")
+
+        arguments = ["train", "--settings", filenames.CV_SETTINGS_FILE, "--structure", filenames.CV_STRUCTURE_FILE]
+        for names in trajectories:
+            arguments += ["--trajectory", *(files[name] for name in names)]
+        return job_of_one_program(
+            self,
+            "collective_variables",
+            arguments,
+            copies=[(segment.uuid, segment.filename, files[name]) for name, segment in sorted(segments.items())],
+            retrieve=[filenames.CV_REPORT_FILE],
+            retrieve_temporarily=[filenames.CV_MODEL_FILE, filenames.CV_DESCRIPTION_FILE, filenames.CV_WEIGHTS_FILE],
+        )
+
+
+def _choose_atoms(
+    settings: CollectiveVariableSettings, structure: orm.StructureData, host: orm.StructureData
+) -> DefectAtoms:
+    """Return the atoms that the variables see."""
+    return choose_atoms_of_structure(structure.get_ase(), host.get_ase(), settings.shells, settings.around)

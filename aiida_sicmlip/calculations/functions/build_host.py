@@ -1,0 +1,20 @@
+"""The perfect crystal that a structure with defects was made from."""
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_sicmlip.calculations.functions.build_structure import host_structure
+
+CACHE_VERSION = 1
+"""Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
+
+
+@calcfunction
+def build_host_structure(host: orm.Dict) -> orm.StructureData:
+    """Return 3C-SiC without defects.
+
+    :param host: arguments of :func:`aiida_sicmlip.science.crystals.silicon_carbide_host`.
+    """
+    structure = orm.StructureData(ase=host_structure(host.get_dict()))
+    structure.label = structure.get_formula()
+    return structure
