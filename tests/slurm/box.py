@@ -86,12 +86,21 @@ class SlurmBox:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if all(daemon.poll() is None for daemon in self._daemons):
+            self._end_jobs()
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
                 daemon.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 daemon.kill()
+
+    def _end_jobs(self, patience: float = 20.0) -> None:
+        """Cancel what still runs: steps of jobs are no children of the daemons and would outlive them."""
+        self.command("scancel", "--full", "--user", pwd.getpwuid(os.geteuid()).pw_name)
+        end = time.monotonic() + patience
+        while self.command("squeue", "-h") and time.monotonic() < end:
+            time.sleep(0.2)
 
     def command(self, *words: str) -> str:
         """Return what a command of Slurm prints; nothing where it fails."""
