@@ -22,6 +22,7 @@ PROGRAMS = {
     "training": "aiida_sicmlip.engine.potential_cli",
     "compilation": "aiida_sicmlip.engine.potential_cli",
     "evaluation": "aiida_sicmlip.engine.potential_cli",
+    "collective_variables": "aiida_sicmlip.engine.cv",
 }
 KEPT_BYTES = 100_000
 """Larger files, which are models, are kept by their name alone: parsers do not look into them."""
