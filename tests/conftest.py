@@ -97,6 +97,43 @@ def edip() -> Any:
 
 
 @pytest.fixture
+def generate_segment(divacancy: Atoms) -> Callable[..., Any]:
+    """Makes stored segments from the runs of `fixtures/edip-14`: number of the run, frames that count, `continues`."""
+    from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+
+    def make(run: int = 0, n_frames: int = 30, continues: bool = False) -> SegmentTrajectoryData:
+        node = SegmentTrajectoryData(
+            Path(__file__).parent / "fixtures" / "edip-14" / f"{run}.dcd",
+            "trajectory.dcd",
+            symbols=divacancy.get_chemical_symbols(),
+            cell=divacancy.cell.array,
+            n_frames=n_frames,
+            steps_between_frames=40,
+        )
+        node.base.attributes.set("continues", continues)
+        return node.store()
+
+    return make
+
+
+@pytest.fixture
+def divacancy_host() -> Atoms:
+    """The perfect crystal of :func:`divacancy`: 16 atoms."""
+    from aiida_sicmlip.science.crystals import silicon_carbide_host
+
+    return silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
+
+
+@pytest.fixture
+def variables(aiida_profile: Any) -> Any:
+    """Collective variables of :func:`divacancy`, those of a run of `tests/parsers/test_real_runs.py`."""
+    from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+
+    folder = Path(__file__).parent / "parsers" / "fixtures" / "collective_variables" / "default" / "temporary"
+    return CollectiveVariablesData.from_folder(folder).store()
+
+
+@pytest.fixture
 def portable_potential() -> Any:
     """A portable model; its file is none."""
     from aiida_sicmlip.data.potential import PotentialData

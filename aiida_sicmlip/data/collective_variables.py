@@ -87,7 +87,7 @@ class CollectiveVariablesData(orm.Data):
         with tempfile.TemporaryDirectory() as folder:
             for name in FILES:
                 (Path(folder) / name).write_bytes(self.base.repository.get_object_content(name, mode="rb"))
-            return read_model(*(Path(folder) / name for name in FILES))
+            return read_model(folder)
 
     def _validate(self) -> bool:
         super()._validate()

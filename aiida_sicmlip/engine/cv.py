@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aiida_sicmlip import __version__
-from aiida_sicmlip.common.filenames import CV_DESCRIPTION_FILE, CV_MODEL_FILE, CV_REPORT_FILE, CV_SETTINGS_FILE
+from aiida_sicmlip.common.filenames import (
+    CV_DESCRIPTION_FILE,
+    CV_MODEL_FILE,
+    CV_REPORT_FILE,
+    CV_SETTINGS_FILE,
+    CV_WEIGHTS_FILE,
+)
 from aiida_sicmlip.engine.reports import reported, run_command
 
 
@@ -39,8 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the files of one trajectory in order (.dcd, or extended XYZ); once for each trajectory",
     )
     command.add_argument("--structure", type=Path, help="any structure file that ASE reads, for the species of a DCD")
-    command.add_argument("--output", type=Path, default=CV_MODEL_FILE, help="TorchScript model to write")
-    command.add_argument("--description", type=Path, default=CV_DESCRIPTION_FILE, help="JSON file to write: the model")
+    command.add_argument(
+        "--output",
+        type=Path,
+        default=".",
+        metavar="FOLDER",
+        help=f"where to write {CV_MODEL_FILE}, {CV_DESCRIPTION_FILE} and {CV_WEIGHTS_FILE}",
+    )
     command.add_argument("--report", type=Path, default=CV_REPORT_FILE, help="JSON file to write: this run")
     command.set_defaults(command=_train)
     return parser
@@ -56,8 +67,7 @@ def _train(options: argparse.Namespace) -> None:
             options.trajectory,
             report,
             structure=options.structure,
-            model_file=options.output,
-            description_file=options.description,
+            output=options.output,
         )
 
 

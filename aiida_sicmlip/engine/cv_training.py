@@ -33,15 +33,20 @@ class CvTrainingSettings(Settings):
     """Fields of :class:`AutoencoderSettings`."""
     every: int = 1
     """Train on each n-th frame of each file."""
+    n_frames: Mapping[str, int] = field(default_factory=dict)
+    """How many frames of a file count, by its path as the command line has it; of the others, all."""
     threads: int = 1
     """Threads of torch; with another number the weights differ in their last digits."""
 
     def __post_init__(self) -> None:
         for name in ("every", "threads"):
             self.require_number(name, integer=True, at_least=1)
-        for name in ("groups", "switching", "autoencoder"):
+        for name in ("groups", "switching", "autoencoder", "n_frames"):
             if not isinstance(getattr(self, name), Mapping):
                 raise InputError(f"`{name}` is {getattr(self, name)!r}; give a mapping.")
+        for path, count in self.n_frames.items():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise InputError(f"`n_frames.{path}` is {count!r}; give a whole number from 1.")
 
 
 def train(
@@ -50,10 +55,9 @@ def train(
     report: dict[str, Any],
     *,
     structure: Path | None,
-    model_file: Path,
-    description_file: Path,
+    output: Path,
 ) -> None:
-    """Read trajectories, each a list of its files in order, train, and write the model and its description.
+    """Read trajectories, each a list of its files in order, train, and write the model into the folder ``output``.
 
     :raises InputError: when the settings or the data cannot be used.
     :raises NotANumberError: when the loss is no longer finite.
@@ -67,18 +71,23 @@ def train(
     autoencoder = AutoencoderSettings.from_mapping(settings.autoencoder)
     report["settings"] = settings.to_dict() | {"switching": switching.to_dict(), "autoencoder": autoencoder.to_dict()}
     torch.set_num_threads(settings.threads)
+    if not output.is_dir():
+        raise InputError(f"`--output` names `{output}`, which is no folder: make it first.")
 
     _refuse_repeated(trajectories)
+    unknown = sorted(set(settings.n_frames) - {str(path) for files in trajectories for path in files})
+    if unknown:
+        raise InputError(f"`n_frames` names `{unknown[0]}`, which is no trajectory of this run.")
     symbols = None if structure is None else read_structure_symbols(structure)
     chosen = ChosenAtoms(layout.atoms, layout.groups, symbols)
-    vectors = [_vectors_of(files, chosen, layout, switching, settings.every) for files in trajectories]
+    vectors = [_vectors_of(files, chosen, layout, switching, settings) for files in trajectories]
     report["n_frames"] = [len(found) for found in vectors]
     print(f"{len(vectors)} trajectories, {sum(report['n_frames'])} frames, {len(layout)} distances", flush=True)
     try:
         trained = train_autoencoder(vectors, autoencoder, _print_epoch)
     except NotFiniteLossError as error:
         raise NotANumberError(str(error)) from error
-    write_model(model_file, description_file, layout, switching, trained)
+    write_model(output, layout, switching, trained)
     report.update(
         variance_explained=trained.variance_explained,
         best_epoch=trained.best_epoch,
@@ -97,12 +106,16 @@ def _refuse_repeated(trajectories: Sequence[Sequence[Path]]) -> None:
 
 
 def _vectors_of(
-    files: Sequence[Path], chosen: ChosenAtoms, layout: PivLayout, switching: SwitchingFunction, every: int
+    files: Sequence[Path],
+    chosen: ChosenAtoms,
+    layout: PivLayout,
+    switching: SwitchingFunction,
+    settings: CvTrainingSettings,
 ) -> torch.Tensor:
     """Return the vectors (F, P) in float32 of each n-th frame of the files of one trajectory."""
     found: list[torch.Tensor] = []
     for path in files:
-        for frames in read_frames(path, chosen, every):
+        for frames in read_frames(path, chosen, settings.every, settings.n_frames.get(str(path))):
             positions = torch.from_numpy(frames.positions)
             found.append(permutation_invariant_vectors(positions, frames.cells, frames.pbc, layout, switching).float())
     if not found:

@@ -7,7 +7,7 @@ drift is known up to a translation of the crystal onto itself only; the shortest
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -217,44 +217,53 @@ class HostSites:
 
 
 def _settle(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the site of each atom, (N,) with -1 where there is none, and the drift, (3,) in A.
+    """Return the site of each atom, (N,) with -1 where there is none, and the shortest drift that fits, (3,) in A.
 
     :raises InputError: when no drift makes the atoms fit.
     """
     limit = MAXIMUM_CHANGED * len(sites)
     least = len(sites)
+    best: tuple[np.ndarray, np.ndarray] | None = None
+    length = np.inf
     for start in _possible_drifts(sites, fractional, numbers):
+        # The atom that a drift was read from may itself be displaced, but not by more than this.
+        if np.linalg.norm(start) > length + sites.nearest_distance:
+            break
         drift = _refined(sites, fractional, start)
+        if np.linalg.norm(drift) >= length:
+            continue
         positions = fractional @ sites.cell - drift
         found, _ = sites.nearest(positions)
-        # Quick and rough: how many sites have an atom of their species.
-        fitting = len(np.unique(found[sites.numbers[found] == numbers]))
-        if len(sites) - fitting > 2 * limit:
-            least = min(least, len(sites) - fitting)
-            continue
-        site_of_atom = _assigned(sites, positions)
-        settled = site_of_atom >= 0
-        own = sites.numbers[site_of_atom[settled]] == numbers[settled]
-        changed = max(len(sites) - int(own.sum()), int((~settled).sum()))
-        if changed <= limit:
-            return site_of_atom, drift
+        # Quick and rough: how many sites have no atom of their species.
+        changed = len(sites) - len(np.unique(found[sites.numbers[found] == numbers]))
+        if changed <= 2 * limit:
+            site_of_atom = _assigned(sites, positions)
+            settled = site_of_atom >= 0
+            own = sites.numbers[site_of_atom[settled]] == numbers[settled]
+            changed = max(len(sites) - int(own.sum()), int((~settled).sum()))
+            if changed <= limit:
+                best, length = (site_of_atom, drift), float(np.linalg.norm(drift))
         least = min(least, changed)
-    raise InputError(
-        f"The structure does not fit its host: {least} of {len(sites)} sites are vacant or hold another species, or "
-        f"that many atoms have no site; {limit:.0f} at most are allowed. Give the crystal that it was made from."
-    )
+        # Translations of a crystal onto itself are no shorter than its bonds: no other drift can be shorter than this.
+        if length < sites.nearest_distance / 2:
+            break
+    if best is None:
+        raise InputError(
+            f"The structure does not fit its host: {least} of {len(sites)} sites are vacant or hold another species, "
+            f"or that many atoms have no site; {limit:.0f} at most are allowed. Give the crystal that it was made from."
+        )
+    return best
 
 
-def _possible_drifts(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield no drift, then those that lead one of three atoms to a site of its species, shortest first: (3,) in A."""
-    yield np.zeros(3)
+def _possible_drifts(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+    """Return no drift, and those that lead one of three atoms to a site of its species, shortest first: (3,) in A."""
+    found = [np.zeros((1, 3))]
     # Three, since one may be an interstitial or an antisite.
     for atom in np.linspace(0, len(fractional) - 1, 3).astype(int):
         ends = sites.fractional[sites.numbers == numbers[atom]]
-        if not len(ends):
-            continue
-        vectors, lengths = find_mic((fractional[atom] - ends) @ sites.cell, sites.cell)
-        yield from vectors[np.argsort(lengths, kind="stable")]
+        found.append(find_mic((fractional[atom] - ends) @ sites.cell, sites.cell)[0].reshape(-1, 3))
+    drifts = np.concatenate(found)
+    return list(drifts[np.argsort(np.linalg.norm(drifts, axis=1), kind="stable")])
 
 
 def _refined(sites: HostSites, fractional: np.ndarray, drift: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def test_a_model_is_trained_and_written(folder, capsys):
 
     from aiida_sicmlip.science.pines.export import read_model
 
-    model = read_model("model.ptc", "cv.json")
+    model = read_model(".")
     values = [model.evaluate(frame.positions[None], CELL, frame.pbc)[0] for s in range(3) for frame in moving_atoms(s)]
     for column, said in zip(np.array(values).T, report["ranges"], strict=True):
         assert said["minimum"] == pytest.approx(column.min(), abs=1e-4)
@@ -109,9 +109,9 @@ def test_a_model_is_trained_and_written(folder, capsys):
 def test_formats_seeds_and_segments_give_the_same_model(folder):
     """DCD, XYZ and a trajectory in two files hold the same frames; another process gives the same bytes."""
     assert main(["train", *trajectories()]) == SUCCESS
-    description = Path("cv.json").read_bytes()
-    assert main(["train", *trajectories("dcd"), "--output", "dcd.ptc", "--description", "dcd.json"]) == SUCCESS
-    first, second = (json.loads(Path(name).read_text()) for name in ("cv.json", "dcd.json"))
+    Path("of_dcd").mkdir()
+    assert main(["train", *trajectories("dcd"), "--output", "of_dcd"]) == SUCCESS
+    first, second = (json.loads(Path(name).read_text()) for name in ("cv.json", "of_dcd/cv.json"))
     assert first.pop("ranges") == [pytest.approx(entry, rel=1e-4) for entry in second.pop("ranges")]
     for name in ("training_curve", "variance_explained"):
         first.pop(name), second.pop(name)
@@ -119,11 +119,12 @@ def test_formats_seeds_and_segments_give_the_same_model(folder):
 
     write("a.extxyz", moving_atoms(0)[:13], format="extxyz")
     write("b.extxyz", moving_atoms(0)[13:], format="extxyz")
-    arguments = ["train", "--trajectory", "a.extxyz", "b.extxyz", *trajectories()[2:], "--output", "two.ptc"]
+    arguments = ["train", "--trajectory", "a.extxyz", "b.extxyz", *trajectories()[2:], "--output", "again"]
+    Path("again").mkdir()
     code = f"import sys; from aiida_sicmlip.engine.cv import main; sys.exit(main({arguments!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)
-    assert Path("cv.json").read_bytes() == description
-    assert Path("two.ptc").read_bytes()[:4] == b"PK\x03\x04"
+    for name in ("cv.json", "model.ptc", "autoencoder.npz"):
+        assert (Path("again") / name).read_bytes() == Path(name).read_bytes()
 
 
 def test_every_nth_frame(folder):
@@ -131,6 +132,21 @@ def test_every_nth_frame(folder):
     for suffix in ("extxyz", "dcd"):
         assert main(["train", *trajectories(suffix)]) == SUCCESS
         assert json.loads(Path("cv_report.json").read_text())["n_frames"] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "dcd"])
+def test_only_the_frames_that_count_are_read(folder, suffix):
+    """A run that ended badly has frames in its file that nobody wants."""
+    files = [f"{seed}.{suffix}" for seed in range(3)]
+    spoilt = moving_atoms(1)
+    for frame in spoilt[7:]:
+        frame.positions[:] = 1e30
+    write("1.extxyz", spoilt, format="extxyz")
+    write_dcd(Path("1.dcd"), spoilt)
+    settings = {**SETTINGS, "every": 3, "n_frames": {files[1]: 7, files[2]: 20}}
+    Path("cv_settings.json").write_text(json.dumps(settings))
+    assert main(["train", *trajectories(suffix)]) == SUCCESS
+    assert json.loads(Path("cv_report.json").read_text())["n_frames"] == [7, 3, 7]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +162,9 @@ def test_every_nth_frame(folder):
         ({"autoencoder": {"activation": "tanh"}}, "`autoencoder.activation` is not a known setting"),
         ({"every": 0}, "`every` is 0"),
         ({"threads": 1.5}, "`threads` is 1.5"),
+        ({"n_frames": [3]}, r"`n_frames` is [3]; give a mapping"),
+        ({"n_frames": {"0.extxyz": 0}}, "`n_frames.0.extxyz` is 0"),
+        ({"n_frames": {"9.dcd": 3}}, "`n_frames` names `9.dcd`, which is no trajectory"),
     ],
 )
 def test_wrong_settings_are_told_in_a_sentence(folder, capsys, changes, message):
@@ -191,6 +210,12 @@ def test_trajectories_that_cannot_be_used(folder, capsys):
 
     Path("text.dcd").write_text("no trajectory")
     assert "no DCD" in message("text.dcd")
+
+    assert "`absent`, which is no folder" in message(output="absent")
+
+    Path("cv_settings.json").write_text(json.dumps({**SETTINGS, "n_frames": {"2.dcd": 21}}))
+    assert "`n_frames` says 21 for the trajectory `2.dcd`, which has 20" in message("2.dcd")
+    Path("cv_settings.json").write_text(json.dumps(SETTINGS))
 
     Path("empty.dcd").touch()
     assert "`empty.dcd` has no frame" in message("empty.dcd")

@@ -67,7 +67,7 @@ def test_reorientations_of_the_divacancy_are_told_apart_in_real_runs(tmp_path):
 
     from aiida_sicmlip.science.pines.export import read_model
 
-    model = read_model(tmp_path / "model.ptc", tmp_path / "cv.json")
+    model = read_model(tmp_path)
     values = {}
     for state, seed in runs:
         positions, parameters = read_dcd(tmp_path / f"{state}_{seed}.dcd")

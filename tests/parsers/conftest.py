@@ -32,13 +32,16 @@ def case_inputs(
     edip: Any,
     generate_code: Callable[..., Any],
     generate_dataset: Callable[..., Any],
-    portable_potential: Any,
+    request: pytest.FixtureRequest,
 ) -> Callable[[Path], dict[str, Any]]:
     """Makes the inputs of a run from its `case.json`."""
     from aiida import orm
 
     from aiida_sicmlip.common.lammps_files import find_potential_file
     from aiida_sicmlip.data.classical_potential import classical_potential
+    from aiida_sicmlip.data.continuation import ContinuationData
+    from aiida_sicmlip.science.crystals import silicon_carbide_host
+    from aiida_sicmlip.science.io.colvar import newest_state
 
     def exploration(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         atoms = divacancy.copy()
@@ -50,26 +53,54 @@ def case_inputs(
         if "potential" in case:
             potential = classical_potential(folder / case["potential"], "edip/multi", ["Si", "C"]).store()
         structure, parameters = orm.StructureData(ase=atoms), orm.Dict(case["parameters"])
-        return {"structure": structure, "potential": potential, "parameters": parameters, "seed": orm.Int(7)}
+        given = {"structure": structure, "potential": potential, "parameters": parameters, "seed": orm.Int(7)}
+        if "bias" in case:
+            given |= {"bias": orm.Dict(case["bias"]), "collective_variables": request.getfixturevalue("variables")}
+        if "continues" in case:
+            given["continuation"] = continuation(folder.parent / case["continues"], biased="bias" in case)
+        if "host" in case:
+            given["host"] = orm.StructureData(ase=silicon_carbide_host(**case["host"]))
+        return given
+
+    def continuation(folder: Path, biased: bool) -> Any:
+        """Return what the run in `folder` left to go on from."""
+        state = newest_state(folder / "temporary", timestep=0.001, biased=biased)
+        assert state is not None
+        return ContinuationData.from_files(state.step, state.restart_file, state.state_file)
 
     def training(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         sets = {"training_set": generate_dataset(4, seed=1), "validation_set": generate_dataset(2, seed=2)}
         return {**sets, "parameters": orm.Dict(case["parameters"]), "seed": orm.Int(3)}
 
     def compilation(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        return {"potential": portable_potential, "parameters": orm.Dict(case["parameters"])}
+        return {"potential": request.getfixturevalue("portable_potential"), "parameters": orm.Dict(case["parameters"])}
 
     def evaluation(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         style, species = case.get("pair_style", "edip/multi"), ["Si", "C"]
         potential = classical_potential(find_potential_file("SiC.edip"), style, species).store()
         return {"dataset": generate_dataset(2, seed=3), "potential": potential}
 
-    makers = {"exploration": exploration, "training": training, "compilation": compilation, "evaluation": evaluation}
+    def collective_variables(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        generate_segment = request.getfixturevalue("generate_segment")
+        host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
+        segments = {f"s{place:02d}": generate_segment(**given) for place, given in enumerate(case["segments"])}
+        structures = {"structure": orm.StructureData(ase=divacancy), "host": orm.StructureData(ase=host)}
+        parameters = orm.Dict(case["parameters"])
+        return {**structures, "trajectories": segments, "parameters": parameters, "seed": orm.Int(5)}
+
+    makers = {
+        "exploration": exploration,
+        "training": training,
+        "compilation": compilation,
+        "evaluation": evaluation,
+        "collective_variables": collective_variables,
+    }
 
     def make(folder: Path) -> dict[str, Any]:
         case = json.loads((folder / "case.json").read_text())
         name = folder.parent.name
-        plugin = "sicmlip.exploration" if name == "exploration" else "sicmlip.training"
+        own = name in ("exploration", "collective_variables")
+        plugin = f"sicmlip.{name}" if own else "sicmlip.training"
         options = {"resources": {"num_machines": 1}, **case.get("options", {})}
         return {"code": generate_code(plugin), "metadata": {"options": options}, **makers[name](case, folder)}
 
@@ -94,7 +125,11 @@ def parse_folder(
             if name == "metadata":
                 node.set_options(value["options"])
                 continue
-            node.base.links.add_incoming(value.store(), LinkType.INPUT_CALC, name)
+            parts = (
+                {f"{name}__{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+            )
+            for label, part in parts.items():
+                node.base.links.add_incoming(part.store(), LinkType.INPUT_CALC, label)
         node.store()
         retrieved = orm.FolderData()
         temporary = tmp_path / "retrieved_temporarily"

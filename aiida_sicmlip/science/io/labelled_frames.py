@@ -18,7 +18,6 @@ forces      (A, 3)      float64 forces in eV/A
 from __future__ import annotations
 
 import contextlib
-import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -30,6 +29,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.io.archives import array_archive
 
 ARRAY_TYPES: dict[str, str] = {
     "n_atoms": "<i8",
@@ -40,9 +40,6 @@ ARRAY_TYPES: dict[str, str] = {
     "energies": "<f8",
     "forces": "<f8",
 }
-# The earliest date that a zip archive can hold. A real date would make equal data differ in their bytes.
-_FIXED_DATE = (1980, 1, 1, 0, 0, 0)
-
 Source = str | PathLike[str] | BinaryIO
 
 
@@ -64,17 +61,7 @@ def write_labelled_frames(target: Source, frames: Sequence[Atoms]) -> None:
 def serialise_labelled_frames(frames: Sequence[Atoms]) -> bytes:
     """Return the bytes of the file that :func:`write_labelled_frames` writes."""
     arrays = pack_frames(frames)
-    buffer = io.BytesIO()
-    # Not compressed: the mantissas do not compress, and the result of a compressor depends on its version.
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in ARRAY_TYPES:
-            member = io.BytesIO()
-            np.lib.format.write_array(member, arrays[name], version=(1, 0), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=_FIXED_DATE)
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, member.getvalue())
-    return buffer.getvalue()
+    return array_archive({name: arrays[name] for name in ARRAY_TYPES})
 
 
 def read_labelled_frames(source: Source) -> list[Atoms]:

@@ -85,11 +85,9 @@ def choose_atoms_of_structure(structure: Atoms, host: Atoms, shells: int = 2, ar
 
     The defect is found by :func:`~aiida_sicmlip.science.sites.find_defect_sites`; interstitials count to shell 0.
 
-    :raises InputError: as both, and when the structure is the perfect crystal.
+    :raises InputError: as both, and when no site is vacant or holds another species.
     """
-    found = find_defect_sites(structure, host)
-    occupants = (found.site_of_atom, structure.get_chemical_symbols())
-    return _choose(occupants, host, found.sites, range(shells + 1), around)
+    return _choose(*_found(structure, host), range(shells + 1), around)
 
 
 def atoms_of_shell_of_structure(structure: Atoms, host: Atoms, shell: int = 3, around: str = "defect") -> DefectAtoms:
@@ -97,9 +95,17 @@ def atoms_of_shell_of_structure(structure: Atoms, host: Atoms, shell: int = 3, a
 
     :raises InputError: as :func:`choose_atoms_of_structure`, and when the cell has no atom in the shell.
     """
+    return _choose(*_found(structure, host), range(shell, shell + 1), around)
+
+
+def _found(structure: Atoms, host: Atoms) -> tuple[_Occupants, Atoms, _Sites]:
+    """Return what :func:`_choose` needs to know of a structure."""
     found = find_defect_sites(structure, host)
-    occupants = (found.site_of_atom, structure.get_chemical_symbols())
-    return _choose(occupants, host, found.sites, range(shell, shell + 1), around)
+    if not found.sites:
+        raise InputError(
+            "The structure has no vacant site and no antisite: shells are counted around a defect's sites."
+        )
+    return (found.site_of_atom, structure.get_chemical_symbols()), host, found.sites
 
 
 def _choose(occupants: _Occupants, host: Atoms, sites: _Sites, wanted: range, around: str) -> DefectAtoms:

@@ -50,6 +50,10 @@ class PivAutoencoder(nn.Module):
         features = self.encoder[:-1](standardised)
         return self.encoder[-1](features), self.log_variance(features)
 
+    def decode(self, variables: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (F, P) that collective variables (F, latent) stand for."""
+        return self.decoder(variables) * self.std + self.mean
+
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the collective variables (F, latent): the means of the latent distributions of vectors (F, P)."""
         return self.encode(self.standardise(vectors))[0]

@@ -1,7 +1,9 @@
-"""Collective variables as files: a TorchScript model that PLUMED's PYTORCH_MODEL runs, and its description in JSON.
+"""Collective variables as files: a TorchScript model for PLUMED's PYTORCH_MODEL, its description and all weights.
 
-The model takes distances in A in the order of the description's `pairs`, shape (1, P) or (F, P), float32, and gives the
-collective variables, (1, latent) or (F, latent). Switching function, sorting and standardisation are inside.
+The TorchScript model takes distances in A in the order of the description's `pairs`, shape (1, P) or (F, P), float32,
+and gives the collective variables, (1, latent) or (F, latent). Switching function, sorting and standardisation are
+inside. The weights (npz, float32, by torch's names) are those of the whole autoencoder; the decoder is nowhere else.
+Equal models give equal bytes, wherever this package is installed.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from os import PathLike
@@ -20,10 +23,13 @@ import torch
 from torch import nn
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.filenames import CV_DESCRIPTION_FILE, CV_MODEL_FILE, CV_WEIGHTS_FILE
+from aiida_sicmlip.science.io.archives import array_archive, stored_archive
+from aiida_sicmlip.science.pines.autoencoder import PivAutoencoder
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.model import CollectiveVariables
 from aiida_sicmlip.science.pines.piv import pair_distances
-from aiida_sicmlip.science.pines.settings import SwitchingFunction
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
 from aiida_sicmlip.science.pines.training import TrainedAutoencoder
 
 FORMAT = 1
@@ -32,8 +38,9 @@ FORMAT = 1
 class CollectiveVariableModel:
     """A model and its description, as read back from their files."""
 
-    def __init__(self, module: nn.Module, description: Mapping[str, Any]) -> None:
+    def __init__(self, module: nn.Module, description: Mapping[str, Any], autoencoder: PivAutoencoder) -> None:
         self.module = module
+        self.autoencoder = autoencoder
         self.description = dict(description)
         self.layout = PivLayout.from_groups(description["groups"])
         self.switching = SwitchingFunction.from_mapping(description["switching"])
@@ -47,6 +54,11 @@ class CollectiveVariableModel:
         with torch.no_grad():
             distances = pair_distances(chosen, cells, pbc, self.layout.local_pairs)
             return self.module(distances.float()).double().numpy()
+
+    def decode(self, variables: np.ndarray) -> np.ndarray:
+        """Return the permutation invariant vectors (F, P) that the decoder makes of variables (F, latent)."""
+        with torch.no_grad():
+            return self.autoencoder.decode(torch.as_tensor(variables, dtype=torch.float32)).double().numpy()
 
 
 def describe(layout: PivLayout, switching: SwitchingFunction, trained: TrainedAutoencoder) -> dict[str, Any]:
@@ -76,47 +88,81 @@ def serialise_model(model: CollectiveVariables) -> bytes:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         torch.jit.save(torch.jit.script(model.eval()), buffer)
-    return buffer.getvalue()
+    # What is left out holds the paths of the sources on this machine, and a checksum over them; loading needs neither.
+    with zipfile.ZipFile(buffer) as archive:
+        names = [name for name in archive.namelist() if not name.endswith((".debug_pkl", "/serialization_id"))]
+        return stored_archive({name: archive.read(name) for name in names})
+
+
+def serialise_weights(autoencoder: PivAutoencoder) -> bytes:
+    """Return the content of the npz file of all weights, float32."""
+    state = autoencoder.state_dict()
+    return array_archive({name: state[name].float().numpy().astype("<f4") for name in sorted(state)})
 
 
 def write_model(
-    model_file: str | PathLike[str],
-    description_file: str | PathLike[str],
-    layout: PivLayout,
-    switching: SwitchingFunction,
-    trained: TrainedAutoencoder,
+    folder: str | PathLike[str], layout: PivLayout, switching: SwitchingFunction, trained: TrainedAutoencoder
 ) -> dict[str, Any]:
-    """Write the TorchScript file and the description of trained collective variables; return the description."""
+    """Write model, description and weights of trained collective variables into a folder; return the description."""
     description = describe(layout, switching, trained)
-    Path(model_file).write_bytes(serialise_model(CollectiveVariables(layout, switching, trained.model)))
     text = json.dumps(description, indent=1, allow_nan=False) + "\n"
-    Path(description_file).write_text(text, encoding="utf-8")
+    target = Path(folder)
+    (target / CV_MODEL_FILE).write_bytes(serialise_model(CollectiveVariables(layout, switching, trained.model)))
+    (target / CV_DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    (target / CV_WEIGHTS_FILE).write_bytes(serialise_weights(trained.model))
     return description
 
 
-def read_model(model_file: str | PathLike[str], description_file: str | PathLike[str]) -> CollectiveVariableModel:
-    """Read collective variables back.
+def read_model(folder: str | PathLike[str]) -> CollectiveVariableModel:
+    """Read the collective variables in a folder back.
 
-    :raises InputError: when a file cannot be read, or the two do not belong together.
+    :raises InputError: when a file cannot be read, or the files do not belong together.
     """
+    model_file, description_file, weights_file = (
+        Path(folder) / name for name in (CV_MODEL_FILE, CV_DESCRIPTION_FILE, CV_WEIGHTS_FILE)
+    )
     try:
-        description = json.loads(Path(description_file).read_text(encoding="utf-8"))
+        description = json.loads(description_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"The description `{description_file}` cannot be read as JSON: {error}.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise InputError(f"`{description_file}` is no description of collective variables of format {FORMAT}.")
+    module = _read_module(model_file)
+    autoencoder = _read_autoencoder(weights_file, description)
+    model = CollectiveVariableModel(module, description, autoencoder)
+    stored, expected = (
+        m.state_dict() for m in (module, CollectiveVariables(model.layout, model.switching, autoencoder))
+    )
+    if "order" not in stored or not torch.equal(stored["order"], expected["order"]):
+        raise InputError(
+            f"`{model_file}` and `{description_file}` do not belong together: they order pairs differently."
+        )
+    if not all(name in stored and torch.equal(stored[name], values) for name, values in expected.items()):
+        raise InputError(f"`{model_file}` and `{weights_file}` do not belong together: their encoders differ.")
+    return model
+
+
+def _read_module(path: Path) -> nn.Module:
+    """Read the TorchScript file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
-            module = torch.jit.load(io.BytesIO(Path(model_file).read_bytes()), map_location="cpu").eval()
+            return torch.jit.load(io.BytesIO(path.read_bytes()), map_location="cpu").eval()
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"The model `{model_file}` cannot be read as TorchScript: {reason}") from error
-    model = CollectiveVariableModel(module, description)
-    stored = module.state_dict().get("order")
-    if stored is None or stored.tolist() != model.layout.order:
-        raise InputError(
-            f"`{model_file}` and `{description_file}` do not belong together: they order pairs differently."
-        )
-    return model
+        raise InputError(f"The model `{path}` cannot be read as TorchScript: {reason}") from error
+
+
+def _read_autoencoder(path: Path, description: Mapping[str, Any]) -> PivAutoencoder:
+    """Rebuild the autoencoder from its weights."""
+    settings = AutoencoderSettings.from_mapping(description["autoencoder"])
+    empty = torch.zeros(len(description["pairs"]))
+    autoencoder = PivAutoencoder(empty, empty, settings.hidden, settings.latent)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            autoencoder.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+    except (OSError, ValueError, EOFError, RuntimeError, AttributeError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"The weights `{path}` cannot be read, or are of other layers: {reason}") from error
+    return autoencoder.eval().requires_grad_(False)

@@ -3,8 +3,6 @@
 TorchScript reads annotations as types, so this module does not postpone their evaluation.
 """
 
-import copy
-
 import torch
 from torch import nn
 
@@ -17,25 +15,40 @@ from aiida_sicmlip.science.pines.settings import SwitchingFunction
 class CollectiveVariables(nn.Module):
     """Distances to collective variables: switching function, sorting, standardisation, encoder.
 
+    All layers are kept in one buffer and not as modules of their own: TorchScript numbers equal classes with different
+    sizes by what the process did before, and equal models would not give equal files.
+
     :param autoencoder: whose weights are copied, as float32.
     """
 
     order: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
+    weights: torch.Tensor
 
     def __init__(self, layout: PivLayout, switching: SwitchingFunction, autoencoder: PivAutoencoder) -> None:
         super().__init__()
         self.r0 = float(switching.r0)
         self.exponent = int(switching.exponent)
         self.sizes = layout.block_sizes
+        layers = [layer for layer in autoencoder.encoder if isinstance(layer, nn.Linear)]
+        self.neurons = [layer.in_features for layer in layers] + [layers[-1].out_features]
+        flat = [part.detach().float().flatten() for layer in layers for part in (layer.weight, layer.bias)]
         self.register_buffer("order", torch.tensor(layout.order))
         self.register_buffer("mean", autoencoder.mean.detach().float().clone())
         self.register_buffer("std", autoencoder.std.detach().float().clone())
-        self.encoder = copy.deepcopy(autoencoder.encoder).float()
-        self.requires_grad_(False)
+        self.register_buffer("weights", torch.cat(flat))
 
     def forward(self, distances: torch.Tensor) -> torch.Tensor:
         """Return the collective variables (..., latent) of distances (..., P) in A."""
         vectors = sorted_in_blocks(switched(distances, self.r0, self.exponent), self.order, self.sizes)
-        return self.encoder((vectors - self.mean) / self.std)
+        values = (vectors - self.mean) / self.std
+        begin = 0
+        for layer in range(len(self.neurons) - 1):
+            inputs, outputs = self.neurons[layer], self.neurons[layer + 1]
+            middle, end = begin + inputs * outputs, begin + (inputs + 1) * outputs
+            weight = self.weights[begin:middle].view(outputs, inputs)
+            values = torch.tanh(values) if layer else values
+            values = torch.nn.functional.linear(values, weight, self.weights[middle:end])
+            begin = end
+        return values

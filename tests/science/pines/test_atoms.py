@@ -6,12 +6,18 @@ from math import comb
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.geometry import find_mic
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.pines.atoms import atoms_of_shell, choose_atoms
+from aiida_sicmlip.science.pines.atoms import (
+    atoms_of_shell,
+    atoms_of_shell_of_structure,
+    choose_atoms,
+    choose_atoms_of_structure,
+)
 from aiida_sicmlip.science.pines.layout import PivLayout
 
 BOND = 4.416 * np.sqrt(3) / 4
@@ -92,6 +98,63 @@ def test_a_defect_across_the_boundary_is_one_defect():
     )
     sites = [{"site": site, "replaced_by": None} for site in crossing]
     assert len(choose_atoms(host, sites).indices) == 30
+
+
+CELLS = {14: ((2, 2, 2), "primitive"), 62: ((2, 2, 2), "conventional"), 214: ((3, 3, 3), "conventional")}
+DEFECTS = {
+    "divacancy": [{"kind": "divacancy"}],
+    "vacancy": [{"kind": "vacancy", "species": "C"}],
+    "antisite": [{"kind": "vacancy_antisite", "vacancy": "C", "species": "C", "on": "Si"}],
+    "two": [{"kind": "vacancy", "species": "Si"}, {"kind": "vacancy", "species": "C", "placement": "random"}],
+}
+
+
+@pytest.mark.parametrize("around", ["defect", "sites"])
+@pytest.mark.parametrize("defects", DEFECTS)
+@pytest.mark.parametrize("n_atoms", CELLS)
+def test_a_structure_gives_the_atoms_that_its_sites_give(n_atoms, defects, around):
+    repeats, cell = CELLS[n_atoms]
+    host = silicon_carbide_host(repeats=repeats, cell=cell)
+    defect = build_defects(host, DEFECTS[defects], 1)
+    for shells in (1, 2, 3):
+        expected = choose_atoms(host, defect.sites, shells, around)
+        assert choose_atoms_of_structure(defect.atoms, host, shells, around) == expected
+    if n_atoms == 214:
+        expected = atoms_of_shell(host, defect.sites, 3, around)
+        assert atoms_of_shell_of_structure(defect.atoms, host, 3, around) == expected
+
+    # The same atoms under other numbers, wrapped and displaced.
+    generator = np.random.default_rng(2)
+    order = generator.permutation(len(defect.atoms))
+    turned = defect.atoms[order]
+    turned.positions += generator.normal(0.0, 0.1, turned.positions.shape) + np.array([0.3, 0.2, -0.4])
+    turned.wrap()
+    found = choose_atoms_of_structure(turned, host, around=around)
+    expected = choose_atoms(host, defect.sites, around=around)
+    assert {name: sorted(order[members].tolist()) for name, members in found.groups.items()} == expected.groups
+    assert [turned.symbols[index] for index in found.indices] == list(found.species)
+
+
+def test_the_smallest_cell_of_a_divacancy():
+    """Fourteen atoms: all are within two shells, bonded to a vacancy or not; there is no third shell to hold."""
+    host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
+    atoms = build_defects(host, [{"kind": "divacancy"}], 0).atoms
+    chosen = choose_atoms_of_structure(atoms, host)
+    assert {name: len(members) for name, members in chosen.groups.items()} == {"C1": 3, "C2": 4, "Si1": 3, "Si2": 4}
+    assert len(chosen.layout) == 91
+    with pytest.raises(InputError, match="shell 3 of the defect holds no atom of this cell"):
+        atoms_of_shell_of_structure(atoms, host)
+
+
+def test_interstitials_are_part_of_the_defect():
+    host = silicon_carbide_host(repeats=(2, 2, 2))
+    structure = build_defects(host, [{"kind": "vacancy", "species": "C"}], 0).atoms
+    structure += Atoms("Si", [[2.208, 2.208, 2.208]])
+    chosen = choose_atoms_of_structure(structure, host)
+    assert chosen.groups["Si0"] == [63]
+    assert {name: len(members) for name, members in chosen.groups.items()} == {"C2": 12, "Si0": 1, "Si1": 4}
+    with pytest.raises(InputError, match="no vacant site and no antisite"):
+        choose_atoms_of_structure(host + Atoms("Si", [[2.208, 2.208, 2.208]]), host)
 
 
 def test_what_cannot_be_chosen_is_refused(divacancy):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import aiida_sicmlip
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.pines.export import read_model, serialise_model, write_model
+from aiida_sicmlip.science.io.archives import array_archive
+from aiida_sicmlip.science.pines.autoencoder import variance_explained
+from aiida_sicmlip.science.pines.export import read_model, write_model
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.model import CollectiveVariables
 from aiida_sicmlip.science.pines.piv import pair_distances
@@ -20,10 +25,10 @@ SWITCHING = SwitchingFunction()
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, divacancy, trained):
+def folder(tmp_path_factory, divacancy, trained):
     folder = tmp_path_factory.mktemp("model")
-    write_model(folder / "model.ptc", folder / "cv.json", divacancy.layout, SWITCHING, trained)
-    return folder / "model.ptc", folder / "cv.json"
+    write_model(folder, divacancy.layout, SWITCHING, trained)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +42,8 @@ def distances(divacancy, frames) -> torch.Tensor:
     return pair_distances(torch.tensor(frames), divacancy.host.cell.array, divacancy.host.pbc, divacancy.layout.pairs)
 
 
-def test_exported_model_equals_the_trained_one(divacancy, trained, files, frames, distances):
-    script = torch.jit.load(files[0])
+def test_exported_model_equals_the_trained_one(divacancy, trained, folder, frames, distances):
+    script = torch.jit.load(folder / "model.ptc")
     expected = trained.model(divacancy.vectors(frames).float()).detach()
     assert expected.std(0).min() > 0.05
     for row, values in zip(distances.float(), expected, strict=True):
@@ -68,8 +73,8 @@ def test_derivatives_of_the_exported_model(divacancy, trained, distances):
     assert torch.allclose(in_float.double(), gradient, rtol=1e-3, atol=1e-4)
 
 
-def test_exchange_inside_groups_leaves_the_exported_variables(divacancy, files, frames):
-    model = read_model(*files)
+def test_exchange_inside_groups_leaves_the_exported_variables(divacancy, folder, frames):
+    model = read_model(folder)
     exchanged = frames.copy()
     for members in divacancy.chosen.groups.values():
         exchanged[:, members] = frames[:, members[::-1]]
@@ -77,8 +82,8 @@ def test_exchange_inside_groups_leaves_the_exported_variables(divacancy, files, 
     assert model.evaluate(exchanged, cell, pbc) == pytest.approx(model.evaluate(frames, cell, pbc), abs=2e-5)
 
 
-def test_model_is_read_back(divacancy, trained, files, frames):
-    model = read_model(*files)
+def test_model_is_read_back(divacancy, trained, folder, frames):
+    model = read_model(folder)
     assert model.layout == divacancy.layout
     assert model.switching == SWITCHING
     found = model.evaluate(frames, divacancy.host.cell.array, divacancy.host.pbc)
@@ -87,9 +92,9 @@ def test_model_is_read_back(divacancy, trained, files, frames):
     assert found == pytest.approx(expected, abs=2e-5)
 
 
-def test_description_says_what_the_model_is(divacancy, trained, files):
-    description = json.loads(files[1].read_text())
-    assert description == read_model(*files).description
+def test_description_says_what_the_model_is(divacancy, trained, folder):
+    description = json.loads((folder / "cv.json").read_text())
+    assert description == read_model(folder).description
     assert description["atoms"] == list(divacancy.chosen.indices)
     assert description["groups"] == divacancy.chosen.groups
     assert len(description["pairs"]) == 435
@@ -102,31 +107,66 @@ def test_description_says_what_the_model_is(divacancy, trained, files):
     assert [set(entry) for entry in description["ranges"]] == [{"minimum", "maximum", "mean", "std"}] * 3
 
 
-def test_equal_models_give_equal_files(divacancy, training_vectors, tmp_path, trained):
+def test_the_decoder_is_read_back(divacancy, trained, folder, frames):
+    vectors = divacancy.vectors(frames).float()
+    with torch.no_grad():
+        variables = trained.model(vectors)
+        expected = trained.model.decoder(variables) * trained.model.std + trained.model.mean
+    model = read_model(folder)
+    found = model.decode(variables.numpy())
+    assert found.shape == (8, 435)
+    assert found == pytest.approx(expected.double().numpy(), abs=1e-6)
+    # Rebuilt from the node's files alone, the autoencoder explains what the trained one does.
+    assert variance_explained(model.autoencoder, vectors) == pytest.approx(variance_explained(trained.model, vectors))
+    assert {name: str(array.dtype) for name, array in np.load(folder / "autoencoder.npz").items()} == dict.fromkeys(
+        trained.model.state_dict(), "float32"
+    )
+
+
+def test_equal_models_give_equal_files(divacancy, training_vectors, tmp_path, trained, folder):
     again = train_autoencoder(training_vectors, trained.settings)
-    contents = [serialise_model(CollectiveVariables(divacancy.layout, SWITCHING, m.model)) for m in (trained, again)]
-    assert contents[0] == contents[1]
-    for number, model in enumerate((trained, again)):
-        write_model(tmp_path / "model.ptc", tmp_path / f"{number}.json", divacancy.layout, SWITCHING, model)
-    assert (tmp_path / "0.json").read_bytes() == (tmp_path / "1.json").read_bytes()
+    write_model(tmp_path, divacancy.layout, SWITCHING, again)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert len(list(folder.iterdir())) == 3
 
 
-def test_files_that_cannot_be_read_are_refused(files, tmp_path, divacancy, trained):
-    model, description = files
-    broken = tmp_path / "broken"
-    broken.write_text("no model")
-    with pytest.raises(InputError, match="cannot be read as JSON"):
-        read_model(model, broken)
-    with pytest.raises(InputError, match="cannot be read as TorchScript"):
-        read_model(broken, description)
-    with pytest.raises(InputError, match="cannot be read as TorchScript"):
-        read_model(tmp_path / "absent", description)
-    broken.write_text("[]")
-    with pytest.raises(InputError, match="no description of collective variables"):
-        read_model(model, broken)
+def test_the_model_says_nothing_about_the_machine(folder):
+    """TorchScript holds the paths of the sources by itself: equal models of two machines would hash differently."""
+    places = {str(Path(module.__file__).parent).encode() for module in (torch, aiida_sicmlip)}
+    with zipfile.ZipFile(folder / "model.ptc") as archive:
+        for name in archive.namelist():
+            assert not any(place in archive.read(name) for place in places), name
+
+
+def test_files_that_cannot_be_read_are_refused(folder, tmp_path, divacancy, trained):
+    names = ("model.ptc", "cv.json", "autoencoder.npz")
+
+    def refused(message: str, **replaced: str | bytes | None) -> None:
+        for name in names:
+            content = replaced.get(name.split(".")[0], (folder / name).read_bytes())
+            (tmp_path / name).unlink(missing_ok=True)
+            if content is not None:
+                (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        with pytest.raises(InputError, match=message):
+            read_model(tmp_path)
+
+    refused("cannot be read as JSON", cv="no description")
+    refused("no description of collective variables", cv="[]")
+    refused("cannot be read as TorchScript", model="no model")
+    refused("cannot be read as TorchScript", model=None)
+    refused("weights .* cannot be read", autoencoder="no weights")
+    refused("weights .* cannot be read", autoencoder=None)
+
     # The same number of atoms in other groups: distances would be sorted into the wrong blocks.
     groups = divacancy.chosen.groups
     swapped = {**groups, "Si1": groups["C1"], "C1": groups["Si1"]}
-    write_model(tmp_path / "other.ptc", broken, PivLayout.from_groups(swapped), SWITCHING, trained)
-    with pytest.raises(InputError, match="do not belong together"):
-        read_model(model, broken)
+    other = tmp_path / "other"
+    other.mkdir()
+    write_model(other, PivLayout.from_groups(swapped), SWITCHING, trained)
+    refused("do not belong together: they order pairs differently", cv=(other / "cv.json").read_bytes())
+    state = {name: array.copy() for name, array in np.load(folder / "autoencoder.npz").items()}
+    state["encoder.0.weight"][0, 0] += 1.0
+    refused("do not belong together: their encoders differ", autoencoder=array_archive(state))
+    del state["decoder.0.weight"]
+    refused("are of other layers", autoencoder=array_archive(state))

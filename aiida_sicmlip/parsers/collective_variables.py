@@ -1,0 +1,58 @@
+"""Parser of trainings of collective variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_sicmlip.common import filenames
+from aiida_sicmlip.common.exit_status import NOT_A_NUMBER
+from aiida_sicmlip.data.collective_variables import FILES, CollectiveVariablesData
+from aiida_sicmlip.parsers.retrieved import last_line, read_report, temporary_file
+
+NOTHING_HELD_OUT = "There was one trajectory, so none was held out: nothing says whether the model is overfitted."
+# Losses are of standardised vectors.
+CURVE_UNITS = {"epoch": "1", "training_loss": "1", "held_out_loss": "1"}
+
+
+class CollectiveVariablesParser(Parser):
+    """Turn the report, the curve and the files of the model into nodes."""
+
+    CACHE_VERSION = 1
+
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
+        """Keep what the training left, then say how it ended."""
+        report = read_report(self.retrieved, filenames.CV_REPORT_FILE)
+        if report is None:
+            return self.exit_codes.ERROR_REPORT_MISSING
+        remarks = []
+        if report.get("n_frames") and len(report["n_frames"]) == 1:
+            remarks.append(NOTHING_HELD_OUT)
+            self.logger.warning(NOTHING_HELD_OUT)
+        self.out("results", orm.Dict({**report, "remarks": remarks}))
+        error = report.get("error")
+        if error:
+            known = error.get("status") == NOT_A_NUMBER
+            code = self.exit_codes.ERROR_NOT_A_NUMBER if known else self.exit_codes.ERROR_TRAINING_FAILED
+            return code.format(error=error["message"])
+        if any(temporary_file(retrieved_temporary_folder, name) is None for name in FILES):
+            return self.exit_codes.ERROR_MODEL_MISSING.format(
+                error=last_line(self.retrieved, "collective_variables.err")
+            )
+        node = CollectiveVariablesData.from_folder(retrieved_temporary_folder)
+        self.out("training_curve", _curve_node(node.training_curve))
+        self.out("collective_variables", node)
+        return None
+
+
+def _curve_node(curve: list[dict[str, Any]]) -> orm.ArrayData:
+    """Return the curve as one array a column, not-a-number where nothing was held out; units as an attribute."""
+    node = orm.ArrayData()
+    for name in CURVE_UNITS:
+        node.set_array(name, np.array([epoch[name] for epoch in curve], dtype=float))
+    node.base.attributes.set("units", CURVE_UNITS)
+    return node

@@ -1,0 +1,152 @@
+"""What a training of collective variables writes and asks back, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import read
+
+from aiida_sicmlip.science.crystals import silicon_carbide_host
+
+ENTRY_POINT = "sicmlip.collective_variables"
+
+
+@pytest.fixture
+def inputs(generate_code: Callable[..., Any], generate_segment: Callable[..., Any], divacancy: Atoms) -> dict[str, Any]:
+    """Inputs of a complete training; one port is changed by each test."""
+    from aiida import orm
+
+    return {
+        "code": generate_code(ENTRY_POINT),
+        "structure": orm.StructureData(ase=divacancy),
+        "host": orm.StructureData(ase=silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")),
+        "trajectories": {
+            "s00": generate_segment(0, n_frames=20),
+            "s01": generate_segment(1, continues=True),
+            "s02": generate_segment(2),
+        },
+        "parameters": {"maximum_frames": 45, "autoencoder": {"latent": 2}},
+        "seed": 99,
+    }
+
+
+def test_settings_of_the_program(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], divacancy: Atoms
+) -> None:
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
+    assert sorted(path.name for path in folder.iterdir()) == ["cv_settings.json", "structure.extxyz"]
+    settings = json.loads((folder / "cv_settings.json").read_text())
+    groups = settings.pop("groups")
+    assert {name: len(members) for name, members in groups.items()} == {"C1": 3, "C2": 4, "Si1": 3, "Si2": 4}
+    assert settings == {
+        "switching": {},
+        "autoencoder": {"latent": 2, "seed": 99},
+        # Twenty and twice thirty frames: each second one makes forty.
+        "every": 2,
+        "n_frames": {"s00.dcd": 20, "s01.dcd": 30, "s02.dcd": 30},
+        "threads": 1,
+    }
+    assert read(folder / "structure.extxyz").get_chemical_symbols() == divacancy.get_chemical_symbols()
+    assert calcinfo.codes_info[0].cmdline_params == [
+        *("train", "--settings", "cv_settings.json", "--structure", "structure.extxyz"),
+        *("--trajectory", "s00.dcd", "s01.dcd", "--trajectory", "s02.dcd"),
+    ]
+
+
+def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    _, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
+    assert calcinfo.local_copy_list == [
+        (inputs["trajectories"][name].uuid, "trajectory.dcd", f"{name}.dcd") for name in ("s00", "s01", "s02")
+    ]
+    assert set(calcinfo.retrieve_list) == {"collective_variables.out", "collective_variables.err", "cv_report.json"}
+    assert set(calcinfo.retrieve_temporary_list) == {"model.ptc", "cv.json", "autoencoder.npz"}
+
+
+def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    from aiida_sicmlip.engine.cv_training import CvTrainingSettings
+
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    assert CvTrainingSettings.from_mapping(json.loads((folder / "cv_settings.json").read_text())).every == 2
+
+
+def test_a_single_trajectory_is_not_divided(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    """A segment and the one that continues it are one trajectory: its frames do not test one another."""
+    del inputs["trajectories"]["s02"]
+    folder, _ = generate_calc_job(ENTRY_POINT, inputs)
+    assert json.loads((folder / "cv_settings.json").read_text())["autoencoder"]["held_out"] == 0
+
+
+def test_atoms_are_found_by_the_host_whatever_their_order(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], divacancy: Atoms, generate_segment: Callable
+) -> None:
+    """The structure is displaced and its atoms are in another order; the same places of the crystal are chosen."""
+    from aiida import orm
+
+    from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+    from aiida_sicmlip.science.pines.atoms import choose_atoms_of_structure
+
+    order = np.random.default_rng(1).permutation(len(divacancy))
+    turned = divacancy[order]
+    turned.positions += np.random.default_rng(2).normal(0.0, 0.1, turned.positions.shape) + 0.3
+    attributes = {**inputs["trajectories"]["s02"].base.attributes.all, "symbols": turned.get_chemical_symbols()}
+    segment = inputs["trajectories"]["s02"].clone()
+    segment.base.attributes.set_many(attributes)
+    assert isinstance(segment.store(), SegmentTrajectoryData)
+    given = {**inputs, "structure": orm.StructureData(ase=turned), "trajectories": {"s00": segment}}
+    folder, _ = generate_calc_job(ENTRY_POINT, given)
+    groups = json.loads((folder / "cv_settings.json").read_text())["groups"]
+    expected = choose_atoms_of_structure(divacancy, inputs["host"].get_ase()).groups
+    assert {name: sorted(int(order[i]) for i in members) for name, members in groups.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"shell": 2}, "`collective_variables.shell` is not a known setting. Did you mean `shells`"),
+        ({"shells": 0}, "`collective_variables.shells` is 0; give a whole number of at least 1"),
+        ({"around": "centre"}, "`collective_variables.around` is 'centre'"),
+        ({"maximum_frames": 2}, "`collective_variables.maximum_frames` is 2, but there are 3 segments"),
+        ({"autoencoder": {"seed": 1}}, "`collective_variables.autoencoder.seed` is taken from another input"),
+        ({"autoencoder": {"latents": 1}}, "`autoencoder.latents` is not a known setting"),
+        ({"autoencoder": 3}, "`collective_variables.autoencoder` is 3; give a mapping"),
+        ({"switching": {"r0": 0}}, "`switching.r0` is 0"),
+    ],
+)
+def test_wrong_parameters(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match="parameters") as caught:
+        generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters})
+    assert sentence in str(caught.value)
+
+
+def test_inputs_that_do_not_fit_each_other(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], divacancy: Atoms
+) -> None:
+    from aiida import orm
+
+    def refused(**changes: Any) -> str:
+        with pytest.raises(ValueError, match="inputs") as caught:
+            generate_calc_job(ENTRY_POINT, {**inputs, **changes})
+        return str(caught.value)
+
+    other = orm.StructureData(ase=silicon_carbide_host(repeats=(2, 2, 2)))
+    assert "The cells of structure and host differ by a strain" in refused(host=other)
+    assert "The structure has no vacant site and no antisite" in refused(host=inputs["structure"])
+    turned = orm.StructureData(ase=divacancy[::-1])
+    assert "`trajectories.s00`" in refused(structure=turned)
+    assert "holds other atoms, or in another order, than `structure`" in refused(structure=turned)
+    assert "`trajectories` is empty" in refused(trajectories={})
+    assert "give a whole number from 1" in refused(seed=0)
+
+
+def test_code_of_another_program(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"give a code whose default plugin is `sicmlip\.collective_variables`"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.training")})
