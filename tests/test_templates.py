@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,28 @@ def test_run_is_built_from_the_templates(cluster: orm.Computer, pseudo_family: A
         assert options["queue_name"] == "gpu"
         assert options["custom_scheduler_commands"] == "#SBATCH --gpus-per-node=1"
     assert builder.labelling.pw.pw.metadata.options["queue_name"] == "cpu"
+
+
+@pytest.mark.program
+def test_comparison_of_two_codes(aiida_localhost: orm.Computer, edip: Any, divacancy: Atoms) -> None:
+    program = str(Path(sys.executable).with_name("sicmlip-lmp"))
+    codes = [orm.InstalledCode(aiida_localhost, program, label=f"lammps-{name}").store() for name in ("one", "other")]
+    _, node = run_get_node(
+        CalculationFactory("sicmlip.exploration"),
+        code=codes[0],
+        structure=orm.StructureData(ase=divacancy),
+        potential=edip,
+        parameters={"equilibration": 0.0, "production": 0.2},
+        seed=7,
+        metadata={"options": {"resources": {"num_machines": 1}, "environment_variables": {"OMP_NUM_THREADS": "1"}}},
+    )
+    printed = run_verdi(
+        "run", "--", str(TEMPLATES / "compare.py"), str(node.pk), codes[1].full_label, "-nc", "-e", "both"
+    )
+    rows = {words[0]: [float(word) for word in words[1:]] for words in map(str.split, printed.splitlines())}
+    assert list(rows) == ["potential_energy", "pressure", "least_distance", "largest_force"]
+    assert all(first == second for first, second in rows.values())
+    assert rows["potential_energy"][0] == pytest.approx(node.outputs.thermodynamics.get_array("potential_energy")[0])
+    again = orm.QueryBuilder().append(orm.CalcJobNode, filters={"id": {">": node.pk}}).one()[0]
+    assert again.inputs.code.label == "lammps-other"
+    assert again.inputs.switches.get_list() == ["-nc", "-e", "both"]

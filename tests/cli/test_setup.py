@@ -20,6 +20,7 @@ THINGS = [
     "code `pw@localhost`",
     "code `sicmlip-lmp@localhost`",
     "code `sicmlip-potential@localhost`",
+    "code `sicmlip-cv@localhost`",
     "pseudopotentials `sicmlip`",
 ]
 """What a complete set-up names, but for the LAMMPS plugin, which needs a compiler."""
@@ -111,7 +112,8 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
     home, _ = ready
     answer = home.ask(
         "computer = orm.load_computer('localhost')\n"
-        "codes = [orm.load_code(f'{label}@localhost') for label in ('pw', 'sicmlip-lmp', 'sicmlip-potential')]\n"
+        "labels = ('pw', 'sicmlip-lmp', 'sicmlip-potential', 'sicmlip-cv')\n"
+        "codes = [orm.load_code(f'{label}@localhost') for label in labels]\n"
         "family = orm.load_group('sicmlip')\n"
         "answer = {\n"
         "    'codes': [(code.label, code.default_calc_job_plugin, code.with_mpi) for code in codes],\n"
@@ -128,6 +130,7 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
             ["pw", "quantumespresso.pw", None],
             ["sicmlip-lmp", "sicmlip.exploration", None],
             ["sicmlip-potential", "sicmlip.training", None],
+            ["sicmlip-cv", "sicmlip.collective_variables", None],
         ],
         "threads": True,
         "poll": 1.0,
@@ -176,6 +179,21 @@ def test_other_program_for_a_code_is_refused_and_then_replaced(tmp_path: Path) -
     )
     # The first program still has its node, and no third one was made when the change was refused.
     assert sorted(codes) == sorted([[str(home.pw), False, True], [str(other), True, False]])
+
+
+def test_a_profile_of_an_earlier_version_gets_the_code_that_it_lacks(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.setup(*home.given).returncode == 0
+    home.ask(
+        "from aiida.tools import delete_nodes\n"
+        "answer = delete_nodes([orm.load_code('sicmlip-cv@localhost').pk], dry_run=False)[1]"
+    )
+    assert states(home.setup(*home.given, "--check").stdout)["code `sicmlip-cv@localhost`"] == "missing"
+    again = home.setup(*home.given)
+    assert again.returncode == 0
+    found = states(again.stdout)
+    assert found.pop("code `sicmlip-cv@localhost`") == "made"
+    assert {found[name] for name in THINGS if name in found} == {"found"}
 
 
 def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def case_inputs(
         if "bias" in case:
             given |= {"bias": orm.Dict(case["bias"]), "collective_variables": request.getfixturevalue("variables")}
         if "continues" in case:
-            given["continuation"] = continuation(folder.parent / case["continues"], biased="bias" in case)
+            given["continuation"] = continuation(FIXTURES / "exploration" / case["continues"], biased="bias" in case)
         if "host" in case:
             given["host"] = orm.StructureData(ase=silicon_carbide_host(**case["host"]))
         return given

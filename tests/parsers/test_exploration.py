@@ -123,7 +123,7 @@ def test_biased_run(parse_folder: Callable[..., Any]) -> None:
     assert steps.tolist() == list(range(0, 101, 5))
     assert colvar.get_array("time") == pytest.approx(steps * 0.001)
     assert thermo.get_array("step")[thermo.get_array("production")].tolist() == steps.tolist()
-    assert colvar.get_array("variables").shape == (21, 3)
+    assert colvar.get_array("variables").shape == (21, 2)
     assert colvar.get_array("nker")[-1] > 1
     assert colvar.get_array("bias") == pytest.approx(colvar.get_array("opes_bias"))
     results = parsed.outputs["results"].get_dict()

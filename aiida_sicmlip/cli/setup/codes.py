@@ -1,4 +1,4 @@
-"""The codes: `pw.x`, `sicmlip-lmp` and `sicmlip-potential` on this machine."""
+"""The codes: `pw.x` and the programs of this package on this machine."""
 
 from __future__ import annotations
 
@@ -63,6 +63,15 @@ def wishes(request: SetupRequest) -> list[CodeWish]:
             description="Training, compilation and evaluation of potentials",
             given=request.potential,
             option="--potential",
+            remedy=remedy,
+        ),
+        CodeWish(
+            label="sicmlip-cv",
+            program="sicmlip-cv",
+            plugin="sicmlip.collective_variables",
+            description="Training of collective variables",
+            given=request.cv,
+            option="--cv",
             remedy=remedy,
         ),
     ]

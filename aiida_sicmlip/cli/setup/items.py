@@ -45,6 +45,7 @@ class SetupRequest:
     pw_mpi: bool | None = None
     lmp: Path | None = None
     potential: Path | None = None
+    cv: Path | None = None
     species: tuple[str, ...] = ("Si", "C")
     pseudo_label: str = "sicmlip"
     pseudo_folder: Path | None = None
