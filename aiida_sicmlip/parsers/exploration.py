@@ -58,7 +58,9 @@ class ExplorationParser(Parser):
         self.folder = Path(retrieved_temporary_folder)
         self.biased = "bias" in inputs
         self.first_step = inputs.continuation.step if "continuation" in inputs else 0
-        end = find_errors(log)
+        others = (read_text(self.retrieved, name) for name in ("exploration.err", filenames.PLUMED_LOG_FILE))
+        # PLUMED itself tells its errors there alone.
+        end = find_errors(log, "\n".join(text for text in others if text))
         verdict = self._verdict(end, log)
         continuation = self._keep_continuation()
         cut = verdict is not None and verdict.status in (

@@ -12,6 +12,9 @@ from aiida_sicmlip.science.settings import Settings
 
 SAVED_STATES = 50
 """How many states a run saves over its production, about, where `restart_interval` is not given."""
+LONGEST_RESTART_INTERVAL = 20.0
+"""Longest time in ps between two states where `restart_interval` is not given: a run ends in order at a state alone, and
+is to reach the next one in the share of its walltime that is kept for that; five minutes at 6 ns a day."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ExplorationSettings(Settings):
     """The run is stopped when the temperature exceeds this multiple of the thermostat's: the potential has failed."""
     restart_interval: float | None = None
     """Time in ps between two saved states, from which a run that was stopped goes on; a multiple of `frame_interval`.
-    By default about a fiftieth of the production."""
+    By default about a fiftieth of the production, 20 ps at most."""
     held_shell: int | None = None
     """Coordination shell of the defect whose atoms springs hold to their places in the start structure; the third in
     the paper. By default no atom is held."""
@@ -94,7 +97,8 @@ class ExplorationSettings(Settings):
         if self.restart_interval is not None:
             return self.steps(self.restart_interval)
         between_frames = self.steps(self.frame_interval)
-        return max(1, round(self.steps(self.production) / SAVED_STATES / between_frames)) * between_frames
+        interval = min(self.production / SAVED_STATES, LONGEST_RESTART_INTERVAL)
+        return max(1, round(interval / self.timestep / between_frames)) * between_frames
 
     @property
     def n_frames(self) -> int:

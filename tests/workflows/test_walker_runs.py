@@ -34,7 +34,9 @@ def lammps(aiida_localhost: Any, tmp_path: Path) -> Any:
     def make(*lines: str, start: str = "exec") -> orm.InstalledCode:
         program = tmp_path / f"lmp-{len(list(tmp_path.iterdir()))}"
         command = f"{sys.executable} -m aiida_sicmlip.engine.lmp"
-        program.write_text("\n".join(["#!/bin/bash", "export OMP_NUM_THREADS=1", *lines, f'{start} {command} "$@"', ""]))
+        program.write_text(
+            "\n".join(["#!/bin/bash", "export OMP_NUM_THREADS=1", *lines, f'{start} {command} "$@"', ""])
+        )
         program.chmod(0o755)
         code = orm.InstalledCode(aiida_localhost, str(program), default_calc_job_plugin="sicmlip.exploration")
         code.label = program.name
@@ -124,7 +126,7 @@ def test_walltime_is_no_end(run: Any, lammps: Any) -> None:
 def test_kill_is_no_end(run: Any, lammps: Any, tmp_path: Path) -> None:
     """A segment that is killed without a warning is continued from its last saved state."""
     flag = tmp_path / "was-killed"
-    kill = f"if [ ! -e {flag} ]; then touch {flag}; set -- timeout -s KILL 9 {sys.executable} -m aiida_sicmlip.engine.lmp \"$@\"; exec \"$@\"; fi"
+    kill = f'if [ ! -e {flag} ]; then touch {flag}; set -- timeout -s KILL 9 {sys.executable} -m aiida_sicmlip.engine.lmp "$@"; exec "$@"; fi'
     node = run(lammps(kill))
     check_whole_run(node, least_segments=2)
     check_bias_goes_on(node)
