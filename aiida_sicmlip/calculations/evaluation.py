@@ -11,8 +11,8 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
-from aiida_sicmlip.calculations.exploration import potential_commands, potential_file, validate_potential
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_potential
 from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData

@@ -1,4 +1,4 @@
-"""Molecular dynamics of one start structure in LAMMPS, with a classical or a trained potential."""
+"""Molecular dynamics of one start structure in LAMMPS, free or biased along collective variables."""
 
 from __future__ import annotations
 
@@ -11,71 +11,74 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.lammps_potential import (
+    potential_commands,
+    potential_file,
+    validate_potential,
+    validate_species,
+)
+from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.calculations.validation import (
     LAMMPS_PLUGINS,
     sentence_of,
     validate_code_plugin,
     validate_seed,
+    validate_switches,
 )
 from aiida_sicmlip.common import filenames
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.bias_settings import BiasSettings
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.io.lammps_input import exploration_input, write_structure_data
+from aiida_sicmlip.science.io.plumed_input import plumed_input
+from aiida_sicmlip.science.pines.atoms import atoms_of_shell_of_structure
 
 FRACTION_OF_WALLTIME = 0.9
 """LAMMPS stops by itself after this share of the walltime, so that its last frames are written."""
 
 
-def potential_commands(potential: LammpsPotentialData | CompiledPotentialData, species: list[str]) -> list[str]:
-    """Return the LAMMPS commands that declare ``potential`` for atom types in the order of ``species``."""
-    names = " ".join(species)
-    if isinstance(potential, CompiledPotentialData):
-        return ["pair_style allegro", f"pair_coeff * * {filenames.COMPILED_MODEL_FILE} {names}"]
-    return [f"pair_style {potential.pair_style}", f"pair_coeff * * {filenames.CLASSICAL_POTENTIAL_FILE} {names}"]
-
-
-def potential_file(potential: LammpsPotentialData | CompiledPotentialData) -> tuple[str, str, str]:
-    """Return what ``local_copy_list`` needs to put the file of ``potential`` into the working directory."""
-    trained = isinstance(potential, CompiledPotentialData)
-    target = filenames.COMPILED_MODEL_FILE if trained else filenames.CLASSICAL_POTENTIAL_FILE
-    return potential.uuid, potential.filename, target
-
-
-def validate_potential(potential: orm.Data, _: Any) -> str | None:
-    """Say what makes ``potential`` unfit for LAMMPS."""
-    if isinstance(potential, CompiledPotentialData) and potential.target != "pair_allegro":
-        return (
-            f"`potential` <{potential.pk}> was compiled for the target `{potential.target}`; LAMMPS needs one compiled "
-            "for `pair_allegro`."
-        )
-    return None
-
-
-def validate_species(structure: orm.StructureData, potential: Any) -> str | None:
-    """Say which species of ``structure`` the potential does not know, if any."""
-    unknown = sorted(structure.get_symbols_set() - set(potential.species))
-    if unknown:
-        return (
-            f"`potential` ({potential.filename}) knows the species {', '.join(potential.species)}, but the structure "
-            f"{structure.get_formula()} holds {', '.join(unknown)} too; use a potential that covers them."
-        )
+def validate_variables(structure: orm.StructureData, variables: CollectiveVariablesData) -> str | None:
+    """Say why collective variables do not fit ``structure``, if they do not."""
+    symbols = structure.get_ase().get_chemical_symbols()
+    for name, atoms in variables.groups.items():
+        # The groups are called after species and shell, such as `Si1`.
+        species = name.rstrip("0123456789")
+        strangers = [atom for atom in atoms if atom >= len(symbols) or symbols[atom] != species]
+        if strangers:
+            return (
+                f"the collective variables <{variables.pk}> name atom {strangers[0]} in their group `{name}`, but the "
+                f"structure {structure.get_formula()} has another atom, or none, at that place; take variables that "
+                "were learned for this structure."
+            )
     return None
 
 
 class ExplorationCalculation(CalcJob):
-    """Run one start structure at constant temperature and keep frames of it.
+    """Run one start structure at constant temperature and keep frames of it, or continue such a run.
 
-    The input is ordinary LAMMPS; any LAMMPS that knows the pair style runs it, ``sicmlip-lmp`` among them.
+    With collective variables the run is biased along them by OPES-Explore. The input is ordinary LAMMPS, and
+    plumed.dat ordinary PLUMED: any LAMMPS that knows the pair style and `fix plumed` runs it, ``sicmlip-lmp`` among
+    them.
     """
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
+        cls.define_inputs(spec)
+        cls.define_outputs(spec)
+        cls.define_exit_codes(spec)
+
+    @classmethod
+    def define_inputs(cls, spec: CalcJobProcessSpec) -> None:
+        """Define the inputs."""
         spec.input("code", valid_type=orm.AbstractCode, validator=validate_code_plugin(LAMMPS_PLUGINS), help="LAMMPS.")
         spec.input("structure", valid_type=orm.StructureData, help="Where the run starts.")
         spec.input(
@@ -98,16 +101,69 @@ class ExplorationCalculation(CalcJob):
             validator=validate_seed,
             help="Seed of the initial velocities.",
         )
+        spec.input(
+            "collective_variables",
+            valid_type=CollectiveVariablesData,
+            required=False,
+            help="What the run is biased along; none for free dynamics.",
+        )
+        spec.input(
+            "bias",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            required=False,
+            validator=sentence_of(BiasSettings.from_mapping),
+            help="Barrier (eV), pace (ps), widths, walls; see `BiasSettings`.",
+        )
+        spec.input(
+            "host",
+            valid_type=orm.StructureData,
+            required=False,
+            help="The perfect crystal. With it, hops between its sites are counted, and a shell of it can be held.",
+        )
+        spec.input(
+            "continuation",
+            valid_type=ContinuationData,
+            required=False,
+            help="Where an earlier calculation of the same run ended; this one goes on from there.",
+        )
+        spec.input(
+            "switches",
+            valid_type=orm.List,
+            serializer=orm.to_aiida_type,
+            required=False,
+            validator=validate_switches,
+            help="Command-line switches of this code, such as those that turn Kokkos on.",
+        )
         spec.inputs.validator = cls.validate_inputs
         set_option_defaults(spec, "exploration", 86400, filenames.LAMMPS_INPUT_FILE)
 
+    @classmethod
+    def define_outputs(cls, spec: CalcJobProcessSpec) -> None:
+        """Define the outputs."""
         spec.output("trajectory", valid_type=SegmentTrajectoryData, required=False, help="The frames that were kept.")
-        spec.output("thermodynamics", valid_type=orm.ArrayData, required=False, help="Energies (eV), T (K), p (bar).")
         spec.output(
-            "results", valid_type=orm.Dict, required=False, help="Number of frames, mean temperature and so on."
+            "thermodynamics",
+            valid_type=orm.ArrayData,
+            required=False,
+            help="At each frame: step, energies (eV), temperature (K), pressure (bar), least distance of two atoms "
+            "(A), largest force of the potential (eV/A).",
+        )
+        spec.output(
+            "colvar",
+            valid_type=orm.ArrayData,
+            required=False,
+            help="Collective variables, bias (eV) and what OPES says of itself, over time (ps).",
+        )
+        spec.output("continuation", valid_type=ContinuationData, required=False, help="Where the run can be continued.")
+        spec.output(
+            "results", valid_type=orm.Dict, required=False, help="Number of frames, mean temperature, hops and so on."
         )
         spec.default_output_node = "results"
 
+    @classmethod
+    def define_exit_codes(cls, spec: CalcJobProcessSpec) -> None:
+        """Define the exit codes."""
         spec.exit_code(
             301,
             "ERROR_LOG_MISSING",
@@ -117,9 +173,20 @@ class ExplorationCalculation(CalcJob):
             302, "ERROR_NO_FRAMES", message="The run ended before a single frame was kept: see the end of the log."
         )
         spec.exit_code(
+            303,
+            "ERROR_COLVAR_MISSING",
+            message="The bias left no readable values of the collective variables ({error}); frames are kept.",
+        )
+        spec.exit_code(
             400,
             "ERROR_OUT_OF_WALLTIME",
-            message="The walltime ended the run; the frames so far are kept. Ask for more time or a shorter run.",
+            message="The walltime ended the run; what there is so far is kept, and `continuation` goes on from there.",
+        )
+        spec.exit_code(
+            401,
+            "ERROR_INTERRUPTED",
+            message="The run was cut off from outside; what came before its last saved state is kept, and "
+            "`continuation` goes on from there.",
         )
         spec.exit_code(
             410,
@@ -132,6 +199,17 @@ class ExplorationCalculation(CalcJob):
             "ERROR_NOT_A_NUMBER",
             message="Energies became not-a-number: the potential failed here. Frames are kept.",
         )
+        spec.exit_code(415, "ERROR_BLOWN_UP", message="The run has blown up: {reason}. The frames before it are kept.")
+        spec.exit_code(
+            413,
+            "ERROR_BIAS_FAILED",
+            message='The bias stopped with an error: "{error}". Correct `bias` or `collective_variables`.',
+        )
+        spec.exit_code(
+            414,
+            "ERROR_SPECIES_MISMATCH",
+            message='The potential and the input disagree on the species: "{error}".',
+        )
         spec.exit_code(
             420, "ERROR_LAMMPS_FAILED", message='LAMMPS stopped with an error: "{error}". The frames so far are kept.'
         )
@@ -140,15 +218,94 @@ class ExplorationCalculation(CalcJob):
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
         """Check inputs against each other."""
         if "structure" in inputs and "potential" in inputs:
-            return validate_species(inputs["structure"], inputs["potential"])
+            sentence = validate_species(inputs["structure"], inputs["potential"])
+            if sentence:
+                return sentence
+        return cls.validate_bias(inputs) or cls.validate_continuation(inputs) or cls.validate_host(inputs)
+
+    @classmethod
+    def validate_bias(cls, inputs: dict[str, Any]) -> str | None:
+        """Say why the bias cannot work on these variables, if so."""
+        biased = [name for name in ("bias", "collective_variables") if name in inputs]
+        if len(biased) == 1:
+            missing = "collective_variables" if biased == ["bias"] else "bias"
+            return f"`{biased[0]}` is given without `{missing}`; a biased run needs both, a free one neither."
+        if not biased or "parameters" not in inputs:
+            return None
+        variables = inputs["collective_variables"]
+        try:
+            BiasSettings.from_mapping(inputs["bias"].get_dict()).check(
+                variables.n_variables, ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
+            )
+        except InputError as error:
+            return str(error)
+        return validate_variables(inputs["structure"], variables) if "structure" in inputs else None
+
+    @classmethod
+    def validate_continuation(cls, inputs: dict[str, Any]) -> str | None:
+        """Say why the run cannot go on, if so."""
+        if "continuation" not in inputs or "parameters" not in inputs:
+            return None
+        continuation = inputs["continuation"]
+        settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
+        if continuation.step >= settings.steps(settings.production):
+            return (
+                f"`continuation` <{continuation.pk}> stands at {continuation.step * settings.timestep:g} ps, and "
+                f"`exploration.parameters.production` is {settings.production:g} ps: nothing is left to run. Ask for "
+                "a longer production."
+            )
+        if continuation.biased != ("bias" in inputs):
+            kinds = ("a free", "a biased")
+            return (
+                f"`continuation` <{continuation.pk}> is of {kinds[continuation.biased]} run, and this is "
+                f"{kinds['bias' in inputs]} one; continue it as it was begun."
+            )
         return None
 
+    @classmethod
+    def validate_host(cls, inputs: dict[str, Any]) -> str | None:
+        """Say why what depends on the host crystal cannot be done, if so."""
+        if "parameters" not in inputs or "structure" not in inputs:
+            return None
+        settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
+        if settings.held_shell is not None and "host" not in inputs:
+            return (
+                "`exploration.parameters.held_shell` is given, but no `host`: the perfect crystal tells which atoms "
+                "form that shell. Give it, or hold none."
+            )
+        if not settings.retrieve_trajectory:
+            stash = inputs.get("metadata", {}).get("options", {}).get("stash", {})
+            if filenames.TRAJECTORY_FILE not in stash.get("source_list", []):
+                return (
+                    "`exploration.parameters.retrieve_trajectory` is false, so that the frames would be lost with the "
+                    f"work folder; stash `{filenames.TRAJECTORY_FILE}` (`metadata.options.stash`), or retrieve it."
+                )
+        try:
+            cls.held_atoms(inputs, settings)
+        except InputError as error:
+            return str(error)
+        return None
+
+    @staticmethod
+    def held_atoms(inputs: Any, settings: ExplorationSettings) -> tuple[int, ...]:
+        """Return the atoms that springs hold to their places, from 0; none where no shell is held.
+
+        :raises InputError: if structure and host do not belong together, or there is no such shell.
+        """
+        if settings.held_shell is None:
+            return ()
+        return atoms_of_shell_of_structure(
+            inputs["structure"].get_ase(), inputs["host"].get_ase(), settings.held_shell, settings.held_around
+        ).indices
+
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Write the LAMMPS input and the structure."""
+        """Write the LAMMPS input, the structure, and plumed.dat where the run is biased."""
         settings = ExplorationSettings.from_mapping(self.inputs.parameters.get_dict())
         atoms = self.inputs.structure.get_ase()
         species = sorted(self.inputs.structure.get_symbols_set())
         walltime = self.inputs.metadata.options.max_wallclock_seconds
+        continuation = self.inputs.get("continuation", None)
+        biased = "bias" in self.inputs
         text = exploration_input(
             species=species,
             potential_commands=potential_commands(self.inputs.potential, species),
@@ -158,23 +315,59 @@ class ExplorationCalculation(CalcJob):
             equilibration_steps=settings.steps(settings.equilibration),
             production_steps=settings.steps(settings.production),
             dump_every=settings.steps(settings.frame_interval),
-            thermo_every=settings.steps(settings.frame_interval),
             seed=self.inputs.seed.value,
             maximum_temperature=settings.maximum_temperature,
             walltime_seconds=max(1, int(FRACTION_OF_WALLTIME * walltime)),
-            structure_file=filenames.STRUCTURE_FILE,
-            trajectory_file=filenames.TRAJECTORY_FILE,
+            held_atoms=self.held_atoms(self.inputs, settings),
+            spring_constant=settings.spring_constant,
+            plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
+            restart_every=settings.restart_steps,
+            continue_from=filenames.PREVIOUS_RESTART_FILE if continuation is not None else None,
+            continue_step=continuation.step if continuation is not None else 0,
         )
         with folder.open(filenames.LAMMPS_INPUT_FILE, "w") as handle:
             handle.write(text)
-        with folder.open(filenames.STRUCTURE_FILE, "w") as handle:
-            handle.write(write_structure_data(atoms, species))
+        copies = [potential_file(self.inputs.potential)]
+        if continuation is None:
+            with folder.open(filenames.STRUCTURE_FILE, "w") as handle:
+                handle.write(write_structure_data(atoms, species))
+        else:
+            copies.append((continuation.uuid, filenames.RESTART_FILE, filenames.PREVIOUS_RESTART_FILE))
+        if biased:
+            copies += self._write_bias(folder, settings, continuation)
 
+        retrieve = [filenames.LAMMPS_LOG_FILE]
+        temporary: list[str | tuple[str, str, int]] = [(f"{filenames.RESTART_FILE}.*", ".", 0)]
+        if settings.retrieve_trajectory:
+            temporary.append(filenames.TRAJECTORY_FILE)
+        if biased:
+            retrieve += [filenames.PLUMED_LOG_FILE, filenames.KERNELS_FILE]
+            temporary += [filenames.COLVAR_FILE, filenames.STATE_FILE, filenames.LAST_STATE_FILE]
+        switches = checked_switches(self.inputs.switches.get_list(), "switches") if "switches" in self.inputs else []
         return job_of_one_program(
             self,
             "exploration",
-            ["-in", filenames.LAMMPS_INPUT_FILE, "-log", filenames.LAMMPS_LOG_FILE],
-            copies=[potential_file(self.inputs.potential)],
-            retrieve=[filenames.LAMMPS_LOG_FILE],
-            retrieve_temporarily=[filenames.TRAJECTORY_FILE],
+            ["-in", filenames.LAMMPS_INPUT_FILE, "-log", filenames.LAMMPS_LOG_FILE, *switches],
+            copies=copies,
+            retrieve=retrieve,
+            retrieve_temporarily=temporary,
         )
+
+    def _write_bias(
+        self, folder: Folder, settings: ExplorationSettings, continuation: ContinuationData | None
+    ) -> list[tuple[str, str, str]]:
+        """Write plumed.dat; return the files of nodes that it reads."""
+        variables = self.inputs.collective_variables
+        text = plumed_input(
+            pairs=variables.pairs,
+            n_variables=variables.n_variables,
+            bias=BiasSettings.from_mapping(self.inputs.bias.get_dict()),
+            exploration=settings,
+            previous_state=filenames.PREVIOUS_STATE_FILE if continuation is not None else None,
+        )
+        with folder.open(filenames.PLUMED_INPUT_FILE, "w") as handle:
+            handle.write(text)
+        copies = [(variables.uuid, filenames.CV_MODEL_FILE, filenames.CV_MODEL_FILE)]
+        if continuation is not None:
+            copies.append((continuation.uuid, filenames.STATE_FILE, filenames.PREVIOUS_STATE_FILE))
+        return copies

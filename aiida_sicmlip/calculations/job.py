@@ -32,14 +32,15 @@ def job_of_one_program(
     *,
     copies: Sequence[tuple[str, str, str]],
     retrieve: Sequence[str],
-    retrieve_temporarily: Sequence[str],
+    retrieve_temporarily: Sequence[str | tuple[str, str, int]],
 ) -> CalcInfo:
     """Return the job that runs the code of ``calculation`` with ``arguments``.
 
     :param stem: as in :func:`set_option_defaults`.
     :param copies: files of nodes as AiiDA's ``local_copy_list`` takes them: UUID, name in the node, name in the folder.
     :param retrieve: files to keep with the calculation, besides standard output and error.
-    :param retrieve_temporarily: files that the parser makes nodes of; they are not kept a second time.
+    :param retrieve_temporarily: files that the parser makes nodes of, or patterns as AiiDA's ``retrieve_list`` takes
+        them; they are not kept a second time.
     """
     code = CodeInfo()
     code.code_uuid = calculation.inputs.code.uuid

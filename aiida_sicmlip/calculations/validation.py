@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError
 
 LAMMPS_PLUGINS = ("sicmlip.exploration", "lammps.base", "lammps.raw")
@@ -66,3 +67,14 @@ def validate_positive(name: str) -> Validator:
         return None
 
     return validator
+
+
+def validate_switches(switches: orm.List | None, _: Any) -> str | None:
+    """Say which command-line switch of LAMMPS cannot be used, if any."""
+    if switches is None:
+        return None
+    try:
+        checked_switches(switches.get_list(), "switches")
+    except InputError as error:
+        return str(error)
+    return None

@@ -13,6 +13,20 @@ LAMMPS_INPUT_FILE = "exploration.in"
 LAMMPS_LOG_FILE = "log.lammps"
 STRUCTURE_FILE = "structure.data"
 CLASSICAL_POTENTIAL_FILE = "potential.dat"
+#: LAMMPS numbers the states that it writes by their steps: `exploration.restart.1000`.
+RESTART_FILE = "exploration.restart"
+#: The state that a later segment of a run continues from.
+PREVIOUS_RESTART_FILE = "previous.restart"
+
+# Bias
+PLUMED_INPUT_FILE = "plumed.dat"
+PLUMED_LOG_FILE = "plumed.log"
+COLVAR_FILE = "COLVAR"
+KERNELS_FILE = "KERNELS"
+STATE_FILE = "STATE"
+#: PLUMED keeps the state before the last one under this name.
+LAST_STATE_FILE = "bck.last.STATE"
+PREVIOUS_STATE_FILE = "previous.STATE"
 
 # Training
 TRAINING_SETTINGS_FILE = "training.json"

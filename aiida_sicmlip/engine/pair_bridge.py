@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiida_sicmlip.common.exceptions import InputError, SicmlipError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.engine.callbacks import guard, load_library, view
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +43,6 @@ _COMPUTE = ctypes.CFUNCTYPE(
 )
 # Variables in which launchers tell a process its number on its machine.
 _LOCAL_RANK_VARIABLES = ["MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"]
-_PyBUF_WRITE = 0x200
-_view = ctypes.pythonapi.PyMemoryView_FromMemory
-_view.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
-_view.restype = ctypes.py_object
 
 
 class PairBridge:
@@ -58,15 +52,12 @@ class PairBridge:
     """
 
     def __init__(self, library: str | Path):
-        """Load the plugin's shared library and set its functions; LAMMPS' own library has to be loaded before.
-
-        Holding the library open here keeps its functions set when LAMMPS unloads the plugin, as it does at ``clear``.
-        """
-        self._library = ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        """Load the plugin's shared library and set its functions; LAMMPS' own library has to be loaded before."""
+        self._library = load_library(library)
         self._potentials: list[CompiledPotential] = []
         self._known: dict[tuple[str, int, int], int] = {}
-        self._load = _LOAD(self._guard(self._load_model))
-        self._compute = _COMPUTE(self._guard(self._compute_model))
+        self._load = _LOAD(guard(self._load_model))
+        self._compute = _COMPUTE(guard(self._compute_model))
         set_callbacks = self._library.sicmlip_set_pair_callbacks
         set_callbacks.argtypes = [_LOAD, _COMPUTE]
         set_callbacks.restype = None
@@ -76,25 +67,6 @@ class PairBridge:
         """Forget the models, so that torch removes what it unpacked of them."""
         self._potentials.clear()
         self._known.clear()
-
-    @staticmethod
-    def _guard(function: Callable[..., None]) -> Callable[..., int]:
-        """Turn an exception into a message and a return value: none may leave a function that C++ calls."""
-
-        def guarded(*arguments: Any) -> int:
-            *given, message, size = arguments
-            try:
-                function(*given)
-            except BaseException as error:
-                if not isinstance(error, SicmlipError):
-                    traceback.print_exc(file=sys.stderr)
-                text = str(error) if isinstance(error, SicmlipError) else f"{type(error).__name__}: {error}"
-                encoded = " ".join(text.split()).encode()[: size - 1]
-                ctypes.memmove(message, encoded + b"\0", len(encoded) + 1)
-                return 1
-            return 0
-
-        return guarded
 
     def _load_model(  # noqa: PLR0917 (the order of callbacks.h)
         self, path: bytes, names: Any, count: int, species: Any, cutoffs: Any, model: Any
@@ -179,12 +151,9 @@ def _device_of(path: Path) -> str | None:
 
 
 def _tensor(address: int, count: int, dtype: torch.dtype) -> torch.Tensor:
-    """A tensor on memory that C++ owns, without a copy.
-
-    (numpy.ctypeslib would make, and keep, a new ctypes type for each length that turns up.)
-    """
+    """A tensor on memory that C++ owns."""
     import torch
 
     if count == 0:
         return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(_view(address, count * dtype.itemsize, _PyBUF_WRITE), dtype=dtype, count=count)
+    return torch.frombuffer(view(address, count * dtype.itemsize), dtype=dtype, count=count)

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.io.lammps_input import frame_steps
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.pines.atoms import AROUND
 from aiida_sicmlip.science.settings import Settings
+
+SAVED_STATES = 50
+"""How many states a run saves over its production, about, where `restart_interval` is not given."""
 
 
 @dataclass(frozen=True)
 class ExplorationSettings(Settings):
-    """A run at constant volume and temperature (Nose-Hoover), as in the paper: 1500 K, 1 fs, damping 0.1 ps."""
+    """A run at constant volume and temperature (Nose-Hoover), as in the paper: 1500 K, 1 fs, damping 0.1 ps.
+
+    Steps and times count from the beginning of the production, which is what all segments of a run share.
+    """
 
     PREFIX = "exploration.parameters."
 
@@ -31,24 +37,47 @@ class ExplorationSettings(Settings):
     """Time between two kept frames in ps."""
     maximum_temperature_ratio: float = 5.0
     """The run is stopped when the temperature exceeds this multiple of the thermostat's: the potential has failed."""
+    restart_interval: float | None = None
+    """Time in ps between two saved states, from which a run that was stopped goes on; a multiple of `frame_interval`.
+    By default about a fiftieth of the production."""
+    held_shell: int | None = None
+    """Coordination shell of the defect whose atoms springs hold to their places in the start structure; the third in
+    the paper. By default no atom is held."""
+    held_around: str = "defect"
+    """Shells are counted around the centre of the `defect`, or around each of its `sites`."""
+    spring_constant: float = 10.0
+    """Spring constant of the held atoms in eV/A^2."""
+    retrieve_trajectory: bool = True
+    """Whether trajectories are brought back from the computer that made them, and stored."""
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "timestep", "damping", "production", "frame_interval"):
+        for name in ("temperature", "timestep", "damping", "production", "frame_interval", "spring_constant"):
             self.require_number(name, positive=True)
         self.require_number("equilibration", at_least=0)
         self.require_number("maximum_temperature_ratio", at_least=1.5)
         for name in ("equilibration", "production", "frame_interval"):
-            steps = getattr(self, name) / self.timestep
-            if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
-                raise InputError(
-                    f"`{self.PREFIX}{name}` is {getattr(self, name)!r} ps, which is not a whole number of time steps "
-                    f"of {self.timestep!r} ps; change one of the two."
-                )
+            self._require_whole_steps(name)
         if self.frame_interval > self.production:
             raise InputError(
                 f"`{self.PREFIX}frame_interval` is {self.frame_interval!r} ps, longer than the production of "
                 f"{self.production!r} ps: no frame would be kept. Make it shorter."
             )
+        if self.restart_interval is not None:
+            self.require_number("restart_interval", positive=True)
+            self._require_whole_steps("restart_interval")
+            if self.steps(self.restart_interval) % self.steps(self.frame_interval):
+                raise InputError(
+                    f"`{self.PREFIX}restart_interval` is {self.restart_interval!r} ps, no multiple of "
+                    f"`frame_interval`, {self.frame_interval!r} ps: change one of the two."
+                )
+        if self.held_shell is not None:
+            self.require_number("held_shell", integer=True, at_least=1)
+        if self.held_around not in AROUND:
+            raise InputError(
+                f"`{self.PREFIX}held_around` is {self.held_around!r}. {nearest_name(str(self.held_around), AROUND)}"
+            )
+        if not isinstance(self.retrieve_trajectory, bool):
+            raise InputError(f"`{self.PREFIX}retrieve_trajectory` is {self.retrieve_trajectory!r}; give true or false.")
 
     def steps(self, time: float) -> int:
         """Return the number of time steps in ``time`` ps."""
@@ -60,10 +89,33 @@ class ExplorationSettings(Settings):
         return self.temperature * self.maximum_temperature_ratio
 
     @property
+    def restart_steps(self) -> int:
+        """Number of steps between two saved states, a multiple of the steps between two frames."""
+        if self.restart_interval is not None:
+            return self.steps(self.restart_interval)
+        between_frames = self.steps(self.frame_interval)
+        return max(1, round(self.steps(self.production) / SAVED_STATES / between_frames)) * between_frames
+
+    @property
     def n_frames(self) -> int:
         """Number of frames that a complete run keeps."""
         return len(self.frame_steps())
 
-    def frame_steps(self) -> np.ndarray:
-        """Return the time step of each frame that a complete run keeps, (n_frames,)."""
-        return frame_steps(self.steps(self.equilibration), self.steps(self.production), self.steps(self.frame_interval))
+    def frame_steps(self, first: int = 0) -> np.ndarray:
+        """Return the steps (F,) int64 of the frames of a complete run that continues after step ``first``.
+
+        From the start (0) they are 0, n, 2n, ... with n the steps of ``frame_interval``; later those above ``first``.
+        A run that is stopped writes a beginning of this list.
+        """
+        between = self.steps(self.frame_interval)
+        start = (first // between + 1) * between if first else 0
+        return np.arange(start, self.steps(self.production) + 1, between, dtype=np.int64)
+
+    def _require_whole_steps(self, name: str) -> None:
+        """Raise :class:`InputError` unless time ``name`` is a whole number of steps."""
+        steps = getattr(self, name) / self.timestep
+        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
+            raise InputError(
+                f"`{self.PREFIX}{name}` is {getattr(self, name)!r} ps, which is not a whole number of time steps "
+                f"of {self.timestep!r} ps; change one of the two."
+            )

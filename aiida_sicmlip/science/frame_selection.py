@@ -95,6 +95,9 @@ def select_frames_of_segments(
     segments: Sequence[Sequence[Atoms]],
     frame_interval: float,
     labelled: Sequence[Atoms] = (),
+    *,
+    continues: Sequence[bool] | None = None,
+    kept: Sequence[np.ndarray | None] | None = None,
 ) -> FrameSelection:
     """Pick the frames that differ most from everything labelled and from each other, and share them out.
 
@@ -104,11 +107,22 @@ def select_frames_of_segments(
     :param segments: frames of each trajectory, in order.
     :param frame_interval: time between two frames in ps.
     :param labelled: configurations that already have labels, of training and validation.
+    :param continues: whether each segment goes on where the one before it ended; none does by default.
+    :param kept: frames of each segment that pass a filter, (K,) indices; ``None`` where all do.
     """
     pool = [frame for segment in segments for frame in segment]
     segment_of = np.concatenate([np.full(len(segment), index) for index, segment in enumerate(segments)])
     frame_of = np.concatenate([np.arange(len(segment)) for segment in segments])
+    lengths = [len(segment) for segment in segments]
+    trajectory_of, time_of = _trajectories(lengths, continues or [False] * len(segments))
+    passed = np.concatenate(
+        [
+            np.ones(length, dtype=bool) if indices is None else np.isin(np.arange(length), indices)
+            for length, indices in zip(lengths, kept or [None] * len(segments), strict=True)
+        ]
+    )
     sound = np.array([not overlapping_pairs(frame, settings.overlap_fraction) for frame in pool])
+    allowed = sound & passed
     species = sorted({symbol for frame in (*pool, *labelled) for symbol in frame.symbols})
     soap: dict[str, Any] = {
         "r_cut": settings.cutoff,
@@ -117,14 +131,14 @@ def select_frames_of_segments(
         "sigma": settings.sigma,
     }
     picks: list[Pick] = []
-    if sound.any():
+    if allowed.any():
         picks = farthest_point(
             averaged_soap(pool, species, **soap),
             averaged_soap(labelled, species, **soap) if labelled else None,
             settings.n_picks,
-            allowed=sound,
-            trajectory=segment_of,
-            frame=frame_of,
+            allowed=allowed,
+            trajectory=trajectory_of,
+            frame=time_of,
             separation=settings.frames_apart(frame_interval),
             tolerance=settings.tolerance,
         )
@@ -137,6 +151,7 @@ def select_frames_of_segments(
     summary = {
         "n_frames": len(pool),
         "n_overlapping": int((~sound).sum()),
+        "n_filtered": int((~passed).sum()),
         "n_training_asked": settings.n_training,
         "n_validation_asked": settings.n_validation,
         "n_training": len(training),
@@ -144,3 +159,19 @@ def select_frames_of_segments(
         "distances_when_picked": [float(pick.distance) for pick in picks],
     }
     return FrameSelection(places(training), places(validation), summary)
+
+
+def _trajectories(lengths: Sequence[int], continues: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trajectory of each frame, and its place there in units of the frame interval, (F,) each.
+
+    Two frames on both sides of a continuation are as near in time as any other two neighbours.
+    """
+    trajectories, places = [], []
+    number, first = -1, 0
+    for length, goes_on in zip(lengths, continues, strict=True):
+        if not goes_on or number < 0:
+            number, first = number + 1, 0
+        trajectories.append(np.full(length, number))
+        places.append(np.arange(first, first + length))
+        first += length
+    return np.concatenate(trajectories), np.concatenate(places)

@@ -34,6 +34,11 @@ class Settings:
                 raise InputError(f"`{cls.PREFIX}{key}` is not a known setting. {nearest_name(key, known)}")
         return cls(**mapping)
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all settings."""
+        return [field.name for field in fields(cls)]
+
     def to_dict(self) -> dict[str, Any]:
         """Return all settings, defaults included."""
         return asdict(self)

@@ -10,11 +10,11 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkC
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
-from aiida_sicmlip.calculations.exploration import validate_potential
 from aiida_sicmlip.calculations.functions.assess_round import assess_round
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_round_seeds
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
+from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import label_of_place, round_label
@@ -26,7 +26,8 @@ from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_selection import SelectionSettings, require_enough_frames
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
-from aiida_sicmlip.workflows.exploration import ExplorationWorkChain, validate_structures
+from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
+from aiida_sicmlip.workflows.exploration_checks import validate_exploration, validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
@@ -70,6 +71,13 @@ class ActiveLearningWorkChain(WorkChain):
             validator=validate_structures,
             help="Defect structures from which every round's walkers start.",
         )
+        spec.input_namespace(
+            "hosts",
+            dynamic=True,
+            required=False,
+            valid_type=orm.StructureData,
+            help="The perfect crystal of each structure, under its name: needed where variables are learned.",
+        )
         spec.input(
             "bootstrap_potential",
             valid_type=(LammpsPotentialData, CompiledPotentialData),
@@ -105,7 +113,11 @@ class ActiveLearningWorkChain(WorkChain):
             validator=sentence_of(SelectionSettings.from_mapping),
             help="How many frames are picked, and SOAP's parameters; see `SelectionSettings`.",
         )
-        spec.expose_inputs(ExplorationWorkChain, namespace="exploration", exclude=("structures", "potential", "seed"))
+        spec.expose_inputs(
+            ExplorationWorkChain,
+            namespace="exploration",
+            exclude=("structures", "hosts", "potential", "seed", "collective_variables", "earlier"),
+        )
         spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))
         spec.expose_inputs(
             TrainingWorkChain, namespace="training", exclude=("training_set", "validation_set", "training.seed")
@@ -179,17 +191,23 @@ class ActiveLearningWorkChain(WorkChain):
         """Check inputs against each other, as far as they are known before the first round."""
         exploration = dict(inputs.get("exploration", {}))
         structures = inputs.get("structures", {})
+        given: dict[str, Any] = {name: inputs[name] for name in ("structures", "hosts") if name in inputs}
         if "bootstrap_potential" in inputs:
-            sentence = ExplorationWorkChain.validate_inputs(
-                {"structures": structures, "potential": inputs["bootstrap_potential"]}, None
-            )
-            if sentence:
-                return sentence.replace("`potential`", "`bootstrap_potential`")
+            given["potential"] = inputs["bootstrap_potential"]
+        sentence = validate_exploration({**exploration, **given})
+        if sentence:
+            return sentence.replace("`potential`", "`bootstrap_potential`")
         sentence = LabellingWorkChain.validate_inputs({**inputs.get("labelling", {}), "structures": structures}, None)
         if sentence:
             return sentence
         try:
-            explored = ExplorationSettings.from_mapping(exploration["exploration"]["parameters"].get_dict())
+            walker = exploration["walker"]["exploration"]
+            explored = ExplorationSettings.from_mapping(walker["parameters"].get_dict())
+            if not explored.retrieve_trajectory:
+                raise InputError(
+                    "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
+                    "picked from the trajectories; retrieve them."
+                )
             selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
             walkers = exploration["walkers"].value * len(structures)
             require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
@@ -208,13 +226,14 @@ class ActiveLearningWorkChain(WorkChain):
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
         self.ctx.datasets = dict.fromkeys(SETS)
         self.ctx.finished = {}
+        self.ctx.trajectories = {}
 
     def should_run_round(self) -> bool:
         """Return whether another round is needed and allowed."""
         return not self.ctx.converged and self.ctx.round < self.inputs.max_rounds.value
 
     def run_exploration(self) -> ToContext:
-        """Explore with the best potential so far."""
+        """Explore with the best potential so far, along variables learned from the round before."""
         self.ctx.seeds = run_once(self, derive_round_seeds, self._label("seeds"), seed=self.ctx.seed)
         return ToContext(
             exploration=submit_once(
@@ -222,19 +241,30 @@ class ActiveLearningWorkChain(WorkChain):
                 ExplorationWorkChain,
                 self._label("exploration"),
                 structures=self.inputs.structures,
+                hosts=self.inputs.get("hosts", {}),
                 potential=self.ctx.exploring_potential,
                 seed=self.ctx.seeds["exploration"],
+                earlier=self.ctx.trajectories,
                 **self.exposed_inputs(ExplorationWorkChain, namespace="exploration"),
             )
         )
 
     def inspect_exploration(self) -> ExitCode | None:
         """Stop where no walker gave frames."""
-        return self._failure(self.ctx.exploration, self.exit_codes.ERROR_EXPLORATION_FAILED)
+        failure = self._failure(self.ctx.exploration, self.exit_codes.ERROR_EXPLORATION_FAILED)
+        if failure is None:
+            outputs = self.ctx.exploration.outputs
+            self.ctx.trajectories = {name: dict(segments) for name, segments in outputs.trajectories.items()}
+        return failure
 
     def run_selection(self) -> ExitCode | None:
         """Pick the frames to label."""
         known = {f"{name}_set": node for name, node in self.ctx.datasets.items() if node is not None}
+        outputs = self.ctx.exploration.outputs
+        pool = {label: node for segments in self.ctx.trajectories.values() for label, node in segments.items()}
+        if "frame_filters" in outputs:
+            for segments in outputs.frame_filters.values():
+                pool |= {f"kept_{label}": node for label, node in segments.items()}
         picked = run_once(
             self,
             select_frames,
@@ -242,7 +272,7 @@ class ActiveLearningWorkChain(WorkChain):
             parameters=self.inputs.selection.parameters,
             seed=self.ctx.seeds["selection"],
             **known,
-            **self.ctx.exploration.outputs.trajectories,
+            **pool,
         )
         self.ctx.picked = {name: dict(picked.get(name, {})) for name in SETS}
         self.ctx.selection = picked["summary"]
@@ -252,7 +282,8 @@ class ActiveLearningWorkChain(WorkChain):
         self.report(
             f"round {self.ctx.round}: picked {summary['n_training']} of {summary['n_training_asked']} training and "
             f"{summary['n_validation']} of {summary['n_validation_asked']} validation configurations from "
-            f"{summary['n_frames']} frames, of which {summary['n_overlapping']} had overlapping atoms"
+            f"{summary['n_frames']} frames, of which {summary['n_overlapping']} had overlapping atoms and "
+            f"{summary['n_filtered']} did not pass the filter"
         )
         return None
 

@@ -1,49 +1,100 @@
-"""Exploration of configurations by molecular dynamics."""
+"""Exploration of configurations by molecular dynamics along learned collective variables."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ProcessSpec, ToContext, WorkChain
+from aiida.common import AttributeDict
+from aiida.engine import ExitCode, ProcessSpec, ToContext, if_, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
-from aiida_sicmlip.calculations.exploration import ExplorationCalculation, validate_potential, validate_species
-from aiida_sicmlip.calculations.functions.derive_seeds import derive_walker_seeds
-from aiida_sicmlip.calculations.validation import validate_positive, validate_seed
+from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
+from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
+from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
+from aiida_sicmlip.calculations.lammps_potential import validate_potential
+from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
 from aiida_sicmlip.common.labels import segment_label
+from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.crystals import overlapping_pairs
+from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.frame_filter import FrameFilterSettings
+from aiida_sicmlip.workflows.exploration_checks import validate_exploration, validate_structures
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
+from aiida_sicmlip.workflows.walker import WalkerWorkChain
 
-LEAST_FRACTION_OF_BOND = 0.6
-"""Atoms of a start structure closer than this fraction of the sum of their covalent radii overlap."""
-
-
-def validate_structures(structures: dict[str, orm.StructureData], _: Any) -> str | None:
-    """Say which start structure has overlapping atoms, if any."""
-    for name, structure in structures.items():
-        pairs = overlapping_pairs(structure.get_ase(), LEAST_FRACTION_OF_BOND)
-        if pairs:
-            first, second, distance = pairs[0]
-            return (
-                f"in `structures.{name}` atoms {first} and {second} are {distance:.2f} A apart and overlap; correct "
-                "the start structure."
-            )
-    return None
+PER_STRUCTURE = ("structure", "potential", "seed", "collective_variables", "host", "continuation")
+"""Inputs of a run that differ from walker to walker, or are given once for all."""
 
 
-class ExplorationWorkChain(WorkChain):
+class ExplorationWorkChain(SlidingWindowWorkChain):
     """Run independent walkers from each start structure and hand out their trajectories.
 
-    A walker whose potential fails keeps the frames before that: they are what active learning needs.
+    Where a bias is asked for, collective variables are learned first, for each start structure its own: from earlier
+    trajectories where there are any, else from short free runs (scouts). A walker whose potential fails keeps the
+    frames before that, which are what active learning needs, and the others go on.
     """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
+        cls.define_inputs(spec)
+        spec.outline(
+            cls.setup,
+            if_(cls.should_run_scouts)(
+                cls.prepare_scouts,
+                while_(cls.window_is_open)(cls.run_scouts),
+                cls.inspect_scouts,
+            ),
+            if_(cls.should_run_variables)(
+                cls.run_variables,
+                cls.inspect_variables,
+            ),
+            cls.prepare_walkers,
+            while_(cls.window_is_open)(cls.run_walkers),
+            cls.inspect_walkers,
+            if_(cls.should_run_filter)(cls.run_filter),
+        )
+        for name, valid_type, what in (
+            ("trajectories", SegmentTrajectoryData, "What the walkers saw"),
+            ("thermodynamics", orm.ArrayData, "Energies and temperature of the walkers"),
+            ("colvars", orm.ArrayData, "Collective variables and bias of the walkers"),
+            ("scouting_trajectories", SegmentTrajectoryData, "What the scouts saw"),
+            ("frame_filters", orm.ArrayData, "Which frames pass the filter, and how many do not"),
+        ):
+            spec.output_namespace(
+                name,
+                dynamic=True,
+                valid_type=valid_type,
+                help=f"{what}: by start structure, each segment under `s00`, `s01` and so on; walkers without frames "
+                "are left out.",
+            )
+        spec.output_namespace(
+            "collective_variables",
+            dynamic=True,
+            valid_type=CollectiveVariablesData,
+            help="What the walkers were biased along, by start structure.",
+        )
+        spec.exit_code(401, "ERROR_NO_FRAMES", message="No walker kept a single frame: look at the walkers' reports.")
+        spec.exit_code(
+            402,
+            "ERROR_SCOUTING_FAILED",
+            message="No scout of the structure `{name}` kept frames to learn collective variables from: look at their "
+            "reports.",
+        )
+        spec.exit_code(
+            403,
+            "ERROR_VARIABLES_FAILED",
+            message="Learning the collective variables of the structure `{name}` <{pk}> failed: {reason}",
+        )
+
+    @classmethod
+    def define_inputs(cls, spec: ProcessSpec) -> None:
+        """Define the inputs."""
         spec.input_namespace(
             "structures",
             dynamic=True,
@@ -51,101 +102,267 @@ class ExplorationWorkChain(WorkChain):
             validator=validate_structures,
             help="Where walkers start.",
         )
+        spec.input_namespace(
+            "hosts",
+            dynamic=True,
+            required=False,
+            valid_type=orm.StructureData,
+            help="The perfect crystal of each start structure, under its name: needed where variables are learned.",
+        )
         spec.input(
             "potential",
             valid_type=(LammpsPotentialData, CompiledPotentialData),
             validator=validate_potential,
             help="What drives the walkers: a classical potential, or a trained model compiled for LAMMPS.",
         )
-        spec.input(
-            "walkers",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(1),
-            validator=validate_positive("walkers"),
-            help="Independent walkers from each start structure.",
-        )
+        for name, default in (("walkers", 1), ("max_concurrent", 10)):
+            spec.input(
+                name,
+                valid_type=orm.Int,
+                serializer=orm.to_aiida_type,
+                default=lambda value=default: orm.Int(value),
+                validator=validate_positive(name),
+                help="Independent walkers from each start structure."
+                if name == "walkers"
+                else "Walkers at work at the same time; lowered where the daemon has fewer slots than that needs.",
+            )
         spec.input(
             "seed",
             valid_type=orm.Int,
             serializer=orm.to_aiida_type,
             validator=validate_seed,
-            help="Seed from which those of the walkers are derived.",
+            help="Seed from which all others of the exploration are derived.",
         )
         spec.expose_inputs(
-            ExplorationCalculation,
-            namespace="exploration",
-            exclude=("structure", "potential", "seed"),
-            namespace_options={"help": "How each walker runs."},
+            WalkerWorkChain,
+            namespace="walker",
+            exclude=[f"exploration.{name}" for name in PER_STRUCTURE],
+            namespace_options={"help": "How each walker runs; biased where `exploration.bias` is given."},
         )
-        spec.inputs.validator = cls.validate_inputs
-        spec.outline(
-            cls.run_walkers,
-            cls.inspect_walkers,
+        spec.input(
+            "scouting.parameters",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            required=False,
+            validator=sentence_of(ExplorationSettings.from_mapping),
+            help="How the scouts run: free walkers whose frames the first collective variables are learned from.",
         )
-        spec.output_namespace(
-            "trajectories",
+        spec.input(
+            "scouting.walkers",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Int(2),
+            validator=validate_positive("scouting.walkers"),
+            help="Scouts from each start structure; with two or more, one is held out to stop the learning in time.",
+        )
+        spec.expose_inputs(
+            CollectiveVariablesCalculation,
+            namespace="variables",
+            exclude=("structure", "host", "trajectories", "seed"),
+            namespace_options={"required": False, "populate_defaults": False, "help": "How variables are learned."},
+        )
+        spec.input_namespace(
+            "collective_variables",
             dynamic=True,
-            valid_type=SegmentTrajectoryData,
-            help="What the walkers saw, under `s00`, `s01` and so on; walkers without frames are left out.",
+            required=False,
+            valid_type=CollectiveVariablesData,
+            help="Variables that are there already, under the names of their structures; none are learned for those.",
         )
-        spec.exit_code(401, "ERROR_NO_FRAMES", message="No walker kept a single frame: look at the walkers' reports.")
+        spec.input_namespace(
+            "earlier",
+            dynamic=True,
+            required=False,
+            valid_type=SegmentTrajectoryData,
+            help="Trajectories to learn variables from, by start structure, each under `s00`, `s01` and so on.",
+        )
+        spec.input(
+            "filter",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            required=False,
+            validator=sentence_of(FrameFilterSettings.from_mapping),
+            help="Frames that are not physical are left out: least distance, largest force, energy.",
+        )
+        # These see the whole of their inputs only where a walker is submitted; `validate_inputs` checks them here.
+        spec.inputs["walker"].validator = None
+        spec.inputs["walker"]["exploration"].validator = None
+        spec.inputs["variables"].validator = None
+        spec.inputs.validator = cls.validate_inputs
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
-        """Check that the potential covers the structures."""
-        if not inputs.get("structures"):
-            return "`structures` is empty; give at least one start structure."
-        if "potential" in inputs:
-            for structure in inputs["structures"].values():
-                sentence = validate_species(structure, inputs["potential"])
-                if sentence:
-                    return sentence
+        """Check inputs against each other."""
+        return validate_exploration(inputs)
+
+    def setup(self) -> None:
+        """Derive the seeds, and see what has to be learned."""
+        self.ctx.seeds = run_once(self, derive_exploration_seeds, "seeds", seed=self.inputs.seed)
+        self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
+        self.ctx.earlier = {name: dict(given) for name, given in self.inputs.get("earlier", {}).items()}
+        self.ctx.to_learn = []
+        if "bias" in self.inputs.walker.exploration:
+            self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
+
+    @property
+    def _to_scout(self) -> list[str]:
+        """Structures whose variables have to be learned, and of which there are no trajectories."""
+        return [name for name in self.ctx.to_learn if not self.inputs.get("earlier", {}).get(name)]
+
+    def should_run_scouts(self) -> bool:
+        """Return whether free runs have to come first."""
+        return bool(self._to_scout)
+
+    def prepare_scouts(self) -> None:
+        """Derive the scouts' seeds."""
+        self._prepare("scout", self._to_scout, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
+
+    def run_scouts(self) -> None:
+        """Keep scouts at work."""
+        settings = {"parameters": self.inputs.scouting.parameters}
+        self.fill_window(lambda name: self._submit(name, settings, left_out=("bias",)))
+
+    def inspect_scouts(self) -> ExitCode | None:
+        """Collect what there is to learn from."""
+        found = self._collect(("trajectories", "scouting_trajectories"))["scouting_trajectories"]
+        for name in self._to_scout:
+            if not found.get(name):
+                return self.exit_codes.ERROR_SCOUTING_FAILED.format(name=name)
+            self.ctx.earlier[name] = found[name]
         return None
 
-    def run_walkers(self) -> ToContext:
-        """Submit all walkers."""
-        starts = [self.inputs.structures[name] for name in sorted(self.inputs.structures)]
-        starts = [structure for structure in starts for _ in range(self.inputs.walkers.value)]
-        seeds = run_once(
-            self,
-            derive_walker_seeds,
-            "seeds",
-            seed=self.inputs.seed,
-            walkers=self.inputs.walkers,
-            **self.inputs.structures,
-        )
-        walkers = {}
-        for index, structure in enumerate(starts):
-            name = f"walker_{index:02d}"
-            walkers[name] = submit_once(
+    def should_run_variables(self) -> bool:
+        """Return whether collective variables have to be learned."""
+        return bool(self.ctx.to_learn)
+
+    def run_variables(self) -> ToContext:
+        """Learn the collective variables of each structure."""
+        children = {}
+        for name in self.ctx.to_learn:
+            # Labels begin at `s00` for each structure, whatever they were among all.
+            ordered = [self.ctx.earlier[name][label] for label in sorted(self.ctx.earlier[name])]
+            children[f"variables_{name}"] = submit_once(
                 self,
-                ExplorationCalculation,
-                name,
-                structure=structure,
-                potential=self.inputs.potential,
-                seed=seeds[name],
-                **self.exposed_inputs(ExplorationCalculation, namespace="exploration"),
+                CollectiveVariablesCalculation,
+                f"variables_{name}",
+                structure=self.inputs.structures[name],
+                host=self.inputs.hosts[name],
+                trajectories={segment_label(index): node for index, node in enumerate(ordered)},
+                seed=self.ctx.seeds["variables"],
+                **self.exposed_inputs(CollectiveVariablesCalculation, namespace="variables"),
             )
-        self.ctx.names = sorted(walkers)
-        return ToContext(**walkers)
+        return ToContext(**children)
+
+    def inspect_variables(self) -> ExitCode | None:
+        """Collect the collective variables."""
+        for name in self.ctx.to_learn:
+            child = self.ctx[f"variables_{name}"]
+            if not child.is_finished_ok:
+                reason = child.exit_message or child.process_state.value
+                return self.exit_codes.ERROR_VARIABLES_FAILED.format(name=name, pk=child.pk, reason=reason)
+            variables = child.outputs.collective_variables
+            self.ctx.variables[name] = variables
+            explained = 100 * variables.variance_explained["training"]
+            self.report(
+                f"`{name}`: {variables.n_variables} collective variables explain {explained:.0f} % of the variance of "
+                f"{len(variables.pairs)} distances"
+            )
+        return None
+
+    def prepare_walkers(self) -> None:
+        """Derive the walkers' seeds."""
+        if self.ctx.variables:
+            self.out("collective_variables", self.ctx.variables)
+        self._prepare("walker", sorted(self.inputs.structures), self.inputs.walkers, self.ctx.seeds["walkers"])
+
+    def run_walkers(self) -> None:
+        """Keep walkers at work."""
+        self.fill_window(lambda name: self._submit(name, {}))
 
     def inspect_walkers(self) -> ExitCode | None:
         """Collect the trajectories, and say which walkers failed."""
-        trajectories: dict[str, SegmentTrajectoryData] = {}
-        for name in self.ctx.names:
-            walker = self.ctx[name]
-            frames = 0
-            if "trajectory" in walker.outputs:
-                trajectory = walker.outputs.trajectory
-                frames = trajectory.n_frames
-                trajectories[segment_label(len(trajectories))] = trajectory
-            if not walker.is_finished_ok:
-                reason = walker.exit_message or walker.process_state.value
-                self.report(f"{name} <{walker.pk}> ended early with {frames} frames: {reason}")
+        self.ctx.found = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
+        trajectories = [node for segments in self.ctx.found["trajectories"].values() for node in segments.values()]
         if not trajectories:
             return self.exit_codes.ERROR_NO_FRAMES
-        total = sum(trajectory.n_frames for trajectory in trajectories.values())
-        self.report(f"{total} frames from {len(trajectories)} of {len(self.ctx.names)} walkers")
-        self.out("trajectories", trajectories)
+        total = sum(trajectory.n_frames for trajectory in trajectories)
+        self.report(f"{total} frames in {len(trajectories)} segments of {len(self.ctx.start_of)} walkers")
         return None
+
+    def should_run_filter(self) -> bool:
+        """Return whether frames are filtered."""
+        return "filter" in self.inputs
+
+    def run_filter(self) -> None:
+        """Say of each segment which frames pass the filter."""
+        filters: dict[str, dict[str, orm.ArrayData]] = {}
+        for name, segments in self.ctx.found["trajectories"].items():
+            for label, trajectory in segments.items():
+                filters.setdefault(name, {})[label] = run_once(
+                    self,
+                    filter_trajectory,
+                    f"filter_{label}",
+                    parameters=self.inputs.filter,
+                    trajectory=trajectory,
+                    thermodynamics=self.ctx.found["thermodynamics"][name][label],
+                )
+        dropped = sum(node.base.attributes.get("n_dropped") for found in filters.values() for node in found.values())
+        self.report(f"the filter drops {dropped} frames")
+        self.out("frame_filters", filters)
+
+    def _prepare(self, kind: str, structures: list[str], count: orm.Int, seed: orm.Int) -> None:
+        """Name the walkers of ``structures`` and derive their seeds."""
+        self.ctx.walker_seeds = run_once(
+            self,
+            derive_walker_seeds,
+            f"{kind}_seeds",
+            seed=seed,
+            walkers=count,
+            **{name: self.inputs.structures[name] for name in structures},
+        )
+        starts = [name for name in structures for _ in range(count.value)]
+        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, name in enumerate(starts)}
+        self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
+
+    def _submit(self, name: str, changed: Mapping[str, orm.Data], left_out: tuple[str, ...] = ()) -> orm.ProcessNode:
+        """Submit walker ``name``.
+
+        :param changed: inputs of its run that differ from those in ``walker.exploration``.
+        :param left_out: inputs in ``walker.exploration`` that it does not take.
+        """
+        start = self.ctx.start_of[name]
+        inputs = AttributeDict(self.exposed_inputs(WalkerWorkChain, namespace="walker"))
+        run = {key: value for key, value in inputs.exploration.items() if key not in left_out} | dict(changed)
+        run["structure"] = self.inputs.structures[start]
+        run["potential"] = self.inputs.potential
+        run["seed"] = self.ctx.walker_seeds[f"walker_{name.rsplit('_', 1)[1]}"]
+        if start in self.inputs.get("hosts", {}):
+            run["host"] = self.inputs.hosts[start]
+        if "bias" in run:
+            run["collective_variables"] = self.ctx.variables[start]
+        inputs.exploration = AttributeDict(run)
+        return submit_once(self, WalkerWorkChain, name, **inputs)
+
+    def _collect(self, *kinds: tuple[str, str]) -> dict[str, dict[str, dict[str, orm.Data]]]:
+        """Hand out what the walkers of the window kept, and say which of them ended early.
+
+        :param kinds: output namespaces of a walker, and of this work chain.
+        :return: by output namespace, structure and label of the segment; labels are unique over all structures.
+        """
+        found: dict[str, dict[str, dict[str, orm.Data]]] = {there: {} for _, there in kinds}
+        segments = 0
+        for name, walker in self.window_children().items():
+            kept = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
+            if not walker.is_finished_ok:
+                reason = walker.exit_message or walker.process_state.value
+                frames = sum(kept[label].n_frames for label in kept)
+                self.report(f"{name} <{walker.pk}> ended early with {frames} frames: {reason}")
+            for label in sorted(kept):
+                for here, there in kinds:
+                    if here in walker.outputs and label in walker.outputs[here]:
+                        by_structure = found[there].setdefault(self.ctx.start_of[name], {})
+                        by_structure[segment_label(segments)] = walker.outputs[here][label]
+                segments += 1
+        for there, content in found.items():
+            if content:
+                self.out(there, content)
+        return found

@@ -12,7 +12,6 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from aiida_sicmlip.tools.daemon import daemon_slots, largest_concurrency
 from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
@@ -85,7 +84,7 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         spec.inputs.validator = cls.validate_inputs
         spec.outline(
             cls.setup,
-            while_(cls.should_run_labels)(
+            while_(cls.window_is_open)(
                 cls.run_labels,
             ),
             cls.inspect_labels,
@@ -122,16 +121,7 @@ class LabellingWorkChain(SlidingWindowWorkChain):
 
     def setup(self) -> None:
         """Fix the order, and how many labels run at a time."""
-        self.ctx.missing = sorted(self.inputs.structures)
-        self.ctx.active = []
-        self.ctx.pks = {}
-        asked = self.inputs.max_concurrent.value
-        self.ctx.max_concurrent = min(asked, largest_concurrency(daemon_slots()))
-        if self.ctx.max_concurrent < asked:
-            self.report(
-                f"`max_concurrent` is {asked}, but the daemon's slots hold {self.ctx.max_concurrent} labels at once: "
-                "using that. More workers (`verdi daemon incr`) or slots (`daemon.worker_process_slots`) allow more."
-            )
+        self.open_window(self.inputs.structures, self.inputs.max_concurrent.value, "labels")
         pw = self.inputs.pw.pw
         self.ctx.level_of_theory = run_once(
             self,
@@ -143,34 +133,19 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             **pw.pseudos,
         )
 
-    def should_run_labels(self) -> bool:
-        """Return whether a label is missing or at work."""
-        return bool(self.ctx.missing or self.ctx.active)
-
     def run_labels(self) -> None:
         """Keep ``max_concurrent`` labels at work; called again whenever one of them terminates."""
-        active: list[str] = []
-        for name in [*self.ctx.active, *self.ctx.missing]:
-            if len(active) == self.ctx.max_concurrent:
-                break
-            child = orm.load_node(self.ctx.pks[name]) if name in self.ctx.pks else self._submit(name)
-            if not child.is_terminated:
-                active.append(name)
-                self.to_context(**{f"labels.{name}": child})
-        self.ctx.active = active
-        self.ctx.missing = [name for name in self.ctx.missing if name not in self.ctx.pks]
+        self.fill_window(self._submit)
 
     def _submit(self, name: str) -> orm.ProcessNode:
         """Submit the label of configuration ``name``."""
         inputs = AttributeDict(self.exposed_inputs(PwBaseWorkChain, namespace="pw"))
         inputs.pw = AttributeDict({**inputs.pw, "structure": self.inputs.structures[name]})
-        child = submit_once(self, PwBaseWorkChain, name, **inputs)
-        self.ctx.pks[name] = child.pk
-        return child
+        return submit_once(self, PwBaseWorkChain, name, **inputs)
 
     def inspect_labels(self) -> ExitCode | None:
         """Say which labels failed, and fail if they are too many."""
-        children = self._children()
+        children = self.window_children()
         failed = {name: child for name, child in children.items() if not child.is_finished_ok}
         for name, child in failed.items():
             self.report(f"label `{name}` <{child.pk}> failed: {child.exit_message or child.process_state.value}")
@@ -183,10 +158,8 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         """Hand out the labels."""
         self.out("level_of_theory", self.ctx.level_of_theory)
         labels = {
-            name: child.outputs.output_trajectory for name, child in self._children().items() if child.is_finished_ok
+            name: child.outputs.output_trajectory
+            for name, child in self.window_children().items()
+            if child.is_finished_ok
         }
         self.out("labels", labels)
-
-    def _children(self) -> dict[str, orm.ProcessNode]:
-        """Return the child of each configuration."""
-        return {name: orm.load_node(pk) for name, pk in sorted(self.ctx.pks.items())}

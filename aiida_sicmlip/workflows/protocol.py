@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -14,22 +13,55 @@ from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
-from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure, defect_structure
+from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.science.bias_settings import BiasSettings
+from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.frame_filter import FrameFilterSettings
+from aiida_sicmlip.science.frame_selection import SelectionSettings
+from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.tools.codes import torch_version
-from aiida_sicmlip.workflows.pw_parameters import number_in_yaml
+from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
+from aiida_sicmlip.workflows.protocol_structures import (
+    build_host,
+    build_structure,
+    check_structures,
+    check_type,
+    load_data,
+)
+from aiida_sicmlip.workflows.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
 
 PROTOCOL_FILE = "active_learning.yaml"
-FREE = ("structures", "labelling.parameters", "training.parameters")
+FREE = (
+    "structures",
+    "labelling.parameters",
+    "training.parameters",
+    "exploration.filter",
+    "exploration.collective_variables.parameters",
+)
 """Settings whose keys are checked by those who read them."""
-HOST = {"lattice_constant": 4.416, "repeats": [3, 3, 3], "cell": "conventional"}
-"""Settings of a host crystal, with values of their kind."""
+OPTIONS_OF_STEPS = {
+    "exploration": "lammps",
+    "exploration.collective_variables": "cv",
+    "labelling": "pw",
+    "training": "potential",
+    "compilation": "potential",
+    "evaluation": "potential",
+}
+"""Steps with options of their own, and the codes that they run."""
+NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
+"""Settings that null switches off as a whole."""
 OPTIONAL = {
-    "exploration.parameters": ("maximum_temperature_ratio",),
-    "selection.parameters": ("cutoff", "n_max", "l_max", "sigma", "tolerance", "overlap_fraction"),
+    "exploration.parameters": ExplorationSettings.names(),
+    "exploration.scouting.parameters": ExplorationSettings.names(),
+    "exploration.bias": BiasSettings.names(),
+    "exploration.monitor": MonitorSettings.names(),
+    "exploration.filter": FrameFilterSettings.names(),
+    "exploration.collective_variables.parameters": CollectiveVariableSettings.names(),
+    "selection.parameters": SelectionSettings.names(),
     "compilation.parameters": ("torch_version", "gpu_architecture"),
     "bootstrap": ("node",),
 }
@@ -90,10 +122,12 @@ def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "
         where = f"{path}{key}"
         allowed = [*known, *OPTIONAL.get(path.rstrip("."), ())]
         if path.endswith("options."):
-            allowed = list(ExplorationCalculation.spec().inputs["metadata"]["options"])
+            allowed = [*ExplorationCalculation.spec().inputs["metadata"]["options"], *SHORT_OPTIONS]
         if key not in allowed:
             raise InputError(f"`{where}` is not a known setting. {nearest_name(str(key), allowed)}")
         inner = known.get(key)
+        if value is None and where in NULLABLE:
+            continue
         if isinstance(inner, Mapping) and not isinstance(value, Mapping):
             hint = f": {', '.join(inner)}" if inner else ""
             raise InputError(f"`{where}` is {value!r}; give settings under it{hint}.")
@@ -103,23 +137,6 @@ def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "
             check_keys(value, inner, f"{where}.")
         elif inner is not None and path != "codes.":
             check_type(value, inner, where)
-
-
-def check_type(value: Any, example: Any, where: str) -> None:
-    """Raise :class:`InputError` unless ``value`` is of the kind of ``example``; a whole number is a number, too."""
-    for kind, accepted, words in (
-        (bool, bool, "true or false"),
-        (int, int, "a whole number"),
-        (float, (int, float), "a number"),
-        (str, str, "text"),
-        (list, list, "a list"),
-    ):
-        if isinstance(example, kind):
-            if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-                written = number_in_yaml(value) if kind is float else None
-                hint = f", in YAML written as {written}" if written else ""
-                raise InputError(f"`{where}` is {value!r}; give {words}{hint}.")
-            return
 
 
 def load_code(label: Any, field: str) -> orm.AbstractCode:
@@ -137,66 +154,6 @@ def load_code(label: Any, field: str) -> orm.AbstractCode:
         known = [f"{name}@{computer}" for name, computer in query.all()]
         hint = nearest_name(str(label), known) if known else "No code is set up yet: run `aiida-sicmlip setup`."
         raise InputError(f"`{field}` is `{label}`, which does not exist. {hint}") from error
-
-
-def load_data(identifier: Any, field: str, *kinds: type[orm.Data]) -> orm.Data:
-    """Return the stored node ``identifier`` (PK or UUID) of one of the classes ``kinds``.
-
-    :raises InputError: if there is none, or it is of another kind.
-    """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, ValueError, TypeError) as error:
-        raise InputError(f"`{field}` is {identifier!r}, and no node is called that; give a PK or UUID.") from error
-    if not isinstance(node, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"`{field}` is node <{node.pk}>, a {type(node).__name__}; give a {wanted}.")
-    return node
-
-
-def build_structure(description: Any, field: str, store: bool = True) -> orm.StructureData:
-    """Return the structure that ``description`` names or describes.
-
-    :param store: whether what builds it becomes part of the graph.
-    :raises InputError: if it cannot be built.
-    """
-    if not isinstance(description, Mapping):
-        raise InputError(f"`{field}` is {description!r}; give `node`, or `host` and `defects`.")
-    keys = ("node", "host", "defects", "seed")
-    for key in description:
-        if key not in keys:
-            raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")
-    if "node" in description:
-        return load_data(description["node"], f"{field}.node", orm.StructureData)
-    host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)
-    if not isinstance(host, Mapping) or not isinstance(defects, list):
-        raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
-    for key, value in host.items():
-        if key not in HOST:
-            raise InputError(f"`{field}.host.{key}` is not a known setting. {nearest_name(str(key), HOST)}")
-        check_type(value, HOST[key], f"{field}.host.{key}")
-    check_type(seed, 1, f"{field}.seed")
-    repeats = host.get("repeats", HOST["repeats"])
-    if len(repeats) != 3 or any(isinstance(n, bool) or not isinstance(n, int) for n in repeats):
-        raise InputError(f"`{field}.host.repeats` is {repeats!r}; give three whole numbers, such as [3, 3, 3].")
-    try:
-        structure = defect_structure(dict(host), defects, seed)
-    except (TypeError, InputError) as error:
-        raise InputError(f"`{field}` cannot be built: {error}") from error
-    if not store:
-        return structure
-    return build_defect_structure(orm.Dict(dict(host)), orm.List(list(defects)), orm.Int(seed))
-
-
-def check_structures(structures: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` unless there are start structures, under names that links can have."""
-    if not structures:
-        raise InputError("`structures` is empty; give at least one start structure.")
-    for name in structures:
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
-            raise InputError(
-                f"`structures.{name}` has a name that cannot be used; take letters, digits and single `_`."
-            )
 
 
 def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:
@@ -260,40 +217,64 @@ def pseudopotentials(family: str, structures: Mapping[str, orm.StructureData]) -
     return found
 
 
+def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> dict[str, Any]:
+    """Return ``settings`` with the options of each step as AiiDA takes them for the scheduler of its code's computer.
+
+    :raises InputError: where a scheduler does not take them, or code and options disagree on MPI.
+    """
+    merged = dict(settings)
+    for path, which in OPTIONS_OF_STEPS.items():
+        if which not in codes:
+            continue
+        step: Any = settings
+        for key in path.split("."):
+            step = step[key]
+        check_mpi(codes[which], step["options"], path)
+        change: dict[str, Any] = {"options": scheduler_options(step["options"], codes[which], f"{path}.options")}
+        for key in reversed(path.split(".")):
+            change = {key: change}
+        merged = _replace(merged, change)
+    return merged
+
+
+def _replace(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the options in ``top`` instead of its own; everything else is merged."""
+    replaced = dict(base)
+    for key, value in top.items():
+        replaced[key] = value if key == "options" else _replace(replaced[key], value)
+    return replaced
+
+
 def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
 
     :param store: whether the start structures become part of the graph; without, the builder is good for checks only.
     :raises InputError: with a sentence for whatever is wrong with them.
     """
-    codes = {key: load_code(label, f"codes.{key}") for key, label in settings["codes"].items()}
+    lammps, switches = code_and_switches(settings["codes"]["lammps"], "codes.lammps")
+    labels = {**settings["codes"], "lammps": lammps}
+    if settings["exploration"]["bias"] is None:
+        # Nothing is learned, so that its code need not be there.
+        labels.pop("cv")
+    codes = {key: load_code(label, f"codes.{key}") for key, label in labels.items()}
+    settings = with_options_of_schedulers(settings, codes)
     builder = process.get_builder()
     builder.bootstrap_potential = bootstrap_potential(settings["bootstrap"])
-    for field, which in (
-        ("exploration", "lammps"),
-        ("labelling", "pw"),
-        ("training", "potential"),
-        ("compilation", "potential"),
-        ("evaluation", "potential"),
-    ):
-        check_mpi(codes[which], settings[field]["options"], field)
     check_structures(settings["structures"])
     check_kpoints(settings["labelling"])
-    structures = {
-        name: build_structure(description, f"structures.{name}", store)
-        for name, description in settings["structures"].items()
-    }
+    structures, hosts = {}, {}
+    for name, description in settings["structures"].items():
+        structures[name] = build_structure(description, f"structures.{name}", store)
+        host = build_host(description, f"structures.{name}", store)
+        if host is not None:
+            hosts[name] = host
     builder.structures = structures
+    builder.hosts = hosts
     builder.seed = settings["seed"]
     builder.max_rounds = settings["max_rounds"]
     builder.convergence = settings["convergence"]
     builder.selection.parameters = settings["selection"]["parameters"]
-
-    exploration = settings["exploration"]
-    builder.exploration.walkers = exploration["walkers"]
-    builder.exploration.exploration.code = codes["lammps"]
-    builder.exploration.exploration.parameters = exploration["parameters"]
-    builder.exploration.exploration.metadata.options = exploration["options"]
+    fill_exploration(builder.exploration, settings["exploration"], codes, switches)
 
     labelling = settings["labelling"]
     builder.labelling.max_concurrent = labelling["max_concurrent"]

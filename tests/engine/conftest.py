@@ -179,10 +179,12 @@ class LammpsRunner:
             arguments = ("-in", "input.lmp", *arguments)
         return self.python("-m", "aiida_sicmlip.engine.lmp", *arguments, **options)
 
-    def python(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
-        """Run Python in the folder, in the same environment."""
+    def python(
+        self, *arguments: str, launcher: Sequence[str | Path] = (), **options
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python in the folder, in the same environment, after the words of ``launcher``."""
         return subprocess.run(
-            [sys.executable, *arguments],
+            [*launcher, sys.executable, *arguments],
             capture_output=True,
             text=True,
             check=False,

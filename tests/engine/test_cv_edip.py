@@ -52,7 +52,6 @@ def test_reorientations_of_the_divacancy_are_told_apart_in_real_runs(tmp_path):
             equilibration_steps=1000,
             production_steps=3000,
             dump_every=20,
-            thermo_every=1000,
             seed=seed,
             trajectory_file=f"{state}_{seed}.dcd",
         )

@@ -13,6 +13,7 @@ CODES = {
     "lammps": ("sicmlip.exploration", "sicmlip-lmp"),
     "pw": ("quantumespresso.pw", "pw"),
     "potential": ("sicmlip.training", "sicmlip-potential"),
+    "cv": ("sicmlip.collective_variables", "sicmlip-cv"),
 }
 
 

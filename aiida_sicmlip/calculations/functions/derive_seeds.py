@@ -21,6 +21,13 @@ def derive_round_seeds(seed: orm.Int) -> dict:
 
 
 @calcfunction
+def derive_exploration_seeds(seed: orm.Int) -> dict:
+    """Return the seeds of one exploration's steps."""
+    names = ("scouting", "variables", "walkers")
+    return {name: orm.Int(value) for name, value in zip(names, independent_seeds(seed.value, len(names)), strict=True)}
+
+
+@calcfunction
 def derive_walker_seeds(seed: orm.Int, walkers: orm.Int, **structures: orm.StructureData) -> dict:
     """Return a seed for each walker, under ``walker_00`` and so on.
 

@@ -19,7 +19,7 @@ def select_frames(
     seed: orm.Int,
     training_set: LabelledDataSetData | None = None,
     validation_set: LabelledDataSetData | None = None,
-    **segments: SegmentTrajectoryData,
+    **segments: SegmentTrajectoryData | orm.ArrayData,
 ) -> dict:
     """Return the picked frames as structures, and a summary.
 
@@ -27,11 +27,13 @@ def select_frames(
     :param seed: decides which picks become validation.
     :param training_set: what is labelled already; new picks differ from it.
     :param validation_set: likewise.
-    :param segments: the trajectories, under ``s00``, ``s01`` and so on.
+    :param segments: the trajectories, under ``s00``, ``s01`` and so on, and what the filter says of them, if there is
+        one, under ``kept_s00`` and so on.
     :return: ``training`` and ``validation``, each a namespace of structures whose link label names segment and frame
         (``frame_s03_012345``), and ``summary``.
     :raises InputError: if segments keep frames at different intervals.
     """
+    filters = {name: segments.pop(name) for name in sorted(segments) if name.startswith("kept_")}
     names = sorted(segments)
     intervals = {round(segments[name].frame_interval_ps, 9) for name in names}
     if names != [segment_label(index) for index in range(len(names))] or len(intervals) != 1:
@@ -44,7 +46,13 @@ def select_frames(
         frame for dataset in (training_set, validation_set) if dataset is not None for frame in dataset.frames()
     ]
     selection = select_frames_of_segments(
-        SelectionSettings.from_mapping(parameters.get_dict()), seed.value, frames, intervals.pop(), labelled
+        SelectionSettings.from_mapping(parameters.get_dict()),
+        seed.value,
+        frames,
+        intervals.pop(),
+        labelled,
+        continues=[segments[name].continues for name in names],
+        kept=[filters[f"kept_{name}"].get_array("kept") if f"kept_{name}" in filters else None for name in names],
     )
 
     def structures(places: list[tuple[int, int, float]]) -> dict[str, orm.StructureData]:

@@ -1,5 +1,5 @@
 // What the Python side gives to the styles of this plugin, as plain C functions, so that the plugin needs no header of
-// Python or torch. engine/lammps_plugin.py declares the same signatures.
+// Python or torch. engine/pair_bridge.py and engine/bias_bridge.py declare the same signatures.
 
 #ifndef SICMLIP_CALLBACKS_H
 #define SICMLIP_CALLBACKS_H
@@ -25,6 +25,24 @@ typedef int (*sicmlip_pair_compute)(int32_t model, int64_t n_atoms, int64_t n_ce
                                     double *energies, double *forces, double *virial, char *message, int size);
 
 void sicmlip_set_pair_callbacks(sicmlip_pair_load load, sicmlip_pair_compute compute);
+
+// Reads the actions in the file `input` for a run of n_atoms atoms with this timestep (ps) and writes a short report to
+// the file `log` (null: none). Fills `bias`, by which the other functions know it, and `atoms` (at most n_atoms: from 0,
+// in rising order), the `n_selected` atoms that the actions need.
+typedef int (*sicmlip_bias_open)(const char *input, const char *log, int64_t n_atoms, double timestep, int32_t *bias,
+                                 int64_t *atoms, int64_t *n_selected, char *message, int size);
+
+// Does one step with what the selected atoms are: `positions` (n_selected x 3, A), `masses` (amu), `charges` (e), and the
+// `cell` (3 x 3, A, rows are its vectors; zeros: no images). Fills `energy` (eV), `forces` (n_selected x 3, eV/A),
+// `virial` (3 x 3, eV, sum of r f) and `stop`: 1 where an action asks for the end of the run, else 0.
+typedef int (*sicmlip_bias_compute)(int32_t bias, int64_t step, int64_t n_selected, const double *positions,
+                                    const double *masses, const double *charges, const double *cell, double *energy,
+                                    double *forces, double *virial, int32_t *stop, char *message, int size);
+
+// Closes the files of a bias.
+typedef int (*sicmlip_bias_close)(int32_t bias, char *message, int size);
+
+void sicmlip_set_bias_callbacks(sicmlip_bias_open open, sicmlip_bias_compute compute, sicmlip_bias_close close);
 }
 
 namespace sicmlip {
@@ -36,7 +54,14 @@ struct PairCallbacks {
   sicmlip_pair_compute compute = nullptr;
 };
 
+struct BiasCallbacks {
+  sicmlip_bias_open open = nullptr;
+  sicmlip_bias_compute compute = nullptr;
+  sicmlip_bias_close close = nullptr;
+};
+
 extern PairCallbacks pair_callbacks;
+extern BiasCallbacks bias_callbacks;
 
 }    // namespace sicmlip
 

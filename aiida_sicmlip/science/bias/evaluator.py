@@ -40,6 +40,7 @@ class Bias:
     Each call of :meth:`calculate` is one step as PLUMED counts them: the bias is that before the step, then kernels are
     deposited and files are written. ``atoms`` (M,) are the atoms, from 0, that any action needs;
     :meth:`calculate_selected` takes and gives those alone, which costs the same however many others there are.
+    ``actions`` are the names of all actions, in order.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Bias:
         :raises InputError: for an action, a keyword or a value that the evaluator does not know, named in the message.
         """
         planner = Planner(kt_ev=kt_ev, n_atoms=n_atoms, folder=Path(folder), restart=restart)
-        plan = planner.plan(parse_directives(text))
+        directives = parse_directives(text)
+        plan = planner.plan(directives)
+        self.actions = tuple(directive.action for directive in directives)
         self.n_atoms = n_atoms
         self._units = plan.units
         self._timestep = timestep_ps / plan.units.time_ps
@@ -113,8 +116,13 @@ class Bias:
         forces[self.atoms] = selected.forces
         return BiasResult(selected.energy, forces, selected.virial, selected.names, selected.numbers)
 
-    def calculate_selected(self, step: int, positions: np.ndarray, cell: np.ndarray) -> BiasResult:
-        """Do one step as :meth:`calculate` does, with the positions (M, 3) of ``atoms`` alone; so are the forces."""
+    def calculate_selected(
+        self, step: int, positions: np.ndarray, cell: np.ndarray, *, counted: bool = True
+    ) -> BiasResult:
+        """Do one step as :meth:`calculate` does, with the positions (M, 3) of ``atoms`` alone; so are the forces.
+
+        Not ``counted``: evaluate only; no kernel is deposited and no file written, as for a step that was done before.
+        """
         values, units = self._values, self._units
         length = units.length_angstrom
         values[self._distance_places] = self._distances.evaluate(positions / length, cell / length)
@@ -137,9 +145,10 @@ class Bias:
                 np.add.at(gradient, transformation.arguments, transformation.model.pull_back(slope))
         forces, virial = self._distances.forces(gradient[self._distance_places], len(positions))
 
-        time = step * self._timestep
-        for update in self._updates:
-            update.update(step, time, values)
+        if counted:
+            time = step * self._timestep
+            for update in self._updates:
+                update.update(step, time, values)
         scale = units.energy_ev
         return BiasResult(energy * scale, forces * (scale / length), virial * scale, self.names, values.copy())
 

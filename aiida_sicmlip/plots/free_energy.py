@@ -1,0 +1,75 @@
+"""Free energies along one and two collective variables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+
+from aiida_sicmlip.science.free_energy import FreeEnergy
+
+#: Okabe and Ito's colours, which all kinds of colour vision tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def plot_free_energy_curve(
+    axes: Axes, found: FreeEnergy, *, variable: str = "CV 1", label: str | None = None, colour: str = COLOURS[0]
+) -> Axes:
+    """Draw a free energy (eV) along one variable with a band of one standard deviation to both sides.
+
+    Where the error is not known, since one block or one walker holds all samples, the line is dashed and has no band.
+    """
+    (x,), y = found.centres, found.free_energy
+    known = np.isfinite(found.error)
+    error = np.where(known, found.error, np.nan)
+    axes.fill_between(x, y - error, y + error, color=colour, alpha=0.25, linewidth=0)
+    axes.plot(x, y, color=colour, linestyle=":", linewidth=1.2)
+    axes.plot(x, np.where(known, y, np.nan), color=colour, label=label, linewidth=1.6)
+    axes.set_xlabel(variable)
+    axes.set_ylabel("free energy (eV)")
+    if label is not None:
+        axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_free_energy_map(
+    axes: Axes,
+    found: FreeEnergy,
+    *,
+    variables: Sequence[str] = ("CV 1", "CV 2"),
+    spacing: float | None = None,
+    highest: float | None = None,
+) -> Axes:
+    """Draw a free energy (eV) over two variables, with contour lines; what was not sampled stays white.
+
+    :param spacing: of the contour lines in eV; by default a round number that makes four to ten of them.
+    :param highest: free energy in eV at which the colours end; by default that of the highest point.
+    """
+    values = np.ma.masked_invalid(found.free_energy.T)
+    top = float(values.max()) if highest is None else highest
+    spacing = _round_spacing(top / 6) if spacing is None else spacing
+    levels = np.arange(spacing, top, spacing)
+    mesh = axes.pcolormesh(*found.edges, values, cmap="viridis", vmin=0.0, vmax=top, rasterized=True)
+    # Contours of masked values end with the last whole cell, so that none runs along the rim.
+    if len(levels):
+        lines = axes.contour(*found.centres, values, levels=levels, colors="white", linewidths=0.7)
+        axes.clabel(lines, levels[1::2] if len(levels) > 3 else levels, fmt="%g", fontsize=7)
+    add_colour_bar(axes, mesh, "free energy (eV)", beyond=highest is not None and top < float(values.max()))
+    axes.set_xlabel(variables[0])
+    axes.set_ylabel(variables[1])
+    return axes
+
+
+def add_colour_bar(axes: Axes, drawn: ScalarMappable, label: str, *, beyond: bool = False) -> None:
+    """Add a colour bar beside the axes; ``beyond`` says by an arrow that values go on above its end."""
+    figure = axes.get_figure()
+    if figure is not None:
+        figure.colorbar(drawn, ax=axes, label=label, extend="max" if beyond else "neither")
+
+
+def _round_spacing(spacing: float) -> float:
+    """Return the 1, 2 or 5 times a power of ten that is next to a number above zero."""
+    power = 10.0 ** np.floor(np.log10(max(spacing, 1e-6)))
+    return float(min((power * step for step in (1, 2, 5, 10)), key=lambda candidate: abs(np.log(candidate / spacing))))

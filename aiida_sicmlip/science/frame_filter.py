@@ -1,0 +1,76 @@
+"""Which frames of an exploration are fit to be labelled: those that a failing potential has spoilt are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.settings import Settings
+
+COLUMNS = ("potential_energy", "least_distance", "largest_force")
+"""What is known of each frame: eV, A, eV/A."""
+
+
+@dataclass(frozen=True)
+class FrameFilterSettings(Settings):
+    """Bounds of frames that are worth a label. Frames with a number that is not finite are always left out."""
+
+    PREFIX = "exploration.filter."
+
+    least_distance: float | None = None
+    """Frames with two atoms nearer than this, in A, are left out. By default none is."""
+    largest_force: float | None = None
+    """Frames with a larger force of the potential on an atom, in eV/A, are left out. By default none is."""
+    energy_window: float | None = None
+    """Frames whose potential energy differs from the run's median by more than this, in eV/atom, are left out, below
+    it too: a potential that fails often finds energies that are much too low. By default none is."""
+
+    def __post_init__(self) -> None:
+        for name in ("least_distance", "largest_force", "energy_window"):
+            if getattr(self, name) is not None:
+                self.require_number(name, positive=True)
+
+
+def filter_frames(
+    settings: FrameFilterSettings, thermodynamics: Mapping[str, np.ndarray], n_atoms: int
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the indices of the frames to keep, (K,) int64 ascending, and how many were left out for each reason.
+
+    A frame counts for the first reason that it gives: `not_finite`, `least_distance`, `largest_force`,
+    `energy_window`. The median of the energy is that of the frames that give none of the reasons before.
+
+    :param thermodynamics: `potential_energy` (eV), `least_distance` (A) and `largest_force` (eV/A) of the same
+        frames, (F,) each.
+    :raises InputError: when one of them is missing, or they differ in length.
+    """
+    missing = [name for name in COLUMNS if name not in thermodynamics]
+    if missing:
+        raise InputError(f"The frames lack {', '.join(missing)}: these columns of the log are needed to filter them.")
+    energy, distance, force = (np.asarray(thermodynamics[name], dtype=np.float64) for name in COLUMNS)
+    if not energy.shape == distance.shape == force.shape or energy.ndim != 1:
+        raise InputError(
+            f"The columns have the shapes {energy.shape}, {distance.shape}, {force.shape}; give (F,) each."
+        )
+    if n_atoms < 1:
+        raise InputError(f"`n_atoms` is {n_atoms}: give the number of atoms of the structure.")
+
+    kept = np.isfinite(energy) & np.isfinite(distance) & np.isfinite(force)
+    counts = {"not_finite": int((~kept).sum())}
+
+    def leave_out(reason: str, spoilt: np.ndarray) -> None:
+        nonlocal kept
+        counts[reason] = int((kept & spoilt).sum())
+        kept = kept & ~spoilt
+
+    nobody = np.zeros(len(energy), dtype=bool)
+    leave_out("least_distance", nobody if settings.least_distance is None else distance < settings.least_distance)
+    leave_out("largest_force", nobody if settings.largest_force is None else force > settings.largest_force)
+    if settings.energy_window is None or not kept.any():
+        leave_out("energy_window", nobody)
+    else:
+        away = np.abs(energy - np.median(energy[kept])) / n_atoms
+        leave_out("energy_window", away > settings.energy_window)
+    return np.flatnonzero(kept).astype(np.int64), counts

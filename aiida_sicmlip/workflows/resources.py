@@ -1,0 +1,170 @@
+"""What a settings file says about codes and the scheduler, turned into what AiiDA takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import CalcJob
+
+from aiida_sicmlip.calculations.switches import checked_switches
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+
+SHORT_OPTIONS = ("account", "gpus_per_node", "memory_gb", "queue")
+"""Options that every settings file may use, beside those of AiiDA under their own names."""
+RENAMED = {"queue": "queue_name", "memory_gb": "max_memory_kb"}
+"""Options of this package and those of AiiDA that they become."""
+KB_PER_GB = 1024**2
+"""AiiDA's kB and GB are powers of two: for Slurm, 16 GB become `--mem=16384` (in MB)."""
+DEFAULT_RESOURCES = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
+"""What the calculations of this package ask for where a settings file asks for nothing."""
+IGNORED = {
+    "core.direct": ("account", "max_memory_kb", "priority", "qos", "queue_name"),
+    "core.lsf": ("qos",),
+    "core.pbspro": ("qos",),
+    "core.sge": ("max_memory_kb", "qos"),
+    "core.torque": ("qos",),
+}
+"""Options that AiiDA's plugins for these schedulers leave out of the job script without a word."""
+GPU_REQUESTS = {
+    "core.direct": "jobs there see all GPUs of the machine; to choose one, set `environment_variables: "
+    '{CUDA_VISIBLE_DEVICES: "0"}`',
+    "core.lsf": "write `custom_scheduler_commands: '#BSUB -gpu \"num=1\"'`",
+    "core.pbspro": "PBS takes GPUs in its line `select` alone, which AiiDA writes without them; name a `queue` whose "
+    "jobs get a GPU",
+    "core.sge": "write the request of your cluster, often `custom_scheduler_commands: '#$ -l gpu=1'`",
+    "core.torque": "Torque takes GPUs in its line `nodes` alone, which AiiDA writes without them; name a `queue` whose "
+    "jobs get a GPU",
+}
+"""How a job gets a GPU where `gpus_per_node` cannot say it; these requests differ from site to site."""
+KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "text", dict: "a mapping"}
+"""Types of AiiDA's options, in words."""
+
+
+def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field: str) -> dict[str, Any]:
+    """Return the ``metadata.options`` of a calculation that runs ``code``.
+
+    `queue`, `memory_gb` and `gpus_per_node` become what AiiDA calls them for the scheduler of the code's computer;
+    every option of AiiDA passes as it is. A value of ``None`` takes an option of a protocol out.
+
+    :param field: where the options stand in the settings, such as ``exploration.options``.
+    :raises InputError: for an option or a resource that AiiDA or the scheduler does not know or leaves out, a value of
+        the wrong kind, and two options that say the same.
+    """
+    ports = CalcJob.spec().inputs["metadata"]["options"]
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given:
+        if key not in ports and key not in SHORT_OPTIONS:
+            known = [*ports, *SHORT_OPTIONS]
+            raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(str(key), known)}")
+    computer = code.computer
+    if computer is None:
+        raise InputError(
+            f"`{field}` cannot be checked: code `{code.full_label}` belongs to no computer. Set up an installed or a "
+            "containerized code."
+        )
+    _check_scheduler(given, computer, field)
+    translated = {key: value for key, value in given.items() if key not in SHORT_OPTIONS or key == "account"}
+    for short, name in RENAMED.items():
+        if short not in given:
+            continue
+        if name in given:
+            raise InputError(f"`{field}` has both `{short}` and `{name}`, which say the same; leave one out.")
+        value = given[short]
+        translated[name] = value if short == "queue" else round(_positive(value, f"{field}.{short}") * KB_PER_GB)
+    if "gpus_per_node" in given:
+        translated["custom_scheduler_commands"] = _with_gpus(given, computer.scheduler_type, field)
+    for key, value in translated.items():
+        _check_value(ports[key], value, f"{field}.{_as_given(key, given)}")
+    resources = translated.get("resources", DEFAULT_RESOURCES)
+    resources = {key: value for key, value in resources.items() if value is not None}
+    _check_resources(resources, computer, f"{field}.resources")
+    return {**translated, "resources": resources} if "resources" in translated else translated
+
+
+def code_and_switches(value: Any, field: str) -> tuple[str, list[str]]:
+    """Return the label of a LAMMPS code and the switches to start it with.
+
+    :param value: a label, or a mapping with `code` and `switches`. YAML reads `on` and `off` as truth values; they
+        become words again.
+    :param field: where it stands in the settings, such as ``codes.lammps``.
+    :raises InputError: for a switch that the calculation gives itself or that this package does not pass on.
+    """
+    if isinstance(value, Mapping):
+        for key in value:
+            if key not in ("code", "switches"):
+                raise InputError(
+                    f"`{field}.{key}` is not a known setting. {nearest_name(str(key), ('code', 'switches'))}"
+                )
+        if "code" not in value:
+            raise InputError(f"`{field}` lacks `code`; give the label of a code, such as `lammps@cluster`.")
+        return str(value["code"]), checked_switches(value.get("switches") or [], f"{field}.switches")
+    return str(value), []
+
+
+def _check_scheduler(given: Mapping[str, Any], computer: orm.Computer, field: str) -> None:
+    """Raise InputError for options that the plugin of the scheduler would leave out of the job script."""
+    for key in given:
+        if RENAMED.get(key, key) in IGNORED.get(computer.scheduler_type, ()):
+            raise InputError(
+                f"`{field}.{key}` has no effect on computer `{computer.label}`, whose scheduler is "
+                f"`{computer.scheduler_type}`; leave it out."
+            )
+
+
+def _with_gpus(given: Mapping[str, Any], scheduler: str, field: str) -> str:
+    """Return the lines of a job script that ask Slurm for GPUs, after those that the user wrote."""
+    count = _positive(given["gpus_per_node"], f"{field}.gpus_per_node")
+    if count != int(count):
+        raise InputError(f"`{field}.gpus_per_node` is {count!r}; give a whole number from 1.")
+    if scheduler != "core.slurm":
+        hint = GPU_REQUESTS.get(scheduler, "write the scheduler's own line under `custom_scheduler_commands`")
+        raise InputError(f"`{field}.gpus_per_node` is for Slurm, but the scheduler is `{scheduler}`: {hint}.")
+    lines = str(given.get("custom_scheduler_commands", "")).rstrip()
+    if "--gpus" in lines or "--gres=gpu" in lines:
+        raise InputError(
+            f"`{field}` asks for GPUs in `gpus_per_node` and in `custom_scheduler_commands`; leave one out."
+        )
+    return "\n".join(line for line in (lines, f"#SBATCH --gpus-per-node={int(count)}") if line)
+
+
+def _positive(value: Any, where: str) -> float:
+    """Return ``value`` where it is a number above zero."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InputError(f"`{where}` is {value!r}; give a number above zero.")
+    return value
+
+
+def _as_given(key: str, given: Mapping[str, Any]) -> str:
+    """Return the name under which the user gave an option of AiiDA."""
+    return next((short for short, name in RENAMED.items() if name == key and short in given), key)
+
+
+def _check_value(port: Any, value: Any, where: str) -> None:
+    """Raise InputError where AiiDA would refuse ``value`` at submission."""
+    kinds = port.valid_type if isinstance(port.valid_type, tuple) else (port.valid_type,)
+    words = KINDS.get(kinds[0])
+    if words is not None and (not isinstance(value, kinds[0]) or isinstance(value, bool) is not (kinds[0] is bool)):
+        raise InputError(f"`{where}` is {value!r}; give {words}.")
+    error = port.validate(value)
+    if error is not None:
+        raise InputError(f"`{where}` is {value!r}, which AiiDA refuses: {error.message}")
+
+
+def _check_resources(resources: Mapping[str, Any], computer: orm.Computer, where: str) -> None:
+    """Raise InputError where the scheduler does not take the resources, or they contradict each other."""
+    scheduler = computer.get_scheduler()
+    known = scheduler.job_resource_class.get_valid_keys()
+    for key in resources:
+        if key not in known:
+            raise InputError(
+                f"`{where}.{key}` is not a resource of `{computer.scheduler_type}`. {nearest_name(str(key), known)} A "
+                "null takes one of the protocol out."
+            )
+    asked = dict(resources)
+    scheduler.preprocess_resources(asked, computer.get_default_mpiprocs_per_machine())
+    try:
+        scheduler.validate_resources(**asked)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{where}` does not fit the scheduler `{computer.scheduler_type}`: {error}") from error
