@@ -59,9 +59,9 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     explained = report["variance_explained"]["training"]
     if explained < LEAST_VARIANCE_EXPLAINED:
         found.append(
-            f"The model explains {explained:.3f} of the variance of its own training frames: it learnt next to nothing up "
-            f"to epoch {report['best_epoch']}, whose weights it has. The held-out trajectories may be unlike the others, "
-            "or the training too short: give more trajectories or epochs, or set `autoencoder.held_out` to 0."
+            f"The model explains {explained:.3f} of the variance of its own training frames: it learnt next to nothing "
+            f"up to epoch {report['best_epoch']}, whose weights it has. The held-out trajectories may be unlike the "
+            "others, or the training too short: give more trajectories or epochs, or set `autoencoder.held_out` to 0."
         )
     return found
 
