@@ -14,7 +14,8 @@ from aiida_sicmlip.common.exit_status import NOT_A_NUMBER
 from aiida_sicmlip.data.collective_variables import FILES, CollectiveVariablesData
 from aiida_sicmlip.parsers.retrieved import last_line, read_report, temporary_file
 
-NOTHING_HELD_OUT = "There was one trajectory, so none was held out: nothing says whether the model is overfitted."
+LEAST_VARIANCE_EXPLAINED = 0.05
+"""A model that gives back less of its own training frames has learnt nothing."""
 # Losses are of standardised vectors.
 CURVE_UNITS = {"epoch": "1", "training_loss": "1", "held_out_loss": "1"}
 
@@ -29,10 +30,9 @@ class CollectiveVariablesParser(Parser):
         report = read_report(self.retrieved, filenames.CV_REPORT_FILE)
         if report is None:
             return self.exit_codes.ERROR_REPORT_MISSING
-        remarks = []
-        if report.get("n_frames") and len(report["n_frames"]) == 1:
-            remarks.append(NOTHING_HELD_OUT)
-            self.logger.warning(NOTHING_HELD_OUT)
+        remarks = _remarks(report)
+        for remark in remarks:
+            self.logger.warning(remark)
         self.out("results", orm.Dict({**report, "remarks": remarks}))
         error = report.get("error")
         if error:
@@ -47,6 +47,23 @@ class CollectiveVariablesParser(Parser):
         self.out("training_curve", _curve_node(node.training_curve))
         self.out("collective_variables", node)
         return None
+
+
+def _remarks(report: dict[str, Any]) -> list[str]:
+    """Return what makes a finished training doubtful, as sentences."""
+    if report.get("error"):
+        return []
+    found = []
+    if len(report["n_frames"]) == 1:
+        found.append("There was one trajectory, so none was held out: nothing says whether the model is overfitted.")
+    explained = report["variance_explained"]["training"]
+    if explained < LEAST_VARIANCE_EXPLAINED:
+        found.append(
+            f"The model explains {explained:.3f} of the variance of its own training frames: it learnt next to nothing "
+            f"up to epoch {report['best_epoch']}, whose weights it has. The held-out trajectories may be unlike the "
+            "others, or the training too short: give more trajectories or epochs, or set `autoencoder.held_out` to 0."
+        )
+    return found
 
 
 def _curve_node(curve: list[dict[str, Any]]) -> orm.ArrayData:

