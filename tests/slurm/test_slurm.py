@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
 from ase import Atoms
 
+from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.workflows.resources import scheduler_options
 from tests.slurm.box import SlurmBox, missing_program
 
@@ -48,7 +49,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def lammps(slurm: SlurmBox, aiida_profile: Any, tmp_path: Path) -> orm.InstalledCode:
     """`sicmlip-lmp` on a computer that submits to it."""
     computer = orm.Computer(
-        label="box",
+        label=tmp_path.name,
         hostname="localhost",
         workdir=str(tmp_path),
         transport_type="core.local",
@@ -60,21 +61,37 @@ def lammps(slurm: SlurmBox, aiida_profile: Any, tmp_path: Path) -> orm.Installed
     return orm.InstalledCode(computer, program, label="sicmlip-lmp", with_mpi=False).store()
 
 
+@pytest.fixture
+def explore(lammps: orm.InstalledCode, edip: Any) -> Callable[..., orm.CalcJobNode]:
+    """Runs an exploration through Slurm: atoms, parameters, further inputs."""
+
+    def run(atoms: Atoms, parameters: dict[str, Any], **inputs: Any) -> orm.CalcJobNode:
+        _, node = run_get_node(
+            CalculationFactory("sicmlip.exploration"),
+            code=lammps,
+            structure=orm.StructureData(ase=atoms),
+            potential=edip,
+            parameters={"equilibration": 0.0, **parameters},
+            seed=7,
+            metadata={"options": scheduler_options(OPTIONS, lammps, "exploration.options")},
+            **inputs,
+        )
+        return node
+
+    return run
+
+
+def job_of(slurm: SlurmBox, node: orm.CalcJobNode) -> dict[str, str]:
+    """Return what Slurm says of the job of a calculation."""
+    return dict(re.findall(r"(\S+?)=(\S*)", slurm.command("scontrol", "show", "job", node.get_job_id())))
+
+
 def test_slurm_holds_what_was_asked_for(
-    slurm: SlurmBox, lammps: orm.InstalledCode, edip: Any, divacancy: Atoms
+    slurm: SlurmBox, explore: Callable[..., orm.CalcJobNode], divacancy: Atoms
 ) -> None:
-    _, node = run_get_node(
-        CalculationFactory("sicmlip.exploration"),
-        code=lammps,
-        structure=orm.StructureData(ase=divacancy),
-        potential=edip,
-        parameters={"equilibration": 0.0, "production": 1.0},
-        seed=7,
-        metadata={"options": scheduler_options(OPTIONS, lammps, "exploration.options")},
-    )
+    node = explore(divacancy, {"production": 1.0})
     assert node.is_finished_ok, node.exit_message
     assert node.outputs.trajectory.n_frames == 11
-    job = dict(re.findall(r"(\S+?)=(\S*)", slurm.command("scontrol", "show", "job", node.get_job_id())))
     expected = {
         "JobState": "COMPLETED",
         "Partition": "gpu",
@@ -85,6 +102,17 @@ def test_slurm_holds_what_was_asked_for(
         "CPUs/Task": "2",
         "TresPerNode": "gres:gpu:1",
     }
+    job = job_of(slurm, node)
     assert {name: job.get(name) for name in expected} == expected
     # A GPU was handed to the job: the first of the two.
     assert node.outputs.retrieved.base.repository.get_object_content("devices.txt").strip() == "0"
+
+
+def test_monitor_cancels_the_job(slurm: SlurmBox, explore: Callable[..., orm.CalcJobNode], divacancy: Atoms) -> None:
+    # Any run is too hot for a limit of 10 K; this one would take minutes.
+    monitor = MonitorSettings(minimum_poll_interval=1, maximum_temperature=10.0).monitor()
+    node = explore(divacancy, {"production": 10000.0, "frame_interval": 1.0}, monitors={"blown_up": monitor})
+    assert node.exit_status == node.process_class.exit_codes.STOPPED_BY_MONITOR.status, node.exit_message
+    assert node.exit_message.startswith("the temperature is above 10 K")
+    assert 3 <= node.outputs.trajectory.n_frames < 5000
+    assert job_of(slurm, node)["JobState"] == "CANCELLED"
