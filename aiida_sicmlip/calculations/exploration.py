@@ -180,8 +180,8 @@ class ExplorationCalculation(CalcJob):
         spec.exit_code(
             400,
             "ERROR_OUT_OF_WALLTIME",
-            message="The walltime ended the run; what there is so far is kept, and `continuation`, if a state was saved "
-            "by then, goes on from there.",
+            message="The walltime ended the run; what there is so far is kept, and `continuation`, if there is one, "
+            "goes on from there.",
         )
         spec.exit_code(
             401,

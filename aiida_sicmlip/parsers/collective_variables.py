@@ -12,7 +12,7 @@ from aiida.parsers import Parser
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exit_status import NOT_A_NUMBER
 from aiida_sicmlip.data.collective_variables import FILES, CollectiveVariablesData
-from aiida_sicmlip.parsers.retrieved import last_line, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, temporary_file
 
 LEAST_VARIANCE_EXPLAINED = 0.05
 """A model that gives back less of its own training frames has learnt nothing."""
@@ -25,7 +25,7 @@ class CollectiveVariablesParser(Parser):
 
     CACHE_VERSION = 1
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep what the training left, then say how it ended."""
         report = read_report(self.retrieved, filenames.CV_REPORT_FILE)
         if report is None:
@@ -46,7 +46,7 @@ class CollectiveVariablesParser(Parser):
         node = CollectiveVariablesData.from_folder(retrieved_temporary_folder)
         self.out("training_curve", _curve_node(node.training_curve))
         self.out("collective_variables", node)
-        return None
+        return COMPLETE
 
 
 def _remarks(report: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from aiida.parsers import Parser
 from aiida_sicmlip.calculations.compilation import CompilationSettings
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.parsers.retrieved import error_of, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
 
 
 class CompilationParser(Parser):
@@ -18,7 +18,7 @@ class CompilationParser(Parser):
 
     CACHE_VERSION = 1
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Compare the machine with the one that was asked for and keep the model."""
         report = read_report(self.retrieved, filenames.COMPILATION_REPORT_FILE)
         error = error_of(report, self.retrieved, "compilation.err")
@@ -51,4 +51,4 @@ class CompilationParser(Parser):
                 gpu_architecture=architecture,
             ),
         )
-        return None
+        return COMPLETE

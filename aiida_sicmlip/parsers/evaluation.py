@@ -10,7 +10,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.parsers.retrieved import error_of, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
 
 
 class EvaluationParser(Parser):
@@ -18,7 +18,7 @@ class EvaluationParser(Parser):
 
     CACHE_VERSION = 1
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep errors and predictions."""
         report = read_report(self.retrieved, filenames.EVALUATION_REPORT_FILE)
         error = error_of(report, self.retrieved, "evaluation.err")
@@ -33,4 +33,4 @@ class EvaluationParser(Parser):
             for name in arrays.files:
                 node.set_array(name, arrays[name])
         self.out("predictions", node)
-        return None
+        return COMPLETE

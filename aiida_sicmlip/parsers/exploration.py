@@ -15,7 +15,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.parsers.retrieved import last_line, read_text, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_text, temporary_file
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.io.colvar import Colvar, newest_state, read_colvar
 from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd
@@ -48,7 +48,7 @@ class ExplorationParser(Parser):
 
     CACHE_VERSION = 2
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep frames, energies and variables, then say how the run ended."""
         log = read_text(self.retrieved, filenames.LAMMPS_LOG_FILE)
         if log is None:
@@ -84,7 +84,7 @@ class ExplorationParser(Parser):
             return self.exit_codes.ERROR_NO_FRAMES
         if problem is not None:
             return self.exit_codes.ERROR_COLVAR_MISSING.format(error=problem)
-        return None
+        return COMPLETE
 
     def _verdict(self, end: RunEnd, log: str) -> ExitCode | None:
         """Return the exit code that fits; failures of the potential come first, as they explain the others."""

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from aiida import orm
+from aiida.engine import ExitCode
+
+COMPLETE = ExitCode(0)
+"""What a parser returns where everything is there. ``None`` would leave the scheduler's word standing, which calls a
+job out of walltime that was ended after its program had finished."""
 
 
 def read_text(retrieved: orm.FolderData, name: str) -> str | None:

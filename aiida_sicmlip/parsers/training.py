@@ -12,7 +12,7 @@ from aiida.parsers import Parser
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exit_status import NO_MODEL, NOT_A_NUMBER
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.parsers.retrieved import last_line, read_report, read_text, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, read_text, temporary_file
 
 
 class TrainingParser(Parser):
@@ -20,7 +20,7 @@ class TrainingParser(Parser):
 
     CACHE_VERSION = 1
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep everything the training left, then say how it ended."""
         report = read_report(self.retrieved, filenames.TRAINING_REPORT_FILE)
         if report is None:
@@ -56,7 +56,7 @@ class TrainingParser(Parser):
                 metrics=report.get("best", {}),
             ),
         )
-        return None
+        return COMPLETE
 
 
 def _curve_node(curve: dict[str, Any]) -> orm.ArrayData:

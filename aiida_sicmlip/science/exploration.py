@@ -13,8 +13,8 @@ from aiida_sicmlip.science.settings import Settings
 SAVED_STATES = 50
 """How many states a run saves over its production, about, where `restart_interval` is not given."""
 LONGEST_RESTART_INTERVAL = 20.0
-"""Longest time in ps between two states where `restart_interval` is not given: a run ends in order at a state alone, and
-is to reach the next one in the share of its walltime that is kept for that; five minutes at 6 ns a day."""
+"""Longest time in ps between two states where `restart_interval` is not given, five minutes at 6 ns a day: a run ends
+in order at a state alone, and is to reach the next one in the share of its walltime that is kept for that."""
 
 
 @dataclass(frozen=True)

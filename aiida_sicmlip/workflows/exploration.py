@@ -271,6 +271,8 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
             variables = child.outputs.collective_variables
             self.ctx.variables[name] = variables
             explained = 100 * variables.variance_explained["training"]
+            for remark in child.outputs.results.get_dict().get("remarks", []):
+                self.report(f"`{name}`: {remark}")
             self.report(
                 f"`{name}`: {variables.n_variables} collective variables explain {explained:.0f} % of the variance of "
                 f"{len(variables.pairs)} distances"

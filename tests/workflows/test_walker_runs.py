@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from aiida import engine, orm
 from ase import Atoms
+from ase.geometry import find_mic
 
 from aiida_sicmlip.workflows.walker import WalkerWorkChain
 
@@ -31,12 +33,11 @@ BIAS = {"barrier": 1.0, "pace": 0.02, "adaptive_sigma_interval": 0.1}
 def lammps(aiida_localhost: Any, tmp_path: Path) -> Any:
     """Makes codes of `sicmlip-lmp`; the lines of shell come before its start."""
 
-    def make(*lines: str, start: str = "exec") -> orm.InstalledCode:
+    def make(*lines: str) -> orm.InstalledCode:
         program = tmp_path / f"lmp-{len(list(tmp_path.iterdir()))}"
         command = f"{sys.executable} -m aiida_sicmlip.engine.lmp"
-        program.write_text(
-            "\n".join(["#!/bin/bash", "export OMP_NUM_THREADS=1", *lines, f'{start} {command} "$@"', ""])
-        )
+        text = ["#!/bin/bash", "export OMP_NUM_THREADS=1", *lines, f'exec {command} "$@"', ""]
+        program.write_text("\n".join(text))
         program.chmod(0o755)
         code = orm.InstalledCode(aiida_localhost, str(program), default_calc_job_plugin="sicmlip.exploration")
         code.label = program.name
@@ -86,13 +87,10 @@ def check_whole_run(node: orm.WorkChainNode, least_segments: int) -> None:
         rows = np.concatenate([colvar.get_array("time") for colvar in segments_of(node, "colvars")])
         assert rows == pytest.approx(times)
     # An atom moves by a fraction of a bond from one frame to the next, on both sides of a continuation as elsewhere.
-    for before, after in zip(trajectories[:-1], trajectories[1:], strict=True):
+    for before, after in pairwise(trajectories):
         last, first = before.frames([before.n_frames - 1])[0], after.frames([0])[0]
-        first.positions += last.positions - last.positions
-        moved = first.positions - last.positions
-        cell = np.asarray(last.cell)
-        moved -= np.round(moved @ np.linalg.inv(cell)) @ cell
-        assert np.linalg.norm(moved, axis=1).max() < 0.7
+        _, moved = find_mic(first.positions - last.positions, last.cell, last.pbc)
+        assert moved.max() < 0.7
 
 
 def check_bias_goes_on(node: orm.WorkChainNode) -> None:
@@ -100,7 +98,7 @@ def check_bias_goes_on(node: orm.WorkChainNode) -> None:
     calculations = [call for call in node.called if isinstance(call, orm.CalcJobNode)]
     calculations.sort(key=lambda calculation: calculation.pk)
     colvars = segments_of(node, "colvars")
-    for before, after, calculation in zip(colvars[:-1], colvars[1:], calculations[1:], strict=True):
+    for (before, after), calculation in zip(pairwise(colvars), calculations[1:], strict=True):
         start = calculation.inputs.continuation
         assert start.biased
         counters = [
@@ -110,7 +108,8 @@ def check_bias_goes_on(node: orm.WorkChainNode) -> None:
         ]
         # One kernel each 20 steps, and one that OPES begins with.
         assert counters == [pytest.approx(start.step // 20 + 1, abs=6)]
-        assert after.get_array("bias")[0] == pytest.approx(before.get_array("bias")[-1], abs=0.25)
+        # The bias itself moves with the atoms; its normalisation only with its kernels.
+        assert after.get_array("zed")[0] == pytest.approx(before.get_array("zed")[-1], rel=0.15)
         assert after.get_array("nker")[0] == pytest.approx(before.get_array("nker")[-1], abs=3)
 
 
@@ -126,7 +125,8 @@ def test_walltime_is_no_end(run: Any, lammps: Any) -> None:
 def test_kill_is_no_end(run: Any, lammps: Any, tmp_path: Path) -> None:
     """A segment that is killed without a warning is continued from its last saved state."""
     flag = tmp_path / "was-killed"
-    kill = f'if [ ! -e {flag} ]; then touch {flag}; set -- timeout -s KILL 9 {sys.executable} -m aiida_sicmlip.engine.lmp "$@"; exec "$@"; fi'
+    start = f'timeout -s KILL 8 {sys.executable} -m aiida_sicmlip.engine.lmp "$@"'
+    kill = f"if [ ! -e {flag} ]; then touch {flag}; exec {start}; fi"
     node = run(lammps(kill))
     check_whole_run(node, least_segments=2)
     check_bias_goes_on(node)

@@ -41,7 +41,7 @@ def generate_segment(divacancy: Atoms) -> Callable[..., SegmentTrajectoryData]:
 
 @pytest.fixture
 def segments(generate_segment: Callable[..., SegmentTrajectoryData]) -> dict[str, SegmentTrajectoryData]:
-    # Two runs of one seed: steps 0, 5, 10, 15, 20 and 15, 20, 25, 30, so that of nine frames seven are different.
+    # Two runs of one seed, the second with 15 steps of equilibration: of nine frames seven are different.
     return {"s00": generate_segment("default", 5), "s01": generate_segment("with_equilibration", 4)}
 
 
