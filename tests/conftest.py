@@ -117,6 +117,23 @@ def generate_segment(divacancy: Atoms) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def divacancy_host() -> Atoms:
+    """The perfect crystal of :func:`divacancy`: 16 atoms."""
+    from aiida_sicmlip.science.crystals import silicon_carbide_host
+
+    return silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
+
+
+@pytest.fixture
+def variables(aiida_profile: Any) -> Any:
+    """Collective variables of :func:`divacancy`, those of a run of `tests/parsers/test_real_runs.py`."""
+    from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+
+    folder = Path(__file__).parent / "parsers" / "fixtures" / "collective_variables" / "default" / "temporary"
+    return CollectiveVariablesData.from_folder(folder).store()
+
+
+@pytest.fixture
 def portable_potential() -> Any:
     """A portable model; its file is none."""
     from aiida_sicmlip.data.potential import PotentialData

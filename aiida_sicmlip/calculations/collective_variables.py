@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
@@ -25,7 +26,8 @@ from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 def joined_segments(segments: Mapping[str, SegmentTrajectoryData]) -> list[list[str]]:
     """Return the names of the segments of each trajectory, in order: one with `continues` belongs to the one before."""
     joined: list[list[str]] = []
-    for name in sorted(segments):
+    # `s100` comes after `s99`.
+    for name in sorted(segments, key=lambda name: (len(name), name)):
         if joined and segments[name].base.attributes.get("continues", False):
             joined[-1].append(name)
         else:
@@ -108,13 +110,15 @@ class CollectiveVariablesCalculation(CalcJob):
         segments = inputs.get("trajectories", {})
         if not segments:
             return "`trajectories` is empty: collective variables are learnt from one trajectory at least."
-        symbols = inputs["structure"].get_ase().get_chemical_symbols()
+        structure = inputs["structure"].get_ase()
         for name, segment in sorted(segments.items()):
-            if segment.symbols != symbols:
+            if segment.symbols != structure.get_chemical_symbols():
                 return (
                     f"`trajectories.{name}` <{segment.pk}> holds other atoms, or in another order, than `structure`: "
                     "variables name atoms by their places."
                 )
+            if not np.allclose(segment.base.attributes.get("cell"), structure.cell.array, atol=1e-3):
+                return f"`trajectories.{name}` <{segment.pk}> has another cell than `structure`."
         try:
             settings = CollectiveVariableSettings.from_mapping(inputs["parameters"].get_dict())
             settings.every([segment.n_frames for segment in segments.values()])

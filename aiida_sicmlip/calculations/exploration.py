@@ -199,6 +199,7 @@ class ExplorationCalculation(CalcJob):
             "ERROR_NOT_A_NUMBER",
             message="Energies became not-a-number: the potential failed here. Frames are kept.",
         )
+        spec.exit_code(415, "ERROR_BLOWN_UP", message="The run has blown up: {reason}. The frames before it are kept.")
         spec.exit_code(
             413,
             "ERROR_BIAS_FAILED",

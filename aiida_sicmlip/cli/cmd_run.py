@@ -121,21 +121,35 @@ def plan(settings: dict[str, Any]) -> list[str]:
     """Return what a run would do, one line a fact."""
     from aiida_sicmlip.science.exploration import ExplorationSettings
     from aiida_sicmlip.science.frame_selection import SelectionSettings
+    from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters
 
     exploration = ExplorationSettings.from_mapping(settings["exploration"]["parameters"])
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     rounds, starts = settings["max_rounds"], len(settings["structures"])
     walkers = settings["exploration"]["walkers"] * starts
     force_mae = settings["convergence"]["force_mae"]
-    return [
+    bias = settings["exploration"]["bias"]
+    drive = "free"
+    if bias is not None:
+        drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
+    lines = [
         f"Start structures: {', '.join(settings['structures'])}",
         f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
         f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
-        f"{exploration.temperature:g} K, {walkers * exploration.n_frames} frames",
+        f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
         f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round, "
         f"{rounds * selection.n_picks} in all, {settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]
+    if bias is not None:
+        scouting = ExplorationSettings.from_mapping(scouting_parameters(settings["exploration"]))
+        scouts = settings["exploration"]["scouting"]["walkers"] * starts
+        lines.insert(
+            2,
+            f"Collective variables: learned each round, first from {scouts} free runs of "
+            f"{scouting.equilibration + scouting.production:g} ps, later from the round before",
+        )
+    return lines
 
 
 def submit(builder: ProcessBuilder) -> int:

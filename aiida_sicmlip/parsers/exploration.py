@@ -10,6 +10,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
+from aiida_sicmlip.calculations.monitors import MonitorSettings, describe_blow_up
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.continuation import ContinuationData
@@ -58,7 +59,7 @@ class ExplorationParser(Parser):
         self.biased = "bias" in inputs
         self.first_step = inputs.continuation.step if "continuation" in inputs else 0
         end = find_errors(log)
-        verdict = self._verdict(end)
+        verdict = self._verdict(end, log)
         continuation = self._keep_continuation()
         cut = verdict is not None and verdict.status in (
             self.exit_codes.ERROR_OUT_OF_WALLTIME.status,
@@ -83,9 +84,14 @@ class ExplorationParser(Parser):
             return self.exit_codes.ERROR_COLVAR_MISSING.format(error=problem)
         return None
 
-    def _verdict(self, end: RunEnd) -> ExitCode | None:
+    def _verdict(self, end: RunEnd, log: str) -> ExitCode | None:
         """Return the exit code that fits; failures of the potential come first, as they explain the others."""
         codes = self.exit_codes
+        blow_up = None
+        if end.killed:
+            # The monitor kills a run that has blown up, which looks like any other kill.
+            n_atoms = len(self.node.inputs.structure.sites)
+            blow_up = describe_blow_up(log, MonitorSettings(), self.settings, n_atoms)
         # A brace in a message of LAMMPS would be taken for a field of the sentence.
         error = (end.errors[0] if end.errors else last_line(self.retrieved, "exploration.err")).replace("{", "(")
         for happened, code in (
@@ -93,10 +99,11 @@ class ExplorationParser(Parser):
             (end.not_a_number, codes.ERROR_NOT_A_NUMBER),
             (end.halted_temperature, codes.ERROR_RUNAWAY_TEMPERATURE),
             (end.lost_atoms, codes.ERROR_LOST_ATOMS),
-            (end.species_mismatch, codes.ERROR_SPECIES_MISMATCH.format(error=error)),
-            (end.bias_error, codes.ERROR_BIAS_FAILED.format(error=error)),
+            (end.species_disagree, codes.ERROR_SPECIES_MISMATCH.format(error=error)),
+            (end.bias_failed, codes.ERROR_BIAS_FAILED.format(error=error)),
             (end.walltime, codes.ERROR_OUT_OF_WALLTIME),
-            (end.cut, codes.ERROR_INTERRUPTED),
+            (blow_up is not None, codes.ERROR_BLOWN_UP.format(reason=blow_up)),
+            (end.killed, codes.ERROR_INTERRUPTED),
             (not end.finished, codes.ERROR_LAMMPS_FAILED.format(error=error)),
         ):
             if happened:
@@ -121,8 +128,7 @@ class ExplorationParser(Parser):
         """Store the thermodynamic output; return its means over the production (K, eV)."""
         if not thermo:
             return {}
-        equilibrates = not self.first_step and self.settings.equilibration > 0
-        production = thermo["Run"] >= int(equilibrates)
+        production = thermo["Production"]
         rows = ~production | self._within(thermo["Step"])
         node = orm.ArrayData()
         for column, name in COLUMNS.items():

@@ -33,9 +33,9 @@ SITE_RADIUS = 0.75
 CORE_RADIUS = 0.35
 """An atom has arrived at a site when it comes as near as this, in nearest-neighbour distances: 0.67 A in 3C-SiC.
 
-Displacements of 0.25 A along each axis, more than those of SiC at 2000 K, lead an atom once in some ten million frames
-into the core of a nearest neighbour's site; the cores of two sites are well apart, so that an atom between them stays
-with the one it came from.
+With independent displacements of 0.25 A along each axis, twice those of SiC at 1500 K, an atom is in the core of a given
+nearest neighbour's site in one of ten million frames. The cores of two sites are well apart, so that an atom between
+them stays with the one it came from.
 """
 
 
@@ -65,9 +65,10 @@ class DefectSites:
 class Hops:
     """Changes of site in a trajectory of F frames.
 
-    events: rows (frame, atom, from site, to site) in order of time, (E, 4) int; an atom that was an interstitial in the
-        first frame comes from site -1.
-    first_sites, last_sites: the site of each atom in the first and after the last frame, (N,) int.
+    events: rows (frame, atom, from site, to site) in order of time, (E, 4) int; an interstitial of the first frame comes
+        from site -1.
+    first_sites: the site of each atom in the first frame, (N,) int; -1 for interstitials.
+    last_sites: the same after the last frame.
     """
 
     events: np.ndarray

@@ -154,4 +154,24 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
                 PathStep(run.pk, "made by", f"{run.process_label} with seed {run.inputs.seed.value}"),
                 PathStep(driving.pk, "driven by", kind),
             ]
+            steps += _path_of_bias(run)
+    return steps
+
+
+def _path_of_bias(run: orm.CalcJobNode) -> list[PathStep]:
+    """Return what the run was biased along, and where those variables come from; nothing for a free run."""
+    if "collective_variables" not in run.inputs:
+        return []
+    variables = run.inputs.collective_variables
+    steps = [
+        PathStep(
+            variables.pk,
+            "biased along",
+            f"{variables.n_variables} collective variables of {len(variables.pairs)} distances",
+        )
+    ]
+    if variables.creator is not None:
+        segments = variables.creator.inputs.trajectories
+        pks = ", ".join(f"<{segments[label].pk}>" for label in segments)
+        steps.append(PathStep(variables.creator.pk, "learned by", f"{variables.creator.process_label} from {pks}"))
     return steps

@@ -13,6 +13,7 @@ from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
+from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
@@ -51,12 +52,13 @@ OPTIONS_OF_STEPS = {
     "evaluation": "potential",
 }
 """Steps with options of their own, and the codes that they run."""
-NULLABLE = ("exploration.bias", "exploration.filter")
+NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
 """Settings that null switches off as a whole."""
 OPTIONAL = {
     "exploration.parameters": ExplorationSettings.names(),
     "exploration.scouting.parameters": ExplorationSettings.names(),
     "exploration.bias": BiasSettings.names(),
+    "exploration.monitor": MonitorSettings.names(),
     "exploration.filter": FrameFilterSettings.names(),
     "exploration.collective_variables.parameters": CollectiveVariableSettings.names(),
     "selection.parameters": SelectionSettings.names(),

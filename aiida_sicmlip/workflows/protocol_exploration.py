@@ -7,10 +7,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.science.exploration import ExplorationSettings
-
-MONITOR_INTERVAL = 300
-"""Time in s between two looks of the monitor at a run: seconds of its cost against minutes of a run that has failed."""
+from aiida_sicmlip.calculations.monitors import MonitorSettings
 
 
 def scouting_parameters(exploration: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,16 +35,8 @@ def fill_exploration(
     run.metadata.options = exploration["options"]
     if switches:
         run.switches = switches
-    limit = ExplorationSettings.from_mapping(exploration["parameters"]).maximum_temperature
-    run.monitors = {
-        "blown_up": orm.Dict(
-            {
-                "entry_point": "sicmlip.blown_up",
-                "kwargs": {"maximum_temperature": limit},
-                "minimum_poll_interval": MONITOR_INTERVAL,
-            }
-        )
-    }
+    if exploration["monitor"] is not None:
+        run.monitors = {"blown_up": MonitorSettings.from_mapping(exploration["monitor"]).monitor()}
     if exploration["filter"]:
         namespace.filter = exploration["filter"]
     if exploration["bias"] is None:

@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import CalcJob
 
+from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 
 SHORT_OPTIONS = ("account", "gpus_per_node", "memory_gb", "queue")
@@ -39,16 +40,6 @@ GPU_REQUESTS = {
 """How a job gets a GPU where `gpus_per_node` cannot say it; these requests differ from site to site."""
 KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "text", dict: "a mapping"}
 """Types of AiiDA's options, in words."""
-
-SWITCHES = ("k", "kokkos", "sf", "suffix", "pk", "package", "nc", "nocite", "c", "cite", "e", "echo", "nb", "nonbuf")
-"""Switches of LAMMPS that change how it runs and what it prints, and nothing that the calculation relies on."""
-OWN_SWITCHES = {
-    **dict.fromkeys(("i", "in", "l", "log"), "the calculation gives it itself"),
-    **dict.fromkeys(("sc", "screen", "pl", "plog", "ps", "pscreen"), "the output has to stay where it is read"),
-    **dict.fromkeys(("p", "partition", "ro", "reorder"), "one calculation is one run"),
-    **dict.fromkeys(("v", "var"), "the input has no variables to set"),
-}
-"""Switches that are refused, and why."""
 
 
 def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field: str) -> dict[str, Any]:
@@ -108,37 +99,8 @@ def code_and_switches(value: Any, field: str) -> tuple[str, list[str]]:
                 )
         if "code" not in value:
             raise InputError(f"`{field}` lacks `code`; give the label of a code, such as `lammps@cluster`.")
-        return str(value["code"]), _switches(value.get("switches") or [], f"{field}.switches")
+        return str(value["code"]), checked_switches(value.get("switches") or [], f"{field}.switches")
     return str(value), []
-
-
-def _switches(value: Any, field: str) -> list[str]:
-    """Return the words of a list of switches, checked."""
-    if not isinstance(value, list):
-        raise InputError(f"`{field}` is {value!r}; give a list of words, such as [-k, on, g, 1, -sf, kk].")
-    words = []
-    for entry in value:
-        if not isinstance(entry, (str, int, float)):
-            raise InputError(f"`{field}` holds {entry!r}; give words and numbers.")
-        word = ("on" if entry else "off") if isinstance(entry, bool) else str(entry)
-        if not word or word.split() != [word]:
-            raise InputError(f"`{field}` holds {word!r}; give each word of it as an entry of its own.")
-        words.append(word)
-    if words and not _is_switch(words[0]):
-        raise InputError(f"`{field}` begins with `{words[0]}`; LAMMPS' switches begin with `-`, such as `-sf`.")
-    for word in filter(_is_switch, words):
-        name = word.lstrip("-")
-        if name in OWN_SWITCHES:
-            raise InputError(f"`{field}` holds `{word}`, which cannot be given: {OWN_SWITCHES[name]}. Leave it out.")
-        if name not in SWITCHES:
-            hint = nearest_name(f"-{name}", [f"-{known}" for known in SWITCHES])
-            raise InputError(f"`{field}` holds `{word}`, which is not passed on to LAMMPS. {hint}")
-    return words
-
-
-def _is_switch(word: str) -> bool:
-    """Whether a word is a switch and not a number below zero."""
-    return word.startswith("-") and not word.lstrip("-").replace(".", "", 1).isdigit()
 
 
 def _check_scheduler(given: Mapping[str, Any], computer: orm.Computer, field: str) -> None:

@@ -21,6 +21,7 @@ from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.workflows.reattach import submit_once
 
 CODES = ExplorationCalculation.exit_codes
@@ -31,7 +32,14 @@ CUT_OFF = [
     CODES.ERROR_SCHEDULER_NODE_FAILURE,
 ]
 """The segment ended for want of time or by a kill, not by a fault of its own."""
-POTENTIAL_FAILED = [CODES.ERROR_RUNAWAY_TEMPERATURE, CODES.ERROR_LOST_ATOMS, CODES.ERROR_NOT_A_NUMBER]
+POTENTIAL_FAILED = [
+    CODES.ERROR_RUNAWAY_TEMPERATURE,
+    CODES.ERROR_LOST_ATOMS,
+    CODES.ERROR_NOT_A_NUMBER,
+    CODES.ERROR_BLOWN_UP,
+    CODES.STOPPED_BY_MONITOR,
+]
+"""The frames before the failure are worth keeping, and there is nothing to go on from."""
 SEGMENT_OUTPUTS = ("trajectory", "thermodynamics", "colvar")
 
 
@@ -124,9 +132,11 @@ class WalkerWorkChain(BaseRestartWorkChain):
             self.results()
             return ProcessHandlerReport(True, self._code(self.exit_codes.ERROR_NO_PROGRESS, calculation))
         self.ctx.inputs.continuation = now
-        settings = calculation.inputs.parameters.get_dict()
-        done = now.step * settings.get("timestep", 0.001)
-        self.report(f"{self._segment} <{calculation.pk}> ended at {done:g} ps of the production; going on from there")
+        settings = ExplorationSettings.from_mapping(self.ctx.inputs.parameters.get_dict())
+        self.report(
+            f"{self._segment} <{calculation.pk}> ended; going on from {now.step * settings.timestep:g} ps of "
+            f"{settings.production:g} ps"
+        )
         return ProcessHandlerReport(do_break=True)
 
     @process_handler(priority=100)

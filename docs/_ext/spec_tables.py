@@ -6,7 +6,7 @@ import ast
 import importlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from typing import Any
 
@@ -40,7 +40,8 @@ def settings_table(path: str, protocol_path: str | None) -> str:
     for field in own:
         if field.name not in meanings:
             raise ValueError(f"`{path}.{field.name}` has no docstring below it; write one with its unit.")
-        rows.append([field.name, field.default, meanings[field.name]])
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        rows.append([field.name, default, meanings[field.name]])
     return _with_protocols(rows, protocol_path)
 
 

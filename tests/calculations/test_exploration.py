@@ -43,7 +43,7 @@ def commands(folder: Path) -> dict[str, list[list[str]]]:
 def test_input_says_what_was_asked_for(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
     folder, _ = generate_calc_job(ENTRY_POINT, inputs)
     found = commands(folder)
-    assert found["run"] == [["500"], ["2000"]]
+    assert found["run"] == [["500"], ["2000", "upto"]]
     assert found["timestep"] == [["0.001"]]
     assert found["dump"] == [["trajectory", "all", "dcd", "50", "trajectory.dcd"]]
     assert found["thermo"] == [["50"]]
@@ -52,7 +52,7 @@ def test_input_says_what_was_asked_for(generate_calc_job: Callable[..., Any], in
     # Five times the temperature, and nine tenths of the walltime.
     fixes = [" ".join(words) for words in found["fix"]]
     assert "halt all halt 1 v_temperature > 6000 error soft message yes" in fixes
-    assert found["timer"] == [["timeout", "1:48:00", "every", "10"]]
+    assert found["timer"] == [["timeout", "6480", "every", "10"]]
 
 
 def test_classical_potential(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ def test_trajectory_is_retrieved_for_the_parser_only(
     folder, calcinfo = generate_calc_job(ENTRY_POINT, inputs)
     assert sorted(path.name for path in folder.iterdir()) == ["exploration.in", "structure.data"]
     assert set(calcinfo.retrieve_list) == {"log.lammps", "exploration.out", "exploration.err"}
-    assert calcinfo.retrieve_temporary_list == ["trajectory.dcd"]
+    assert calcinfo.retrieve_temporary_list == [("exploration.restart.*", ".", 0), "trajectory.dcd"]
     code = calcinfo.codes_info[0]
     assert code.code_uuid == inputs["code"].uuid
     assert code.cmdline_params == ["-in", "exploration.in", "-log", "log.lammps"]
@@ -105,7 +105,7 @@ def test_equal_inputs_write_equal_files(generate_calc_job: Callable[..., Any], i
 def test_shortest_walltime_still_runs(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
     inputs["metadata"] = {"options": {"max_wallclock_seconds": 1}}
     folder, _ = generate_calc_job(ENTRY_POINT, inputs)
-    assert commands(folder)["timer"] == [["timeout", "0:00:01", "every", "10"]]
+    assert commands(folder)["timer"][0][:2] == ["timeout", "1"]
 
 
 @pytest.mark.parametrize("plugin", [None, "sicmlip.exploration", "lammps.base", "lammps.raw"])

@@ -39,7 +39,9 @@ def case_inputs(
 
     from aiida_sicmlip.common.lammps_files import find_potential_file
     from aiida_sicmlip.data.classical_potential import classical_potential
+    from aiida_sicmlip.data.continuation import ContinuationData
     from aiida_sicmlip.science.crystals import silicon_carbide_host
+    from aiida_sicmlip.science.io.colvar import newest_state
 
     def exploration(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         atoms = divacancy.copy()
@@ -51,7 +53,20 @@ def case_inputs(
         if "potential" in case:
             potential = classical_potential(folder / case["potential"], "edip/multi", ["Si", "C"]).store()
         structure, parameters = orm.StructureData(ase=atoms), orm.Dict(case["parameters"])
-        return {"structure": structure, "potential": potential, "parameters": parameters, "seed": orm.Int(7)}
+        given = {"structure": structure, "potential": potential, "parameters": parameters, "seed": orm.Int(7)}
+        if "bias" in case:
+            given |= {"bias": orm.Dict(case["bias"]), "collective_variables": request.getfixturevalue("variables")}
+        if "continues" in case:
+            given["continuation"] = continuation(FIXTURES / "exploration" / case["continues"], biased="bias" in case)
+        if "host" in case:
+            given["host"] = orm.StructureData(ase=silicon_carbide_host(**case["host"]))
+        return given
+
+    def continuation(folder: Path, biased: bool) -> Any:
+        """Return what the run in `folder` left to go on from."""
+        state = newest_state(folder / "temporary", timestep=0.001, biased=biased)
+        assert state is not None
+        return ContinuationData.from_files(state.step, state.restart_file, state.state_file)
 
     def training(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         sets = {"training_set": generate_dataset(4, seed=1), "validation_set": generate_dataset(2, seed=2)}

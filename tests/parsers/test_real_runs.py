@@ -58,8 +58,10 @@ def test_run(
     for kind, names in (("retrieved", calcinfo.retrieve_list), ("temporary", calcinfo.retrieve_temporary_list)):
         (made / kind).mkdir()
         for entry in names:
-            if (working / entry).exists():
-                shutil.copy(working / entry, made / kind / entry)
+            # Patterns, and names alone, as AiiDA's `retrieve_list` has them.
+            pattern = entry if isinstance(entry, str) else entry[0]
+            for path in working.glob(pattern):
+                shutil.copy(path, made / kind / path.name)
     parsed = parse_folder(made)
     if os.environ.get("SICMLIP_KEEP_RUNS"):
         keep(made, folder)

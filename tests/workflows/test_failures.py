@@ -11,13 +11,15 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
+from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
-from aiida_sicmlip.workflows import labelling as labelling_module
+from aiida_sicmlip.workflows import sliding_window
 from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training import TrainingWorkChain
+from aiida_sicmlip.workflows.walker import WalkerWorkChain
 
 
 def child(status=0, message=None, kind=orm.CalcJobNode, **outputs):
@@ -106,14 +108,14 @@ def test_too_many_failed_labels_fail_the_step(labelling, statuses):
 
 def test_labels_at_once_fit_into_the_slots(labelling, monkeypatch, caplog, inputs):
     """`max_concurrent` is lowered to what the daemon holds, and the report says so."""
-    monkeypatch.setattr(labelling_module, "daemon_slots", lambda: 5)
+    monkeypatch.setattr(sliding_window, "daemon_slots", lambda: 5)
     instance = labelling(0, 0)
     instance.setup()
-    assert instance.ctx.max_concurrent == 1
+    assert instance.ctx.window_size == 1
     assert "the daemon's slots hold 1 labels at once" in caplog.text
-    monkeypatch.setattr(labelling_module, "daemon_slots", lambda: 200)
+    monkeypatch.setattr(sliding_window, "daemon_slots", lambda: 200)
     instance.setup()
-    assert instance.ctx.max_concurrent == inputs["labelling"]["max_concurrent"].value
+    assert instance.ctx.window_size == inputs["labelling"]["max_concurrent"].value
 
 
 @pytest.fixture
@@ -124,12 +126,13 @@ def exploration(chain, inputs):
         given = {
             **inputs["exploration"],
             "structures": inputs["structures"],
+            "hosts": inputs["hosts"],
             "potential": inputs["bootstrap_potential"],
             "seed": 1,
         }
         instance = chain(ExplorationWorkChain, given)
-        instance.ctx.names = [f"walker_{index:02d}" for index in range(len(walkers))]
-        instance.ctx.update(dict(zip(instance.ctx.names, walkers, strict=True)))
+        instance.ctx.pks = {f"walker_{index:02d}": walker.pk for index, walker in enumerate(walkers)}
+        instance.ctx.start_of = dict.fromkeys(instance.ctx.pks, "divacancy")
         return instance
 
     return make
@@ -144,19 +147,134 @@ def trajectory(tmp_path, frames=3):
     return SegmentTrajectoryData(path, symbols=["Si"], cell=np.eye(3), n_frames=frames)
 
 
+def walker(status, message=None, **outputs):
+    """Return a walker that has ended."""
+    return child(status, message, orm.WorkChainNode, **outputs)
+
+
 def test_frames_before_a_blow_up_are_kept(exploration, tmp_path, caplog):
     """A walker that blew up hands out its frames, one without frames is left out, and both are reported."""
-    good, blown = (child(status, "the potential failed", trajectory=trajectory(tmp_path)) for status in (0, 410))
-    instance = exploration(good, blown, child(420, "LAMMPS stopped"))
+    good = walker(0, trajectories__s00=trajectory(tmp_path), trajectories__s01=trajectory(tmp_path))
+    blown = walker(710, "the potential failed", trajectories__s00=trajectory(tmp_path))
+    instance = exploration(good, blown, walker(404, "LAMMPS stopped"))
     assert instance.inspect_walkers() is None
-    assert sorted(instance.outputs["trajectories"]) == ["s00", "s01"]
+    assert sorted(instance.outputs["trajectories"]["divacancy"]) == ["s00", "s01", "s02"]
+    assert instance.outputs["trajectories"]["divacancy"]["s02"].uuid == blown.outputs.trajectories.s00.uuid
     assert "walker_01" in caplog.text and "ended early with 3 frames: the potential failed" in caplog.text
     assert "walker_02" in caplog.text and "LAMMPS stopped" in caplog.text
 
 
 def test_exploration_without_frames_fails(exploration):
     """Nothing to select from is a failure."""
-    assert exploration(child(420), child(302)).inspect_walkers().status == 401
+    assert exploration(walker(404), walker(404)).inspect_walkers().status == 401
+
+
+def test_scouts_without_frames_fail(exploration):
+    """Nothing to learn variables from is a failure that names the structure."""
+    instance = exploration(walker(404))
+    instance.setup()
+    assert instance.should_run_scouts()
+    code = instance.inspect_scouts()
+    assert code.status == 402 and "`divacancy`" in code.message
+
+
+def test_failed_variables_end_the_exploration(exploration):
+    """Without collective variables no walker is biased: the reason of the training is told."""
+    instance = exploration()
+    instance.setup()
+    instance.ctx.variables_divacancy = failed = child(410, "the loss became not-a-number")
+    code = instance.inspect_variables()
+    assert code.status == 403 and f"<{failed.pk}>" in code.message and "not-a-number" in code.message
+
+
+def test_earlier_trajectories_take_the_place_of_scouts(exploration, tmp_path):
+    """From the second round on, variables are learned from the walkers of the round before."""
+    instance = exploration()
+    instance._parsed_inputs = AttributesFrozendict(
+        {**instance.inputs, "earlier": {"divacancy": {"s00": trajectory(tmp_path).store()}}}
+    )
+    instance.setup()
+    assert instance.should_run_variables() and not instance.should_run_scouts()
+
+
+def test_free_walkers_need_no_variables(exploration):
+    """Without a bias nothing is learned."""
+    instance = exploration()
+    walker_inputs = {key: value for key, value in instance.inputs.walker.exploration.items() if key != "bias"}
+    namespace = AttributesFrozendict({**instance.inputs.walker, "exploration": AttributesFrozendict(walker_inputs)})
+    instance._parsed_inputs = AttributesFrozendict({**instance.inputs, "walker": namespace})
+    instance.setup()
+    assert not instance.should_run_variables() and not instance.should_run_scouts()
+
+
+@pytest.fixture
+def chain_walker(chain, inputs):
+    """Makes a walker in its first segment, which has ended as the given calculation has."""
+
+    def make(calculation, iteration=1):
+        run = {
+            **inputs["exploration"]["walker"]["exploration"],
+            "structure": inputs["structures"]["divacancy"],
+            "potential": inputs["bootstrap_potential"],
+            "seed": orm.Int(1),
+        }
+        run.pop("bias")
+        instance = chain(WalkerWorkChain, {"exploration": run})
+        instance.setup()
+        instance.ctx.iteration = iteration
+        instance.ctx.children = [calculation] * iteration
+        instance._note_handlers()
+        return instance
+
+    return make
+
+
+def continuation(step):
+    """Return a saved state that holds nothing."""
+    from aiida_sicmlip.data.continuation import ContinuationData
+
+    node = ContinuationData()
+    node.base.attributes.set("step", step)
+    node.base.repository.put_object_from_bytes(b"state", "exploration.restart")
+    return node
+
+
+@pytest.mark.parametrize("status", [400, 401, 120, 140])
+def test_segment_that_was_cut_off_is_continued(chain_walker, status):
+    """The walltime, the scheduler or a failed node: the next segment begins at the last saved state."""
+    calculation = child(status, "cut off", continuation=continuation(500))
+    instance = chain_walker(calculation)
+    assert instance.inspect_process().status == 0
+    assert instance.should_run_process()
+    assert instance.ctx.inputs.continuation.step == 500
+
+
+def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
+    """A walltime too short to save one state would be spent again and again."""
+    instance = chain_walker(child(400, "walltime", trajectory=trajectory(tmp_path)))
+    code = instance.inspect_process()
+    assert code.status == 403 and "restart_interval" in code.message
+    assert list(instance.outputs["trajectories"]) == ["s00"]
+
+    calculation = child(400, "walltime", continuation=continuation(500))
+    instance = chain_walker(calculation)
+    instance.ctx.inputs.continuation = continuation(500)
+    assert instance.inspect_process().status == 403
+
+
+@pytest.mark.parametrize("status", [410, 411, 412, 415, 150])
+def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
+    """Where the potential fails, the walker ends with a warning and hands out what it has."""
+    instance = chain_walker(child(status, "the temperature ran away", trajectory=trajectory(tmp_path)))
+    code = instance.inspect_process()
+    assert code.status == 710 and "the temperature ran away" in code.message
+    assert list(instance.outputs["trajectories"]) == ["s00"]
+
+
+def test_other_failures_name_their_reason(chain_walker):
+    """A wrong plumed.dat does not get better by trying again."""
+    code = chain_walker(child(413, "no such action")).inspect_process()
+    assert code.status == 404 and "no such action" in code.message
 
 
 @pytest.fixture

@@ -47,10 +47,10 @@ def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
     assert builder.max_rounds.value == 2
     assert builder.convergence.get_dict() == {"force_mae": 0.1}
     assert builder.exploration.walkers.value == 2
-    parameters = builder.exploration.exploration.parameters.get_dict()
+    parameters = builder.exploration.walker.exploration.parameters.get_dict()
     assert (parameters["temperature"], parameters["production"]) == (700.0, 0.6)
     assert builder.selection.parameters.get_dict() == {"n_training": 8, "n_validation": 4, "separation": 0.05}
-    assert builder.exploration.exploration.code.full_label == ready["lammps"]
+    assert builder.exploration.walker.exploration.code.full_label == ready["lammps"]
     assert builder.labelling.pw.pw.code.full_label == ready["pw"]
     for step in ("training", "compilation", "evaluation"):
         assert builder.training[step].code.full_label == ready["potential"]
@@ -99,10 +99,11 @@ def test_stored_structure_and_potential_are_taken_as_they_are(
     potential = generate_compiled_potential()
     overrides = {
         "codes": ready,
-        "structures": {"mine": {"node": structure.pk}},
+        "structures": {"mine": {"node": structure.pk, "host": {"repeats": [2, 2, 2], "cell": "primitive"}}},
         "bootstrap": {"node": str(potential.uuid)},
     }
     builder = checked_builder(load_protocol("demo", overrides))
+    assert len(builder.hosts["mine"].sites) == 16 and builder.hosts["mine"].creator is not None
     assert builder.structures["mine"].uuid == structure.uuid
     assert builder.bootstrap_potential.uuid == potential.uuid
 

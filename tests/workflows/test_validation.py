@@ -102,7 +102,7 @@ WRONG = [
     ("max_rounds", True, "`max_rounds` is True; give a whole number"),
     ("max_rounds", {"at_most": 2}, "`max_rounds` is {'at_most': 2}; give a whole number"),
     ("seed", None, "`seed` is None; give a whole number"),
-    ("exploration", 5, "`exploration` is 5; give settings under it: walkers, parameters, options"),
+    ("exploration", 5, "`exploration` is 5; give settings under it: walkers, max_concurrent"),
     ("exploration", None, "`exploration` is None; give settings under it"),
     ("exploration.parameters.temperature", "hot", "`exploration.parameters.temperature` is 'hot'; give a number"),
     ("exploration.parameters.timestep", "1e-3", "is '1e-3'; give a number, in YAML written as 0.001"),
@@ -290,6 +290,7 @@ def test_nearest_distance_sees_periodic_images(write_settings: Callable[..., str
     structure = orm.StructureData(ase=bulk("Si", "diamond", a=5.43)[:1]).store()
     settings = {
         "structures": {"x": {"node": structure.pk}},
+        "exploration": {"bias": None},
         "training": {"parameters": {"model": {"cutoff": 3.8}}},
     }
     assert "the nearest atoms of `structures.x` are 3.84 A apart" in refusal(write_settings(settings))
