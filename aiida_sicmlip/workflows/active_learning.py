@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -16,40 +15,21 @@ from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
-from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import label_of_place, round_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.assessment import ConvergenceCriteria
-from aiida_sicmlip.science.crystals import nearest_distance
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.frame_selection import SelectionSettings, require_enough_frames
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.frame_selection import SelectionSettings
+from aiida_sicmlip.workflows.active_learning_checks import validate_loop
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
-from aiida_sicmlip.workflows.exploration_checks import validate_exploration, validate_structures
+from aiida_sicmlip.workflows.exploration_checks import validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training import TrainingWorkChain
 
 SETS = ("training", "validation")
-
-
-def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
-    """Raise :class:`InputError` where the model's cutoff is so short that it sees no neighbours in a start structure.
-
-    :param training: settings of the training; what is left out has its default.
-    """
-    cutoff = complete_training_settings(training)["model"]["cutoff"]
-    for name, structure in structures.items():
-        nearest = nearest_distance(structure.get_ase())
-        if cutoff <= nearest:
-            raise InputError(
-                f"`training.parameters.model.cutoff` is {cutoff:g} A, but the nearest atoms of `structures.{name}` are "
-                f"{nearest:.2f} A apart: the model would see no neighbours. Give a cutoff of several bond lengths, "
-                "such as 5 A."
-            )
 
 
 class ActiveLearningWorkChain(WorkChain):
@@ -189,34 +169,7 @@ class ActiveLearningWorkChain(WorkChain):
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
         """Check inputs against each other, as far as they are known before the first round."""
-        exploration = dict(inputs.get("exploration", {}))
-        structures = inputs.get("structures", {})
-        given: dict[str, Any] = {name: inputs[name] for name in ("structures", "hosts") if name in inputs}
-        if "bootstrap_potential" in inputs:
-            given["potential"] = inputs["bootstrap_potential"]
-        sentence = validate_exploration({**exploration, **given})
-        if sentence:
-            return sentence.replace("`potential`", "`bootstrap_potential`")
-        sentence = LabellingWorkChain.validate_inputs({**inputs.get("labelling", {}), "structures": structures}, None)
-        if sentence:
-            return sentence
-        try:
-            walker = exploration["walker"]["exploration"]
-            explored = ExplorationSettings.from_mapping(walker["parameters"].get_dict())
-            if not explored.retrieve_trajectory:
-                raise InputError(
-                    "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
-                    "picked from the trajectories; retrieve them."
-                )
-            selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
-            walkers = exploration["walkers"].value * len(structures)
-            require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
-            require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
-        except InputError as error:
-            return str(error)
-        except KeyError:
-            return None
-        return None
+        return validate_loop(inputs)
 
     def setup(self) -> None:
         """Start with the bootstrap potential and no data."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import ExitCode, ProcessSpec, ToContext, if_, while_
+from aiida.engine import ExitCode, ProcessSpec, if_, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
@@ -51,7 +51,8 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
                 cls.inspect_scouts,
             ),
             if_(cls.should_run_variables)(
-                cls.run_variables,
+                cls.prepare_variables,
+                while_(cls.window_is_open)(cls.run_variables),
                 cls.inspect_variables,
             ),
             cls.prepare_walkers,
@@ -234,28 +235,36 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         """Return whether collective variables have to be learned."""
         return bool(self.ctx.to_learn)
 
-    def run_variables(self) -> ToContext:
+    def prepare_variables(self) -> None:
+        """Name the trainings."""
+        self.open_window(
+            [f"variables_{name}" for name in self.ctx.to_learn], self.inputs.max_concurrent.value, "trainings"
+        )
+
+    def run_variables(self) -> None:
         """Learn the collective variables of each structure."""
-        children = {}
-        for name in self.ctx.to_learn:
-            # Labels begin at `s00` for each structure, whatever they were among all.
-            ordered = [self.ctx.earlier[name][label] for label in sorted(self.ctx.earlier[name])]
-            children[f"variables_{name}"] = submit_once(
-                self,
-                CollectiveVariablesCalculation,
-                f"variables_{name}",
-                structure=self.inputs.structures[name],
-                host=self.inputs.hosts[name],
-                trajectories={segment_label(index): node for index, node in enumerate(ordered)},
-                seed=self.ctx.seeds["variables"],
-                **self.exposed_inputs(CollectiveVariablesCalculation, namespace="variables"),
-            )
-        return ToContext(**children)
+        self.fill_window(self._submit_variables)
+
+    def _submit_variables(self, label: str) -> orm.ProcessNode:
+        """Submit the training of one structure's variables."""
+        name = label.removeprefix("variables_")
+        # Labels begin at `s00` for each structure, whatever they were among all.
+        ordered = [self.ctx.earlier[name][key] for key in sorted(self.ctx.earlier[name])]
+        return submit_once(
+            self,
+            CollectiveVariablesCalculation,
+            label,
+            structure=self.inputs.structures[name],
+            host=self.inputs.hosts[name],
+            trajectories={segment_label(index): node for index, node in enumerate(ordered)},
+            seed=self.ctx.seeds["variables"],
+            **self.exposed_inputs(CollectiveVariablesCalculation, namespace="variables"),
+        )
 
     def inspect_variables(self) -> ExitCode | None:
         """Collect the collective variables."""
-        for name in self.ctx.to_learn:
-            child = self.ctx[f"variables_{name}"]
+        for label, child in self.window_children().items():
+            name = label.removeprefix("variables_")
             if not child.is_finished_ok:
                 reason = child.exit_message or child.process_state.value
                 return self.exit_codes.ERROR_VARIABLES_FAILED.format(name=name, pk=child.pk, reason=reason)

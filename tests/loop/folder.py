@@ -47,6 +47,7 @@ class LoopFolder:
             ("--pw", shutil.which("pw.x")),
             ("--lmp", str(self.bin / "sicmlip-lmp")),
             ("--potential", str(self.bin / "sicmlip-potential")),
+            ("--cv", str(self.bin / "sicmlip-cv")),
         ):
             wrapper = self.path / f"noting{option[1:]}"
             wrapper.write_text(f'#!/bin/bash\necho "$PWD" >> {self.submissions}\nexec {program} "$@"\n')

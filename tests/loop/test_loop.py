@@ -6,7 +6,18 @@ import pytest
 
 pytestmark = pytest.mark.program
 
-CREATED = ("StructureData", "TrajectoryData", "LabelledDataSetData", "PotentialData", "CompiledPotentialData")
+CREATED = {
+    # In all, of two start structures with their hosts; and in each round.
+    "StructureData": (4, 6),
+    "TrajectoryData": (0, 6),
+    "LabelledDataSetData": (0, 3),
+    "PotentialData": (0, 1),
+    "CompiledPotentialData": (0, 1),
+    # Two scouts from each structure come before the first round.
+    "SegmentTrajectoryData": (4, 2),
+    "ContinuationData": (4, 2),
+    "CollectiveVariablesData": (0, 2),
+}
 
 
 def test_ends_with_a_potential(finished_loop, switched):
@@ -39,15 +50,15 @@ def test_nothing_appears_from_nowhere(finished_loop, switched):
         node = orm.load_node(pk)
         given = {link.node.pk for link in node.base.links.get_incoming().all()}
         orphans = []
-        seen = 0
+        seen = dict.fromkeys(CREATED, 0)
         for (data,) in orm.QueryBuilder().append(orm.Data).all():
             name = type(data).__name__
-            if name in (*CREATED, "SegmentTrajectoryData"):
-                seen += 1
+            if name in CREATED:
+                seen[name] += 1
                 if data.creator is None and data.pk not in given:
                     orphans.append((name, data.pk))
-        # Two start structures; each round six frames, six labels, three data sets, two models, two trajectories.
-        assert seen == 2 + 19 * len(node.outputs.assessments)
+        rounds = len(node.outputs.assessments)
+        assert seen == {name: once + each * rounds for name, (once, each) in CREATED.items()}
         assert orphans == []
 
 
@@ -103,6 +114,29 @@ def test_later_rounds_explore_with_the_trained_model(finished_loop, switched):
             assert driving[1].pk == first.outputs.compiled_potential.pk
         seeds = [orm.load_node(entry.steps["exploration"].pk).inputs.seed.value for entry in run.rounds]
         assert len(set(seeds)) == len(seeds)
+
+
+def test_walkers_are_biased_along_what_was_learned_before(finished_loop, switched):
+    """Variables come from free scouts in round 0, and from the walkers of the round before in round 1."""
+    from aiida import orm
+
+    from aiida_sicmlip.tools.runs import read_run
+
+    folder, pk = finished_loop
+    with switched(folder):
+        explorations = [orm.load_node(entry.steps["exploration"].pk) for entry in read_run(orm.load_node(pk)).rounds]
+        sources = [explorations[0].outputs.scouting_trajectories, *(e.outputs.trajectories for e in explorations)]
+        for exploration, source in zip(explorations, sources[:-1], strict=True):
+            for name, variables in exploration.outputs.collective_variables.items():
+                learned_from = variables.creator.inputs.trajectories
+                assert {node.pk for node in learned_from.values()} == {node.pk for node in source[name].values()}
+                for segment in exploration.outputs.trajectories[name].values():
+                    assert segment.creator.inputs.collective_variables.pk == variables.pk
+            for name, segments in exploration.outputs.colvars.items():
+                for label, colvar in segments.items():
+                    frames = exploration.outputs.trajectories[name][label]
+                    assert colvar.get_array("time").tolist() == frames.times().round(6).tolist()
+                    assert colvar.get_array("nker")[-1] > 0
 
 
 def test_results_and_status_read_well(finished_loop):

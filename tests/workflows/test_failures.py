@@ -182,7 +182,8 @@ def test_failed_variables_end_the_exploration(exploration):
     """Without collective variables no walker is biased: the reason of the training is told."""
     instance = exploration()
     instance.setup()
-    instance.ctx.variables_divacancy = failed = child(410, "the loss became not-a-number")
+    failed = child(410, "the loss became not-a-number")
+    instance.ctx.pks = {"variables_divacancy": failed.pk}
     code = instance.inspect_variables()
     assert code.status == 403 and f"<{failed.pk}>" in code.message and "not-a-number" in code.message
 

@@ -88,21 +88,6 @@ def parse_thermo(log: str) -> dict[str, np.ndarray]:
     return {name: column.astype(kinds.get(name, np.float64)) for name, column in table.items()}
 
 
-def production_rows(thermo: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the rows of the production at ``steps`` (F,): all columns, (F,) each.
-
-    A run that was stopped may lack rows of its last frames, and a log that was cut the last of its rows; their values
-    are NaN, and only the columns of float64 are returned.
-
-    :param thermo: what :func:`parse_thermo` returns.
-    """
-    place = {int(thermo["Step"][row]): row for row in np.flatnonzero(thermo["Production"])} if thermo else {}
-    rows = np.array([place.get(int(step), -1) for step in steps], dtype=np.intp)
-    return {
-        name: np.where(rows >= 0, column[rows], np.nan) for name, column in thermo.items() if column.dtype == np.float64
-    }
-
-
 def find_errors(log: str, messages: str = "") -> RunEnd:
     """Return how the run ended; an empty or cut log gives a run that is not finished.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aiida_sicmlip.science.io.lammps_log import find_errors, parse_thermo, production_rows
+from aiida_sicmlip.science.io.lammps_log import find_errors, parse_thermo
 
 LOG = """LAMMPS (22 Jul 2025)
 ---
@@ -127,11 +127,3 @@ def test_rows_of_the_production():
     assert thermo["Step"].tolist() == [0, 5, 0, 10]
     assert thermo["Production"].tolist() == [False, False, True, True]
     assert not parse_thermo(LOG)["Production"].any()
-
-
-def test_rows_at_frames():
-    rows = production_rows(parse_thermo(IN_PRODUCTION), np.array([0, 5, 10, 20]))
-    assert rows.keys() == {"Temp", "PotEng"}
-    assert rows["PotEng"][[0, 2]].tolist() == [-82.25, -15.0]
-    assert np.isnan(rows["Temp"][[1, 3]]).all()
-    assert production_rows({}, np.array([0])) == {}

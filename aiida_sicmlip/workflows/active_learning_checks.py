@@ -1,0 +1,64 @@
+"""What is wrong with the inputs of the loop, in sentences, before any compute is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.crystals import nearest_distance
+from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.frame_selection import SelectionSettings, require_enough_frames
+from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.workflows.exploration_checks import validate_exploration
+from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+
+
+def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
+    """Raise :class:`InputError` where the model's cutoff is so short that it sees no neighbours in a start structure.
+
+    :param training: settings of the training; what is left out has its default.
+    """
+    cutoff = complete_training_settings(training)["model"]["cutoff"]
+    for name, structure in structures.items():
+        nearest = nearest_distance(structure.get_ase())
+        if cutoff <= nearest:
+            raise InputError(
+                f"`training.parameters.model.cutoff` is {cutoff:g} A, but the nearest atoms of `structures.{name}` are "
+                f"{nearest:.2f} A apart: the model would see no neighbours. Give a cutoff of several bond lengths, "
+                "such as 5 A."
+            )
+
+
+def validate_loop(inputs: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
+    exploration = dict(inputs.get("exploration", {}))
+    structures = inputs.get("structures", {})
+    given: dict[str, Any] = {name: inputs[name] for name in ("structures", "hosts") if name in inputs}
+    if "bootstrap_potential" in inputs:
+        given["potential"] = inputs["bootstrap_potential"]
+    sentence = validate_exploration({**exploration, **given})
+    if sentence:
+        return sentence.replace("`potential`", "`bootstrap_potential`")
+    sentence = LabellingWorkChain.validate_inputs({**inputs.get("labelling", {}), "structures": structures}, None)
+    if sentence:
+        return sentence
+    try:
+        walker = exploration["walker"]["exploration"]
+        explored = ExplorationSettings.from_mapping(walker["parameters"].get_dict())
+        if not explored.retrieve_trajectory:
+            raise InputError(
+                "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
+                "picked from the trajectories; retrieve them."
+            )
+        selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
+        walkers = exploration["walkers"].value * len(structures)
+        require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
+        require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
+    except InputError as error:
+        return str(error)
+    except KeyError:
+        return None
+    return None

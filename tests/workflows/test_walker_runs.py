@@ -1,0 +1,147 @@
+"""Walkers that are stopped by their walltime, or killed, and go on: LAMMPS, the bias and AiiDA's engine for real."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiida import engine, orm
+from ase import Atoms
+
+from aiida_sicmlip.workflows.walker import WalkerWorkChain
+
+pytestmark = pytest.mark.program
+
+PRODUCTION = 12.0
+PARAMETERS = {
+    "temperature": 900.0,
+    "equilibration": 0.1,
+    "production": PRODUCTION,
+    "frame_interval": 0.02,
+    "restart_interval": 0.2,
+    "held_shell": None,
+}
+BIAS = {"barrier": 1.0, "pace": 0.02, "adaptive_sigma_interval": 0.1}
+
+
+@pytest.fixture
+def lammps(aiida_localhost: Any, tmp_path: Path) -> Any:
+    """Makes codes of `sicmlip-lmp`; the lines of shell come before its start."""
+
+    def make(*lines: str, start: str = "exec") -> orm.InstalledCode:
+        program = tmp_path / f"lmp-{len(list(tmp_path.iterdir()))}"
+        command = f"{sys.executable} -m aiida_sicmlip.engine.lmp"
+        program.write_text("\n".join(["#!/bin/bash", "export OMP_NUM_THREADS=1", *lines, f'{start} {command} "$@"', ""]))
+        program.chmod(0o755)
+        code = orm.InstalledCode(aiida_localhost, str(program), default_calc_job_plugin="sicmlip.exploration")
+        code.label = program.name
+        return code.store()
+
+    return make
+
+
+@pytest.fixture
+def run(divacancy: Atoms, divacancy_host: Atoms, edip: Any, variables: Any) -> Any:
+    """Runs a walker to its end: code, walltime (s), changed parameters; without a bias where that is asked for."""
+
+    def make(code: Any, walltime: int = 600, biased: bool = True, **changed: Any) -> orm.WorkChainNode:
+        inputs = {
+            "code": code,
+            "structure": orm.StructureData(ase=divacancy),
+            "host": orm.StructureData(ase=divacancy_host),
+            "potential": edip,
+            "parameters": orm.Dict({**PARAMETERS, **changed}),
+            "seed": orm.Int(5),
+            "metadata": {"options": {"max_wallclock_seconds": walltime}},
+        }
+        if biased:
+            inputs |= {"bias": orm.Dict(BIAS), "collective_variables": variables}
+        _, node = engine.run_get_node(WalkerWorkChain, exploration=inputs)
+        return node
+
+    return make
+
+
+def segments_of(node: orm.WorkChainNode, namespace: str) -> list[Any]:
+    """Return what each segment of a walker handed out, in order."""
+    found = node.outputs[namespace]
+    return [found[label] for label in sorted(found)]
+
+
+def check_whole_run(node: orm.WorkChainNode, least_segments: int) -> None:
+    """Frames and variables of all segments together are those of one run: complete, in order, none twice."""
+    assert node.exit_status == 0, node.exit_message
+    trajectories = segments_of(node, "trajectories")
+    assert len(trajectories) >= least_segments
+    steps = np.concatenate([trajectory.steps() for trajectory in trajectories])
+    assert steps.tolist() == list(range(0, round(PRODUCTION / 0.001) + 1, 20))
+    assert [trajectory.continues for trajectory in trajectories] == [False] + [True] * (len(trajectories) - 1)
+    times = np.concatenate([trajectory.times() for trajectory in trajectories])
+    if "colvars" in node.outputs:
+        rows = np.concatenate([colvar.get_array("time") for colvar in segments_of(node, "colvars")])
+        assert rows == pytest.approx(times)
+    # An atom moves by a fraction of a bond from one frame to the next, on both sides of a continuation as elsewhere.
+    for before, after in zip(trajectories[:-1], trajectories[1:], strict=True):
+        last, first = before.frames([before.n_frames - 1])[0], after.frames([0])[0]
+        first.positions += last.positions - last.positions
+        moved = first.positions - last.positions
+        cell = np.asarray(last.cell)
+        moved -= np.round(moved @ np.linalg.inv(cell)) @ cell
+        assert np.linalg.norm(moved, axis=1).max() < 0.7
+
+
+def check_bias_goes_on(node: orm.WorkChainNode) -> None:
+    """The state of the bias is continued: kernels are merged and added to, their number of effective samples grows."""
+    calculations = [call for call in node.called if isinstance(call, orm.CalcJobNode)]
+    calculations.sort(key=lambda calculation: calculation.pk)
+    colvars = segments_of(node, "colvars")
+    for before, after, calculation in zip(colvars[:-1], colvars[1:], calculations[1:], strict=True):
+        start = calculation.inputs.continuation
+        assert start.biased
+        counters = [
+            float(line.split()[-1])
+            for line in start.base.repository.get_object_content("STATE").splitlines()
+            if line.startswith("#! SET counter")
+        ]
+        # One kernel each 20 steps, and one that OPES begins with.
+        assert counters == [pytest.approx(start.step // 20 + 1, abs=6)]
+        assert after.get_array("bias")[0] == pytest.approx(before.get_array("bias")[-1], abs=0.25)
+        assert after.get_array("nker")[0] == pytest.approx(before.get_array("nker")[-1], abs=3)
+
+
+def test_walltime_is_no_end(run: Any, lammps: Any) -> None:
+    """LAMMPS stops itself before the walltime, and the next segment goes on to the asked length."""
+    node = run(lammps(), walltime=5)
+    check_whole_run(node, least_segments=2)
+    check_bias_goes_on(node)
+    statuses = [call.exit_status for call in sorted(node.called, key=lambda call: call.pk)]
+    assert statuses == [400] * (len(statuses) - 1) + [0]
+
+
+def test_kill_is_no_end(run: Any, lammps: Any, tmp_path: Path) -> None:
+    """A segment that is killed without a warning is continued from its last saved state."""
+    flag = tmp_path / "was-killed"
+    kill = f"if [ ! -e {flag} ]; then touch {flag}; set -- timeout -s KILL 9 {sys.executable} -m aiida_sicmlip.engine.lmp \"$@\"; exec \"$@\"; fi"
+    node = run(lammps(kill))
+    check_whole_run(node, least_segments=2)
+    check_bias_goes_on(node)
+    first = min(node.called, key=lambda call: call.pk)
+    assert first.exit_status == 401
+    assert first.outputs.results["n_frames_beyond_continuation"] >= 0
+
+
+def test_free_walker_is_continued_too(run: Any, lammps: Any) -> None:
+    """Without a bias there is a state of LAMMPS alone; held atoms keep their anchors."""
+    node = run(lammps(), walltime=3, biased=False, production=PRODUCTION)
+    check_whole_run(node, least_segments=2)
+    assert "colvars" not in node.outputs
+
+
+def test_walltime_too_short_for_one_state_ends_the_walker(run: Any, lammps: Any) -> None:
+    """No walltime is spent again and again on the same steps."""
+    node = run(lammps("sleep 1"), walltime=2, restart_interval=12.0)
+    assert node.exit_status == 403 and "restart_interval" in node.exit_message
+    assert len(node.called) <= 2
