@@ -63,8 +63,9 @@ class Study:
         if trajectory.exists() and count_dcd_frames(trajectory) == settings.n_frames:
             return folder
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
+        for old in folder.glob("*"):
+            if old.is_file():
+                old.unlink()
         (folder / filenames.STRUCTURE_FILE).write_text(write_structure_data(self.atoms, SPECIES))
         if bias is not None:
             description = json.loads((self.variables / filenames.CV_DESCRIPTION_FILE).read_text())
@@ -114,8 +115,37 @@ class Study:
         symbols = self.atoms.get_chemical_symbols()
         return count_hops(positions, self.atoms.cell.array, self.host, symbols, self.sites)
 
-    def describe(self, hop: np.ndarray, settings: ExplorationSettings) -> dict[str, Any]:
-        """Return a hop, a row of :class:`Hops`, in words and numbers."""
+    def relax(self, atoms: Atoms, folder: Path) -> tuple[Atoms, float]:
+        """Return what a structure relaxes to, and its energy in eV."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / filenames.STRUCTURE_FILE).write_text(write_structure_data(atoms, SPECIES))
+        lines = [
+            "units metal",
+            "atom_modify map yes",
+            f"read_data {filenames.STRUCTURE_FILE}",
+            *POTENTIAL_COMMANDS,
+            "minimize 0 1e-4 5000 50000",
+            "variable energy equal pe",
+            'print "${energy}" file energy.txt',
+            f"write_dump all dcd {filenames.TRAJECTORY_FILE}",
+        ]
+        (folder / "relaxation.in").write_text("\n".join(lines) + "\n")
+        program("aiida_sicmlip.engine.lmp", "-in", "relaxation.in", folder=folder)
+        relaxed = atoms.copy()
+        relaxed.positions = read_dcd(folder / filenames.TRAJECTORY_FILE)[0][0]
+        return relaxed, float((folder / "energy.txt").read_text())
+
+    def after_hop(self, folder: Path, hop: np.ndarray) -> dict[str, Any]:
+        """Return where the atom of a hop is after a relaxation, and the energy (eV) above the relaxed divacancy."""
+        atoms = self.atoms.copy()
+        atoms.positions = read_dcd(folder / filenames.TRAJECTORY_FILE, [int(hop[0])])[0][0]
+        relaxed, energy = self.relax(atoms, folder / "relaxed_after_hop")
+        _, start = self.relax(self.atoms, self.folder / "relaxed_divacancy")
+        site = find_defect_sites(relaxed, self.host).site_of_atom[hop[1]]
+        return {"relaxes_to_site": int(site), "energy_above_start": energy - start}
+
+    def describe(self, folder: Path, hop: np.ndarray, settings: ExplorationSettings) -> dict[str, Any]:
+        """Return a hop of a run, a row of :class:`Hops`, in words and numbers."""
         frame, atom, origin, target = (int(number) for number in hop)
         return {
             "time_ps": frame * settings.frame_interval,
@@ -125,6 +155,7 @@ class Study:
             "to_site": target,
             "own_sublattice": self.host.symbols[target] == self.atoms.symbols[atom],
             "distance": float(distances_from(self.host, self.host.positions[origin])[target]),
+            **self.after_hop(folder, hop),
         }
 
 
@@ -147,7 +178,7 @@ def summary(study: Study, folders: list[Path], settings: ExplorationSettings) ->
             {
                 "run": folder.name,
                 "hops": len(hops),
-                "first_hop": study.describe(hops[0], settings) if len(hops) else None,
+                "first_hop": study.describe(folder, hops[0], settings) if len(hops) else None,
             }
         )
     rate = event_rate(sum(run["first_hop"] is not None for run in runs), waited)
@@ -192,7 +223,8 @@ def draw(study: Study, folders: list[Path], settings: ExplorationSettings) -> No
     curve = reweighted_free_energy(walkers, [0], temperature=settings.temperature, settings=smooth)
     plot_free_energy_curve(left, curve)
     surface = reweighted_free_energy(walkers, [0, 1], temperature=settings.temperature, settings=smooth)
-    plot_free_energy_map(right, surface)
+    # Higher up lie the rims, which single frames have seen.
+    plot_free_energy_map(right, surface, highest=2.0)
     figure.savefig(study.folder / "free_energy.png", dpi=110)
     plt.close(figure)
 

@@ -19,7 +19,7 @@ TRAJECTORY = Path(__file__).parent / "fixtures" / "edip-14" / "0.dcd"
 
 
 class Explored:
-    """Makes processes and what they left. One calculation has 200 rows over 10 ps, every fifth of them a frame."""
+    """Makes processes and what they left. Rows of the variables come every 0.05 ps, frames every 0.25 ps."""
 
     def __init__(self, atoms: Atoms, variables: Any) -> None:
         self.atoms = atoms
@@ -53,7 +53,9 @@ class Explored:
         """Return a walker, which has no segments yet."""
         return self.process(orm.WorkChainNode, WALKER, caller, f"walker_{number:02d}")
 
-    def segment(self, caller: Any = None, after: Any = None, *, seed: int = 1, biased: bool = True) -> Any:
+    def segment(
+        self, caller: Any = None, after: Any = None, *, seed: int = 1, biased: bool = True, rows: int = 200
+    ) -> Any:
         """Return a calculation, which continues ``after`` where that is given; its CVs have a normal distribution."""
         inputs = {"structure": self.structure, "parameters": self.parameters}
         if after is not None:
@@ -76,9 +78,9 @@ class Explored:
         self.output(node, "trajectory", trajectory)
         if biased:
             colvar = orm.ArrayData()
-            colvar.set_array("time", begin + 0.05 * np.arange(1, 201))
-            colvar.set_array("variables", np.random.default_rng(seed).normal(size=(200, 2)))
-            colvar.set_array("bias", np.zeros(200))
+            colvar.set_array("time", begin + 0.05 * np.arange(1, rows + 1))
+            colvar.set_array("variables", np.random.default_rng(seed).normal(size=(rows, 2)))
+            colvar.set_array("bias", np.zeros(rows))
             self.output(node, "colvar", colvar)
         return node
 

@@ -98,9 +98,12 @@ def free_energy_report(found: Exploration, variables: Sequence[int], settings: F
     if max(variables) >= n_variables:
         raise InputError(f"CV {max(variables) + 1} is asked for, but there are {n_variables}: give numbers from 1.")
     result = free_energy_of(found, variables, settings)
+    calculations = [[segment.pk for segment in walker.segments] for walker in found.walkers]
+    long_enough = _long_enough(found, settings)
     return {
         "exploration": found.name,
-        "calculations": [[segment.pk for segment in walker.segments] for walker in found.walkers],
+        "calculations": [pks for pks, used in zip(calculations, long_enough, strict=True) if used],
+        "left_out": [pks for pks, used in zip(calculations, long_enough, strict=True) if not used],
         "collective_variables": found.walkers[0].variables.pk,
         "temperature": found.temperature,
         "settings": settings.to_dict(),
@@ -127,8 +130,9 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
 
     known = np.isfinite(errors)
     typical = f"{np.median(errors[known]):.3f} eV" if known.any() else "unknown"
+    left_out = f", {len(report['left_out'])} too short to count" if report["left_out"] else ""
     return [
-        f"{report['exploration']}: {len(report['calculations'])} walkers at {report['temperature']:g} K",
+        f"{report['exploration']}: {len(report['calculations'])} walkers at {report['temperature']:g} K{left_out}",
         f"{report['frames']} frames, worth {report['effective_samples']:.0f} unbiased ones at most",
         f"lowest at {place(int(np.nanargmin(values)))}",
         f"highest sampled at {place(int(np.nanargmax(values)))}: {np.nanmax(values):.3f} eV",
@@ -138,8 +142,19 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
 
 
 def free_energy_of(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings) -> FreeEnergy:
-    """Return the free energy along some of the variables, from 0."""
-    return reweighted_free_energy(found.samples, variables, temperature=found.temperature, settings=settings)
+    """Return the free energy along some of the variables, from 0; walkers that failed early are left out.
+
+    :raises InputError: if no walker is long enough, and as the estimate does.
+    """
+    enough = _long_enough(found, settings)
+    # Without any, the estimate says what is missing.
+    samples = [sample for sample, used in zip(found.samples, enough, strict=True) if used or not any(enough)]
+    return reweighted_free_energy(samples, variables, temperature=found.temperature, settings=settings)
+
+
+def _long_enough(found: Exploration, settings: FreeEnergySettings) -> list[bool]:
+    """Return which walkers have a frame for each block."""
+    return [len(sample.after(settings.discard).bias) >= settings.blocks for sample in found.samples]
 
 
 def draw_free_energy(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings, path: Path) -> None:
@@ -157,7 +172,9 @@ def draw_free_energy(found: Exploration, variables: Sequence[int], settings: Fre
         plot_free_energy_curve(axes, result, variable=names[0])
     else:
         plot_free_energy_map(axes, result, variables=names)
-    axes.set_title(f"{found.name}, {len(found.walkers)} walkers, {found.temperature:g} K", fontsize="medium")
+    axes.set_title(
+        f"{found.name}, {sum(_long_enough(found, settings))} walkers, {found.temperature:g} K", fontsize="medium"
+    )
     save_figure(figure, path)
 
 

@@ -121,6 +121,21 @@ def test_wrong_options_are_one_sentence(run):
         assert "Traceback" not in result.output
 
 
+def test_walkers_that_failed_early_are_left_out(explored):
+    exploration = explored.exploration()
+    long, short, empty = (
+        explored.segment(explored.walker(exploration, number), rows=rows) for number, rows in enumerate((200, 3, 0))
+    )
+    (found,) = read_explorations(exploration)
+    report = free_energy_report(found, [0], SETTINGS)
+    assert report["calculations"] == [[long.pk]]
+    assert report["left_out"] == [[short.pk], [empty.pk]]
+    assert report["frames"] == 200
+    assert "2 too short to count" in free_energy_lines(report)[0]
+    with pytest.raises(InputError, match="has 200 frames"):
+        free_energy_report(found, [0], FreeEnergySettings(discard=0, blocks=500))
+
+
 def test_unbiased_runs_have_none(explored):
     walker = explored.walker()
     explored.segment(walker, biased=False)
