@@ -33,6 +33,11 @@ COMMANDS = {
         "results",
         "Print errors and times by round, and where the potential comes from.",
     ),
+    "free-energy": LazyCommand(
+        "aiida_sicmlip.cli.cmd_free_energy",
+        "free_energy",
+        "Estimate free energies along collective variables from biased walkers.",
+    ),
     "demo": LazyCommand("aiida_sicmlip.cli.cmd_demo", "demo", "Run a small example from start to end."),
 }
 

@@ -14,8 +14,13 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the errors by round into this file as well."
 )
+@click.option(
+    "--plot-space",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw into this file where biased walkers of each round were in the space of their collective variables.",
+)
 @PROFILE
-def results(identifier: str, plot: Path | None, profile_name: str | None) -> None:
+def results(identifier: str, plot: Path | None, plot_space: Path | None, profile_name: str | None) -> None:
     """Print what run PK has found: a table by round, and where its last potential comes from."""
     from aiida_sicmlip.reports.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
@@ -38,3 +43,8 @@ def results(identifier: str, plot: Path | None, profile_name: str | None) -> Non
 
         draw_errors(run, plot)
         click.echo(f"\nErrors by round are drawn in {plot}.")
+    if plot_space is not None:
+        from aiida_sicmlip.reports.exploration import draw_rounds
+
+        draw_rounds(node, plot_space)
+        click.echo(f"\nThe space of the collective variables by round is drawn in {plot_space}.")

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.rounds import COLOURS, plot_force_errors
 from aiida_sicmlip.tools.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(path: Path, size: tuple[float, float]) -> Figure:
+    """Return an empty figure of a size in inches that can be saved under ``path``.
+
+    :raises InputError: if the ending names no format.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    if path.suffix.lstrip(".") not in FigureCanvasAgg(figure).get_supported_filetypes():
+        raise InputError(f"`{path}` has an ending that names no picture format; use .png, .svg or .pdf.")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure into ``path``.
+
+    :raises InputError: if it cannot be written.
+    """
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise InputError(f"`{path}` cannot be written: {error.strerror}.") from error
 
 
 def draw_errors(run: Run, path: Path) -> None:
@@ -14,19 +43,11 @@ def draw_errors(run: Run, path: Path) -> None:
 
     :raises InputError: if no round is complete, or the ending names no format.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     assessments = {entry.index: entry.assessment for entry in run.rounds if entry.assessment is not None}
     if not assessments:
         raise InputError("no round is complete yet, so that there are no errors to draw.")
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    if path.suffix.lstrip(".") not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"`--plot {path}` has an ending that names no picture format; use .png, .svg or .pdf.")
+    figure = new_figure(path, (6, 4))
     threshold = next(iter(assessments.values()))["criteria"][0]["threshold"]
     errors = {name: [assessment[name]["force_mae"] for assessment in assessments.values()] for name in COLOURS}
-    plot_force_errors(axes, list(assessments), errors, threshold)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    plot_force_errors(figure.subplots(), list(assessments), errors, threshold)
+    save_figure(figure, path)

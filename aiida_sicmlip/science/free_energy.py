@@ -82,11 +82,14 @@ class Walker:
 class FreeEnergy:
     """A free energy on a grid of one or more variables.
 
-    edges: of the bins along each variable, (b + 1,) each. probability: density (b, ...), in inverse units of the
-    variables. free_energy: -kT log(probability) in eV, its minimum at zero; not-a-number where nothing was sampled.
-    error: one standard deviation of -kT log(probability) in eV; infinite where all samples of a bin are of one block or
-    of one walker. frames: how many were used; effective_samples: equally weighted frames of the same worth (Kish), an
-    upper bound, for frames that follow each other are alike.
+    edges: of the bins along each variable, (b + 1,) each.
+    probability: density (b, ...), in inverse units of the variables.
+    free_energy: kT log(highest probability / probability) in eV; not-a-number where nothing was sampled.
+    error: one standard deviation of kT log(probability) in eV; infinite where all samples of a bin are of one block or
+        of one walker.
+    frames: how many were used.
+    effective_samples: equally weighted frames of the same worth (Kish); an upper bound, for frames that follow each
+        other are alike.
     """
 
     edges: tuple[np.ndarray, ...]

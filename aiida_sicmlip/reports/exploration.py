@@ -1,0 +1,233 @@
+"""Biased explorations as numbers and pictures: free energies, and where walkers were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.reports.pictures import new_figure, save_figure
+from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.free_energy import FreeEnergy, FreeEnergySettings, Walker, reweighted_free_energy
+from aiida_sicmlip.tools.walkers import BiasedWalker, biased_walkers, selected_frames
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Walkers from one start structure along the same collective variables, in one round of a run or outside of one.
+
+    samples: what each walker sampled, in the order of ``walkers``; times: of its frames in ps, (F,) each.
+    """
+
+    walkers: tuple[BiasedWalker, ...]
+    samples: tuple[Walker, ...]
+    times: tuple[np.ndarray, ...]
+
+    @property
+    def name(self) -> str:
+        """Round and structure."""
+        first = self.walkers[0]
+        return first.structure if first.round is None else f"round {first.round}, {first.structure}"
+
+    @property
+    def temperature(self) -> float:
+        """Of the walkers, in K.
+
+        :raises InputError: if they have different ones.
+        """
+        found = {
+            ExplorationSettings.from_mapping(segment.inputs.parameters.get_dict()).temperature
+            for walker in self.walkers
+            for segment in walker.segments
+        }
+        if len(found) > 1:
+            raise InputError(
+                f"the walkers of {self.name} ran at {sorted(found)} K: no free energy belongs to all of them; give the "
+                "PK of one walker."
+            )
+        return found.pop()
+
+
+def read_explorations(node: orm.ProcessNode) -> list[Exploration]:
+    """Return the biased explorations below a process, one for each round and start structure.
+
+    :raises InputError: if there are none.
+    """
+    groups: dict[tuple[int | None, int], list[BiasedWalker]] = {}
+    for walker in biased_walkers(node):
+        groups.setdefault((walker.round, walker.variables.pk), []).append(walker)
+    if not groups:
+        raise InputError(
+            f"{node.process_label or 'process'} <{node.pk}> has no biased walker whose collective variables were kept, "
+            "so that there is no free energy to tell."
+        )
+    return [_read(walkers) for walkers in groups.values()]
+
+
+def choose_exploration(found: Sequence[Exploration], index: int | None, structure: str | None) -> Exploration:
+    """Return the exploration of a round (the last one that has any if None is given) and of a start structure.
+
+    :raises InputError: if there is none, or several structures and none of them is named.
+    """
+    rounds = sorted({entry.walkers[0].round for entry in found if entry.walkers[0].round is not None})
+    wanted = index if index is not None else rounds[-1] if rounds else None
+    chosen = [entry for entry in found if entry.walkers[0].round == wanted]
+    if not chosen:
+        known = ", ".join(map(str, rounds)) or "none: it is no active-learning run"
+        raise InputError(f"round {index} has no biased walkers; rounds that have: {known}.")
+    names = [entry.walkers[0].structure for entry in chosen]
+    if structure is not None:
+        chosen = [entry for entry in chosen if entry.walkers[0].structure == structure]
+    if len(chosen) != 1:
+        given = f"`--structure {structure}` names none of them" if structure else "choose one with `--structure`"
+        raise InputError(f"the walkers began from the structures {', '.join(names)}: {given}.")
+    return chosen[0]
+
+
+def free_energy_report(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings) -> dict[str, Any]:
+    """Return the free energy along one or two variables (from 0) as plain numbers, eV; None where it is not known.
+
+    :raises InputError: for a variable that there is not, and as the estimate does.
+    """
+    n_variables = found.walkers[0].variables.n_variables
+    if max(variables) >= n_variables:
+        raise InputError(f"CV {max(variables) + 1} is asked for, but there are {n_variables}: give numbers from 1.")
+    result = free_energy_of(found, variables, settings)
+    calculations = [[segment.pk for segment in walker.segments] for walker in found.walkers]
+    long_enough = _long_enough(found, settings)
+    return {
+        "exploration": found.name,
+        "calculations": [pks for pks, used in zip(calculations, long_enough, strict=True) if used],
+        "left_out": [pks for pks, used in zip(calculations, long_enough, strict=True) if not used],
+        "collective_variables": found.walkers[0].variables.pk,
+        "temperature": found.temperature,
+        "settings": settings.to_dict(),
+        "frames": result.frames,
+        "effective_samples": result.effective_samples,
+        "variables": [f"CV {number + 1}" for number in variables],
+        "edges": [edges.tolist() for edges in result.edges],
+        "free_energy": _finite(result.free_energy),
+        "error": _finite(result.error),
+    }
+
+
+def free_energy_lines(report: dict[str, Any]) -> list[str]:
+    """Return a report in sentences."""
+    values = np.array(report["free_energy"], dtype=float)
+    errors = np.array(report["error"], dtype=float)
+
+    def place(index: int) -> str:
+        parts = np.unravel_index(index, values.shape)
+        return ", ".join(
+            f"{name} = {(edges[part] + edges[part + 1]) / 2:.3g}"
+            for name, edges, part in zip(report["variables"], report["edges"], parts, strict=True)
+        )
+
+    known = np.isfinite(errors)
+    typical = f"{np.median(errors[known]):.3f} eV" if known.any() else "unknown"
+    left_out = f", {len(report['left_out'])} too short to count" if report["left_out"] else ""
+    return [
+        f"{report['exploration']}: {len(report['calculations'])} walkers at {report['temperature']:g} K{left_out}",
+        f"{report['frames']} frames, worth {report['effective_samples']:.0f} unbiased ones at most",
+        f"lowest at {place(int(np.nanargmin(values)))}",
+        f"highest sampled at {place(int(np.nanargmax(values)))}: {np.nanmax(values):.3f} eV",
+        f"error: {typical} (median), unknown in {np.count_nonzero(np.isfinite(values) & ~known)} of "
+        f"{np.count_nonzero(np.isfinite(values))} bins",
+    ]
+
+
+def free_energy_of(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings) -> FreeEnergy:
+    """Return the free energy along some of the variables, from 0; walkers that failed early are left out.
+
+    :raises InputError: if no walker is long enough, and as the estimate does.
+    """
+    enough = _long_enough(found, settings)
+    # Without any, the estimate says what is missing.
+    samples = [sample for sample, used in zip(found.samples, enough, strict=True) if used or not any(enough)]
+    return reweighted_free_energy(samples, variables, temperature=found.temperature, settings=settings)
+
+
+def _long_enough(found: Exploration, settings: FreeEnergySettings) -> list[bool]:
+    """Return which walkers have a frame for each block."""
+    return [len(sample.after(settings.discard).bias) >= settings.blocks for sample in found.samples]
+
+
+def draw_free_energy(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings, path: Path) -> None:
+    """Draw the free energy along one or two variables (from 0) into ``path``; its ending decides the format.
+
+    :raises InputError: if the ending names no format.
+    """
+    from aiida_sicmlip.plots.free_energy import plot_free_energy_curve, plot_free_energy_map
+
+    result = free_energy_of(found, variables, settings)
+    names = [f"CV {number + 1}" for number in variables]
+    figure = new_figure(path, (6, 4))
+    axes = figure.subplots()
+    if len(variables) == 1:
+        plot_free_energy_curve(axes, result, variable=names[0])
+    else:
+        plot_free_energy_map(axes, result, variables=names)
+    axes.set_title(
+        f"{found.name}, {sum(_long_enough(found, settings))} walkers, {found.temperature:g} K", fontsize="medium"
+    )
+    save_figure(figure, path)
+
+
+def draw_rounds(node: orm.WorkChainNode, path: Path) -> None:
+    """Draw where the walkers of each round of a run were, and which frames were selected, into ``path``.
+
+    :raises InputError: if no round has biased walkers, or the ending names no format.
+    """
+    from aiida_sicmlip.plots.collective_variables import RoundSamples, plot_rounds
+
+    explorations = read_explorations(node)
+    columns = min(3, len(explorations))
+    rows = -(-len(explorations) // columns)
+    figure = new_figure(path, (3.6 * columns, 3.4 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    rounds = [
+        RoundSamples(found.name, [walker.variables[:, :2] for walker in found.samples], selected_points(found, node))
+        for found in explorations
+    ]
+    plot_rounds(list(panels[: len(rounds)]), rounds)
+    for axes in panels[len(rounds) :]:
+        axes.set_visible(False)
+    save_figure(figure, path)
+
+
+def selected_points(found: Exploration, run: orm.WorkChainNode) -> np.ndarray:
+    """Return the first two variables of the frames of an exploration that were selected in its round, (K, 2)."""
+    index = found.walkers[0].round
+    selected = selected_frames(run, index) if index is not None else {}
+    points = []
+    for walker, sample, times in zip(found.walkers, found.samples, found.times, strict=True):
+        for segment in walker.segments:
+            for time in selected.get(segment.pk, ()):
+                # Variables may be kept less often than frames: the nearest row stands for the frame.
+                points.append(sample.variables[int(np.argmin(np.abs(times - time))), :2])
+    return np.array(points).reshape(-1, 2)
+
+
+def _read(walkers: list[BiasedWalker]) -> Exploration:
+    """Return what walkers sampled, from the arrays that their calculations left."""
+    samples, times = [], []
+    for walker in walkers:
+        arrays = [segment.outputs.colvar for segment in walker.segments]
+        time, variables, bias = (
+            np.concatenate([node.get_array(name) for node in arrays]) for name in ("time", "variables", "bias")
+        )
+        samples.append(Walker(variables, bias, f"the walker of calculation <{walker.segments[0].pk}>"))
+        times.append(time)
+    return Exploration(tuple(walkers), tuple(samples), tuple(times))
+
+
+def _finite(values: np.ndarray) -> list[Any]:
+    """Return numbers as nested lists with None for those that are not finite, which JSON does not know."""
+    known = values.astype(object)
+    known[~np.isfinite(values)] = None
+    return known.tolist()

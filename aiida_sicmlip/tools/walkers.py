@@ -1,0 +1,143 @@
+"""The biased walkers of an exploration: which calculations are one run, and where its selected frames stood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import NotExistent
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import parse_frame_label, parse_round_label, segment_label
+from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+
+CALCULATION = "aiida.calculations:sicmlip.exploration"
+WALKER = "aiida.workflows:sicmlip.walker"
+EXPLORATION = "aiida.workflows:sicmlip.exploration"
+ACTIVE_LEARNING = "aiida.workflows:sicmlip.active_learning"
+
+
+@dataclass(frozen=True)
+class BiasedWalker:
+    """One biased run: its calculations in order, each with the output ``colvar``.
+
+    round: of the active-learning run it belongs to, None outside of one. structure: the name of its start structure in
+    the exploration, or the formula where no exploration named it.
+    """
+
+    segments: tuple[orm.CalcJobNode, ...]
+    round: int | None
+    structure: str
+
+    @property
+    def variables(self) -> CollectiveVariablesData:
+        """What the run was biased along."""
+        return self.segments[0].inputs.collective_variables
+
+
+def load_exploring_node(identifier: Any) -> orm.ProcessNode:
+    """Return the node of a run, an exploration, a walker or one of its calculations.
+
+    :raises InputError: if there is no such node, or it is something else.
+    """
+    try:
+        node = orm.load_node(identifier)
+    except (NotExistent, ValueError) as error:
+        raise InputError(f"no node is called `{identifier}`; `verdi process list -a` shows what there is.") from error
+    if getattr(node, "process_type", None) not in (CALCULATION, WALKER, EXPLORATION, ACTIVE_LEARNING):
+        kind = getattr(node, "process_label", None) or type(node).__name__
+        raise InputError(
+            f"node <{node.pk}> is a {kind}; give the PK of an ActiveLearningWorkChain, an ExplorationWorkChain, a "
+            "WalkerWorkChain or an ExplorationCalculation."
+        )
+    return node
+
+
+def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
+    """Return the biased walkers below a process in the order of their calculations; unbiased ones are left out."""
+    found: list[BiasedWalker] = []
+    for index, exploration, calculations in _calculations(node):
+        runs: dict[int, list[orm.CalcJobNode]] = {}
+        for calculation in calculations:
+            if "colvar" not in calculation.outputs:
+                continue
+            earlier = calculation.inputs.continuation.creator if "continuation" in calculation.inputs else None
+            # A segment joins the run that its continuation is from; one that is looked at alone begins a run.
+            run = next((run for run in runs.values() if earlier is not None and run[-1].pk == earlier.pk), None)
+            if run is None:
+                runs[calculation.pk] = [calculation]
+            else:
+                run.append(calculation)
+        found += [BiasedWalker(tuple(run), index, _structure_name(run[0], exploration)) for run in runs.values()]
+    return found
+
+
+def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]:
+    """Return the times (ps) of the frames that were selected in a round, by the PK of the calculation they are of."""
+    times: dict[int, list[float]] = {}
+    for _, selection in _called(node.pk, orm.CalcFunctionNode, f"round_{index:02d}_selection")[-1:]:
+        for link in selection.base.links.get_outgoing(node_class=orm.StructureData).all():
+            try:
+                segment, frame = parse_frame_label(link.link_label.rsplit("__", 1)[-1])
+            except ValueError:
+                continue
+            trajectory = selection.inputs[segment_label(segment)]
+            if trajectory.creator is not None:
+                times.setdefault(trajectory.creator.pk, []).append(float(trajectory.times()[frame]))
+    return times
+
+
+def _calculations(
+    node: orm.ProcessNode,
+) -> Iterator[tuple[int | None, orm.ProcessNode | None, list[orm.CalcJobNode]]]:
+    """Yield round, exploration and calculations, oldest first, of each exploration below a process."""
+    if node.process_type == CALCULATION:
+        yield None, None, [node]
+    elif node.process_type == WALKER:
+        yield None, None, [calculation for _, calculation in _called(node.pk, orm.CalcJobNode)]
+    elif node.process_type == EXPLORATION:
+        yield None, node, _calculations_of(node)
+    else:
+        # A step that was called again after an interruption stands under the same label; the latest counts.
+        latest = dict(_called(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
+        for label in sorted(latest):
+            yield parse_round_label(label)[0], latest[label], _calculations_of(latest[label])
+
+
+def _calculations_of(exploration: orm.ProcessNode) -> list[orm.CalcJobNode]:
+    """Return the calculations of all walkers of an exploration."""
+    walkers = [walker for _, walker in _called(exploration.pk, orm.WorkChainNode, "walker\\_%")]
+    found = [calculation for walker in walkers for _, calculation in _called(walker.pk, orm.CalcJobNode)]
+    return sorted(found, key=lambda calculation: calculation.pk)
+
+
+def _called(pk: int, kind: type[orm.ProcessNode], label: str = "%") -> list[tuple[str, Any]]:
+    """Return label and node of the processes of a kind that process ``pk`` called under such a label, oldest first."""
+    query = orm.QueryBuilder()
+    query.append(orm.WorkChainNode, filters={"id": pk}, tag="caller")
+    query.append(
+        kind,
+        with_incoming="caller",
+        edge_filters={
+            "label": {"like": label},
+            "type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]},
+        },
+        edge_project="label",
+        project="*",
+        tag="called",
+    )
+    query.order_by({"called": "id"})
+    return [(name, node) for node, name in query.all()]
+
+
+def _structure_name(calculation: orm.CalcJobNode, exploration: orm.ProcessNode | None) -> str:
+    """Return what the start structure is called."""
+    structure = calculation.inputs.structure
+    if exploration is not None:
+        for name, given in exploration.inputs.structures.items():
+            if given.pk == structure.pk:
+                return name
+    return structure.get_formula()

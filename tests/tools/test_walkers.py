@@ -1,0 +1,70 @@
+"""Which calculations are one biased run, read from graphs that are made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.tools.walkers import biased_walkers, load_exploring_node, selected_frames
+from tests.exploring import Explored
+
+
+@pytest.fixture
+def explored(aiida_profile_clean, divacancy, variables) -> Explored:
+    return Explored(divacancy, variables)
+
+
+def test_segments_are_joined_in_order(explored):
+    exploration = explored.exploration()
+    walkers = [explored.walker(exploration, number) for number in range(2)]
+    first = [explored.segment(walker) for walker in walkers]
+    second = [explored.segment(walkers[number], first[number]) for number in (1, 0)]
+    found = biased_walkers(exploration)
+    assert [[node.pk for node in walker.segments] for walker in found] == [
+        [first[0].pk, second[1].pk],
+        [first[1].pk, second[0].pk],
+    ]
+    assert {(walker.round, walker.structure, walker.variables.pk) for walker in found} == {
+        (None, "vv", explored.variables.pk)
+    }
+    (alone,) = biased_walkers(walkers[1])
+    assert [node.pk for node in alone.segments] == [first[1].pk, second[0].pk]
+    (last,) = biased_walkers(second[0])
+    assert [node.pk for node in last.segments] == [second[0].pk]
+    assert last.structure == explored.structure.get_formula()
+
+
+def test_scouts_and_free_walkers_are_left_out(explored):
+    exploration = explored.exploration()
+    explored.segment(explored.process(orm.WorkChainNode, "", exploration, "scout_00"), biased=False)
+    explored.segment(explored.walker(exploration), biased=False)
+    assert biased_walkers(exploration) == []
+
+
+def test_rounds(explored):
+    run = explored.run()
+    explored.exploration(run, 0)
+    for index in (0, 1):
+        # That of round 0 was called again after an interruption.
+        explored.segment(explored.walker(explored.exploration(run, index)))
+    assert [walker.round for walker in biased_walkers(run)] == [0, 1]
+
+
+def test_selected_frames(explored):
+    run = explored.run()
+    walker = explored.walker(explored.exploration(run, 0))
+    first = explored.segment(walker)
+    second = explored.segment(walker, first)
+    explored.selection(run, 0, [first, second], [(0, 2), (1, 0), (1, 29)])
+    assert selected_frames(run, 0) == {first.pk: [0.5], second.pk: [10.0, 17.25]}
+    assert selected_frames(run, 1) == {}
+
+
+def test_wrong_nodes(explored):
+    with pytest.raises(InputError, match="no node is called `987654`"):
+        load_exploring_node(987654)
+    with pytest.raises(InputError, match="is a StructureData; give the PK of an ActiveLearningWorkChain"):
+        load_exploring_node(explored.structure.pk)
+    walker = explored.walker()
+    assert load_exploring_node(walker.pk).pk == walker.pk
