@@ -22,11 +22,11 @@ structures:
 max_rounds: MAX_ROUNDS
 exploration:
   walkers: 1
-  parameters: {temperature: 600.0, equilibration: 0.05, production: 0.3}
+  parameters: {temperature: 300.0, equilibration: 0.05, production: 0.3}
   scouting: {parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   # Six atoms have little room: a strong bias heats them until the run is stopped.
-  bias: {barrier: 0.2}
+  bias: {barrier: 0.1}
 selection:
   parameters: {n_training: 4, n_validation: 2, n_max: 4, l_max: 3, cutoff: 4.0}
 labelling:

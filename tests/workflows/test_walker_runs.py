@@ -74,13 +74,13 @@ def segments_of(node: orm.WorkChainNode, namespace: str) -> list[Any]:
     return [found[label] for label in sorted(found)]
 
 
-def check_whole_run(node: orm.WorkChainNode, least_segments: int) -> None:
+def check_whole_run(node: orm.WorkChainNode, least_segments: int, production: float = PRODUCTION) -> None:
     """Frames and variables of all segments together are those of one run: complete, in order, none twice."""
     assert node.exit_status == 0, node.exit_message
     trajectories = segments_of(node, "trajectories")
     assert len(trajectories) >= least_segments
     steps = np.concatenate([trajectory.steps() for trajectory in trajectories])
-    assert steps.tolist() == list(range(0, round(PRODUCTION / 0.001) + 1, 20))
+    assert steps.tolist() == list(range(0, round(production / 0.001) + 1, 20))
     assert [trajectory.continues for trajectory in trajectories] == [False] + [True] * (len(trajectories) - 1)
     times = np.concatenate([trajectory.times() for trajectory in trajectories])
     if "colvars" in node.outputs:
@@ -137,8 +137,8 @@ def test_kill_is_no_end(run: Any, lammps: Any, tmp_path: Path) -> None:
 
 def test_free_walker_is_continued_too(run: Any, lammps: Any) -> None:
     """Without a bias there is a state of LAMMPS alone; held atoms keep their anchors."""
-    node = run(lammps(), walltime=3, biased=False, production=PRODUCTION)
-    check_whole_run(node, least_segments=2)
+    node = run(lammps(), walltime=2, biased=False, production=100.0)
+    check_whole_run(node, least_segments=2, production=100.0)
     assert "colvars" not in node.outputs
 
 
