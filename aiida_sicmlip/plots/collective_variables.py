@@ -41,7 +41,7 @@ def plot_samples(
     """Draw clouds of points (F, 2), each in a colour of its own, and points (K, 2) marked on top of them."""
     handles: list[Artist] = []
     for (name, points), colour in zip(samples.items(), _colours(len(samples)), strict=True):
-        _dots(axes, points, size=4, colour=colour)
+        _dots(axes, points, colour)
         # Dots as small and faint as those of a cloud are not told apart in a legend.
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=5, color=colour, label=name))
     for (name, points), marker in zip((marked or {}).items(), MARKERS, strict=False):
@@ -71,7 +71,7 @@ def plot_rounds(
     """
     for axes, samples in zip(panels, rounds, strict=True):
         for points, colour in zip(samples.walkers, _colours(len(samples.walkers)), strict=True):
-            _dots(axes, points, size=3, colour=colour)
+            _dots(axes, points, colour)
         if len(samples.selected):
             _mark(axes, samples.selected, "o", f"{len(samples.selected)} selected")
             axes.legend(frameon=False, fontsize="small", loc="best", handletextpad=0.2)
@@ -85,8 +85,10 @@ def thin(values: np.ndarray) -> np.ndarray:
     return values[:: max(1, -(-len(values) // MOST_POINTS))]
 
 
-def _dots(axes: Axes, points: np.ndarray, *, size: float, colour: ColorType) -> None:
+def _dots(axes: Axes, points: np.ndarray, colour: ColorType) -> None:
     x, y = thin(points).T
+    # Large where there are few, so that they are seen, and small where they would cover each other.
+    size = float(np.clip(2000 / max(1, len(x)), 3, 14))
     axes.scatter(x, y, s=size, color=colour, alpha=0.45, linewidth=0, rasterized=True)
 
 

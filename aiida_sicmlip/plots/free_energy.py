@@ -19,14 +19,14 @@ def plot_free_energy_curve(
 ) -> Axes:
     """Draw a free energy (eV) along one variable with a band of one standard deviation to both sides.
 
-    Where the error is not known, since one block or one walker holds all samples, the line is dashed and has no band.
+    Where the error is not known, since one block or one walker holds all samples, the line is dotted and has no band.
     """
     (x,), y = found.centres, found.free_energy
     known = np.isfinite(found.error)
     error = np.where(known, found.error, np.nan)
     axes.fill_between(x, y - error, y + error, color=colour, alpha=0.25, linewidth=0)
     axes.plot(x, y, color=colour, linestyle=":", linewidth=1.2)
-    axes.plot(x, np.where(known, y, np.nan), color=colour, label=label, linewidth=1.6)
+    axes.plot(x, np.where(known, y, np.nan), color=colour, label=label, linewidth=1.6, marker="o", markersize=2.5)
     axes.set_xlabel(variable)
     axes.set_ylabel("free energy (eV)")
     if label is not None:

@@ -132,7 +132,7 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
     typical = f"{np.median(errors[known]):.3f} eV" if known.any() else "unknown"
     left_out = f", {len(report['left_out'])} too short to count" if report["left_out"] else ""
     return [
-        f"{report['exploration']}: {len(report['calculations'])} walkers at {report['temperature']:g} K{left_out}",
+        f"{report['exploration']}: {_walkers(len(report['calculations']))} at {report['temperature']:g} K{left_out}",
         f"{report['frames']} frames, worth {report['effective_samples']:.0f} unbiased ones at most",
         f"lowest at {place(int(np.nanargmin(values)))}",
         f"highest sampled at {place(int(np.nanargmax(values)))}: {np.nanmax(values):.3f} eV",
@@ -173,7 +173,7 @@ def draw_free_energy(found: Exploration, variables: Sequence[int], settings: Fre
     else:
         plot_free_energy_map(axes, result, variables=names)
     axes.set_title(
-        f"{found.name}, {sum(_long_enough(found, settings))} walkers, {found.temperature:g} K", fontsize="medium"
+        f"{found.name}, {_walkers(sum(_long_enough(found, settings)))}, {found.temperature:g} K", fontsize="medium"
     )
     save_figure(figure, path)
 
@@ -224,6 +224,10 @@ def _read(walkers: list[BiasedWalker]) -> Exploration:
         samples.append(Walker(variables, bias, f"the walker of calculation <{walker.segments[0].pk}>"))
         times.append(time)
     return Exploration(tuple(walkers), tuple(samples), tuple(times))
+
+
+def _walkers(count: int) -> str:
+    return f"{count} walker" if count == 1 else f"{count} walkers"
 
 
 def _finite(values: np.ndarray) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.program
@@ -147,6 +149,12 @@ def test_results_and_status_read_well(finished_loop):
     assert "PwCalculation with pw@localhost" in printed
     assert "bootstrap potential" in printed or "compiled model" in printed
     assert (folder.path / "errors.png").stat().st_size > 5000
+    folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop", "--plot-space", "space.svg")
+    space = (folder.path / "space.svg").read_text()
+    assert all(f"round 0, {name}" in space for name in ("vacancy", "divacancy")) and " selected" in space
+    options = ("--round", "0", "--structure", "divacancy", "--blocks", "2", "--json")
+    report = json.loads(folder.command("aiida-sicmlip", "free-energy", str(pk), "-p", "loop", *options))
+    assert (report["temperature"], report["variables"], len(report["calculations"])) == (300.0, ["CV 1"], 1)
     assert folder.state(pk).splitlines()[0].startswith(f"ActiveLearningWorkChain <{pk}>: finished")
 
 

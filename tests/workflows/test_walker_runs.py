@@ -13,6 +13,7 @@ from aiida import engine, orm
 from ase import Atoms
 from ase.geometry import find_mic
 
+from aiida_sicmlip.tools.walkers import biased_walkers
 from aiida_sicmlip.workflows.walker import WalkerWorkChain
 
 pytestmark = pytest.mark.program
@@ -97,6 +98,8 @@ def check_bias_goes_on(node: orm.WorkChainNode) -> None:
     """The state of the bias is continued: kernels are merged and added to, their number of effective samples grows."""
     calculations = [call for call in node.called if isinstance(call, orm.CalcJobNode)]
     calculations.sort(key=lambda calculation: calculation.pk)
+    (walker,) = biased_walkers(node)
+    assert [segment.pk for segment in walker.segments] == [calculation.pk for calculation in calculations]
     colvars = segments_of(node, "colvars")
     for (before, after), calculation in zip(pairwise(colvars), calculations[1:], strict=True):
         start = calculation.inputs.continuation
