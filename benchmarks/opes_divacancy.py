@@ -30,7 +30,7 @@ from aiida_sicmlip.science.crystals import distances_from, silicon_carbide_host
 from aiida_sicmlip.science.defects import build_defects
 from aiida_sicmlip.science.event_rates import EventRate, event_rate
 from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.free_energy import FreeEnergySettings, Walker, reweighted_free_energy
+from aiida_sicmlip.science.free_energy import FreeEnergySettings, Walker, frame_weights, reweighted_free_energy
 from aiida_sicmlip.science.io.colvar import Colvar, read_colvar
 from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd
 from aiida_sicmlip.science.io.lammps_input import exploration_input, write_structure_data
@@ -185,6 +185,24 @@ def summary(study: Study, folders: list[Path], settings: ExplorationSettings) ->
     return {"length_ps": settings.production, "runs": runs, "first_hops": rate_as_dict(rate)}
 
 
+def elsewhere(study: Study, folders: list[Path], settings: ExplorationSettings) -> dict[str, Any]:
+    """Return how much of biased runs, after their beginnings, is in other states than the one they started from.
+
+    These are told by the vacant sites. frames: their share of the frames of each run; weights: of the weights of each
+    run and of all runs, what equilibrium would give if the runs had come to it.
+    """
+    start = np.setdiff1d(np.arange(len(study.host)), study.sites)
+    frames, weights, lengths = [], [], []
+    for folder in folders:
+        changed = ~np.array([set(start) == set(vacant) - {-1} for vacant in study.hops(folder).vacant])
+        first = int(FreeEnergySettings().discard * len(changed))
+        bias = read_colvar(folder / filenames.COLVAR_FILE).bias
+        frames.append(float(changed[first:].mean()))
+        weights.append(float((frame_weights(bias[first:], settings.temperature) * changed[first:]).mean()))
+        lengths.append(len(changed) - first)
+    return {"frames": frames, "weights": weights, "all_weights": float(np.average(weights, weights=lengths))}
+
+
 def rate_as_dict(rate: EventRate) -> dict[str, Any]:
     """Return a rate as numbers that JSON knows."""
     numbers = {
@@ -282,7 +300,7 @@ def main() -> None:
         "temperature": options.temperature,
         "bias": bias.to_dict(),
         "scouting": {"temperature": options.scouting_temperature, **summary(study, scouts, scouting)},
-        "biased": summary(study, with_bias, biased),
+        "biased": {**summary(study, with_bias, biased), "elsewhere": elsewhere(study, with_bias, biased)},
         "unbiased": summary(study, without, unbiased),
     }
     (options.folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
