@@ -22,7 +22,7 @@ structures:
 max_rounds: MAX_ROUNDS
 exploration:
   walkers: 1
-  parameters: {temperature: 300.0, equilibration: 0.05, production: 0.3}
+  parameters: {temperature: 500.0, equilibration: 0.02, production: 0.3}
   scouting: {parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   # Six atoms have little room: a strong bias heats them until the run is stopped.
@@ -34,7 +34,7 @@ labelling:
     SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: null}
     ELECTRONS: {conv_thr: 1.0e-5}
 training:
-  parameters: {model: {cutoff: 4.0}, maximum_epochs: 40}
+  parameters: {model: {cutoff: 4.0}, maximum_epochs: 150}
 """
 
 
