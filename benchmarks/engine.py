@@ -20,8 +20,8 @@ How cost grows: the model's with the number of edges, so with the atoms at a fix
 add grows with the edges too (they are collected anew in each step) and stays a few per cent. The bias costs the same
 however many atoms there are: its part falls as the cell or the model grows. Of its cost, distances grow with the pairs,
 kernels linearly but hardly noticeably up to a thousand, and most is the model of the variables, whose two passes are
-bound by the number of its operations and not by their size. In a run it costs two to three times what it costs alone,
-because each call of the potential empties the processor's caches.
+bound by the number of its operations and not by their size. In a run it costs several times what it costs alone:
+each call of the potential empties the processor's caches, and the bias takes its share of them from the potential.
 """
 
 from __future__ import annotations
