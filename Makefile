@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast docs clean distclean
+.PHONY: help install demo check test test-fast bench docs clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ test: check ## Everything: checks and all tests, real programs too
 
 test-fast: $(STAMP) ## Tests that start no program and no daemon
 	$(BIN)/pytest -m "not program" $(PYTEST_OPTIONS)
+
+bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the folder benchmark (some minutes)
+	$(BIN)/python benchmarks/engine.py --folder benchmark --output benchmark/engine.json
 
 docs: $(STAMP) ## The documentation as HTML in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

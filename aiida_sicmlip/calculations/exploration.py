@@ -271,7 +271,7 @@ class ExplorationCalculation(CalcJob):
         settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
         if settings.held_shell is not None and "host" not in inputs:
             return (
-                "`exploration.parameters.held_shell` is given, but no `host`: the perfect crystal tells which atoms "
+                "`held_shell` is given, but no `host`: the perfect crystal tells which atoms "
                 "form that shell. Give it, or hold none."
             )
         if not settings.retrieve_trajectory:

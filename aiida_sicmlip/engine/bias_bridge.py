@@ -200,6 +200,7 @@ def open_built_in(path: Path, log: Path | None, n_atoms: int, timestep_ps: float
         written.
     """
     from aiida_sicmlip.science.bias import Bias
+    from aiida_sicmlip.science.bias.tables import back_up
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -218,6 +219,7 @@ def open_built_in(path: Path, log: Path | None, n_atoms: int, timestep_ps: float
     ]
     if log is not None:
         try:
+            back_up(log)
             log.write_text("\n".join(lines) + "\n")
         except OSError as error:
             bias.close()

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from aiida_sicmlip.common.exceptions import ProgramError
@@ -56,11 +57,21 @@ def _run(arguments: list[str]) -> int:
     except ProgramError as error:
         # Inputs without the plugin's styles need no plugin, and only LAMMPS can tell which those are.
         return _run_lammps(arguments, missing_plugin=str(error))
+    with plugin_styles(library):
+        return _run_lammps(arguments)
+
+
+@contextmanager
+def plugin_styles(library: Path) -> Iterator[None]:
+    """Make the styles of the plugin known to the LAMMPS instances that this process opens; close them before the end.
+
+    ``library`` is what :func:`build_plugin` gave; LAMMPS' own library has to be loaded before.
+    """
     pair, bias = PairBridge(library), BiasBridge(library)
     folders = [str(library.parent), os.environ.get("LAMMPS_PLUGIN_PATH", "")]
     os.environ["LAMMPS_PLUGIN_PATH"] = os.pathsep.join(folder for folder in folders if folder)
     try:
-        return _run_lammps(arguments)
+        yield
     finally:
         pair.close()
         bias.close()

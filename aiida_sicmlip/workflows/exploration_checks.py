@@ -85,8 +85,8 @@ def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any])
         if name not in inputs.get("hosts", {}):
             return (
                 f"`exploration.bias` asks for a bias on `structures.{name}`, but `hosts.{name}` is missing: the "
-                "perfect crystal tells which atoms the collective variables are made of. Give it, or variables that "
-                f"are there already (`collective_variables.{name}`)."
+                "perfect crystal tells which atoms the collective variables are made of. Give it (in a settings file: "
+                f"`structures.{name}.host`), or `exploration.bias: null` for free runs."
             )
         if "code" not in inputs.get("variables", {}):
             return (

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 from aiida import orm
+from aiida.common.datastructures import StashMode
 from ase import Atoms
 from ase.build import bulk
 
+from aiida_sicmlip.data.continuation import ContinuationData
+from aiida_sicmlip.science.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects import build_defects
 from aiida_sicmlip.science.io.lammps_input import write_structure_data
+from aiida_sicmlip.science.pines.atoms import atoms_of_shell_of_structure
 
 ENTRY_POINT = "sicmlip.exploration"
 PARAMETERS = {"temperature": 1200.0, "equilibration": 0.5, "production": 2.0, "frame_interval": 0.05}
@@ -170,4 +175,140 @@ def test_wrong_parameters(
 ) -> None:
     with pytest.raises(ValueError, match="parameters") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": {**PARAMETERS, **change}})
+    assert sentence in str(caught.value)
+
+
+BIAS = {"barrier": 1.0, "pace": 0.01, "upper_walls": [{"variable": 1, "at": 2.0}]}
+
+
+@pytest.fixture
+def biased(inputs: dict[str, Any], variables: Any, divacancy_host: Atoms) -> dict[str, Any]:
+    """Inputs of a run that is biased along the variables of its structure."""
+    host = orm.StructureData(ase=divacancy_host).store()
+    return {**inputs, "collective_variables": variables, "bias": dict(BIAS), "host": host}
+
+
+def saved_state(step: int, biased: bool = False) -> ContinuationData:
+    """Return a state after a step; its files hold nothing."""
+    node = ContinuationData()
+    node.base.attributes.set("step", step)
+    for name in ("exploration.restart", "STATE") if biased else ("exploration.restart",):
+        node.base.repository.put_object_from_bytes(b"state", name)
+    return node.store()
+
+
+def test_biased_run_brings_its_bias(generate_calc_job: Callable[..., Any], biased: dict[str, Any]) -> None:
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, biased)
+    fixes = [" ".join(words) for words in commands(folder)["fix"]]
+    assert "bias all plumed plumedfile plumed.dat outfile plumed.log" in fixes
+    lines = (folder / "plumed.dat").read_text().splitlines()
+    variables = biased["collective_variables"]
+    assert sum("DISTANCE ATOMS=" in line for line in lines) == len(variables.pairs)
+    first, second = variables.pairs[0]
+    assert f"d0: DISTANCE ATOMS={first + 1},{second + 1}" in lines
+    opes = next(line for line in lines if "OPES_METAD_EXPLORE" in line)
+    assert "PACE=10 " in opes and "TEMP=1200.0" in opes and "STATE_RFILE" not in opes
+    assert any(line.startswith("upper_walls_0: UPPER_WALLS ARG=cv.node-1 AT=2.0") for line in lines)
+    assert (variables.uuid, "model.ptc", "model.ptc") in calcinfo.local_copy_list
+    assert {"plumed.log", "KERNELS"} <= set(calcinfo.retrieve_list)
+    assert {"COLVAR", "STATE", "bck.last.STATE"} <= set(calcinfo.retrieve_temporary_list)
+
+
+def test_later_segment_goes_on(generate_calc_job: Callable[..., Any], biased: dict[str, Any]) -> None:
+    state = saved_state(1200, biased=True)
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, {**biased, "continuation": state})
+    found = commands(folder)
+    assert found["read_restart"] == [["previous.restart"]]
+    assert "read_data" not in found and "velocity" not in found and "reset_timestep" not in found
+    assert found["run"] == [["2000", "upto"]]
+    assert ["trajectory", "delay", "1201"] in found["dump_modify"]
+    assert "STATE_RFILE=previous.STATE RESTART=YES" in (folder / "plumed.dat").read_text()
+    assert (state.uuid, "exploration.restart", "previous.restart") in calcinfo.local_copy_list
+    assert (state.uuid, "STATE", "previous.STATE") in calcinfo.local_copy_list
+    assert not (folder / "structure.data").exists()
+
+
+def test_shell_is_held(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    host = silicon_carbide_host(repeats=(2, 2, 2))
+    atoms = build_defects(host, [{"kind": "divacancy"}], 1).atoms
+    given = {
+        **inputs,
+        "structure": orm.StructureData(ase=atoms),
+        "host": orm.StructureData(ase=host),
+        "parameters": {**PARAMETERS, "held_shell": 3, "spring_constant": 7.0},
+    }
+    folder, _ = generate_calc_job(ENTRY_POINT, given)
+    found = commands(folder)
+    held = atoms_of_shell_of_structure(atoms, host, 3).indices
+    assert ["held", "id", *(str(index + 1) for index in held)] in found["group"]
+    assert ["held", "held", "spring/self", "7"] in found["fix"]
+
+
+def test_switches_belong_to_the_code(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    """The input stays the same; the command line has them at its end."""
+    switches = ["-k", "on", "g", "1", "-sf", "kk"]
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, {**inputs, "switches": switches})
+    assert calcinfo.codes_info[0].cmdline_params == ["-in", "exploration.in", "-log", "log.lammps", *switches]
+    assert "kokkos" not in (folder / "exploration.in").read_text()
+
+
+def test_trajectory_that_stays_where_it_is(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    """What is not retrieved has to be stashed."""
+    given = {**inputs, "parameters": {**PARAMETERS, "retrieve_trajectory": False}}
+    with pytest.raises(ValueError, match="the frames would be lost with the work folder; stash"):
+        generate_calc_job(ENTRY_POINT, given)
+    stash = {"source_list": ["trajectory.dcd"], "target_base": "/archive", "stash_mode": StashMode.COPY.value}
+    options = {**inputs["metadata"]["options"], "stash": stash}
+    _, calcinfo = generate_calc_job(ENTRY_POINT, {**given, "metadata": {"options": options}})
+    assert calcinfo.retrieve_temporary_list == [("exploration.restart.*", ".", 0)]
+
+
+def other_species(variables: Any) -> Any:
+    """Return variables whose groups name other atoms."""
+    node = type(variables)()
+    for name in variables.base.repository.list_object_names():
+        node.base.repository.put_object_from_bytes(variables.base.repository.get_object_content(name, "rb"), name)
+    node.base.attributes.set_many(variables.base.attributes.all)
+    groups = variables.groups
+    first, second = sorted(groups)[0], sorted(groups)[-1]
+    node.base.attributes.set("groups", {**groups, first: groups[second], second: groups[first]})
+    return node.store()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"bias": None}, "`collective_variables` is given without `bias`"),
+        ({"collective_variables": None}, "`bias` is given without `collective_variables`"),
+        ({"bias": {"barrier": 0.01}}, "barrier"),
+        ({"bias": {"barrier": 1.0, "pace": 0.01, "sigma": [0.1]}}, "gives 1 widths for 2 collective variables"),
+        ({"bias": {"barier": 1.0}}, "`exploration.bias.barier` is not a known setting. Did you mean `barrier`"),
+        ({"continuation": (5000, True)}, "nothing is left to run. Ask for a longer production"),
+        ({"continuation": (500, False)}, "is of a free run, and this is a biased one; continue it as it was begun"),
+        (
+            {"host": None, "parameters": {"held_shell": 3}},
+            "`held_shell` is given, but no `host`",
+        ),
+        ({"parameters": {"held_shell": 3}}, "shell 3"),
+        ({"switches": ["-in", "other"]}, "`switches` holds `-in`, which cannot be given"),
+        ({"collective_variables": other_species}, "take variables that were learned for this structure"),
+    ],
+)
+def test_bias_that_cannot_work(
+    generate_calc_job: Callable[..., Any], biased: dict[str, Any], change: dict[str, Any], sentence: str
+) -> None:
+    given = dict(biased)
+    for name, value in change.items():
+        if value is None:
+            del given[name]
+        elif name == "continuation":
+            given[name] = saved_state(value[0], biased=value[1])
+        elif name == "parameters":
+            given[name] = {**PARAMETERS, **value}
+        elif callable(value):
+            given[name] = value(given[name])
+        else:
+            given[name] = value
+    with pytest.raises(ValueError, match="Error occurred validating port") as caught:
+        generate_calc_job(ENTRY_POINT, given)
     assert sentence in str(caught.value)

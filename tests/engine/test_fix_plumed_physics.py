@@ -157,3 +157,26 @@ fix 1 all nve
     for name, numbers in colvars[0].columns.items():
         assert numbers == pytest.approx(colvars[1].columns[name], abs=1e-8), name
     assert rows[0] == pytest.approx(rows[1], rel=1e-8, abs=1e-8)
+
+
+def test_forces_of_the_potential_can_be_stored_before_the_bias(run_lammps):
+    """`fix store/force` before this fix holds the forces without the bias, after it those with the bias."""
+    prepare_run(run_lammps.folder, STATIC)
+    before, after = "fix before all store/force\n", "fix after all store/force\n"
+    text = EDIP + "fix 1 all nve\n" + before + FIX + after
+    text += """
+compute without all reduce sumsq f_before[1] f_before[2] f_before[3]
+compute with all reduce sumsq f_after[1] f_after[2] f_after[3]
+thermo_style custom step c_without[1] c_with[1]
+run 2
+print "stored $(c_without[1]) $(c_with[1])"
+unfix bias
+run 0
+print "plain $(c_without[1]) $(c_with[1])"
+"""
+    result = run_lammps(text)
+    assert result.returncode == 0, result.stdout + result.stderr
+    without, with_bias = printed(result.stdout, "stored")[0]
+    plain = printed(result.stdout, "plain")[0]
+    assert plain == pytest.approx([without, without], rel=1e-6)
+    assert with_bias > without + 1

@@ -50,6 +50,7 @@ def test_unfix_and_clear(run_lammps):
     assert _steps(folder / "bck.0.COLVAR") == list(range(6))
     assert _steps(folder / "bck.1.COLVAR") == list(range(10, 16))
     assert _steps(folder / "COLVAR") == list(range(4))
+    assert (folder / "bck.1.plumed.log").read_text() == (folder / "plumed.log").read_text()
 
 
 @pytest.mark.parametrize(("length", "tolerance"), [(110, 1e-9), (120, 5e-3)], ids=["between kernels", "at a kernel"])

@@ -22,19 +22,20 @@ structures:
 max_rounds: MAX_ROUNDS
 exploration:
   walkers: 1
-  parameters: {temperature: 300.0, equilibration: 0.05, production: 0.3}
+  # A model of a few labels fails soon, and the frames before that have to suffice for the next round.
+  parameters: {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02}
   scouting: {parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   # Six atoms have little room: a strong bias heats them until the run is stopped.
   bias: {barrier: 0.1}
 selection:
-  parameters: {n_training: 4, n_validation: 2, n_max: 4, l_max: 3, cutoff: 4.0}
+  parameters: {n_training: 4, n_validation: 2, separation: 0.0, n_max: 4, l_max: 3, cutoff: 4.0}
 labelling:
   parameters:
     SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: null}
     ELECTRONS: {conv_thr: 1.0e-5}
 training:
-  parameters: {model: {cutoff: 4.0}, maximum_epochs: 40}
+  parameters: {model: {cutoff: 4.0}, maximum_epochs: 60}
 """
 
 

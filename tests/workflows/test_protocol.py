@@ -37,7 +37,7 @@ def test_every_protocol_makes_a_valid_run(name: str, ready: dict[str, str]) -> N
     builder = checked_builder(load_protocol(name, {"codes": ready}))
     assert builder.process_class is ActiveLearningWorkChain
     assert protocol_descriptions()[name]
-    assert len(plan(load_protocol(name))) == 5
+    assert len(plan(load_protocol(name))) == 6
 
 
 def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
@@ -127,3 +127,70 @@ def test_file_and_assignments(write_settings: Callable[..., str]) -> None:
     assert settings["exploration"]["walkers"] == 5
     assert settings["labelling"]["parameters"]["SYSTEM"]["ecutwfc"] == 35.0
     assert settings["labelling"]["parameters"]["SYSTEM"]["ecutrho"] == 240.0
+
+
+def test_free_exploration_needs_nothing_to_learn_with(ready: dict[str, str]) -> None:
+    """`exploration.bias: null` leaves variables and their code out; the plan says that walkers are free."""
+    codes = {**ready, "cv": "missing@nowhere"}
+    settings = load_protocol("demo", {"codes": codes, "exploration": {"bias": None, "monitor": None}})
+    builder = checked_builder(settings, store=False)
+    inputs = builder._inputs(prune=True)["exploration"]
+    assert "bias" not in inputs["walker"]["exploration"] and "monitors" not in inputs["walker"]["exploration"]
+    assert "variables" not in inputs and "parameters" not in inputs.get("scouting", {})
+    assert not any("Collective variables" in line for line in plan(settings))
+    with pytest.raises(InputError, match=r"`codes\.cv` is `missing@nowhere`, which does not exist"):
+        checked_builder(load_protocol("demo", {"codes": codes}), store=False)
+
+
+def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None:
+    """Settings of scouts are those of the walkers but for what they say themselves."""
+    overrides = {
+        "codes": {**ready, "lammps": {"code": ready["lammps"], "switches": ["-k", True, "g", 1]}},
+        "exploration": {
+            "parameters": {"damping": 0.05, "restart_interval": 0.02},
+            "filter": {"largest_force": 30.0},
+            "options": {"max_wallclock_seconds": 600},
+        },
+    }
+    inputs = checked_builder(load_protocol("demo", overrides), store=False)._inputs(prune=True)
+    exploration = inputs["exploration"]
+    run = exploration["walker"]["exploration"]
+    assert run["switches"].get_list() == ["-k", "on", "g", "1"]
+    assert run["monitors"]["blown_up"]["entry_point"] == "sicmlip.blown_up"
+    assert run["bias"]["barrier"] == 1.0
+    scouting = exploration["scouting"]["parameters"].get_dict()
+    assert (scouting["damping"], scouting["temperature"]) == (0.05, 1500.0)
+    assert "restart_interval" not in scouting
+    assert exploration["filter"].get_dict() == {"largest_force": 30.0}
+    assert exploration["variables"]["code"].full_label == ready["cv"]
+    assert len(inputs["hosts"]["divacancy"].sites) == len(inputs["structures"]["divacancy"].sites) + 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"bias": {"pace": 0.0005}}, "`exploration.bias.pace` is 0.0005 ps"),
+        ({"bias": {"paces": 0.5}}, "`exploration.bias.paces` is not a known setting. Did you mean `pace`"),
+        (
+            {"collective_variables": {"parameters": {"shels": 2}}},
+            "shels` is not a known setting. Did you mean `shells`",
+        ),
+        ({"parameters": {"held_shell": 3}}, "for `structures.divacancy`: "),
+        ({"filter": {"largest_force": -1.0}}, "`exploration.filter.largest_force` is -1.0; give a number above zero"),
+        ({"monitor": {"rows": 0}}, "`exploration.monitor.rows` is 0"),
+        ({"scouting": {"parameters": {"temperature": 0}}}, "temperature` is 0; give a number above zero"),
+        ({"options": {"gpus_per_node": 1}}, "`exploration.options.gpus_per_node` is for Slurm"),
+        ({"parameters": {"retrieve_trajectory": False}}, "retrieve_trajectory"),
+    ],
+)
+def test_exploration_that_cannot_run(ready: dict[str, str], overrides: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        checked_builder(load_protocol("demo", {"codes": ready, "exploration": overrides}), store=False)
+    assert sentence in str(caught.value)
+
+
+def test_stored_structure_without_its_host_is_told(ready: dict[str, str], divacancy: Any) -> None:
+    structure = orm.StructureData(ase=divacancy).store()
+    overrides = {"codes": ready, "structures": {"mine": {"node": structure.pk}}}
+    with pytest.raises(InputError, match=r"`hosts\.mine` is missing: the perfect crystal tells which atoms"):
+        checked_builder(load_protocol("demo", overrides), store=False)

@@ -51,7 +51,10 @@ class TorchModel:
         """Return the outputs (m,) for arguments (n,)."""
         tensor = self._torch.from_numpy(arguments.astype(np.float32)[None, :])
         self._input = tensor.requires_grad_(True)
-        self._output = self._model(self._input)
+        # The optimiser of TorchScript would rewrite the model after its first calls: that costs more than it gives with
+        # networks of this size, and the same input would give other digits early in a run than late.
+        with self._torch.jit.optimized_execution(False):
+            self._output = self._model(self._input)
         return self._output.detach().numpy().astype(np.float64).reshape(-1)
 
     def pull_back(self, gradient: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from aiida import orm
 from ase import Atoms
 
 from aiida_sicmlip.calculations.functions.derive_seeds import (
+    derive_exploration_seeds,
     derive_round_seeds,
     derive_walker_seeds,
     independent_seeds,
@@ -60,3 +61,10 @@ def test_one_seed_for_each_walker(divacancy: Atoms, walkers: int, structures: in
     seeds = derive_walker_seeds(orm.Int(7), orm.Int(walkers), **given)
     assert sorted(seeds) == [f"walker_{index:02d}" for index in range(walkers * structures)]
     assert len({seed.value for seed in seeds.values()}) == walkers * structures
+
+
+def test_steps_of_an_exploration_have_seeds_of_their_own(aiida_profile: object) -> None:
+    seeds = derive_exploration_seeds(orm.Int(7))
+    assert set(seeds) == {"scouting", "variables", "walkers"}
+    assert len({seed.value for seed in seeds.values()}) == 3
+    assert seeds["walkers"].creator.inputs.seed.value == 7

@@ -102,6 +102,31 @@ def test_seed_decides_what_is_validation_not_what_is_picked(segments: dict[str, 
     assert len({frozenset(run["validation"]) for run in runs}) > 1
 
 
+def test_filtered_frames_are_not_picked(segments: dict[str, Any]) -> None:
+    """What the filter keeps of a segment stands beside it; a segment without a filter is taken whole."""
+    kept = orm.ArrayData()
+    kept.set_array("kept", np.array([1, 4]))
+    picked = pick({**segments, "kept_s00": kept.store()}, n_training=4, n_validation=1)
+    assert {name for name in places(picked) if name.startswith("frame_s00")} <= {"frame_s00_000001", "frame_s00_000004"}
+    assert picked["summary"]["n_filtered"] == 3
+
+
+@pytest.mark.parametrize("continues", [True, False])
+def test_neighbours_across_a_continuation_are_neighbours(
+    generate_segment: Callable[..., SegmentTrajectoryData], continues: bool
+) -> None:
+    """Two segments of one run are one trajectory, in which picks keep their distance in time."""
+    second = generate_segment("failed_walltime", 5).clone()
+    second.base.attributes.set("continues", continues)
+    segments = {"s00": generate_segment("default", 5), "s01": second.store()}
+    picked = pick(segments, separation=0.025, n_training=9, n_validation=1)
+    # Ten frames, 0.005 ps apart: in one trajectory at most two of them are five frames apart, in each of two one is.
+    time = sorted(5 * int(name[7:9]) + int(name[-6:]) for name in places(picked))
+    assert len(time) == 2
+    if continues:
+        assert time[1] - time[0] >= 5
+
+
 def test_labelled_frames_are_not_picked_again(segments: dict[str, Any], generate_dataset: Callable[..., Any]) -> None:
     first = pick(segments)
     sets = {
