@@ -29,7 +29,7 @@ def test_segments_share_no_frame_and_lack_none(first):
 
 @pytest.mark.parametrize(
     ("production", "frame_interval", "steps"),
-    [(1000.0, 0.1, 20000), (1.0, 0.1, 100), (26.0, 0.1, 500), (28.0, 0.1, 600), (10000.0, 0.1, 200000)],
+    [(1000.0, 0.1, 20000), (1.0, 0.1, 100), (26.0, 0.1, 500), (28.0, 0.1, 600), (10000.0, 0.1, 20000)],
 )
 def test_states_are_saved_about_fifty_times(production, frame_interval, steps):
     settings = ExplorationSettings(production=production, frame_interval=frame_interval)
