@@ -39,6 +39,7 @@ def demo(folder: Path, again: bool) -> None:
     folder = folder.absolute()
     use_folder(folder)
     from aiida_sicmlip.cli.setup.programs import set_up_daemon
+    from aiida_sicmlip.reports.exploration import draw_rounds
     from aiida_sicmlip.reports.pictures import draw_errors
     from aiida_sicmlip.reports.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
@@ -70,9 +71,10 @@ def demo(folder: Path, again: bool) -> None:
     (folder / "results.txt").write_text(text, encoding="utf-8")
     if any(entry.assessment for entry in run.rounds):
         draw_errors(run, folder / "errors.png")
+        draw_rounds(load_run(pk), folder / "space.png")
     stop_daemon()
     click.echo(
-        f"Kept in {folder}: results.txt, errors.png, the profile and the work folders. Look further with\n"
+        f"Kept in {folder}: results.txt, errors.png, space.png, the profile and the work folders. Look further with\n"
         f"  export AIIDA_PATH={folder}\n"
         f"  {Path(sys.prefix) / 'bin' / 'verdi'} process status {pk}"
     )

@@ -156,7 +156,7 @@ def test_results_and_status_read_well(finished_loop):
     assert all(f"round 0, {name}" in space for name in ("vacancy", "divacancy")) and " selected" in space
     options = ("--round", "0", "--structure", "divacancy", "--blocks", "2", "--json")
     report = json.loads(folder.command("aiida-sicmlip", "free-energy", str(pk), "-p", "loop", *options))
-    assert (report["temperature"], report["variables"], len(report["calculations"])) == (300.0, ["CV 1"], 1)
+    assert (report["temperature"], report["variables"], len(report["calculations"])) == (500.0, ["CV 1"], 1)
     assert folder.state(pk).splitlines()[0].startswith(f"ActiveLearningWorkChain <{pk}>: finished")
 
 

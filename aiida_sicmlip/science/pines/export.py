@@ -157,7 +157,8 @@ def _read_module(path: Path) -> nn.Module:
 def _read_autoencoder(path: Path, description: Mapping[str, Any]) -> PivAutoencoder:
     """Rebuild the autoencoder from its weights."""
     settings = AutoencoderSettings.from_mapping(description["autoencoder"])
-    empty = torch.zeros(len(description["pairs"]))
+    # The process's own default is not always float32: NequIP changes it.
+    empty = torch.zeros(len(description["pairs"]), dtype=torch.float32)
     autoencoder = PivAutoencoder(empty, empty, settings.hidden, settings.latent)
     try:
         with np.load(path, allow_pickle=False) as arrays:

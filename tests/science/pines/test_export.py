@@ -123,6 +123,20 @@ def test_the_decoder_is_read_back(divacancy, trained, folder, frames):
     )
 
 
+def test_default_precision_of_the_process_changes_nothing(folder, frames, divacancy):
+    """NequIP makes float64 torch's default in the process that it is used in."""
+    vectors = divacancy.vectors(frames).float()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = read_model(folder)
+        with torch.no_grad():
+            variables = model.autoencoder(vectors)
+        assert model.decode(variables.numpy()).shape == (8, 435)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def test_equal_models_give_equal_files(divacancy, training_vectors, tmp_path, trained, folder):
     again = train_autoencoder(training_vectors, trained.settings)
     write_model(tmp_path, divacancy.layout, SWITCHING, again)
