@@ -27,7 +27,8 @@ exploration:
   scouting: {parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   # Six atoms have little room: a strong bias heats them until the run is stopped.
-  bias: {barrier: 0.1}
+  bias: {barrier: 0.1, pace: 0.01}
+  filter: null
 selection:
   parameters: {n_training: 4, n_validation: 2, separation: 0.0, n_max: 4, l_max: 3, cutoff: 4.0}
 labelling:

@@ -147,7 +147,7 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
     overrides = {
         "codes": {**ready, "lammps": {"code": ready["lammps"], "switches": ["-k", True, "g", 1]}},
         "exploration": {
-            "parameters": {"damping": 0.05, "restart_interval": 0.02},
+            "parameters": {"damping": 0.05, "restart_interval": 0.06},
             "filter": {"largest_force": 30.0},
             "options": {"max_wallclock_seconds": 600},
         },
@@ -157,11 +157,11 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
     run = exploration["walker"]["exploration"]
     assert run["switches"].get_list() == ["-k", "on", "g", "1"]
     assert run["monitors"]["blown_up"]["entry_point"] == "sicmlip.blown_up"
-    assert run["bias"]["barrier"] == 1.0
+    assert run["bias"]["barrier"] == 0.5
     scouting = exploration["scouting"]["parameters"].get_dict()
     assert (scouting["damping"], scouting["temperature"]) == (0.05, 1500.0)
     assert "restart_interval" not in scouting
-    assert exploration["filter"].get_dict() == {"largest_force": 30.0}
+    assert exploration["filter"].get_dict() == {"least_distance": 1.2, "largest_force": 30.0}
     assert exploration["variables"]["code"].full_label == ready["cv"]
     assert len(inputs["hosts"]["divacancy"].sites) == len(inputs["structures"]["divacancy"].sites) + 2
 
