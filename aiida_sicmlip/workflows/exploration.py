@@ -308,6 +308,9 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         filters: dict[str, dict[str, orm.ArrayData]] = {}
         for name, segments in self.ctx.found["trajectories"].items():
             for label, trajectory in segments.items():
+                if label not in self.ctx.found["thermodynamics"].get(name, {}):
+                    self.report(f"segment `{label}` <{trajectory.pk}> has no energies to filter by; all frames pass")
+                    continue
                 filters.setdefault(name, {})[label] = run_once(
                     self,
                     filter_trajectory,
@@ -318,7 +321,8 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
                 )
         dropped = sum(node.base.attributes.get("n_dropped") for found in filters.values() for node in found.values())
         self.report(f"the filter drops {dropped} frames")
-        self.out("frame_filters", filters)
+        if filters:
+            self.out("frame_filters", filters)
 
     def _prepare(self, kind: str, structures: list[str], count: orm.Int, seed: orm.Int) -> None:
         """Name the walkers of ``structures`` and derive their seeds."""

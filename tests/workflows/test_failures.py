@@ -164,6 +164,16 @@ def test_frames_before_a_blow_up_are_kept(exploration, tmp_path, caplog):
     assert "walker_02" in caplog.text and "LAMMPS stopped" in caplog.text
 
 
+def test_segment_without_energies_is_not_filtered(exploration, tmp_path, caplog):
+    """A run that was cut off between a frame and its row leaves nothing to judge the frame by."""
+    instance = exploration(walker(0, trajectories__s00=trajectory(tmp_path)))
+    assert instance.inspect_walkers() is None
+    assert instance.should_run_filter()
+    instance.run_filter()
+    assert "has no energies to filter by" in caplog.text
+    assert "frame_filters" not in instance.outputs
+
+
 def test_exploration_without_frames_fails(exploration):
     """Nothing to select from is a failure."""
     assert exploration(walker(404), walker(404)).inspect_walkers().status == 401
