@@ -28,7 +28,7 @@ def joined_segments(segments: Mapping[str, SegmentTrajectoryData]) -> list[list[
     joined: list[list[str]] = []
     # `s100` comes after `s99`.
     for name in sorted(segments, key=lambda name: (len(name), name)):
-        if joined and segments[name].base.attributes.get("continues", False):
+        if joined and segments[name].continues:
             joined[-1].append(name)
         else:
             joined.append([name])

@@ -116,16 +116,21 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
             validator=validate_potential,
             help="What drives the walkers: a classical potential, or a trained model compiled for LAMMPS.",
         )
-        for name, default in (("walkers", 1), ("max_concurrent", 10)):
+        for name, default, what in (
+            ("walkers", 1, "Independent walkers from each start structure."),
+            (
+                "max_concurrent",
+                10,
+                "Walkers at work at the same time; lowered where the daemon has fewer slots than that needs.",
+            ),
+        ):
             spec.input(
                 name,
                 valid_type=orm.Int,
                 serializer=orm.to_aiida_type,
                 default=lambda value=default: orm.Int(value),
                 validator=validate_positive(name),
-                help="Independent walkers from each start structure."
-                if name == "walkers"
-                else "Walkers at work at the same time; lowered where the daemon has fewer slots than that needs.",
+                help=what,
             )
         spec.input(
             "seed",

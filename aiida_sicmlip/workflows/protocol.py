@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -222,27 +223,16 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
 
     :raises InputError: where a scheduler does not take them, or code and options disagree on MPI.
     """
-    merged = dict(settings)
+    translated = copy.deepcopy(dict(settings))
     for path, which in OPTIONS_OF_STEPS.items():
         if which not in codes:
             continue
-        step: Any = settings
+        step: Any = translated
         for key in path.split("."):
             step = step[key]
         check_mpi(codes[which], step["options"], path)
-        change: dict[str, Any] = {"options": scheduler_options(step["options"], codes[which], f"{path}.options")}
-        for key in reversed(path.split(".")):
-            change = {key: change}
-        merged = _replace(merged, change)
-    return merged
-
-
-def _replace(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with the options in ``top`` instead of its own; everything else is merged."""
-    replaced = dict(base)
-    for key, value in top.items():
-        replaced[key] = value if key == "options" else _replace(replaced[key], value)
-    return replaced
+        step["options"] = scheduler_options(step["options"], codes[which], f"{path}.options")
+    return translated
 
 
 def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
