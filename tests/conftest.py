@@ -78,7 +78,9 @@ def generate_code(aiida_localhost: Any) -> Callable[..., Any]:
 
     def make(plugin: str | None, label: str | None = None) -> orm.InstalledCode:
         label = label or f"test-{plugin}"
-        found = orm.QueryBuilder().append(orm.InstalledCode, filters={"label": label}).first(flat=True)
+        query = orm.QueryBuilder().append(orm.Computer, filters={"id": aiida_localhost.pk}, tag="computer")
+        query.append(orm.InstalledCode, with_computer="computer", filters={"label": label}, project="*")
+        found = query.first(flat=True)
         return (
             found
             or orm.InstalledCode(aiida_localhost, "/bin/true", label=label, default_calc_job_plugin=plugin).store()
