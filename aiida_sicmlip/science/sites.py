@@ -14,21 +14,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import find_mic, minkowski_reduce
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.crystals import nearest_distance
-
-MAXIMUM_STRAIN = 0.05
-"""Cells whose vectors differ by more than this fraction are cells of two crystals."""
-
-MAXIMUM_CHANGED = 0.25
-"""Share of the host's sites that may be vacant, taken by another species, or exceeded by atoms that have no site."""
-
-SITE_RADIUS = 0.75
-"""An atom farther than this from every free site has none: it is an interstitial. In nearest-neighbour distances."""
+from aiida_sicmlip.science.host_sites import HostSites, settle
 
 CORE_RADIUS = 0.35
 """An atom has arrived at a site when it comes as near as this, in nearest-neighbour distances: 0.67 A in 3C-SiC.
@@ -101,15 +89,16 @@ class Hops:
 def find_defect_sites(structure: Atoms, host: Atoms) -> DefectSites:
     """Return which sites of a host are vacant or hold another species in a structure, whatever the order of its atoms.
 
-    Atoms go to sites within :data:`SITE_RADIUS` so that the sum of the squared distances is least.
+    Atoms go to sites within :data:`~aiida_sicmlip.science.host_sites.SITE_RADIUS` so that the sum of the squared
+    distances is least.
 
     :param host: the perfect crystal in the structure's cell.
-    :raises InputError: when a cell is not periodic, the cells differ by more than :data:`MAXIMUM_STRAIN`, or more sites
-        than :data:`MAXIMUM_CHANGED` differ.
+    :raises InputError: when a cell is not periodic, the cells differ by more than the `MAXIMUM_STRAIN` of
+        :mod:`~aiida_sicmlip.science.host_sites`, or more sites than its `MAXIMUM_CHANGED` differ.
     """
     sites = HostSites(host)
     fractional = sites.fractional_of(structure.positions, structure.cell.array)
-    site_of_atom, drift = _settle(sites, fractional, structure.numbers)
+    site_of_atom, drift = settle(sites, fractional, structure.numbers)
     species = {int(site): structure.symbols[atom] for atom, site in enumerate(site_of_atom) if site >= 0}
     changed = [
         {
@@ -149,7 +138,7 @@ def count_hops(
     sites = HostSites(host)
     fractional = sites.fractional_of(positions, cell)
     if site_of_atom is None:
-        first = _settle(sites, fractional[0], Atoms(list(species)).numbers)[0]
+        first = settle(sites, fractional[0], Atoms(list(species)).numbers)[0]
     else:
         first = np.array(site_of_atom, dtype=int)
     # An interstitial is followed from any site; it is far from it.
@@ -169,129 +158,6 @@ def count_hops(
         last[atom] = visited[-1]
     table = np.array(sorted(events), dtype=int).reshape(-1, 4)
     return Hops(table, first, last, len(positions), len(sites))
-
-
-class HostSites:
-    """The sites of a crystal, and the nearest of them to any point."""
-
-    def __init__(self, host: Atoms) -> None:
-        if not host.pbc.all() or abs(host.cell.volume) < 1e-8:
-            raise InputError("The host is no crystal: it needs a cell that is periodic along three vectors.")
-        self.cell = host.cell.array
-        self.fractional = host.positions @ np.linalg.inv(self.cell)
-        self.numbers = host.numbers
-        self.nearest_distance = nearest_distance(host)
-        # Wrapped along the short vectors of the reduced cell, a point's nearest image is one cell away at most.
-        self._reduced = np.asarray(minkowski_reduce(host.cell, host.pbc)[0])
-        shifts = np.array(list(np.ndindex(3, 3, 3))) - 1
-        images = self._wrapped(host.positions) + (shifts @ self._reduced)[:, None]
-        self._tree = cKDTree(images.reshape(-1, 3))
-
-    def __len__(self) -> int:
-        return len(self.fractional)
-
-    def fractional_of(self, positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Return positions (..., 3) in fractions of their cell, which must be the host's up to rotation and strain.
-
-        :raises InputError: when it is not.
-        """
-        cell = np.asarray(cell, dtype=float)
-        deformation = np.linalg.solve(self.cell, cell)
-        strain = float(np.abs(np.linalg.svd(deformation, compute_uv=False) - 1.0).max())
-        if strain > MAXIMUM_STRAIN or np.linalg.det(deformation) <= 0:
-            raise InputError(
-                f"The cells of structure and host differ by a strain of {strain:.3f}, {MAXIMUM_STRAIN} at most is "
-                f"allowed: give the perfect crystal in the structure's own cell, with the same repeats."
-            )
-        return np.asarray(positions, dtype=float) @ np.linalg.inv(cell)
-
-    def nearest(self, points: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nearest sites of points (K, 3) given in A, and their distances in A.
-
-        (K,) each, or (K, count), where a site of a small cell stands once for each of its images.
-        """
-        distances, found = self._tree.query(self._wrapped(points), k=count)
-        return np.asarray(found) % len(self), np.asarray(distances)
-
-    def _wrapped(self, points: np.ndarray) -> np.ndarray:
-        return ((points @ np.linalg.inv(self._reduced)) % 1.0) @ self._reduced
-
-
-def _settle(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the site of each atom, (N,) with -1 where there is none, and the shortest drift that fits, (3,) in A.
-
-    :raises InputError: when no drift makes the atoms fit.
-    """
-    limit = MAXIMUM_CHANGED * len(sites)
-    least = len(sites)
-    best: tuple[np.ndarray, np.ndarray] | None = None
-    length = np.inf
-    for start in _possible_drifts(sites, fractional, numbers):
-        # The atom that a drift was read from may itself be displaced, but not by more than this.
-        if np.linalg.norm(start) > length + sites.nearest_distance:
-            break
-        drift = _refined(sites, fractional, start)
-        if np.linalg.norm(drift) >= length:
-            continue
-        positions = fractional @ sites.cell - drift
-        found, _ = sites.nearest(positions)
-        # Quick and rough: how many sites have no atom of their species.
-        changed = len(sites) - len(np.unique(found[sites.numbers[found] == numbers]))
-        if changed <= 2 * limit:
-            site_of_atom = _assigned(sites, positions)
-            settled = site_of_atom >= 0
-            own = sites.numbers[site_of_atom[settled]] == numbers[settled]
-            changed = max(len(sites) - int(own.sum()), int((~settled).sum()))
-            if changed <= limit:
-                best, length = (site_of_atom, drift), float(np.linalg.norm(drift))
-        least = min(least, changed)
-        # Translations of a crystal onto itself are no shorter than its bonds: no other drift can be shorter than this.
-        if length < sites.nearest_distance / 2:
-            break
-    if best is None:
-        raise InputError(
-            f"The structure does not fit its host: {least} of {len(sites)} sites are vacant or hold another species, "
-            f"or that many atoms have no site; {limit:.0f} at most are allowed. Give the crystal that it was made from."
-        )
-    return best
-
-
-def _possible_drifts(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
-    """Return no drift, and those that lead one of three atoms to a site of its species, shortest first: (3,) in A."""
-    found = [np.zeros((1, 3))]
-    # Three, since one may be an interstitial or an antisite.
-    for atom in np.linspace(0, len(fractional) - 1, 3).astype(int):
-        ends = sites.fractional[sites.numbers == numbers[atom]]
-        found.append(find_mic((fractional[atom] - ends) @ sites.cell, sites.cell)[0].reshape(-1, 3))
-    drifts = np.concatenate(found)
-    return list(drifts[np.argsort(np.linalg.norm(drifts, axis=1), kind="stable")])
-
-
-def _refined(sites: HostSites, fractional: np.ndarray, drift: np.ndarray) -> np.ndarray:
-    """Return a drift (3,) after which the median displacement of the atoms from their nearest sites is zero."""
-    for _ in range(20):
-        found, _ = sites.nearest(fractional @ sites.cell - drift)
-        vectors = fractional - sites.fractional[found] - drift @ np.linalg.inv(sites.cell)
-        step = np.median(find_mic(vectors @ sites.cell, sites.cell)[0], axis=0)
-        drift = drift + step
-        if np.linalg.norm(step) < 1e-6:
-            break
-    return drift
-
-
-def _assigned(sites: HostSites, positions: np.ndarray) -> np.ndarray:
-    """Return the site of each atom at positions (N, 3) in A, (N,): -1 where none is free within reach."""
-    reach = SITE_RADIUS * sites.nearest_distance
-    # No more than a few sites lie within reach.
-    found, distances = sites.nearest(positions, count=8)
-    costs = np.full((len(positions), len(sites)), reach**2)
-    rows = np.broadcast_to(np.arange(len(positions))[:, None], found.shape)
-    np.minimum.at(costs, (rows, found), np.square(distances))
-    atoms, chosen = linear_sum_assignment(costs)
-    site_of_atom = np.full(len(positions), -1)
-    within = costs[atoms, chosen] < reach**2
-    site_of_atom[atoms[within]] = chosen[within]
-    return site_of_atom
 
 
 def _without_drift(fractional: np.ndarray, references: np.ndarray, settled: np.ndarray) -> np.ndarray:
