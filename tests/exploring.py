@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from aiida.engine import ProcessState
 from ase import Atoms
 
 from aiida_sicmlip.common.labels import frame_label, segment_label
+from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
 
+DESCRIPTION = "aiida.calculations:sicmlip.descriptors"
 TRAJECTORY = Path(__file__).parent / "fixtures" / "edip-14" / "0.dcd"
 
 
@@ -86,8 +89,16 @@ class Explored:
 
     def selection(self, run: Any, index: int, segments: list[Any], picks: list[tuple[int, int]]) -> Any:
         """Return the selection of a round: of segments (in order), the frames (segment, frame)."""
-        inputs = {segment_label(place): node.outputs.trajectory for place, node in enumerate(segments)}
-        node = self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_selection", **inputs)
+        trajectories = {
+            f"trajectories__vv__{segment_label(place)}": node.outputs.trajectory for place, node in enumerate(segments)
+        }
+        described = self.process(orm.CalcJobNode, DESCRIPTION, run, f"round_{index:02d}_descriptors", **trajectories)
+        candidates = CandidateFramesData(io.BytesIO(b"candidates"), "candidates.npz")
+        candidates.base.attributes.set("n_candidates", 0)
+        self.output(described, "candidates", candidates)
+        node = self.process(
+            orm.CalcFunctionNode, "", run, f"round_{index:02d}_selection", candidates=described.outputs.candidates
+        )
         for place, frame in picks:
             picked = orm.StructureData(ase=self.atoms)
             self.output(node, f"training__{frame_label(place, frame)}", picked)

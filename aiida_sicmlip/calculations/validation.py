@@ -13,6 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError
 LAMMPS_PLUGINS = ("sicmlip.exploration", "lammps.base", "lammps.raw")
 POTENTIAL_PLUGINS = ("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation")
 CV_PLUGINS = ("sicmlip.collective_variables",)
+DESCRIPTORS_PLUGINS = ("sicmlip.descriptors",)
 PW_PLUGINS = ("quantumespresso.pw",)
 
 MAXIMUM_SEED = 2**31 - 1

@@ -120,7 +120,7 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
 def plan(settings: dict[str, Any]) -> list[str]:
     """Return what a run would do, one line a fact."""
     from aiida_sicmlip.science.exploration import ExplorationSettings
-    from aiida_sicmlip.science.frame_selection import SelectionSettings
+    from aiida_sicmlip.science.selection_settings import SelectionSettings
     from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters
 
     exploration = ExplorationSettings.from_mapping(settings["exploration"]["parameters"])
@@ -130,6 +130,7 @@ def plan(settings: dict[str, Any]) -> list[str]:
     force_mae = settings["convergence"]["force_mae"]
     bias = settings["exploration"]["bias"]
     drive = "free"
+    fixed = f", {selection.n_fixed_validation} fixed ones in the first" if selection.n_fixed_validation else ""
     if bias is not None:
         drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
     lines = [
@@ -137,8 +138,9 @@ def plan(settings: dict[str, Any]) -> list[str]:
         f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
         f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
         f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
-        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round, "
-        f"{rounds * selection.n_picks} in all, {settings['labelling']['max_concurrent']} at a time",
+        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round{fixed}"
+        f", {rounds * selection.n_picks + selection.n_fixed_validation} in all, "
+        f"{settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]
     if bias is not None:

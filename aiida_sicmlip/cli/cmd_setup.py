@@ -38,6 +38,9 @@ COLOURS = {"found": "green", "made": "green", "missing": "red", "differs": "red"
     "--potential", type=FILE, metavar="FILE", help="sicmlip-potential; the one of this environment if not given."
 )
 @click.option("--cv", type=FILE, metavar="FILE", help="sicmlip-cv; the one of this environment if not given.")
+@click.option(
+    "--descriptors", type=FILE, metavar="FILE", help="sicmlip-descriptors; the one of this environment if not given."
+)
 @click.option("--work-folder", type=FILE, metavar="FOLDER", help="Where the jobs of this machine run.")
 @click.option(
     "--species",

@@ -1,4 +1,4 @@
-"""Exit statuses of `sicmlip-potential` and `sicmlip-cv`: what a parser reads to tell the known failures apart."""
+"""Exit statuses of `sicmlip-potential`, `sicmlip-cv` and `sicmlip-descriptors`: what a parser reads to tell the known failures apart."""
 
 from __future__ import annotations
 
@@ -17,3 +17,5 @@ NO_COMPILER: Final = 43
 NO_MODEL: Final = 44
 #: A library or program that does the work (NequIP's compilation, LAMMPS) failed.
 PROGRAM_FAILED: Final = 45
+#: No frame of a round may be picked for a label.
+NOTHING_NEW: Final = 46

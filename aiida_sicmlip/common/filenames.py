@@ -52,3 +52,8 @@ CV_DESCRIPTION_FILE = "cv.json"
 CV_WEIGHTS_FILE = "autoencoder.npz"
 CV_STRUCTURE_FILE = "structure.extxyz"
 CV_REPORT_FILE = "cv_report.json"
+
+# Descriptors
+DESCRIPTORS_SETTINGS_FILE = "descriptors.json"
+DESCRIPTORS_REPORT_FILE = "descriptors_report.json"
+CANDIDATES_FILE = "candidates.npz"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _FRAME = re.compile(r"frame_s(\d{2,})_(\d{6,})")
+_SEGMENT = re.compile(r"s(\d{2,})")
 _PLACE = re.compile(r"label_(\d{6,})")
 
 
@@ -27,6 +28,17 @@ def parse_frame_label(label: str) -> tuple[int, int]:
 def segment_label(segment: int) -> str:
     """Return the link label of segment ``segment`` of a pool: ``s03``."""
     return f"s{segment:02d}"
+
+
+def number_of_segment(label: str) -> int:
+    """Return the number of a segment whose link label was made by :func:`segment_label`.
+
+    :raises ValueError: if ``label`` is none.
+    """
+    match = _SEGMENT.fullmatch(label)
+    if match is None:
+        raise ValueError(f"`{label}` is not the label of a segment, such as `s03`.")
+    return int(match[1])
 
 
 def label_of_place(place: int) -> str:

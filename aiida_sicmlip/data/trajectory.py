@@ -10,8 +10,7 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 from ase import Atoms
 
-from aiida_sicmlip.science.io.dcd import read_dcd
-from aiida_sicmlip.science.io.lammps_input import rotation_to_lammps
+from aiida_sicmlip.science.io.segments import frames_of_dcd
 
 
 class SegmentTrajectoryData(orm.SinglefileData):
@@ -95,16 +94,8 @@ class SegmentTrajectoryData(orm.SinglefileData):
         outside = [index for index in wanted if not 0 <= index < self.n_frames]
         if outside:
             raise IndexError(f"frame {outside[0]} was asked of a segment of {self.n_frames} frames.")
-        cell = np.asarray(self.base.attributes.get("cell"))
-        _, rotation = rotation_to_lammps(cell)
         with self.open(mode="rb") as handle:
-            positions, _ = read_dcd(handle, list(wanted))
-        frames = []
-        for coordinates in positions:
-            atoms = Atoms(self.symbols, positions=coordinates @ rotation.T, cell=cell, pbc=True)
-            atoms.wrap()
-            frames.append(atoms)
-        return frames
+            return frames_of_dcd(handle, self.symbols, np.asarray(self.base.attributes.get("cell")), wanted)
 
     def _validate(self) -> bool:
         super()._validate()

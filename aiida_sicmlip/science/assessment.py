@@ -31,6 +31,7 @@ def assess(
     training: Mapping[str, Any],
     validation: Mapping[str, Any],
     selection: Mapping[str, Any],
+    fixed_validation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return errors (eV/A, eV/atom), the verdict on each criterion, and ``converged``.
 
@@ -38,6 +39,8 @@ def assess(
     :param training: errors of the new potential on the training set.
     :param validation: errors of the new potential on the validation set.
     :param selection: summary of the selection.
+    :param fixed_validation: errors of the new potential on a set that stays the same from round to round; reported, and
+        no criterion.
     """
     verdicts = []
     for where, errors in (("training", training), ("validation", validation)):
@@ -52,10 +55,15 @@ def assess(
                 "met": bool(value < criteria.force_mae),
             }
         )
+    judged = {"training": training, "validation": validation}
+    if fixed_validation is not None:
+        judged["fixed_validation"] = fixed_validation
     return {
         "exploring": {key: exploring[key] for key in (*ERRORS, "n_frames", "energy_offset_fitted") if key in exploring},
-        "training": {key: training[key] for key in (*ERRORS, "n_frames") if key in training},
-        "validation": {key: validation[key] for key in (*ERRORS, "n_frames") if key in validation},
+        **{
+            name: {key: errors[key] for key in (*ERRORS, "n_frames") if key in errors}
+            for name, errors in judged.items()
+        },
         "selection": dict(selection),
         "criteria": verdicts,
         "converged": all(verdict["met"] for verdict in verdicts),

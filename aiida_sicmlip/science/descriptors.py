@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
@@ -51,22 +51,9 @@ def averaged_soap(
     :return: (F, D) float64.
     :raises InputError: when a frame is not periodic or holds another species, or the centres do not fit.
     """
-    from dscribe.descriptors import SOAP
-
     if average not in ("outer", "inner"):
         raise InputError(f"`average` is {average!r}: give `outer` or `inner`.")
-    if not species:
-        raise InputError("`species` is empty: give the chemical symbols that may occur, such as [Si, C].")
-    soap = SOAP(
-        # Sorted, so that the order in which a user names them does not change the descriptor.
-        species=sorted(set(species)),
-        r_cut=r_cut,
-        n_max=n_max,
-        l_max=l_max,
-        sigma=sigma,
-        average=average,
-        periodic=True,
-    )
+    soap = _soap(species, r_cut, n_max, l_max, sigma, average)
     lists = _centre_lists(centres)
     rows: list[np.ndarray] = []
     iterator = iter(frames)
@@ -85,6 +72,32 @@ def averaged_soap(
         return np.empty((0, soap.get_number_of_features()))
     descriptors = np.concatenate(rows)
     return descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)
+
+
+def number_of_features(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma: float) -> int:
+    """Return the number of columns that :func:`averaged_soap` gives for these settings."""
+    return int(_soap(species, r_cut, n_max, l_max, sigma, "outer").get_number_of_features())
+
+
+def _soap(species: Sequence[str], r_cut: float, n_max: int, l_max: int, sigma: float, average: str) -> Any:
+    """Return DScribe's descriptor.
+
+    :raises InputError: when there are no species.
+    """
+    from dscribe.descriptors import SOAP
+
+    if not species:
+        raise InputError("`species` is empty: give the chemical symbols that may occur, such as [Si, C].")
+    return SOAP(
+        # Sorted, so that the order in which a user names them does not change the descriptor.
+        species=sorted(set(species)),
+        r_cut=r_cut,
+        n_max=n_max,
+        l_max=l_max,
+        sigma=sigma,
+        average=average,
+        periodic=True,
+    )
 
 
 def centres_near(frame: Atoms, points: np.ndarray, radius: float) -> list[int]:

@@ -1,4 +1,4 @@
-"""Which frames of the new trajectories are worth labelling."""
+"""Which of the candidates are worth labelling."""
 
 from __future__ import annotations
 
@@ -7,171 +7,144 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.crystals import overlapping_pairs
-from aiida_sicmlip.science.descriptors import averaged_soap
-from aiida_sicmlip.science.selection import Pick, farthest_point, split_training_validation
-from aiida_sicmlip.science.settings import Settings
-
-
-@dataclass(frozen=True)
-class SelectionSettings(Settings):
-    """How many frames are picked each round, and what makes two of them different."""
-
-    PREFIX = "selection.parameters."
-
-    n_training: int = 300
-    """New training configurations a round."""
-    n_validation: int = 100
-    """New validation configurations a round."""
-    separation: float = 0.1
-    """Two picks of one trajectory are at least so far apart in ps, so that a validation frame is never the neighbour in
-    time of a training frame."""
-    cutoff: float = 5.0
-    """Radius of SOAP's local environments in A."""
-    n_max: int = 8
-    """Number of SOAP's radial functions."""
-    l_max: int = 6
-    """Highest degree of SOAP's spherical harmonics."""
-    sigma: float = 0.5
-    """Width of SOAP's Gaussians in A."""
-    tolerance: float = 1e-10
-    """Frames closer than this (1 - kernel) to one that is labelled or picked are duplicates and never picked."""
-    overlap_fraction: float = 0.5
-    """A frame in which two atoms are closer than this fraction of the sum of their covalent radii is not picked."""
-
-    def __post_init__(self) -> None:
-        for name in ("n_training", "n_validation", "n_max"):
-            self.require_number(name, positive=True, integer=True)
-        self.require_number("l_max", integer=True, at_least=0)
-        self.require_number("cutoff", at_least=1.5)
-        self.require_number("sigma", positive=True)
-        for name in ("separation", "tolerance", "overlap_fraction"):
-            self.require_number(name, at_least=0)
-
-    @property
-    def n_picks(self) -> int:
-        """Number of frames picked a round."""
-        return self.n_training + self.n_validation
-
-    def largest_count(self, frames_of_segments: Sequence[int], frame_interval: float) -> int:
-        """Return how many frames can be picked at most from segments of so many frames, ``frame_interval`` ps apart."""
-        apart = self.frames_apart(frame_interval)
-        return sum(-(-count // apart) for count in frames_of_segments)
-
-    def frames_apart(self, frame_interval: float) -> int:
-        """Return the least difference of frame indices of two picks of one trajectory."""
-        return max(1, int(np.ceil(self.separation / frame_interval - 1e-9)))
-
-
-def require_enough_frames(
-    settings: SelectionSettings, frames_of_segments: Sequence[int], frame_interval: float
-) -> None:
-    """Raise :class:`InputError` if a round asks for more frames than its exploration can give."""
-    available = settings.largest_count(frames_of_segments, frame_interval)
-    if settings.n_picks > available:
-        raise InputError(
-            f"`selection.parameters` asks for {settings.n_training} training and {settings.n_validation} validation "
-            f"frames a round, but exploration gives {sum(frames_of_segments)} frames, of which at most {available} are "
-            f"{settings.separation:g} ps apart. Explore longer, with more walkers, keep frames more often, or ask for "
-            "less."
-        )
+from aiida_sicmlip.science.clustering import squared_distances
+from aiida_sicmlip.science.io.candidates import Candidates
+from aiida_sicmlip.science.picks import ROLES, Picks
+from aiida_sicmlip.science.selection import Eligibility, Pick, UnitRows, blocks, choose_frames, near_in_time
+from aiida_sicmlip.science.selection_settings import SelectionSettings
 
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """Picked frames as (segment, frame) pairs with their distance when picked, and a summary."""
+    """Picked frames, and a summary.
 
-    training: list[tuple[int, int, float]]
-    validation: list[tuple[int, int, float]]
+    places: for each pick, in the order of ``picks``, which round's candidate it is (0 for the first that was given) and
+    its row there.
+    """
+
+    picks: Picks
+    places: list[tuple[int, int]]
     summary: dict[str, Any]
 
 
-def select_frames_of_segments(
-    settings: SelectionSettings,
-    seed: int,
-    segments: Sequence[Sequence[Atoms]],
-    frame_interval: float,
-    labelled: Sequence[Atoms] = (),
-    *,
-    continues: Sequence[bool] | None = None,
-    kept: Sequence[np.ndarray | None] | None = None,
-) -> FrameSelection:
-    """Pick the frames that differ most from everything labelled and from each other, and share them out.
+class _Joined:
+    """The candidates of all rounds as one: earlier rounds first, as when the candidates were found."""
 
-    Averaged SOAP and greedy farthest-point selection; a seeded draw decides which picks become validation, so that
-    both sets follow the same distribution. Cost: descriptors of all frames, then frames x picks.
-
-    :param segments: frames of each trajectory, in order.
-    :param frame_interval: time between two frames in ps.
-    :param labelled: configurations that already have labels, of training and validation.
-    :param continues: whether each segment goes on where the one before it ended; none does by default.
-    :param kept: frames of each segment that pass a filter, (K,) indices; ``None`` where all do.
-    """
-    pool = [frame for segment in segments for frame in segment]
-    segment_of = np.concatenate([np.full(len(segment), index) for index, segment in enumerate(segments)])
-    frame_of = np.concatenate([np.arange(len(segment)) for segment in segments])
-    lengths = [len(segment) for segment in segments]
-    trajectory_of, time_of = _trajectories(lengths, continues or [False] * len(segments))
-    passed = np.concatenate(
-        [
-            np.ones(length, dtype=bool) if indices is None else np.isin(np.arange(length), indices)
-            for length, indices in zip(lengths, kept or [None] * len(segments), strict=True)
-        ]
-    )
-    sound = np.array([not overlapping_pairs(frame, settings.overlap_fraction) for frame in pool])
-    allowed = sound & passed
-    species = sorted({symbol for frame in (*pool, *labelled) for symbol in frame.symbols})
-    soap: dict[str, Any] = {
-        "r_cut": settings.cutoff,
-        "n_max": settings.n_max,
-        "l_max": settings.l_max,
-        "sigma": settings.sigma,
-    }
-    picks: list[Pick] = []
-    if allowed.any():
-        picks = farthest_point(
-            averaged_soap(pool, species, **soap),
-            averaged_soap(labelled, species, **soap) if labelled else None,
-            settings.n_picks,
-            allowed=allowed,
-            trajectory=trajectory_of,
-            frame=time_of,
-            separation=settings.frames_apart(frame_interval),
-            tolerance=settings.tolerance,
+    def __init__(self, earlier: Sequence[Candidates], current: Candidates) -> None:
+        self.rounds = [*earlier, current]
+        n_earlier = sum(map(len, earlier))
+        if len(current.earlier_reference_distance) != n_earlier:
+            raise InputError(
+                f"The candidates of this round were found beside {len(current.earlier_reference_distance)} earlier ones, "
+                f"but {n_earlier} are given: give the candidates of the same rounds, in the same order."
+            )
+        self.rows = UnitRows("descriptors", self.of("descriptors"))
+        self.reference_distance, self.for_training, self.for_validation = (
+            np.concatenate([getattr(current, f"earlier_{name}"), getattr(current, name)])
+            for name in ("reference_distance", "for_training", "for_validation")
         )
-    n_validation = min(settings.n_validation, round(len(picks) * settings.n_validation / settings.n_picks))
-    training, validation = split_training_validation(picks, len(picks) - n_validation, n_validation, seed)
+        self.trajectory, self.time = self.of("trajectory"), self.of("time")
 
-    def places(chosen: Sequence[Pick]) -> list[tuple[int, int, float]]:
-        return sorted((int(segment_of[pick.index]), int(frame_of[pick.index]), float(pick.distance)) for pick in chosen)
+    def of(self, name: str) -> np.ndarray:
+        """Return an array of all candidates."""
+        return np.concatenate([getattr(candidates, name) for candidates in self.rounds])
 
+    def place(self, row: int) -> tuple[int, int]:
+        """Return round and row there of a row of all."""
+        for index, candidates in enumerate(self.rounds):
+            if row < len(candidates):
+                return index, row
+            row -= len(candidates)
+        raise IndexError(row)
+
+
+def select_frames_of_candidates(
+    settings: SelectionSettings, seed: int, current: Candidates, earlier: Sequence[Candidates] = ()
+) -> FrameSelection:
+    """Pick training configurations by their novelty, and validation configurations that represent all frames so far.
+
+    Training: :func:`~aiida_sicmlip.science.selection.choose_frames` on the candidates, with the same result as on all
+    frames of the round (:func:`~aiida_sicmlip.science.candidates.find_candidates`). Validation: from the largest
+    cluster to the smallest, the candidate nearest to the centre that is no duplicate and not within ``separation`` of a
+    pick in the same trajectory; the same frames serve the fixed set, where one is asked for, by a seeded draw.
+
+    :param current: candidates of this round. :param earlier: of the rounds before, oldest first.
+    :raises InputError: when ``earlier`` are not those beside which ``current`` was found.
+    """
+    joined = _Joined(earlier, current)
+    n_training, n_validation, n_fixed = (int(count) for count in current.asked)
+    training = choose_frames(
+        settings.method,
+        joined.rows,
+        joined.reference_distance,
+        n_training,
+        Eligibility(joined.for_training, joined.trajectory, joined.time, settings.separation, settings.tolerance),
+        start=current.mean,
+        keys=joined.of("keys"),
+    )
+    representatives = _nearest_to_centres(settings, joined, current.centres, current.cluster_sizes, training)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    drawn = generator.permutation(len(representatives))
+    fixed = {int(place) for place in drawn[: min(n_fixed, max(0, len(drawn) - 1))]}
+    chosen = [(0, pick) for pick in training]
+    chosen += [(1, pick) for place, pick in enumerate(representatives) if place not in fixed][:n_validation]
+    chosen += [(2, pick) for place, pick in enumerate(representatives) if place in fixed]
+    rows = np.array([pick.index for _, pick in chosen], dtype=np.int64)
+    picks = Picks(
+        role=np.array([role for role, _ in chosen], dtype=np.int64),
+        segment=joined.of("segment")[rows],
+        frame=joined.of("frame")[rows],
+        trajectory=joined.trajectory[rows],
+        time=joined.time[rows],
+        distance=np.array([pick.distance for _, pick in chosen]),
+        reference_distance=np.array([pick.reference_distance for _, pick in chosen]),
+        descriptors=joined.of("descriptors")[rows],
+    )
+    places = [joined.place(int(row)) for row in rows]
+    distances = [pick.distance for pick in training]
+    counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
     summary = {
-        "n_frames": len(pool),
-        "n_overlapping": int((~sound).sum()),
-        "n_filtered": int((~passed).sum()),
+        **counts,
         "n_training_asked": settings.n_training,
         "n_validation_asked": settings.n_validation,
-        "n_training": len(training),
-        "n_validation": len(validation),
-        "distances_when_picked": [float(pick.distance) for pick in picks],
+        "n_fixed_validation_asked": settings.n_fixed_validation if n_fixed else 0,
+        "n_candidates": len(joined.rows),
+        "n_from_earlier_rounds": sum(place[0] < len(earlier) for place in places),
+        "method": settings.method,
+        "distances_when_picked": distances,
     }
-    return FrameSelection(places(training), places(validation), summary)
+    return FrameSelection(picks, places, summary)
 
 
-def _trajectories(lengths: Sequence[int], continues: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the trajectory of each frame, and its place there in units of the frame interval, (F,) each.
+def _nearest_to_centres(
+    settings: SelectionSettings, joined: _Joined, centres: np.ndarray, sizes: np.ndarray, training: Sequence[Pick]
+) -> list[Pick]:
+    """Return a candidate for each cluster, largest cluster first; its distance is the squared one from the centre."""
+    free = joined.for_validation.copy()
+    known: list[np.ndarray] = []
 
-    Two frames on both sides of a continuation are as near in time as any other two neighbours.
-    """
-    trajectories, places = [], []
-    number, first = -1, 0
-    for length, goes_on in zip(lengths, continues, strict=True):
-        if not goes_on or number < 0:
-            number, first = number + 1, 0
-        trajectories.append(np.full(length, number))
-        places.append(np.arange(first, first + length))
-        first += length
-    return np.concatenate(trajectories), np.concatenate(places)
+    def take(row: int) -> None:
+        free[row] = False
+        where = (joined.trajectory[row], joined.time[row])
+        free[near_in_time(joined.trajectory, joined.time, *where, settings.separation)] = False
+        known.append(joined.rows[np.array([row])][0])
+
+    for pick in training:
+        take(pick.index)
+    found = []
+    distances = np.concatenate([squared_distances(joined.rows[block], centres) for block in blocks(len(joined.rows))])
+    for cluster in np.argsort(-sizes, kind="stable"):
+        squares = distances[:, cluster]
+        for row in np.argsort(squares, kind="stable"):
+            if not free[row]:
+                continue
+            own = joined.rows[np.array([row])][0]
+            if known and 1.0 - float((np.array(known) @ own).max()) < settings.tolerance:
+                free[row] = False
+                continue
+            take(int(row))
+            found.append(Pick(int(row), float(squares[row]), float(joined.reference_distance[row])))
+            break
+    return found

@@ -9,6 +9,7 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_frame_label, place_of_label, segment_label
+from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -102,16 +103,24 @@ def _source_of_label(row: dict[str, dict[str, Any]], segments: dict[int, dict[st
     except ValueError:
         return SourceOfLabel(*known)
     if selection not in segments:
-        segments[selection] = _segments_of_selection(selection)
+        segments[selection] = segments_of_selection(selection)
     return SourceOfLabel(*known, selection, segments[selection][segment_label(segment)], segment, frame)
 
 
-def _segments_of_selection(pk: int) -> dict[str, int]:
-    """Return the trajectories that a selection took, by their link label."""
+def segments_of_selection(pk: int) -> dict[str, int]:
+    """Return the trajectories whose candidates a selection chose from, of all rounds, by the label of the segment."""
     query = orm.QueryBuilder()
     query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="selection")
-    query.append(SegmentTrajectoryData, with_outgoing="selection", edge_project="label", project="id")
-    return {label: trajectory for trajectory, label in query.all()}
+    query.append(CandidateFramesData, with_outgoing="selection", tag="candidates")
+    query.append(orm.CalcJobNode, with_outgoing="candidates", tag="description")
+    query.append(
+        SegmentTrajectoryData,
+        with_outgoing="description",
+        edge_filters={"label": {"like": "trajectories\\_\\_%"}},
+        edge_project="label",
+        project="id",
+    )
+    return {label.rsplit("__", 1)[-1]: trajectory for trajectory, label in query.all()}
 
 
 def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathStep]:

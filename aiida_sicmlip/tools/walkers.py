@@ -13,6 +13,7 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_frame_label, parse_round_label, segment_label
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+from aiida_sicmlip.tools.lineage import segments_of_selection
 
 CALCULATION = "aiida.calculations:sicmlip.exploration"
 WALKER = "aiida.workflows:sicmlip.walker"
@@ -79,12 +80,13 @@ def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]
     """Return the times (ps) of the frames that were selected in a round, by the PK of the calculation they are of."""
     times: dict[int, list[float]] = {}
     for _, selection in _called(node.pk, orm.CalcFunctionNode, f"round_{index:02d}_selection")[-1:]:
+        segments = segments_of_selection(selection.pk)
         for link in selection.base.links.get_outgoing(node_class=orm.StructureData).all():
             try:
                 segment, frame = parse_frame_label(link.link_label.rsplit("__", 1)[-1])
             except ValueError:
                 continue
-            trajectory = selection.inputs[segment_label(segment)]
+            trajectory = orm.load_node(segments[segment_label(segment)])
             if trajectory.creator is not None:
                 times.setdefault(trajectory.creator.pk, []).append(float(trajectory.times()[frame]))
     return times

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
+from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
 from aiida_sicmlip.calculations.functions.assess_round import assess_round
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_round_seeds
@@ -15,12 +17,13 @@ from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
-from aiida_sicmlip.common.labels import label_of_place, round_label
+from aiida_sicmlip.common.labels import label_of_place, number_of_segment, round_label, segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.assessment import ConvergenceCriteria
-from aiida_sicmlip.science.frame_selection import SelectionSettings
+from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures
@@ -29,15 +32,13 @@ from aiida_sicmlip.workflows.protocol import active_learning_builder, load_proto
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training import TrainingWorkChain
 
-SETS = ("training", "validation")
-
-
 class ActiveLearningWorkChain(WorkChain):
     """Train a potential in rounds, each on configurations that the one before has not seen.
 
-    A round explores with the best potential so far (the bootstrap potential in round 0), picks the most novel frames,
-    labels them from first principles, judges the exploring potential on the new labels, and trains the next one. The
-    loop stops when the errors meet the criteria, or after ``max_rounds``.
+    A round explores with the best potential so far (the bootstrap potential in round 0), describes all its frames next
+    to the trajectories, picks the most novel ones for training and representatives of everything sampled so far for
+    validation, labels them from first principles, judges the exploring potential on the new labels, and trains the next
+    one. The loop stops when the errors meet the criteria, or after ``max_rounds``.
     """
 
     @classmethod
@@ -98,12 +99,15 @@ class ActiveLearningWorkChain(WorkChain):
             namespace="exploration",
             exclude=("structures", "hosts", "potential", "seed", "collective_variables", "earlier"),
         )
+        spec.expose_inputs(DescriptorsCalculation, namespace="descriptors", include=("code", "metadata"))
         spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))
         spec.expose_inputs(
-            TrainingWorkChain, namespace="training", exclude=("training_set", "validation_set", "training.seed")
+            TrainingWorkChain,
+            namespace="training",
+            exclude=("training_set", "validation_set", "further_sets", "training.seed"),
         )
         # The checks between sets and structures belong to the children, which have them; here they would run without.
-        for namespace in ("exploration", "labelling", "training"):
+        for namespace in ("exploration", "descriptors", "labelling", "training"):
             spec.inputs[namespace].validator = None
         spec.inputs.validator = cls.validate_inputs
         spec.outline(
@@ -111,6 +115,8 @@ class ActiveLearningWorkChain(WorkChain):
             while_(cls.should_run_round)(
                 cls.run_exploration,
                 cls.inspect_exploration,
+                cls.run_descriptors,
+                cls.inspect_descriptors,
                 cls.run_selection,
                 cls.run_labelling,
                 cls.inspect_labelling,
@@ -125,10 +131,22 @@ class ActiveLearningWorkChain(WorkChain):
         spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The same, compiled for LAMMPS.")
         spec.output("training_set", valid_type=LabelledDataSetData, help="What it was trained on.")
         spec.output("validation_set", valid_type=LabelledDataSetData, help="What it was validated on.")
+        spec.output(
+            "fixed_validation_set",
+            valid_type=LabelledDataSetData,
+            required=False,
+            help="What every round's potential was judged on, where `n_fixed_validation` asks for it.",
+        )
         spec.output_namespace(
             "assessments", dynamic=True, valid_type=orm.Dict, help="Errors and verdicts, under `round_00` and so on."
         )
-        for status, step in ((401, "exploration"), (402, "labelling"), (403, "training"), (404, "evaluation")):
+        for status, step in (
+            (401, "exploration"),
+            (402, "labelling"),
+            (403, "training"),
+            (404, "evaluation"),
+            (405, "description"),
+        ):
             spec.exit_code(
                 status,
                 f"ERROR_{step.upper()}_FAILED",
@@ -137,8 +155,8 @@ class ActiveLearningWorkChain(WorkChain):
         spec.exit_code(
             410,
             "ERROR_NOTHING_NEW",
-            message="Round {round} found no frames to label: all overlap or repeat what is labelled already. Explore "
-            "longer or hotter.",
+            message="Round {round} found no frames to label: all overlap, are filtered out or repeat what is labelled "
+            "already. Explore longer or hotter.",
         )
         spec.exit_code(
             701,
@@ -177,9 +195,13 @@ class ActiveLearningWorkChain(WorkChain):
         self.ctx.converged = False
         self.ctx.seed = self.inputs.seed
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
-        self.ctx.datasets = dict.fromkeys(SETS)
+        self.ctx.datasets = dict.fromkeys(ROLES)
         self.ctx.finished = {}
         self.ctx.trajectories = {}
+        # Segments are numbered through all rounds, so that a frame is called the same wherever it turns up.
+        self.ctx.n_segments = 0
+        self.ctx.candidates = {}
+        self.ctx.picks = {}
 
     def should_run_round(self) -> bool:
         """Return whether another round is needed and allowed."""
@@ -210,33 +232,75 @@ class ActiveLearningWorkChain(WorkChain):
             self.ctx.trajectories = {name: dict(segments) for name, segments in outputs.trajectories.items()}
         return failure
 
+    @property
+    def _selection(self) -> SelectionSettings:
+        """How frames are picked."""
+        return SelectionSettings.from_mapping(self.inputs.selection.parameters.get_dict())
+
+    def run_descriptors(self) -> ToContext:
+        """Describe all frames of the round, and keep those that the selection may pick."""
+        outputs = self.ctx.exploration.outputs
+        filters = outputs.frame_filters if "frame_filters" in outputs else {}
+
+        def numbered(segments: Mapping[str, orm.Data]) -> dict[str, orm.Data]:
+            first = self.ctx.n_segments
+            return {segment_label(first + number_of_segment(label)): segments[label] for label in sorted(segments)}
+
+        known = {name: node for name, node in self.ctx.datasets.items() if node is not None}
+        training = {"training_set": known.pop("training")} if "training" in known else {}
+        hosts = self.inputs.get("hosts", {})
+        return ToContext(
+            description=submit_once(
+                self,
+                DescriptorsCalculation,
+                self._label("descriptors"),
+                trajectories={name: numbered(segments) for name, segments in self.ctx.trajectories.items()},
+                filters={name: numbered(segments) for name, segments in filters.items()},
+                hosts={name: hosts[name] for name in self.ctx.trajectories if name in hosts},
+                other_sets=known,
+                picks=self.ctx.picks,
+                earlier=self.ctx.candidates,
+                parameters=self.inputs.selection.parameters,
+                with_fixed=orm.Bool(self.ctx.round == 0 and self._selection.n_fixed_validation > 0),
+                seed=self.ctx.seeds["descriptors"],
+                **training,
+                **self.exposed_inputs(DescriptorsCalculation, namespace="descriptors"),
+            )
+        )
+
+    def inspect_descriptors(self) -> ExitCode | None:
+        """Stop where there is nothing to pick from."""
+        if self.ctx.description.exit_status == DescriptorsCalculation.exit_codes.ERROR_NOTHING_NEW.status:
+            return self._nothing_new()
+        return self._failure(self.ctx.description, self.exit_codes.ERROR_DESCRIPTION_FAILED)
+
     def run_selection(self) -> ExitCode | None:
         """Pick the frames to label."""
-        known = {f"{name}_set": node for name, node in self.ctx.datasets.items() if node is not None}
-        outputs = self.ctx.exploration.outputs
-        pool = {label: node for segments in self.ctx.trajectories.values() for label, node in segments.items()}
-        if "frame_filters" in outputs:
-            for segments in outputs.frame_filters.values():
-                pool |= {f"kept_{label}": node for label, node in segments.items()}
         picked = run_once(
             self,
             select_frames,
             self._label("selection"),
             parameters=self.inputs.selection.parameters,
             seed=self.ctx.seeds["selection"],
-            **known,
-            **pool,
+            candidates=self.ctx.description.outputs.candidates,
+            **self.ctx.candidates,
         )
-        self.ctx.picked = {name: dict(picked.get(name, {})) for name in SETS}
+        self.ctx.picked = {name: dict(picked.get(name, {})) for name in ROLES}
         self.ctx.selection = picked["summary"]
+        name = f"round_{self.ctx.round:02d}"
+        self.ctx.candidates = {**self.ctx.candidates, name: self.ctx.description.outputs.candidates}
+        self.ctx.picks = {**self.ctx.picks, name: picked["picks"]}
+        self.ctx.n_segments += sum(map(len, self.ctx.trajectories.values()))
+        needed = [name for name in ("training", "validation") if self.ctx.datasets[name] is None]
+        if not self.ctx.picked["training"] or any(not self.ctx.picked[name] for name in needed):
+            return self._nothing_new()
         summary = picked["summary"].get_dict()
-        if any(not self.ctx.picked[name] and self.ctx.datasets[name] is None for name in SETS):
-            return self.exit_codes.ERROR_NOTHING_NEW.format(round=self.ctx.round)
+        described = self.ctx.description.outputs.results.get_dict()
         self.report(
             f"round {self.ctx.round}: picked {summary['n_training']} of {summary['n_training_asked']} training and "
             f"{summary['n_validation']} of {summary['n_validation_asked']} validation configurations from "
-            f"{summary['n_frames']} frames, of which {summary['n_overlapping']} had overlapping atoms and "
-            f"{summary['n_filtered']} did not pass the filter"
+            f"{described['n_frames']} frames, of which {described['n_overlapping']} had overlapping atoms and "
+            f"{described['n_filtered']} did not pass the filter"
         )
         return None
 
@@ -247,7 +311,7 @@ class ActiveLearningWorkChain(WorkChain):
                 self,
                 LabellingWorkChain,
                 self._label("labelling"),
-                structures={**self.ctx.picked["training"], **self.ctx.picked["validation"]},
+                structures={label: node for picked in self.ctx.picked.values() for label, node in picked.items()},
                 **self.exposed_inputs(LabellingWorkChain, namespace="labelling"),
             )
         )
@@ -257,7 +321,7 @@ class ActiveLearningWorkChain(WorkChain):
         return self._failure(self.ctx.labelling, self.exit_codes.ERROR_LABELLING_FAILED)
 
     def run_datasets(self) -> ExitCode | None:
-        """Extend both sets by their new labels, and gather all new labels in a set of their own."""
+        """Extend the sets by their new labels, or replace one, and gather all new labels in a set of their own."""
         labels = dict(self.ctx.labelling.outputs.labels)
         level = self.ctx.labelling.outputs.level_of_theory
 
@@ -269,10 +333,11 @@ class ActiveLearningWorkChain(WorkChain):
             given = {} if previous is None else {"previous": previous}
             return run_once(self, extend_dataset, self._label(name), level_of_theory=level, **given, **places)
 
-        for name in SETS:
+        for name in ROLES:
             new = [frame for frame in sorted(self.ctx.picked[name]) if frame in labels]
-            self.ctx.datasets[name] = extended(f"{name}_set", self.ctx.datasets[name], new)
-            if self.ctx.datasets[name] is None:
+            replaced = name == "validation" and self._selection.validation_update == "replace" and new
+            self.ctx.datasets[name] = extended(f"{name}_set", None if replaced else self.ctx.datasets[name], new)
+            if self.ctx.datasets[name] is None and name != "fixed_validation":
                 return self.exit_codes.ERROR_LABELLING_FAILED.format(
                     round=self.ctx.round, pk=self.ctx.labelling.pk, reason=f"no label is left for the {name} set"
                 )
@@ -284,6 +349,8 @@ class ActiveLearningWorkChain(WorkChain):
         inputs = self.exposed_inputs(TrainingWorkChain, namespace="training")
         inputs["training"] = {**inputs["training"], "seed": self.ctx.seeds["training"]}
         evaluation = self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"]
+        if self.ctx.datasets["fixed_validation"] is not None:
+            inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
         return ToContext(
             exploring_evaluation=submit_once(
                 self,
@@ -318,9 +385,8 @@ class ActiveLearningWorkChain(WorkChain):
             self._label("assessment"),
             criteria=self.inputs.convergence,
             exploring=self.ctx.exploring_evaluation.outputs.results,
-            training=training.outputs.evaluations.training,
-            validation=training.outputs.evaluations.validation,
             selection=self.ctx.selection,
+            **dict(training.outputs.evaluations),
         )
         for verdict in assessment["criteria"]:
             self.report(
@@ -334,7 +400,7 @@ class ActiveLearningWorkChain(WorkChain):
         self.ctx.finished = {
             "potential": training.outputs.potential,
             "compiled_potential": training.outputs.compiled_potential,
-            **{f"{name}_set": self.ctx.datasets[name] for name in SETS},
+            **{f"{name}_set": node for name, node in self.ctx.datasets.items() if node is not None},
         }
         self.ctx.round += 1
 
@@ -353,6 +419,11 @@ class ActiveLearningWorkChain(WorkChain):
     def _label(self, step: str) -> str:
         """Return the call label of ``step`` in this round."""
         return round_label(self.ctx.round, step)
+
+    def _nothing_new(self) -> ExitCode:
+        """Return that there is nothing to label, and hand out the earlier rounds."""
+        self._hand_out()
+        return self.exit_codes.ERROR_NOTHING_NEW.format(round=self.ctx.round)
 
     def _failure(self, child: orm.ProcessNode, code: ExitCode) -> ExitCode | None:
         """Return ``code``, filled in, where ``child`` did not finish well, and hand out the earlier rounds."""

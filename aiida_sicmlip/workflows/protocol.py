@@ -22,7 +22,7 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.bias_settings import BiasSettings
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
-from aiida_sicmlip.science.frame_selection import SelectionSettings
+from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.tools.codes import torch_version
 from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
@@ -47,6 +47,7 @@ FREE = (
 OPTIONS_OF_STEPS = {
     "exploration": "lammps",
     "exploration.collective_variables": "cv",
+    "descriptors": "descriptors",
     "labelling": "pw",
     "training": "potential",
     "compilation": "potential",
@@ -264,6 +265,8 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     builder.max_rounds = settings["max_rounds"]
     builder.convergence = settings["convergence"]
     builder.selection.parameters = settings["selection"]["parameters"]
+    builder.descriptors.code = codes["descriptors"]
+    builder.descriptors.metadata.options = settings["descriptors"]["options"]
     fill_exploration(builder.exploration, settings["exploration"], codes, switches)
 
     labelling = settings["labelling"]

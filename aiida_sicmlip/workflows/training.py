@@ -11,10 +11,9 @@ from aiida_sicmlip.calculations.compilation import CompilationCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.workflows.reattach import submit_once
-
-SETS = ("training", "validation")
 
 
 def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
@@ -33,6 +32,13 @@ class TrainingWorkChain(WorkChain):
         super().define(spec)
         spec.expose_inputs(TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set"))
         spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
+        spec.input_namespace(
+            "further_sets",
+            dynamic=True,
+            required=False,
+            valid_type=LabelledDataSetData,
+            help="Further sets that the compiled model is evaluated on, under the names that their errors get.",
+        )
         spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
         spec.inputs["compilation"].validator = cls.validate_compilation_namespace
         spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset"))
@@ -53,7 +59,7 @@ class TrainingWorkChain(WorkChain):
             "evaluations",
             dynamic=True,
             valid_type=orm.Dict,
-            help="Errors of the compiled model on the `training` and on the `validation` set.",
+            help="Errors of the compiled model on the `training` and the `validation` set, and on the further sets.",
         )
         spec.exit_code(401, "ERROR_TRAINING_FAILED", message="The training <{pk}> failed: {reason}")
         spec.exit_code(402, "ERROR_COMPILATION_FAILED", message="The compilation <{pk}> failed: {reason}")
@@ -94,7 +100,7 @@ class TrainingWorkChain(WorkChain):
         return self._failure(self.ctx.compilation, self.exit_codes.ERROR_COMPILATION_FAILED)
 
     def run_evaluations(self) -> ToContext:
-        """Submit the evaluation of the compiled model on both sets."""
+        """Submit the evaluation of the compiled model on all sets."""
         inputs = self.exposed_inputs(EvaluationCalculation, namespace="evaluation")
         compiled = self.ctx.compilation.outputs.compiled_potential
         return ToContext(
@@ -103,17 +109,17 @@ class TrainingWorkChain(WorkChain):
                     self,
                     EvaluationCalculation,
                     f"evaluation_{name}",
-                    dataset=self.inputs[f"{name}_set"],
+                    dataset=dataset,
                     potential=compiled,
                     **inputs,
                 )
-                for name in SETS
+                for name, dataset in self._sets.items()
             }
         )
 
     def inspect_evaluations(self) -> ExitCode | None:
         """Stop where an evaluation failed."""
-        for name in SETS:
+        for name in self._sets:
             failure = self._failure(self.ctx[f"evaluation_{name}"], self.exit_codes.ERROR_EVALUATION_FAILED)
             if failure is not None:
                 return failure
@@ -126,10 +132,16 @@ class TrainingWorkChain(WorkChain):
         if "training_curve" in training.outputs:
             self.out("training_curve", training.outputs.training_curve)
         self.out("compiled_potential", self.ctx.compilation.outputs.compiled_potential)
-        evaluations = {name: self.ctx[f"evaluation_{name}"].outputs.results for name in SETS}
+        evaluations = {name: self.ctx[f"evaluation_{name}"].outputs.results for name in self._sets}
         self.out("evaluations", evaluations)
-        errors = ", ".join(f"{evaluations[name]['force_mae']:.3f} eV/A on the {name} set" for name in SETS)
+        errors = ", ".join(f"{evaluations[name]['force_mae']:.3f} eV/A on the {name.replace('_', ' ')} set" for name in self._sets)
         self.report(f"force MAE {errors}")
+
+    @property
+    def _sets(self) -> dict[str, LabelledDataSetData]:
+        """The sets that the model is evaluated on, by name."""
+        further = dict(self.inputs.get("further_sets", {}))
+        return {"training": self.inputs.training_set, "validation": self.inputs.validation_set, **further}
 
     def _failure(self, calculation: CalcJob, code: ExitCode) -> ExitCode | None:
         """Return ``code``, filled in, where ``calculation`` did not finish well."""

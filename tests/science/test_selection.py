@@ -15,7 +15,7 @@ def pool(seed: int, count: int, dimension: int = 6) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def brute_force(descriptors, reference, count, *, allowed, trajectory, frame, separation):
+def brute_force(descriptors, reference, count, *, allowed, trajectory, time, separation):
     """The definition, frame by frame: no running minima, all distances anew for every pick."""
     chosen = []
     while len(chosen) < count:
@@ -23,7 +23,7 @@ def brute_force(descriptors, reference, count, *, allowed, trajectory, frame, se
         for index in range(len(descriptors)):
             if not allowed[index] or index in chosen:
                 continue
-            if any(trajectory[c] == trajectory[index] and abs(frame[c] - frame[index]) < separation for c in chosen):
+            if any(trajectory[c] == trajectory[index] and abs(time[c] - time[index]) < separation for c in chosen):
                 continue
             known = [*reference, *(descriptors[c] for c in chosen)]
             if known:
@@ -52,23 +52,23 @@ def test_agrees_with_brute_force(seed, n_reference, masked, separation):
     generator = np.random.default_rng(seed + 200)
     allowed = generator.random(40) < 0.6 if masked else np.ones(40, dtype=bool)
     trajectory = np.repeat([3, 8], 20)
-    frame = np.tile(np.arange(20), 2)
+    time = np.tile(np.arange(20), 2)
     picks = farthest_point(
         descriptors,
         reference if n_reference else None,
         12,
         allowed=allowed,
         trajectory=trajectory,
-        frame=frame,
+        time=time,
         separation=separation,
     )
     expected = brute_force(
-        descriptors, reference, 12, allowed=allowed, trajectory=trajectory, frame=frame, separation=separation
+        descriptors, reference, 12, allowed=allowed, trajectory=trajectory, time=time, separation=separation
     )
     assert [pick.index for pick in picks] == expected
     assert allowed[[pick.index for pick in picks]].all()
     for a, b in itertools.combinations(expected, 2):
-        assert trajectory[a] != trajectory[b] or abs(frame[a] - frame[b]) >= separation
+        assert trajectory[a] != trajectory[b] or abs(time[a] - time[b]) >= separation
 
 
 def test_distances_of_picks():
@@ -110,7 +110,7 @@ def test_duplicates_are_never_picked():
 
 
 def test_separation_alone_ends_the_selection():
-    picks = farthest_point(pool(7, 10), None, 10, trajectory=np.zeros(10), frame=np.arange(10), separation=10)
+    picks = farthest_point(pool(7, 10), None, 10, trajectory=np.zeros(10), time=np.arange(10), separation=10)
     assert len(picks) == 1
 
 
@@ -139,7 +139,7 @@ def test_empty_cases():
         ({"allowed": np.ones(4, dtype=bool)}, "`allowed`"),
         ({"allowed": np.arange(5)}, "`allowed`"),
         ({"separation": 2}, "`trajectory`"),
-        ({"separation": 2, "trajectory": np.zeros(4), "frame": np.zeros(5)}, "5 entries"),
+        ({"separation": 2, "trajectory": np.zeros(4), "time": np.zeros(5)}, "5 entries"),
     ],
 )
 def test_errors(arguments, sentence):

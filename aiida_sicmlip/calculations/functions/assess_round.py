@@ -5,13 +5,18 @@ from aiida.engine import calcfunction
 
 from aiida_sicmlip.science.assessment import ConvergenceCriteria, assess
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
 @calcfunction
 def assess_round(
-    criteria: orm.Dict, exploring: orm.Dict, training: orm.Dict, validation: orm.Dict, selection: orm.Dict
+    criteria: orm.Dict,
+    exploring: orm.Dict,
+    training: orm.Dict,
+    validation: orm.Dict,
+    selection: orm.Dict,
+    fixed_validation: orm.Dict | None = None,
 ) -> orm.Dict:
     """Return errors, criteria with their verdicts, and whether the potential is converged.
 
@@ -19,6 +24,7 @@ def assess_round(
     :param training: evaluation of the new potential on the training set.
     :param validation: evaluation of the new potential on the validation set.
     :param selection: summary of the selection.
+    :param fixed_validation: evaluation of the new potential on the fixed validation set, where there is one.
     """
     return orm.Dict(
         assess(
@@ -27,5 +33,6 @@ def assess_round(
             training=training.get_dict(),
             validation=validation.get_dict(),
             selection=selection.get_dict(),
+            fixed_validation=None if fixed_validation is None else fixed_validation.get_dict(),
         )
     )

@@ -4,7 +4,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
@@ -16,7 +16,7 @@ def independent_seeds(seed: int, count: int) -> list[int]:
 @calcfunction
 def derive_round_seeds(seed: orm.Int) -> dict:
     """Return the seeds of one round's steps, and the one from which the next round's are derived."""
-    names = ("exploration", "selection", "training", "next_round")
+    names = ("exploration", "selection", "training", "next_round", "descriptors")
     return {name: orm.Int(value) for name, value in zip(names, independent_seeds(seed.value, len(names)), strict=True)}
 
 

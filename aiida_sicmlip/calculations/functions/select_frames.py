@@ -1,70 +1,46 @@
-"""The selection step: the most novel frames of a round's trajectories."""
+"""The selection step: the most novel frames of a round's candidates, and representatives of all frames so far."""
 
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import frame_label, segment_label
-from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.frame_selection import SelectionSettings, select_frames_of_segments
+from aiida_sicmlip.common.labels import frame_label
+from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.science.frame_selection import select_frames_of_candidates
+from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.selection_settings import SelectionSettings
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
 @calcfunction
 def select_frames(
-    parameters: orm.Dict,
-    seed: orm.Int,
-    training_set: LabelledDataSetData | None = None,
-    validation_set: LabelledDataSetData | None = None,
-    **segments: SegmentTrajectoryData | orm.ArrayData,
+    parameters: orm.Dict, seed: orm.Int, candidates: CandidateFramesData, **earlier: CandidateFramesData
 ) -> dict:
-    """Return the picked frames as structures, and a summary.
+    """Return the picked frames as structures, and what later rounds need to know of them.
 
-    :param parameters: see :class:`aiida_sicmlip.science.frame_selection.SelectionSettings`.
-    :param seed: decides which picks become validation.
-    :param training_set: what is labelled already; new picks differ from it.
-    :param validation_set: likewise.
-    :param segments: the trajectories, under ``s00``, ``s01`` and so on, and what the filter says of them, if there is
-        one, under ``kept_s00`` and so on.
-    :return: ``training`` and ``validation``, each a namespace of structures whose link label names segment and frame
-        (``frame_s03_012345``), and ``summary``.
-    :raises InputError: if segments keep frames at different intervals.
+    :param parameters: see :class:`aiida_sicmlip.science.selection_settings.SelectionSettings`.
+    :param seed: decides which representatives become the fixed validation set.
+    :param candidates: of this round. :param earlier: of the rounds before, under names whose order is that of the
+        rounds.
+    :return: ``training``, ``validation`` and ``fixed_validation``, each a namespace of structures whose link label names
+        segment and frame (``frame_s03_012345``), ``picks`` with the arrays of
+        :class:`aiida_sicmlip.science.picks.Picks`, and ``summary``.
+    :raises InputError: if ``earlier`` are not the candidates beside which ``candidates`` were found.
     """
-    filters = {name: segments.pop(name) for name in sorted(segments) if name.startswith("kept_")}
-    names = sorted(segments)
-    intervals = {round(segments[name].frame_interval_ps, 9) for name in names}
-    if names != [segment_label(index) for index in range(len(names))] or len(intervals) != 1:
-        raise InputError(
-            f"the trajectories are named {', '.join(names)} and keep frames every {sorted(intervals)} ps; they have to "
-            f"be named {segment_label(0)}, {segment_label(1)} and so on, and keep frames at one interval."
-        )
-    frames = [segments[name].frames() for name in names]
-    labelled = [
-        frame for dataset in (training_set, validation_set) if dataset is not None for frame in dataset.frames()
-    ]
-    selection = select_frames_of_segments(
-        SelectionSettings.from_mapping(parameters.get_dict()),
-        seed.value,
-        frames,
-        intervals.pop(),
-        labelled,
-        continues=[segments[name].continues for name in names],
-        kept=[filters[f"kept_{name}"].get_array("kept") if f"kept_{name}" in filters else None for name in names],
+    rounds = [*(earlier[name].candidates() for name in sorted(earlier)), candidates.candidates()]
+    selection = select_frames_of_candidates(
+        SelectionSettings.from_mapping(parameters.get_dict()), seed.value, rounds[-1], rounds[:-1]
     )
-
-    def structures(places: list[tuple[int, int, float]]) -> dict[str, orm.StructureData]:
-        found = {}
-        for segment, frame, _ in places:
-            structure = orm.StructureData(ase=frames[segment][frame])
-            structure.label = f"{structure.get_formula()} frame {frame} of segment {segment}"
-            found[frame_label(segment, frame)] = structure
-        return found
-
-    return {
-        "training": structures(selection.training),
-        "validation": structures(selection.validation),
-        "summary": orm.Dict(selection.summary),
-    }
+    structures: dict[str, dict[str, orm.StructureData]] = {name: {} for name in ROLES}
+    picks = selection.picks
+    for role, segment, frame, (index, row) in zip(
+        picks.role, picks.segment, picks.frame, selection.places, strict=True
+    ):
+        structure = orm.StructureData(ase=rounds[index].structure(row))
+        structure.label = f"{structure.get_formula()} frame {frame} of segment {segment}"
+        structures[ROLES[role]][frame_label(int(segment), int(frame))] = structure
+    arrays = orm.ArrayData()
+    for name, array in picks.to_arrays().items():
+        arrays.set_array(name, array)
+    return {**structures, "picks": arrays, "summary": orm.Dict(selection.summary)}

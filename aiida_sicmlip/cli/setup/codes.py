@@ -74,6 +74,15 @@ def wishes(request: SetupRequest) -> list[CodeWish]:
             option="--cv",
             remedy=remedy,
         ),
+        CodeWish(
+            label="sicmlip-descriptors",
+            program="sicmlip-descriptors",
+            plugin="sicmlip.descriptors",
+            description="Description of frames, and candidates for labels",
+            given=request.descriptors,
+            option="--descriptors",
+            remedy=remedy,
+        ),
     ]
 
 

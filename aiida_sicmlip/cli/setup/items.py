@@ -46,6 +46,7 @@ class SetupRequest:
     lmp: Path | None = None
     potential: Path | None = None
     cv: Path | None = None
+    descriptors: Path | None = None
     species: tuple[str, ...] = ("Si", "C")
     pseudo_label: str = "sicmlip"
     pseudo_folder: Path | None = None

@@ -1,0 +1,252 @@
+"""SOAP descriptors of many frames, on several processes and without holding more than a few frames in memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.crystals import frames_with_overlap
+from aiida_sicmlip.science.defect_centres import DefectCentres
+from aiida_sicmlip.science.descriptors import averaged_soap, number_of_features
+from aiida_sicmlip.science.io.segments import SegmentFile
+from aiida_sicmlip.science.selection_settings import SelectionSettings
+
+CHUNK = 100
+"""Frames that a process describes at a time."""
+_CHUNKS_AHEAD = 3
+"""Chunks for each process that may be read but not yet be described: they bound the memory."""
+
+
+@dataclass(frozen=True)
+class Describer:
+    """How frames are described.
+
+    species: all that occur in any frame. hosts: perfect crystals by name; of a frame that names none, the first one
+    that fits. Needed where the centres are those of defects.
+    """
+
+    settings: SelectionSettings
+    species: Sequence[str]
+    hosts: Mapping[str, Atoms] = field(default_factory=dict)
+
+    @property
+    def n_features(self) -> int:
+        """Length of a descriptor."""
+        return number_of_features(self.species, **self.settings.soap)
+
+    @cached_property
+    def _centres(self) -> dict[str, DefectCentres]:
+        return {name: DefectCentres(host, self.settings.centre_radius) for name, host in self.hosts.items()}
+
+    def describe(self, frames: Sequence[Atoms], host: str | None = None) -> np.ndarray:
+        """Return the descriptors (F, D) of frames as float32 of unit length.
+
+        :param host: name of the perfect crystal that they are of.
+        :raises InputError: when a frame fits no host, or as :func:`averaged_soap`.
+        """
+        centres: list[Sequence[int]] | None = None
+        if self.settings.centres == "defect":
+            centres = []
+            for group in _alike(frames):
+                centres += [[int(atom) for atom in found] for found in self._find(group, host)]
+        rows = averaged_soap(frames, self.species, centres=centres, **self.settings.soap)
+        return rows.astype(np.float32)
+
+    def _find(self, frames: Sequence[Atoms], host: str | None) -> list[np.ndarray]:
+        """Return the atoms around the defects of frames with one cell and one order of species."""
+        positions = np.array([frame.positions for frame in frames])
+        problems = []
+        for name in [host] if host is not None else list(self._centres):
+            try:
+                return self._centres[name].find(positions, frames[0].cell.array, frames[0].numbers)
+            except InputError as error:
+                problems.append(str(error))
+        what = f"A frame of {frames[0].get_chemical_formula()} fits none of the {len(self.hosts)} perfect crystals given"
+        raise InputError(f"{what}. {problems[-1] if problems else 'Give its perfect crystal, or take all atoms.'}")
+
+
+def _alike(frames: Sequence[Atoms]) -> Iterator[list[Atoms]]:
+    """Yield runs of frames that have the same cell and the same species in the same order."""
+    run: list[Atoms] = []
+    for frame in frames:
+        if run and not (
+            np.array_equal(frame.numbers, run[0].numbers) and np.array_equal(frame.cell.array, run[0].cell.array)
+        ):
+            yield run
+            run = []
+        run.append(frame)
+    if run:
+        yield run
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames of one file, or given as they are; a process that describes them reads them itself."""
+
+    segment: SegmentFile | None = None
+    begin: int = 0
+    end: int = 0
+    frames: Sequence[Atoms] = ()
+
+    def __len__(self) -> int:
+        return self.end - self.begin if self.segment is not None else len(self.frames)
+
+    def read(self) -> Sequence[Atoms]:
+        """Return the frames."""
+        return self.frames if self.segment is None else self.segment.frames(range(self.begin, self.end))
+
+    @property
+    def host(self) -> str | None:
+        """Name of the perfect crystal of the frames, where it is known."""
+        return self.segment.structure if self.segment is not None else None
+
+
+def chunks_of_segments(segments: Sequence[SegmentFile]) -> Iterator[Chunk]:
+    """Yield the frames of all segments, in order."""
+    for segment in segments:
+        for begin in range(0, segment.n_frames, CHUNK):
+            yield Chunk(segment, begin, min(begin + CHUNK, segment.n_frames))
+
+
+def chunks_of_frames(frames: Iterator[Atoms] | Sequence[Atoms]) -> Iterator[Chunk]:
+    """Yield frames that this process reads, a few at a time."""
+    waiting: list[Atoms] = []
+    for frame in frames:
+        waiting.append(frame)
+        if len(waiting) == CHUNK:
+            yield Chunk(frames=waiting)
+            waiting = []
+    if waiting:
+        yield Chunk(frames=waiting)
+
+
+def describe_chunks(
+    describer: Describer,
+    chunks: Iterator[Chunk],
+    processes: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each chunk the descriptors (F, D), float32, and which frames have overlapping atoms, (F,) bool.
+
+    Chunks are described by so many processes and come out in their order, whatever their number.
+
+    :param progress: is told the number of frames that are done.
+    :raises InputError: as :meth:`Describer.describe`.
+    """
+    done = 0
+    if processes == 1:
+        for chunk in chunks:
+            yield _describe(describer, chunk)
+            done += len(chunk)
+            progress(done)
+        return
+    waiting: deque[tuple[int, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
+    # A new interpreter for each: a copy of this one could hold locks of libraries that another thread had taken.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (describer,)) as pool:
+        try:
+            for chunk in chunks:
+                waiting.append((len(chunk), pool.submit(_describe_in_process, chunk)))
+                if len(waiting) >= _CHUNKS_AHEAD * processes:
+                    count, future = waiting.popleft()
+                    yield future.result()
+                    done += count
+                    progress(done)
+            while waiting:
+                count, future = waiting.popleft()
+                yield future.result()
+                done += count
+                progress(done)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_of_process: Describer
+
+
+def _start_process(describer: Describer) -> None:
+    """Keep what all chunks of a process share, and leave the other cores to the other processes."""
+    global _of_process  # noqa: PLW0603 - the only way to hand something to all tasks of a process
+    _of_process = describer
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
+
+
+def _describe_in_process(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+    return _describe(_of_process, chunk)
+
+
+def _describe(describer: Describer, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+    frames = chunk.read()
+    overlapping = [
+        frames_with_overlap(
+            np.array([frame.positions for frame in group]),
+            group[0].cell.array,
+            group[0].numbers,
+            describer.settings.overlap_fraction,
+        )
+        for group in _alike(frames)
+    ]
+    return describer.describe(frames, chunk.host), np.concatenate(overlapping)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: a scheduler often gives a job a part of a machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class RowFile:
+    """Descriptors in a file on disk, written chunk by chunk and read as one array."""
+
+    def __init__(self, path: Path, dimension: int) -> None:
+        self._path = path
+        self._dimension = dimension
+        self._handle = path.open("wb")
+        self.count = 0
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows (F, D) at the end."""
+        self._handle.write(np.ascontiguousarray(rows, dtype=np.float32).tobytes())
+        self.count += len(rows)
+
+    def read(self) -> np.ndarray:
+        """Return all rows, (F, D) float32; they stay in the file."""
+        self._handle.close()
+        if not self.count:
+            return np.empty((0, self._dimension), dtype=np.float32)
+        return np.memmap(self._path, dtype=np.float32, mode="r", shape=(self.count, self._dimension))
+
+
+class Progress:
+    """Lines that say how far the description has come: at most one every few seconds."""
+
+    def __init__(self, total: int | None, seconds: float = 5.0) -> None:
+        self._total = total
+        self._seconds = seconds
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Print a line where the last one is some time ago, or everything is done."""
+        now = time.monotonic()
+        if done != self._total and now - self._last < self._seconds:
+            return
+        self._last = now
+        rate = (now - self._start) / done
+        text = f"described {done} frames"
+        if self._total is not None:
+            left = rate * (self._total - done)
+            text = f"described {done} of {self._total} frames ({100 * done // self._total} %)"
+            text += f", about {left:.0f} s more" if left else ""
+        print(f"{text}, {1000 * rate:.2f} ms a frame", flush=True)
