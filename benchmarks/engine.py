@@ -29,7 +29,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -44,6 +43,7 @@ import torch
 from ase import Atoms, units
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.langevin import Langevin
+from machine import processor
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
 from aiida_sicmlip.engine.compiled_potential import CompiledPotential
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     models = [path.resolve() for path in options.models] if options.models else make_models(folder)
     report = {
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
         "versions": {name: metadata.version(name) for name in ("aiida-sicmlip", "lammps", "torch", "nequip", "ase")},
         "steps": options.steps,
         "rounds": options.rounds,
@@ -325,14 +325,6 @@ def _table(entry: dict) -> str:
             f"  bias alone, {count:>4} kernels {ms['median']:6.3f} ({ms['tenth']:.3f} to {ms['ninth_tenth']:.3f})"
         )
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -14,17 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.engine.lammps_plugin import lammps_folder
 from aiida_sicmlip.science.bias_settings import BiasSettings
 from aiida_sicmlip.science.crystals import distances_from, silicon_carbide_host
 from aiida_sicmlip.science.defects import build_defects
@@ -32,17 +29,11 @@ from aiida_sicmlip.science.event_rates import EventRate, event_rate
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.free_energy import FreeEnergySettings, Walker, frame_weights, reweighted_free_energy
 from aiida_sicmlip.science.io.colvar import Colvar, read_colvar
-from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd
-from aiida_sicmlip.science.io.lammps_input import exploration_input, write_structure_data
+from aiida_sicmlip.science.io.dcd import read_dcd
+from aiida_sicmlip.science.io.lammps_input import write_structure_data
 from aiida_sicmlip.science.io.plumed_input import plumed_input
 from aiida_sicmlip.science.pines.atoms import choose_atoms
 from aiida_sicmlip.science.sites import Hops, count_hops, find_defect_sites
-
-SPECIES = ["Si", "C"]
-POTENTIAL_COMMANDS = [
-    "pair_style edip/multi",
-    f"pair_coeff * * {lammps_folder() / 'share' / 'lammps' / 'potentials' / 'SiC.edip'} Si C",
-]
 
 
 class Study:
@@ -59,14 +50,12 @@ class Study:
     def run(self, name: str, settings: ExplorationSettings, seed: int, bias: BiasSettings | None = None) -> Path:
         """Make a run, biased or not, unless it is there, and return its folder."""
         folder = self.folder / name / f"seed_{seed:02d}"
-        trajectory = folder / filenames.TRAJECTORY_FILE
-        if trajectory.exists() and count_dcd_frames(trajectory) == settings.n_frames:
+        if is_complete(folder, settings):
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*"):
             if old.is_file():
                 old.unlink()
-        (folder / filenames.STRUCTURE_FILE).write_text(write_structure_data(self.atoms, SPECIES))
         if bias is not None:
             description = json.loads((self.variables / filenames.CV_DESCRIPTION_FILE).read_text())
             text = plumed_input(
@@ -77,24 +66,7 @@ class Study:
                 model_file=str((self.variables / filenames.CV_MODEL_FILE).resolve()),
             )
             (folder / filenames.PLUMED_INPUT_FILE).write_text(text)
-        text = exploration_input(
-            species=SPECIES,
-            potential_commands=POTENTIAL_COMMANDS,
-            temperature=settings.temperature,
-            timestep_ps=settings.timestep,
-            damping_ps=settings.damping,
-            equilibration_steps=settings.steps(settings.equilibration),
-            production_steps=settings.steps(settings.production),
-            dump_every=settings.steps(settings.frame_interval),
-            seed=seed,
-            maximum_temperature=settings.maximum_temperature,
-            plumed_file=filenames.PLUMED_INPUT_FILE if bias is not None else None,
-        )
-        (folder / filenames.LAMMPS_INPUT_FILE).write_text(text)
-        begin = time.time()
-        program("aiida_sicmlip.engine.lmp", "-in", filenames.LAMMPS_INPUT_FILE, folder=folder)
-        steps = settings.steps(settings.production + settings.equilibration)
-        print(f"{name}, seed {seed}: {steps / (time.time() - begin):.0f} steps/s", flush=True)
+        run_edip(folder, self.atoms, settings, seed, biased=bias is not None)
         return folder
 
     def train(self, trajectories: list[Path]) -> None:
@@ -157,14 +129,6 @@ class Study:
             "distance": float(distances_from(self.host, self.host.positions[origin])[target]),
             **self.after_hop(folder, hop),
         }
-
-
-def program(module: str, *arguments: str, folder: Path) -> None:
-    """Run a program of the package in a folder."""
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed in {folder}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def summary(study: Study, folders: list[Path], settings: ExplorationSettings) -> dict[str, Any]:

@@ -119,6 +119,14 @@ def generate_segment(divacancy: Atoms) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def describe(generate_code: Callable[..., Any], tmp_path: Path) -> Any:
+    """Describes trajectories, by start structure, in this process, and returns the node of the candidates."""
+    from tests.describing import Description
+
+    return Description(generate_code("sicmlip.descriptors"), tmp_path)
+
+
+@pytest.fixture
 def divacancy_host() -> Atoms:
     """The perfect crystal of :func:`divacancy`: 16 atoms."""
     from aiida_sicmlip.science.crystals import silicon_carbide_host

@@ -137,7 +137,7 @@ def test_run_is_built_from_the_templates(cluster: orm.Computer, pseudo_family: A
     from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
     from aiida_sicmlip.workflows.protocol import load_protocol
 
-    for name in ("pw", "lammps-kokkos", "sicmlip-potential", "sicmlip-cv"):
+    for name in ("pw", "lammps-kokkos", "sicmlip-potential", "sicmlip-cv", "sicmlip-descriptors"):
         create_code(name)
     overrides = {key: value for key, value in RUN.items() if key != "protocol"}
     builder = ActiveLearningWorkChain.get_builder_from_settings(load_protocol(RUN["protocol"], overrides), store=False)

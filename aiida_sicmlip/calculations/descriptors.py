@@ -56,8 +56,8 @@ class DescriptorsCalculation(CalcJob):
             "trajectories",
             dynamic=True,
             valid_type=SegmentTrajectoryData,
-            help="The round's segments by start structure, each under `s00`, `s01` and so on. The numbers are unique in "
-            "a run; a segment that continues the one before belongs to the same trajectory.",
+            help="The round's segments by start structure, each under `s00`, `s01` and so on. Numbers are unique in a "
+            "run; a segment that continues the one before belongs to the same trajectory.",
         )
         spec.input_namespace(
             "hosts",
@@ -170,14 +170,16 @@ class DescriptorsCalculation(CalcJob):
             return None
         unknown = sorted(set(settings.held_out_structures) - set(trajectories))
         if unknown and not set(settings.held_out_structures) & set(trajectories):
-            return f"`parameters.held_out_structures` names `{unknown[0]}`; the structures are {', '.join(trajectories)}."
+            return (
+                f"`parameters.held_out_structures` names `{unknown[0]}`; the structures are {', '.join(trajectories)}."
+            )
         return None
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the settings, and put trajectories, data sets and earlier candidates in place."""
         copies: list[tuple[str, str, str]] = []
         segments = list(self._segments(copies))
-        sets = {name: [] for name in ("training", "other")}
+        sets: dict[str, list[str]] = {"training": [], "other": []}
         given = [("training", "training_set", self.inputs.get("training_set", None))]
         given += [("other", name, node) for name, node in sorted(self.inputs.get("other_sets", {}).items())]
         for kind, name, node in given:

@@ -138,8 +138,8 @@ def plan(settings: dict[str, Any]) -> list[str]:
         f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
         f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
         f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
-        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round{fixed}"
-        f", {rounds * selection.n_picks + selection.n_fixed_validation} in all, "
+        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round"
+        f"{fixed}, {rounds * selection.n_picks + selection.n_fixed_validation} in all, "
         f"{settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]

@@ -1,4 +1,4 @@
-"""Exit statuses of `sicmlip-potential`, `sicmlip-cv` and `sicmlip-descriptors`: what a parser reads to tell the known failures apart."""
+"""Exit statuses of this package's programs: what a parser reads to tell the known failures apart."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from aiida_sicmlip.science.io.candidates import Candidates, read_candidates
 class CandidateFramesData(orm.SinglefileData):
     """Frames with positions at full precision, descriptors, and the place of each in the run's trajectories.
 
-    One file (npz) that depends on the frames and settings alone, so that equal candidates hash equally. What it holds is
-    described by :class:`~aiida_sicmlip.science.io.candidates.Candidates`.
+    One file (npz) that depends on the frames and settings alone, so that equal candidates hash equally. What it holds
+    is described by :class:`~aiida_sicmlip.science.io.candidates.Candidates`.
     """
 
     @classmethod
@@ -49,6 +49,6 @@ class CandidateFramesData(orm.SinglefileData):
 
     def _validate(self) -> bool:
         super()._validate()
-        if "n_candidates" not in self.base.attributes.keys():
+        if self.base.attributes.get("n_candidates", None) is None:
             raise ValidationError("`n_candidates` is missing; make the node with `from_file`.")
         return True

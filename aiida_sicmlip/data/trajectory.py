@@ -90,7 +90,7 @@ class SegmentTrajectoryData(orm.SinglefileData):
 
         :raises IndexError: if an index lies outside the segment.
         """
-        wanted = range(self.n_frames) if indices is None else list(indices)
+        wanted = list(range(self.n_frames) if indices is None else indices)
         outside = [index for index in wanted if not 0 <= index < self.n_frames]
         if outside:
             raise IndexError(f"frame {outside[0]} was asked of a segment of {self.n_frames} frames.")

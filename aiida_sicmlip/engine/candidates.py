@@ -103,7 +103,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
             rows_file.append(rows)
             sound.append(~overlapping)
         known = Known(_described(describer, training), _described(describer, other), picks)
-        pool, counts = _pool(settings, asked.seed, UnitRows("descriptors", rows_file.read()), segments, earlier, sound)
+        pool, counts = _pool(asked, UnitRows("descriptors", rows_file.read()), segments, earlier, sound)
         findings = find_candidates(
             settings,
             pool,
@@ -148,9 +148,7 @@ def _read_picks(path: str) -> Picks:
         return Picks.from_arrays({name: arrays[name] for name in arrays.files})
 
 
-def _hosts(
-    settings: SelectionSettings, files: Mapping[str, str], segments: Sequence[SegmentFile]
-) -> dict[str, Atoms]:
+def _hosts(settings: SelectionSettings, files: Mapping[str, str], segments: Sequence[SegmentFile]) -> dict[str, Atoms]:
     """Return the perfect crystal of each start structure, found from its frames where none is given."""
     if settings.centres != "defect":
         return {}
@@ -177,8 +175,7 @@ def _described(describer: Describer, frames: Sequence[Atoms]) -> np.ndarray:
 
 
 def _pool(
-    settings: SelectionSettings,
-    seed: int,
+    asked: CandidatesSettings,
     rows: UnitRows,
     segments: Sequence[SegmentFile],
     earlier: Sequence[Candidates],
@@ -197,7 +194,8 @@ def _pool(
     n_frames = len(is_sound)
     trajectory = np.concatenate([np.full(segment.n_frames, segment.trajectory) for segment in segments])
     structures = {segment.trajectory: segment.structure for segment in segments}
-    held_out = hold_out(settings, trajectory, structures, seed)
+    settings = SelectionSettings.from_mapping(asked.parameters)
+    held_out = hold_out(settings, trajectory, structures, asked.seed)
 
     def after_earlier(name: str, now: np.ndarray) -> np.ndarray:
         return np.concatenate([*(getattr(candidates, name) for candidates in earlier), now])
@@ -211,7 +209,7 @@ def _pool(
         allowed=np.concatenate([np.ones(n_earlier, dtype=bool), is_sound & passed]),
         held_out=after_earlier("held_out", held_out),
         weights=after_earlier("represents", np.ones(n_frames, dtype=np.int64)),
-        keys=after_earlier("keys", np.random.Generator(np.random.PCG64(seed)).random(n_frames)),
+        keys=after_earlier("keys", np.random.Generator(np.random.PCG64(asked.seed)).random(n_frames)),
     )
     return pool, {"n_overlapping": int((~is_sound).sum()), "n_filtered": int((~passed).sum())}
 
@@ -232,7 +230,5 @@ def _candidates(findings: Findings, pool: Pool, segments: Sequence[SegmentFile])
 
 def _peak_memory() -> float:
     """Return the largest memory of this process and of one that it started, added up, in GB."""
-    kilobytes = sum(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return kilobytes / 1024**2

@@ -72,7 +72,9 @@ class Describer:
                 return self._centres[name].find(positions, frames[0].cell.array, frames[0].numbers)
             except InputError as error:
                 problems.append(str(error))
-        what = f"A frame of {frames[0].get_chemical_formula()} fits none of the {len(self.hosts)} perfect crystals given"
+        what = (
+            f"A frame of {frames[0].get_chemical_formula()} fits none of the {len(self.hosts)} perfect crystals given"
+        )
         raise InputError(f"{what}. {problems[-1] if problems else 'Give its perfect crystal, or take all atoms.'}")
 
 

@@ -1,4 +1,4 @@
-"""`sicmlip-select`: picks the most novel configurations of a pool, from extended XYZ to extended XYZ; knows no AiiDA."""
+"""`sicmlip-select`: picks the most novel configurations of a pool, from file to file; knows no AiiDA."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=positive_number, required=True, metavar="N", help="configurations to pick")
     parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="how they are picked")
     parser.add_argument(
-        "--centres", choices=sorted(CENTRES), default="all", help="atoms to average over: all, or those around the defects"
+        "--centres",
+        choices=sorted(CENTRES),
+        default="all",
+        help="atoms to average over: all, or those around the defects",
     )
     parser.add_argument(
         "--host",
@@ -129,16 +132,16 @@ def select(options: argparse.Namespace) -> None:
         for rows, overlapping in describe_chunks(describer, chunks, processes, Progress(None)):
             rows_file.append(rows)
             sound.append(~overlapping)
-        rows = UnitRows("pool", rows_file.read())
+        pool = UnitRows("pool", rows_file.read())
         allowed = np.concatenate(sound)
         known = describer.describe(training) if training else np.empty((0, describer.n_features), dtype=np.float32)
         picks = choose_frames(
             options.method,
-            rows,
-            distance_to_set(rows, known),
+            pool,
+            distance_to_set(pool, known),
             options.count,
             Eligibility(allowed=allowed, tolerance=settings.tolerance),
-            keys=np.random.Generator(np.random.PCG64(options.seed)).random(len(rows)),
+            keys=np.random.Generator(np.random.PCG64(options.seed)).random(len(pool)),
         )
     n_left_out = int((~allowed).sum())
     print(f"{len(allowed)} configurations in the pool, {len(training)} known, {n_left_out} with overlapping atoms")
@@ -198,7 +201,7 @@ def _found_hosts(frames: Sequence[Atoms]) -> dict[str, Atoms]:
                 break
         else:
             groups.append([frame])
-    hosts = {}
+    hosts: dict[str, Atoms] = {}
     for group in groups:
         host = infer_host(group)
         print(f"perfect crystal of {len(host)} sites, found from {len(group)} configurations")

@@ -43,7 +43,7 @@ class NothingNewError(SicmlipError):
 
 @dataclass(frozen=True)
 class Pool:
-    """Candidates of earlier rounds and after them all frames of this one: R frames in all.
+    """Candidates of earlier rounds, and after them all frames of this one: R frames in all.
 
     rows: descriptors (R, D). n_earlier: how many are of earlier rounds. trajectory, time: as in
     :class:`~aiida_sicmlip.science.picks.Picks`. allowed: whether a frame may be picked at all. held_out: whether its
@@ -68,7 +68,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Known:
-    """What is labelled or was picked before: descriptors (T, D) of the training set, (O, D) of other sets, and picks."""
+    """What is labelled or was picked before: descriptors of the training set, (T, D), of other sets, (O, D); picks."""
 
     training: np.ndarray
     other: np.ndarray
@@ -153,15 +153,13 @@ def find_candidates(
     if not for_training.any():
         count = int((pool.allowed & this_round).sum())
         raise NothingNewError(
-            f"Of {int(this_round.sum())} frames {count} have no overlapping atoms and pass the filter, and none of them "
-            "is new: all repeat what is labelled, or was picked before."
+            f"Of {int(this_round.sum())} frames {count} have no overlapping atoms and pass the filter, and none of "
+            "them is new: all repeat what is labelled, or was picked before."
         )
     asked = _asked(settings, pool, for_training, for_validation, with_fixed)
     mean = pool.rows.mean() if not pool.n_earlier else _mean_of(pool.rows, np.flatnonzero(this_round))
     eligibility = Eligibility(for_training, pool.trajectory, pool.time, settings.separation, settings.tolerance)
-    picks = choose_frames(
-        settings.method, pool.rows, nearest, asked[0], eligibility, start=mean, keys=pool.keys
-    )
+    picks = choose_frames(settings.method, pool.rows, nearest, asked[0], eligibility, start=mean, keys=pool.keys)
     progress(f"{len(picks)} training configurations can be picked")
     taken = np.array([pick.index for pick in picks], dtype=np.int64)
     novel = _most_novel(settings, pool, nearest, taken, for_training & this_round)
@@ -254,7 +252,7 @@ def _eligible(
         for roles, mask in ((("training", "fixed_validation"), for_training), (("training",), for_validation)):
             for place in np.flatnonzero(known.picks.of(*roles)):
                 where = (known.picks.trajectory[place], known.picks.time[place])
-                mask &= ~near_in_time(pool.trajectory, pool.time, *where, settings.separation)
+                mask[near_in_time(pool.trajectory, pool.time, *where, settings.separation)] = False
     return for_training, for_validation
 
 
@@ -306,15 +304,14 @@ def _most_novel(
 def _clusters(
     settings: SelectionSettings, pool: Pool, mask: np.ndarray, asked: tuple[int, int, int], seed: int
 ) -> Clusters:
-    """Return clusters of everything sampled so far, this round's frames and the earlier ones that candidates stand for."""
+    """Return clusters of what was sampled so far: this round's frames, and those that earlier candidates stand for."""
     members = pool.allowed & (pool.held_out if settings.holds_out else True)
     members &= ~pool.is_earlier | (pool.weights > 0)
     if not (members & ~pool.is_earlier).any():
         members = mask if mask.any() else pool.allowed
     rows = np.flatnonzero(members)
-    return cluster_frames(
-        pool.rows, rows, pool.weights[rows].astype(np.float64), asked[1] + asked[2], seed, settings.clustered_at_once
-    )
+    weights = pool.weights[rows].astype(np.float64)
+    return cluster_frames(pool.rows, rows, weights, asked[1] + asked[2], seed=seed, at_once=settings.clustered_at_once)
 
 
 def _near_picks(pool: Pool, taken: np.ndarray, separation: float) -> np.ndarray:
@@ -342,7 +339,7 @@ def _representatives(rows: UnitRows, members: np.ndarray, centres: np.ndarray) -
 def _represented(
     rows: UnitRows, members: np.ndarray, chosen: np.ndarray, nearest: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return how many members each candidate stands for, (C,), and the largest distance of a member from what is kept."""
+    """Return how many members each candidate stands for, (C,), and the largest distance of one from what is kept."""
     represents = np.zeros(len(chosen), dtype=np.int64)
     if not len(chosen):
         return represents, float(nearest[members].max(initial=0.0))

@@ -28,7 +28,7 @@ class Clusters:
 
 
 def cluster_frames(
-    rows: UnitRows, members: np.ndarray, weights: np.ndarray, n_clusters: int, seed: int, at_once: int
+    rows: UnitRows, members: np.ndarray, weights: np.ndarray, n_clusters: int, *, seed: int, at_once: int
 ) -> Clusters:
     """Return clusters of frames by weighted k-means, with the initial centres of k-means++.
 

@@ -53,7 +53,7 @@ def averaged_soap(
     """
     if average not in ("outer", "inner"):
         raise InputError(f"`average` is {average!r}: give `outer` or `inner`.")
-    soap = _soap(species, r_cut, n_max, l_max, sigma, average)
+    soap = _soap(species, r_cut=r_cut, n_max=n_max, l_max=l_max, sigma=sigma, average=average)
     lists = _centre_lists(centres)
     rows: list[np.ndarray] = []
     iterator = iter(frames)
@@ -76,10 +76,12 @@ def averaged_soap(
 
 def number_of_features(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma: float) -> int:
     """Return the number of columns that :func:`averaged_soap` gives for these settings."""
-    return int(_soap(species, r_cut, n_max, l_max, sigma, "outer").get_number_of_features())
+    return int(
+        _soap(species, r_cut=r_cut, n_max=n_max, l_max=l_max, sigma=sigma, average="outer").get_number_of_features()
+    )
 
 
-def _soap(species: Sequence[str], r_cut: float, n_max: int, l_max: int, sigma: float, average: str) -> Any:
+def _soap(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma: float, average: str) -> Any:
     """Return DScribe's descriptor.
 
     :raises InputError: when there are no species.

@@ -34,11 +34,11 @@ class _Joined:
 
     def __init__(self, earlier: Sequence[Candidates], current: Candidates) -> None:
         self.rounds = [*earlier, current]
-        n_earlier = sum(map(len, earlier))
-        if len(current.earlier_reference_distance) != n_earlier:
+        n_earlier, expected = sum(map(len, earlier)), len(current.earlier_reference_distance)
+        if n_earlier != expected:
             raise InputError(
-                f"The candidates of this round were found beside {len(current.earlier_reference_distance)} earlier ones, "
-                f"but {n_earlier} are given: give the candidates of the same rounds, in the same order."
+                f"The candidates of this round were found beside {expected} earlier ones, but {n_earlier} are given: "
+                "give the candidates of the same rounds, in the same order."
             )
         self.rows = UnitRows("descriptors", self.of("descriptors"))
         self.reference_distance, self.for_training, self.for_validation = (
@@ -103,7 +103,8 @@ def select_frames_of_candidates(
         descriptors=joined.of("descriptors")[rows],
     )
     places = [joined.place(int(row)) for row in rows]
-    distances = [pick.distance for pick in training]
+    # Nothing is known before a random first pick: its distance is infinite, which no database holds.
+    distances = [pick.distance if np.isfinite(pick.distance) else None for pick in training]
     counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
     summary = {
         **counts,

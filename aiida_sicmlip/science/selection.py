@@ -111,8 +111,8 @@ def blocks(count: int) -> Iterator[slice]:
 def distance_to_set(descriptors: np.ndarray | UnitRows, reference: np.ndarray | UnitRows) -> np.ndarray:
     """Return the distance of each of F frames from the nearest of M others, (F,); infinite if M is 0.
 
-    The distance of two frames is 1 - k with the kernel k = a b / (|a| |b|) of their descriptors, from 0 for equal frames
-    to 1 for orthogonal ones. It is computed in float64, whatever the precision of the rows. Cost: F x M x D.
+    The distance of two frames is 1 - k with the kernel k = a b / (|a| |b|) of their descriptors, from 0 for equal
+    frames to 1 for orthogonal ones. It is computed in float64, whatever the precision of the rows. Cost: F x M x D.
 
     :param descriptors: (F, D). :param reference: (M, D).
     """
@@ -297,7 +297,7 @@ def _largest(rows: UnitRows, bound: np.ndarray, seen: np.ndarray, known: np.ndar
 
 
 def _in_order(
-    rows: UnitRows, order: np.ndarray, nearest: np.ndarray, count: int, free: _Free, by: np.ndarray | None = None
+    rows: UnitRows, order: np.ndarray, nearest: np.ndarray, count: int, free: _Free, *, by: np.ndarray | None = None
 ) -> list[Pick]:
     """Return the first frames of an order that may be picked and duplicate neither the reference nor a pick.
 

@@ -61,7 +61,7 @@ class SelectionSettings(Settings):
     sigma: float = 0.5
     """Width of SOAP's Gaussians in A."""
     n_candidates: int = 3000
-    """Frames of a round that are kept as candidates: those that are picked, and those that are most novel after them."""
+    """Frames of a round that are kept as candidates: those that are picked, and the most novel ones after them."""
     clustered_at_once: int = 50000
     """Above so many frames the clustering works on mini-batches."""
     tolerance: float = 1e-10
@@ -84,9 +84,7 @@ class SelectionSettings(Settings):
                 hint = nearest_name(str(getattr(self, name)), known)
                 raise InputError(f"`{self.PREFIX}{name}` is {getattr(self, name)!r}. {hint}")
         if not isinstance(self.use_earlier_rounds, bool):
-            raise InputError(
-                f"`{self.PREFIX}use_earlier_rounds` is {self.use_earlier_rounds!r}; give true or false."
-            )
+            raise InputError(f"`{self.PREFIX}use_earlier_rounds` is {self.use_earlier_rounds!r}; give true or false.")
         held_out = self.held_out_structures
         if isinstance(held_out, str) or not all(isinstance(name, str) for name in held_out):
             raise InputError(f"`{self.PREFIX}held_out_structures` is {held_out!r}; give a list of names.")

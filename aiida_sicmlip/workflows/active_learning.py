@@ -32,6 +32,7 @@ from aiida_sicmlip.workflows.protocol import active_learning_builder, load_proto
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training import TrainingWorkChain
 
+
 class ActiveLearningWorkChain(WorkChain):
     """Train a potential in rounds, each on configurations that the one before has not seen.
 

@@ -10,8 +10,8 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 

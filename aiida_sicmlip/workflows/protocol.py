@@ -22,8 +22,8 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.bias_settings import BiasSettings
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
-from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
+from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.codes import torch_version
 from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
 from aiida_sicmlip.workflows.protocol_structures import (

@@ -134,7 +134,9 @@ class TrainingWorkChain(WorkChain):
         self.out("compiled_potential", self.ctx.compilation.outputs.compiled_potential)
         evaluations = {name: self.ctx[f"evaluation_{name}"].outputs.results for name in self._sets}
         self.out("evaluations", evaluations)
-        errors = ", ".join(f"{evaluations[name]['force_mae']:.3f} eV/A on the {name.replace('_', ' ')} set" for name in self._sets)
+        errors = ", ".join(
+            f"{evaluations[name]['force_mae']:.3f} eV/A on the {name.replace('_', ' ')} set" for name in self._sets
+        )
         self.report(f"force MAE {errors}")
 
     @property

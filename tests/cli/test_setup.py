@@ -21,6 +21,7 @@ THINGS = [
     "code `sicmlip-lmp@localhost`",
     "code `sicmlip-potential@localhost`",
     "code `sicmlip-cv@localhost`",
+    "code `sicmlip-descriptors@localhost`",
     "pseudopotentials `sicmlip`",
 ]
 """What a complete set-up names, but for the LAMMPS plugin, which needs a compiler."""
@@ -112,7 +113,7 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
     home, _ = ready
     answer = home.ask(
         "computer = orm.load_computer('localhost')\n"
-        "labels = ('pw', 'sicmlip-lmp', 'sicmlip-potential', 'sicmlip-cv')\n"
+        "labels = ('pw', 'sicmlip-lmp', 'sicmlip-potential', 'sicmlip-cv', 'sicmlip-descriptors')\n"
         "codes = [orm.load_code(f'{label}@localhost') for label in labels]\n"
         "family = orm.load_group('sicmlip')\n"
         "answer = {\n"
@@ -131,6 +132,7 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
             ["sicmlip-lmp", "sicmlip.exploration", None],
             ["sicmlip-potential", "sicmlip.training", None],
             ["sicmlip-cv", "sicmlip.collective_variables", None],
+            ["sicmlip-descriptors", "sicmlip.descriptors", None],
         ],
         "threads": True,
         "poll": 1.0,

@@ -48,6 +48,7 @@ class LoopFolder:
             ("--lmp", str(self.bin / "sicmlip-lmp")),
             ("--potential", str(self.bin / "sicmlip-potential")),
             ("--cv", str(self.bin / "sicmlip-cv")),
+            ("--descriptors", str(self.bin / "sicmlip-descriptors")),
         ):
             wrapper = self.path / f"noting{option[1:]}"
             wrapper.write_text(f'#!/bin/bash\necho "$PWD" >> {self.submissions}\nexec {program} "$@"\n')

@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ase import Atoms
+
+from tests.describing import flat
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -88,18 +91,31 @@ def case_inputs(
         parameters = orm.Dict(case["parameters"])
         return {**structures, "trajectories": segments, "parameters": parameters, "seed": orm.Int(5)}
 
+    def descriptors(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        generate_segment = request.getfixturevalue("generate_segment")
+        segments = {f"s{place:02d}": generate_segment(**given) for place, given in enumerate(case["segments"])}
+        given = {"trajectories": {"vv": segments}, "parameters": orm.Dict(case["parameters"]), "seed": orm.Int(5)}
+        if "host" in case:
+            given["hosts"] = {"vv": orm.StructureData(ase=silicon_carbide_host(**case["host"]))}
+        if "kept" in case:
+            kept = orm.ArrayData()
+            kept.set_array("kept", np.array(case["kept"], dtype=int))
+            given["filters"] = {"vv": dict.fromkeys(segments, kept)}
+        return given
+
     makers = {
         "exploration": exploration,
         "training": training,
         "compilation": compilation,
         "evaluation": evaluation,
         "collective_variables": collective_variables,
+        "descriptors": descriptors,
     }
 
     def make(folder: Path) -> dict[str, Any]:
         case = json.loads((folder / "case.json").read_text())
         name = folder.parent.name
-        own = name in ("exploration", "collective_variables")
+        own = name in ("exploration", "collective_variables", "descriptors")
         plugin = f"sicmlip.{name}" if own else "sicmlip.training"
         options = {"resources": {"num_machines": 1}, **case.get("options", {})}
         return {"code": generate_code(plugin), "metadata": {"options": options}, **makers[name](case, folder)}
@@ -121,15 +137,10 @@ def parse_folder(
     ) -> Parsed:
         entry_point = f"sicmlip.{folder.parent.name}"
         node = orm.CalcJobNode(process_type=f"aiida.calculations:{entry_point}", computer=generate_code(None).computer)
-        for name, value in {**case_inputs(folder), **(inputs or {})}.items():
-            if name == "metadata":
-                node.set_options(value["options"])
-                continue
-            parts = (
-                {f"{name}__{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
-            )
-            for label, part in parts.items():
-                node.base.links.add_incoming(part.store(), LinkType.INPUT_CALC, label)
+        given = {**case_inputs(folder), **(inputs or {})}
+        node.set_options(given["metadata"]["options"])
+        for label, part in flat(given):
+            node.base.links.add_incoming(part.store(), LinkType.INPUT_CALC, label)
         node.store()
         retrieved = orm.FolderData()
         temporary = tmp_path / "retrieved_temporarily"

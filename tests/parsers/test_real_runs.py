@@ -23,6 +23,7 @@ PROGRAMS = {
     "compilation": "aiida_sicmlip.engine.potential_cli",
     "evaluation": "aiida_sicmlip.engine.potential_cli",
     "collective_variables": "aiida_sicmlip.engine.cv",
+    "descriptors": "aiida_sicmlip.engine.descriptors_cli",
 }
 KEPT_BYTES = 100_000
 """Larger files, which are models, are kept by their name alone: parsers do not look into them."""

@@ -13,7 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.candidates import Known, NothingNewError, Pool, find_candidates, hold_out, keep_candidates
 from aiida_sicmlip.science.frame_selection import FrameSelection, select_frames_of_candidates
 from aiida_sicmlip.science.io.candidates import Candidates
-from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.picks import ROLES, Picks
 from aiida_sicmlip.science.selection import UnitRows
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 
@@ -59,7 +59,9 @@ class Run:
     @property
     def training(self) -> np.ndarray:
         picked = [entry.selection.picks for entry in self.rounds]
-        return np.concatenate([np.empty((0, DIMENSION), np.float32), *(p.descriptors[p.of("training")] for p in picked)])
+        return np.concatenate(
+            [np.empty((0, DIMENSION), np.float32), *(p.descriptors[p.of("training")] for p in picked)]
+        )
 
     def next(self, allowed: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Round:
         index = len(self.rounds)
@@ -84,7 +86,7 @@ class Run:
             keys=joined("keys", np.random.default_rng(index).random(count)),
         )
         picks = [entry.selection.picks for entry in self.rounds]
-        known = Known(self.training, np.empty((0, DIMENSION), np.float32), type(picks[0]).joined(picks) if picks else None)
+        known = Known(self.training, np.empty((0, DIMENSION), np.float32), Picks.joined(picks))
         findings = find_candidates(
             self.settings, pool, known, with_fixed=index == 0 and self.settings.n_fixed_validation > 0, seed=5
         )
@@ -121,7 +123,7 @@ def brute_force(entry: Round, training: np.ndarray, chosen: SelectionSettings, a
             return -entry.pool.keys[row]
         if chosen.method == "top-k" or not picked:
             return to_known[row] if len(known) else from_mean[row]
-        return min(to_known[row], min(matrix[row, p] for p in picked))
+        return min(to_known[row], *(matrix[row, p] for p in picked))
 
     while len(picked) < chosen.n_training:
         possible = [row for row in range(len(unit)) if free(row)]

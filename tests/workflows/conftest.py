@@ -14,6 +14,7 @@ CODES = {
     "pw": ("quantumespresso.pw", "pw"),
     "potential": ("sicmlip.training", "sicmlip-potential"),
     "cv": ("sicmlip.collective_variables", "sicmlip-cv"),
+    "descriptors": ("sicmlip.descriptors", "sicmlip-descriptors"),
 }
 
 

@@ -16,7 +16,7 @@ def assess_round(
     training: orm.Dict,
     validation: orm.Dict,
     selection: orm.Dict,
-    fixed_validation: orm.Dict | None = None,
+    **further: orm.Dict,
 ) -> orm.Dict:
     """Return errors, criteria with their verdicts, and whether the potential is converged.
 
@@ -24,7 +24,7 @@ def assess_round(
     :param training: evaluation of the new potential on the training set.
     :param validation: evaluation of the new potential on the validation set.
     :param selection: summary of the selection.
-    :param fixed_validation: evaluation of the new potential on the fixed validation set, where there is one.
+    :param further: ``fixed_validation``, evaluation of the new potential on that set, where there is one.
     """
     return orm.Dict(
         assess(
@@ -33,6 +33,6 @@ def assess_round(
             training=training.get_dict(),
             validation=validation.get_dict(),
             selection=selection.get_dict(),
-            fixed_validation=None if fixed_validation is None else fixed_validation.get_dict(),
+            **{name: evaluation.get_dict() for name, evaluation in further.items()},
         )
     )

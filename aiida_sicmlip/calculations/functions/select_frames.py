@@ -21,10 +21,10 @@ def select_frames(
 
     :param parameters: see :class:`aiida_sicmlip.science.selection_settings.SelectionSettings`.
     :param seed: decides which representatives become the fixed validation set.
-    :param candidates: of this round. :param earlier: of the rounds before, under names whose order is that of the
-        rounds.
-    :return: ``training``, ``validation`` and ``fixed_validation``, each a namespace of structures whose link label names
-        segment and frame (``frame_s03_012345``), ``picks`` with the arrays of
+    :param candidates: of this round.
+    :param earlier: of the rounds before, under names whose order is that of the rounds.
+    :return: ``training``, ``validation`` and ``fixed_validation``, each a namespace of structures whose link label
+        names segment and frame (``frame_s03_012345``), ``picks`` with the arrays of
         :class:`aiida_sicmlip.science.picks.Picks`, and ``summary``.
     :raises InputError: if ``earlier`` are not the candidates beside which ``candidates`` were found.
     """

@@ -112,9 +112,7 @@ def pack_structures(structures: Sequence[Atoms]) -> dict[str, np.ndarray]:
 
 def write_candidates(path: str | PathLike[str], candidates: Candidates) -> None:
     """Write candidates; equal ones give equal bytes at any time."""
-    arrays = {
-        name: np.ascontiguousarray(getattr(candidates, name), dtype=kind) for name, kind in ARRAY_TYPES.items()
-    }
+    arrays = {name: np.ascontiguousarray(getattr(candidates, name), dtype=kind) for name, kind in ARRAY_TYPES.items()}
     Path(path).write_bytes(array_archive(arrays))
 
 
@@ -127,10 +125,15 @@ def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
         archive = np.load(source, allow_pickle=False)
         arrays = {field.name: archive[field.name] for field in fields(Candidates)}
     except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
-        raise InputError(f"The file of candidates cannot be read ({error}): it was not written by this package.") from error
+        raise InputError(
+            f"The file of candidates cannot be read ({error}): it was not written by this package."
+        ) from error
     candidates = Candidates(**arrays)
     count = len(candidates)
     per_candidate = ("descriptors", "segment", "frame", "trajectory", "time", "held_out", "keys", "represents", "cells")
-    if any(len(arrays[name]) != count for name in per_candidate) or len(candidates.positions) != arrays["n_atoms"].sum():
+    if (
+        any(len(arrays[name]) != count for name in per_candidate)
+        or len(candidates.positions) != arrays["n_atoms"].sum()
+    ):
         raise InputError("The arrays of the file of candidates do not belong together: make it anew.")
     return candidates

@@ -13,14 +13,17 @@ from aiida_sicmlip.science.io.dcd import Source, read_dcd
 from aiida_sicmlip.science.io.lammps_input import rotation_to_lammps
 
 
-def frames_of_dcd(source: Source, symbols: Sequence[str], cell: np.ndarray, indices: Sequence[int]) -> list[Atoms]:
+def frames_of_dcd(
+    source: Source, symbols: Sequence[str], cell: np.ndarray, indices: Sequence[int] | None = None
+) -> list[Atoms]:
     """Return frames that LAMMPS wrote, wrapped into the cell and turned back into the user's orientation.
 
     :param symbols: chemical symbol of each atom. :param cell: (3, 3) in A in the user's orientation, of all frames.
+    :param indices: which frames, from 0; all of them by default.
     :raises InputError: as :func:`~aiida_sicmlip.science.io.dcd.read_dcd`.
     """
     _, rotation = rotation_to_lammps(np.asarray(cell, dtype=float))
-    positions, _ = read_dcd(source, list(indices))
+    positions, _ = read_dcd(source, indices)
     frames = []
     for coordinates in positions:
         atoms = Atoms(list(symbols), positions=coordinates @ rotation.T, cell=cell, pbc=True)
@@ -51,7 +54,7 @@ class SegmentFile:
 
     def frames(self, indices: Sequence[int]) -> list[Atoms]:
         """Return the frames with these indices, as :func:`frames_of_dcd`."""
-        return frames_of_dcd(self.path, self.symbols, np.array(self.cell), indices)
+        return frames_of_dcd(self.path, self.symbols, np.array(self.cell), list(indices))
 
     def times(self) -> np.ndarray:
         """Return the time of each frame in ps, (n_frames,)."""

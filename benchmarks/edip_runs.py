@@ -1,0 +1,59 @@
+"""Molecular dynamics with EDIP for the benchmarks, as an exploration does it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ase import Atoms
+
+from aiida_sicmlip.common import filenames
+from aiida_sicmlip.engine.lammps_plugin import lammps_folder
+from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.io.dcd import count_dcd_frames
+from aiida_sicmlip.science.io.lammps_input import exploration_input, write_structure_data
+
+SPECIES = ["Si", "C"]
+POTENTIAL_COMMANDS = [
+    "pair_style edip/multi",
+    f"pair_coeff * * {lammps_folder() / 'share' / 'lammps' / 'potentials' / 'SiC.edip'} Si C",
+]
+
+
+def is_complete(folder: Path, settings: ExplorationSettings) -> bool:
+    """Return whether a folder holds all frames of a run."""
+    trajectory = folder / filenames.TRAJECTORY_FILE
+    return trajectory.exists() and count_dcd_frames(trajectory) == settings.n_frames
+
+
+def run_edip(folder: Path, atoms: Atoms, settings: ExplorationSettings, seed: int, biased: bool = False) -> None:
+    """Run in ``folder``, whose files of an earlier run are removed; of a biased run, plumed.dat is there already."""
+    (folder / filenames.STRUCTURE_FILE).write_text(write_structure_data(atoms, SPECIES))
+    text = exploration_input(
+        species=SPECIES,
+        potential_commands=POTENTIAL_COMMANDS,
+        temperature=settings.temperature,
+        timestep_ps=settings.timestep,
+        damping_ps=settings.damping,
+        equilibration_steps=settings.steps(settings.equilibration),
+        production_steps=settings.steps(settings.production),
+        dump_every=settings.steps(settings.frame_interval),
+        seed=seed,
+        maximum_temperature=settings.maximum_temperature,
+        plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
+    )
+    (folder / filenames.LAMMPS_INPUT_FILE).write_text(text)
+    begin = time.time()
+    program("aiida_sicmlip.engine.lmp", "-in", filenames.LAMMPS_INPUT_FILE, folder=folder)
+    steps = settings.steps(settings.production + settings.equilibration)
+    print(f"{folder.parent.name}, seed {seed}: {steps / (time.time() - begin):.0f} steps/s", flush=True)
+
+
+def program(module: str, *arguments: str, folder: Path) -> None:
+    """Run a program of the package in a folder."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed in {folder}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
