@@ -9,6 +9,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.crystals import (
     coordination_shells,
     distances_from,
+    frames_with_overlap,
     overlapping_pairs,
     silicon_carbide_host,
 )
@@ -111,3 +112,51 @@ def test_overlap_with_the_own_image():
     assert overlapping_pairs(atoms) == [(0, 0, 1.0)]
     assert overlapping_pairs(bulk("Si", "sc", a=1.4)) == []
     assert overlapping_pairs(bulk("Si", "sc", a=1.4), fraction=0.7) == [(0, 0, 1.4)]
+
+
+def overlap_frame_by_frame(positions: np.ndarray, cell: np.ndarray, numbers: np.ndarray, fraction: float) -> list[bool]:
+    frames = [Atoms(numbers=numbers, positions=frame, cell=cell, pbc=True) for frame in positions]
+    return [bool(overlapping_pairs(frame, fraction)) for frame in frames]
+
+
+@pytest.mark.parametrize("n_atoms", [1, 2, 5, 20])
+def test_overlaps_of_many_frames_are_those_of_each(n_atoms):
+    """Skewed cells down to less than a bond, atoms anywhere: some frames overlap, some do not."""
+    generator = np.random.default_rng(n_atoms)
+    verdicts = []
+    for volume in np.geomspace(0.5, 200.0, 25):
+        cell = np.eye(3) + generator.uniform(-0.3, 0.3, (3, 3))
+        cell *= (volume * n_atoms / abs(np.linalg.det(cell))) ** (1 / 3)
+        cell[1] += generator.integers(-1, 2) * cell[0]
+        numbers = generator.choice([1, 6, 14], n_atoms)
+        positions = generator.uniform(-1, 2, (15, n_atoms, 3)) @ cell
+        found = frames_with_overlap(positions, cell, numbers, 0.6)
+        assert found.tolist() == overlap_frame_by_frame(positions, cell, numbers, 0.6)
+        verdicts.append(found)
+    assert 0.1 < np.mean(verdicts) < 0.9
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.6, 0.9, 1.2])
+def test_overlaps_of_hot_frames(fraction):
+    host = silicon_carbide_host()
+    generator = np.random.default_rng(2)
+    positions = host.positions + generator.normal(0.0, 0.2, (60, 216, 3))
+    positions += generator.uniform(-40, 40, (60, 1, 3))
+    # One atom comes near another in half of the frames.
+    positions[::2, 7] = positions[::2, 100] + generator.uniform(-0.9, 0.9, (30, 3)) + 2 * host.cell.array[1]
+    found = frames_with_overlap(positions, host.cell.array, host.numbers, fraction)
+    assert found.tolist() == overlap_frame_by_frame(positions, host.cell.array, host.numbers, fraction)
+    assert found[::2].any()
+    assert found.all() == (fraction > 0.8)
+
+
+def test_overlaps_of_many_frames_with_own_images_and_equal_places():
+    for constant, fraction, expected in [(1.0, 0.6, True), (1.4, 0.6, False), (1.4, 0.7, True)]:
+        atoms = bulk("Si", "sc", a=constant)
+        assert frames_with_overlap(atoms.positions[None], atoms.cell.array, atoms.numbers, fraction).item() is expected
+    cell = 5 * np.eye(3)
+    twins = np.array([[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[0, 0, 0], [2.5, 0, 0]], [[0, 0, 0], [-1e-18, 5.0, 10.0]]])
+    assert frames_with_overlap(twins, cell, np.array([14, 6])).tolist() == [True, False, True]
+    assert frames_with_overlap(np.empty((0, 2, 3)), cell, np.array([14, 6])).shape == (0,)
+    with pytest.raises(InputError, match="no volume"):
+        frames_with_overlap(twins, np.zeros((3, 3)), np.array([14, 6]))
