@@ -24,8 +24,6 @@ from aiida_sicmlip.science.host_sites import (
 _CHUNK = 64
 # Distances between sites that differ by less than this (A) are equal: those of a crystal are so up to rounding.
 _SAME_DISTANCE = 1e-4
-# Sites nearer than this are neighbours, in nearest-neighbour distances; the next shell of 3C-SiC begins at 1.63.
-_BOND = 1.2
 
 
 class DefectCentres:
@@ -33,10 +31,9 @@ class DefectCentres:
 
     A defect is a site that is vacant or holds another species, or an atom without a site (interstitial), as
     :func:`~aiida_sicmlip.science.sites.find_defect_sites` tells them. Around it are the sites within a radius of its
-    site, for an interstitial of the site nearest to it. Two defects on neighbouring sites are one: around them are the
-    sites in the smallest sphere about their middle that holds the spheres of both. A vacancy in 3C-SiC has 16 atoms
-    within 3.4 A, a nearest-neighbour divacancy the 6 and 24 of its first two shells. Distances are those between sites
-    of the perfect crystal, so that thermal motion does not change who counts.
+    site, for an interstitial of the site nearest to it. A vacancy in 3C-SiC has 16 atoms within 3.4 A, its first two
+    shells, a nearest-neighbour divacancy 24. Distances are those between sites of the perfect crystal, so that thermal
+    motion does not change who counts.
     """
 
     def __init__(self, host: Atoms, radius: float = 3.4) -> None:
@@ -47,13 +44,9 @@ class DefectCentres:
         """
         if not np.isfinite(radius) or radius <= 0:
             raise InputError(f"`radius` is {radius}: give a length in A above zero.")
-        self._host = host.copy()
-        self._radius = radius + _SAME_DISTANCE
         self._sites = HostSites(host)
         distances = np.array([distances_from(host, site) for site in host.positions])
-        self._near: np.ndarray = distances <= self._radius
-        self._bonded: np.ndarray = (distances > 0) & (distances < _BOND * self._sites.nearest_distance)
-        self._near_pairs: dict[tuple[int, int], np.ndarray] = {}
+        self._near: np.ndarray = distances <= radius + _SAME_DISTANCE
 
     def find(self, positions: np.ndarray, cell: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
         """Return the atoms on the sites around the defects of each frame, and interstitials, in ascending order.
@@ -151,19 +144,6 @@ class DefectCentres:
         held[occupied[settled]] = numbers[settled]
         defective = held != self._sites.numbers
         defective[-1 - occupied[~settled]] = True
-        defects = np.flatnonzero(defective)
-        around = np.logical_or.reduce(self._near[defects], axis=0)
-        firsts, seconds = np.nonzero(np.triu(self._bonded[np.ix_(defects, defects)]))
-        for first, second in zip(defects[firsts], defects[seconds], strict=True):
-            around |= self._near_pair(int(first), int(second))
+        around = np.logical_or.reduce(self._near[defective], axis=0)
         centres = np.flatnonzero(~settled | around[occupied])
         return centres if len(centres) else everyone
-
-    def _near_pair(self, first: int, second: int) -> np.ndarray:
-        """Return which sites are around defects on two neighbouring sites, (S,) bool."""
-        pair = (first, second)
-        if pair not in self._near_pairs:
-            bond = self._host.get_distance(first, second, mic=True, vector=True)
-            distances = distances_from(self._host, self._host.positions[first] + bond / 2)
-            self._near_pairs[pair] = distances <= self._radius + np.linalg.norm(bond) / 2
-        return self._near_pairs[pair]

@@ -30,7 +30,7 @@ exploration:
   bias: {barrier: 0.1, pace: 0.01}
   filter: null
 selection:
-  parameters: {n_training: 4, n_validation: 2, separation: 0.0, n_max: 4, l_max: 3, cutoff: 4.0}
+  parameters: {n_training: 4, n_validation: 2, n_fixed_validation: 1, separation: 0.0, n_max: 4, l_max: 3, cutoff: 4.0}
 labelling:
   parameters:
     SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: null}

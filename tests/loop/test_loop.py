@@ -9,15 +9,16 @@ import pytest
 pytestmark = pytest.mark.program
 
 CREATED = {
-    # In all, of two start structures with their hosts; and in each round.
-    "StructureData": (4, 6),
-    "TrajectoryData": (0, 6),
-    "LabelledDataSetData": (0, 3),
+    # In all, of two start structures with their hosts, and of the fixed validation set; and in each round.
+    "StructureData": (5, 6),
+    "TrajectoryData": (1, 6),
+    "LabelledDataSetData": (1, 3),
     "PotentialData": (0, 1),
     "CompiledPotentialData": (0, 1),
     # Two scouts from each structure come before the first round.
     "SegmentTrajectoryData": (4, 2),
     "CollectiveVariablesData": (0, 2),
+    "CandidateFramesData": (0, 1),
 }
 
 
@@ -33,7 +34,10 @@ def test_ends_with_a_potential(finished_loop, switched):
         rounds = sorted(node.outputs.assessments)
         assert rounds == [f"round_{index:02d}" for index in range(len(rounds))]
         sizes = node.outputs.training_set.n_frames, node.outputs.validation_set.n_frames
-        assert sizes == (4 * len(rounds), 2 * len(rounds))
+        # The validation set is replaced each round.
+        assert sizes == (4 * len(rounds), 2)
+        assert node.outputs.fixed_validation_set.n_frames == 1
+        assert all("force_mae" in assessment["fixed_validation"] for assessment in node.outputs.assessments.values())
         assert node.outputs.potential.species == ["C", "Si"]
         for assessment in node.outputs.assessments.values():
             errors = [assessment[which]["force_mae"] for which in ("exploring", "training", "validation")]
