@@ -54,9 +54,9 @@ class PathStep:
 def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
     """Return the source of every configuration of ``dataset``, in its order.
 
-    Walks from the data set to those that it extends, is a part of or was merged from: two queries for each of them, and
-    one for each selection that picked their frames, so that the time grows with the number of data sets and, slowly,
-    with that of labels.
+    Walks from the data set to those that it extends, is a part of or was merged from: at most three queries for each
+    of them, and one for each selection that picked their frames, so that the time grows with the number of data sets
+    and, slowly, with that of labels.
     """
     found: list[SourceOfLabel] = []
     segments: dict[int, dict[str, int]] = {}
@@ -78,10 +78,11 @@ def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
         elif dataset_label(0) in inputs:
             waiting += _parts_of_merged(inputs, wanted)
         else:
-            for row in _labels_of_extension(creator):
-                here = place_of_label(row["extension--label"]["label"])
+            made = _makers_of_structures(creator)
+            for here, label, calculation, structure in _labels_of_extension(creator):
                 if here in wanted:
-                    found.append(_source_of_label(row, wanted.pop(here), creator, segments))
+                    source = SourceOfLabel(wanted.pop(here), label, calculation, structure, added_by=creator)
+                    found.append(_with_frame(source, made.get(structure), segments))
             if "previous" in inputs:
                 waiting.append((inputs["previous"], wanted))
             else:
@@ -119,8 +120,8 @@ def _parts_of_merged(
     return parts
 
 
-def _labels_of_extension(pk: int) -> list[dict[str, dict[str, Any]]]:
-    """Return label, calculation, structure and, if there is one, selection of each label that a calcfunction took."""
+def _query_of_labels(pk: int) -> orm.QueryBuilder:
+    """Return a query for label, calculation and structure of each label that a calcfunction took, and its link label."""
     query = orm.QueryBuilder()
     query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="extension")
     query.append(
@@ -132,44 +133,55 @@ def _labels_of_extension(pk: int) -> list[dict[str, dict[str, Any]]]:
         tag="label",
     )
     query.append(orm.CalcJobNode, with_outgoing="label", project="id", tag="calculation")
-    query.append(
+    return query.append(
         orm.StructureData,
         with_outgoing="calculation",
         edge_filters={"label": "structure"},
         project="id",
         tag="structure",
     )
-    query.append(
+
+
+def _labels_of_extension(pk: int) -> list[tuple[int, int, int, int]]:
+    """Return place, label, calculation and structure of each label that a calcfunction took."""
+    rows = _query_of_labels(pk).all()
+    return [(place_of_label(name), label, calculation, structure) for label, calculation, structure, name in rows]
+
+
+def _makers_of_structures(pk: int) -> dict[int, tuple[int, str]]:
+    """Return what made the structures of an extension's labels, and under which link label, by structure.
+
+    A query of its own: a structure that no calcfunction made would take its label out of a joint one.
+    """
+    query = _query_of_labels(pk).append(
         orm.CalcFunctionNode,
         with_outgoing="structure",
         edge_project="label",
         project="id",
-        outerjoin=True,
-        tag="selection",
     )
-    return query.dict()
+    return {structure: (maker, made_as) for _, _, structure, maker, _, made_as in query.all()}
 
 
-def _source_of_label(
-    row: dict[str, dict[str, Any]], place: int, extension: int, segments: dict[int, dict[str, int]]
+def _with_frame(
+    source: SourceOfLabel, made: tuple[int, str] | None, segments: dict[int, dict[str, int]]
 ) -> SourceOfLabel:
-    """Return what one row of :func:`_labels_of_extension` says.
+    """Return ``source`` with the frame that its structure was, if it was picked from a trajectory.
 
+    :param made: what made the structure, and under which link label.
     :param segments: trajectories of each selection by link label, filled as they are needed.
     """
-    known = SourceOfLabel(
-        place, row["label"]["id"], row["calculation"]["id"], row["structure"]["id"], added_by=extension
-    )
-    selection = row["selection"]["id"]
+    if made is None:
+        return source
+    selection, label = made
     try:
         # The structure of a label that was not picked from a trajectory has no such link label.
-        segment, frame = parse_frame_label((row["structure--selection"]["label"] or "").rsplit("__", 1)[-1])
+        segment, frame = parse_frame_label(label.rsplit("__", 1)[-1])
     except ValueError:
-        return known
+        return source
     if selection not in segments:
         segments[selection] = _segments_of_selection(selection)
     trajectory = segments[selection][segment_label(segment)]
-    return replace(known, selection=selection, trajectory=trajectory, segment=segment, frame=frame)
+    return replace(source, selection=selection, trajectory=trajectory, segment=segment, frame=frame)
 
 
 def _segments_of_selection(pk: int) -> dict[str, int]:
@@ -202,7 +214,7 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
         name = orm.load_node(source.file).filename
         return [
             *steps,
-            PathStep(source.file, f"whose configuration {place} is from", f"frame {source.index} of {name}"),
+            PathStep(source.file, f"whose configuration {place} is from the file", f"frame {source.index} of {name}"),
         ]
     if source.label is None or source.structure is None:
         return steps
