@@ -121,7 +121,7 @@ def _parts_of_merged(
 
 
 def _query_of_labels(pk: int) -> orm.QueryBuilder:
-    """Return a query for label, calculation and structure of each label that a calcfunction took, and its link label."""
+    """Return a query for label, calculation and structure of each label that a calcfunction took, with its link."""
     query = orm.QueryBuilder()
     query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="extension")
     query.append(

@@ -36,13 +36,18 @@ def merged_frames(datasets: Mapping[str, LabelledDataSetData]) -> list[Atoms]:
         what = f"data set `{name}` <{dataset.pk}>"
         require_same_level(first.level_of_theory, dataset.level_of_theory, what)
         new = dataset.frames()
-        for place, frame in enumerate(new):
-            owner, at = owners.setdefault(configuration_key(frame), (name, place))
-            if owner != name:
-                raise InputError(
-                    f"configuration {place} of {what} is exactly configuration {at} of data set `{owner}` "
-                    f"<{datasets[owner].pk}>; a configuration counts once: leave it out of one of them."
-                )
+        found = [owners.setdefault(configuration_key(frame), (name, place)) for place, frame in enumerate(new)]
+        repeated = {
+            place: f"{place} (which is {at} of <{datasets[owner].pk}>)"
+            for place, (owner, at) in enumerate(found)
+            if owner != name
+        }
+        if repeated:
+            raise InputError(
+                f"configurations of {what} stand in an earlier data set, exactly: {', '.join(repeated.values())}. A "
+                f"configuration counts once; leave them out first: `aiida-sicmlip dataset subset {dataset.pk} "
+                f"--without --places {','.join(map(str, repeated))}`."
+            )
         frames += new
     return frames
 

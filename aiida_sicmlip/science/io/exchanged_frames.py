@@ -170,7 +170,7 @@ def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
             held = ", ".join(f"`{entry}`" for entry in sorted(known)) or "nothing besides the positions"
             raise InputError(
                 f"{what} has no `{key}`, which a label needs; it holds {held}. If it is called otherwise there, say "
-                f"how (`{settings.PREFIX}{option}`)."
+                f"how with `{option}` (`--{option} NAME`)."
             )
     try:
         energy = np.asarray(known[settings.energy or "energy"], dtype=np.float64).reshape(())
@@ -182,7 +182,7 @@ def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
         raise InputError(
             f"{what} has the `energy` {energy} eV and the `free_energy` {free_energy} eV. Forces are the derivative of "
             f"one of them, with smeared occupations of the free energy: say which one counts "
-            f"(`{settings.PREFIX}energy`)."
+            "with `energy` (`--energy NAME`)."
         )
     if not len(frame) or not frame.numbers.all():
         raise InputError(f"{what} has {'an atom that is no element' if len(frame) else 'no atoms'}.")

@@ -52,13 +52,21 @@ def read_level_file(path: Path) -> dict[str, Any]:
 
     :raises InputError: if the file cannot be read, or a key is unknown, missing or wrong.
     """
+    return level_of_statement(read_statement(path), path.parent)
+
+
+def read_statement(path: Path) -> Mapping[str, Any]:
+    """Return the keys of a YAML file as they are.
+
+    :raises InputError: if the file cannot be read.
+    """
     try:
         statement = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"the level of theory `{path}` cannot be read as YAML: {error}") from error
     if not isinstance(statement, Mapping):
         raise InputError(f"the level of theory `{path}` holds no keys; it needs {_listed(PW_KEYS[:4])}.")
-    return level_of_statement(statement, path.parent)
+    return statement
 
 
 def level_of_statement(statement: Mapping[str, Any], folder: Path) -> dict[str, Any]:

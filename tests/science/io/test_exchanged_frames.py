@@ -149,7 +149,7 @@ def test_wrong_frames_are_named(tmp_path: Path, changes: dict[str, str], words: 
 
 def test_file_without_forces(tmp_path: Path) -> None:
     (tmp_path / "set.xyz").write_text('1\nLattice="5 0 0 0 5 0 0 0 5" energy=-1.0\nSi 0 0 0\n')
-    with pytest.raises(InputError, match=r"has no `forces`, which a label needs; it holds `energy`.*`import.forces`"):
+    with pytest.raises(InputError, match=r"has no `forces`, which a label needs; it holds `energy`.*`--forces NAME`"):
         read_exchanged_frames(tmp_path / "set.xyz")
 
 
