@@ -16,8 +16,10 @@ from aiida_sicmlip.science.io.labelled_frames import label_of_frame
 class LabelDifference:
     """One configuration with two labels.
 
-    first: its place in the first data set. second: in the second. energy: greatest difference of the energies, eV.
-    forces: of a component of the forces, eV/A.
+    first: its place in the first data set.
+    second: its place in the second.
+    energy: difference of the energies, eV.
+    forces: greatest difference of a component of the forces, eV/A.
     """
 
     first: int
@@ -30,8 +32,10 @@ class LabelDifference:
 class DatasetComparison:
     """What two data sets have in common.
 
-    only_first, only_second: places of configurations that only one of them holds. both: places in the first and in the
-    second of those that both hold. labels: those of them whose energies or forces differ.
+    only_first: places of configurations that only the first holds.
+    only_second: places of those that only the second holds.
+    both: places in the first and in the second of those that both hold.
+    labels: those of them whose energies or forces differ.
     """
 
     only_first: list[int]

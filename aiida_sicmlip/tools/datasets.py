@@ -26,7 +26,7 @@ NODES = ("label", "calculation", "structure", "trajectory", "selection", "file")
 class Origin:
     """Where a configuration of a data set is from.
 
-    round: of the active-learning run in which it was added, None outside of one. start: name of the start structure of
+    `round` is that of the run in which it was added, None outside of one. `start` is the name of the start structure of
     the walker that it was picked from, which says what defect it holds; None where it was not picked.
     """
 

@@ -22,11 +22,11 @@ from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 
 @dataclass(frozen=True)
 class SourceOfLabel:
-    """A configuration of a data set with what it was made from (PKs).
+    """A configuration of a data set with what it was made from (PKs), as far as that is known.
 
-    added_by: the calcfunction that took it up. label, calculation, structure: of a configuration that was labelled
-    here; with selection, trajectory, segment and frame if it was picked from a trajectory. file, index: of one that was
-    imported, its file and where it stands there. All are None where the data set was given as it is.
+    A configuration that was labelled here has `label`, `calculation` and `structure`; one that was picked from a
+    trajectory also `selection`, `trajectory`, `segment` and `frame`. An imported one has `file`, and `index` in it.
+    `added_by` is the calcfunction that took it up. All are None where the data set was given as it is.
     """
 
     place: int

@@ -31,7 +31,8 @@ Columns = Mapping[str, str | int]
 class ImportSettings(Settings):
     """How the labels of a file are called.
 
-    energy: the total energy, eV; `energy` where it is not given. forces: eV/A.
+    energy: the total energy, eV; `energy` where it is not given.
+    forces: the forces, eV/A.
     """
 
     PREFIX = "import."
