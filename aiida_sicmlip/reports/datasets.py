@@ -12,7 +12,7 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.tables import table
 from aiida_sicmlip.science.dataset_comparison import DatasetComparison
-from aiida_sicmlip.science.dataset_statistics import dataset_statistics, grouped_statistics
+from aiida_sicmlip.science.dataset_statistics import grouped_statistics
 from aiida_sicmlip.science.level_of_theory import differences
 from aiida_sicmlip.tools.datasets import Origin, origins_of_dataset
 
@@ -59,12 +59,12 @@ def statistics_report(dataset: LabelledDataSetData) -> dict[str, Any]:
     :func:`aiida_sicmlip.science.dataset_statistics.dataset_statistics`.
     """
     frames = dataset.frames()
-    groups = grouped_statistics(frames, [origin.round for origin in origins_of_dataset(dataset)])
+    of_all, by_round = grouped_statistics(frames, [origin.round for origin in origins_of_dataset(dataset)])
     return {
         "pk": dataset.pk,
         "uuid": dataset.uuid,
-        "all": dataset_statistics(frames),
-        "rounds": [{"round": index, "statistics": found} for index, found in groups.items()],
+        "all": of_all,
+        "rounds": [{"round": index, "statistics": found} for index, found in by_round.items()],
     }
 
 

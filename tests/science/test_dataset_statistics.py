@@ -33,6 +33,14 @@ def test_least_distance_of_an_atom_and_its_image() -> None:
     assert least_distances([alone]) == pytest.approx({"C-Si": 9.0})
 
 
+def test_lone_impurity() -> None:
+    host = silicon_carbide_host(repeats=(2, 2, 2), cell="conventional", lattice_constant=4.36)
+    host.symbols[list(host.symbols).index("C")] = "N"
+    first, second = 4.36 * np.sqrt(3.0) / 4.0, 4.36 / np.sqrt(2.0)
+    expected = {"C-C": second, "C-N": second, "C-Si": first, "N-N": 2 * 4.36, "N-Si": first, "Si-Si": second}
+    assert least_distances([host]) == pytest.approx(expected)
+
+
 def test_least_distances_do_not_depend_on_the_description(labelled_frames) -> None:
     frames = labelled_frames(3)
     expected = least_distances(frames)
@@ -76,7 +84,8 @@ def test_cluster_has_no_volume() -> None:
 
 def test_groups(labelled_frames) -> None:
     frames = labelled_frames(4)
-    found = grouped_statistics(frames, [1, None, 1, 0])
+    of_all, found = grouped_statistics(frames, [1, None, 1, 0])
+    assert of_all == dataset_statistics(frames)
     assert list(found) == [1, None, 0]
     assert found[1] == dataset_statistics([frames[0], frames[2]])
     with pytest.raises(InputError, match="4 frames, but 1 groups"):
