@@ -36,7 +36,9 @@ def dataset_lines(dataset: LabelledDataSetData) -> list[str]:
     }
     width = max(map(len, rows))
     lines = [title, *(f"  {name.ljust(width)}  {text}" for name, text in rows.items()), ""]
-    counts = Counter((_round(origin.round), _from(origin)) for origin in origins_of_dataset(dataset))
+    origins = origins_of_dataset(dataset)
+    files = {pk: orm.load_node(pk).filename for pk in {origin.source.file for origin in origins} if pk is not None}
+    counts = Counter((_round(origin.round), _from(origin, files)) for origin in origins)
     return [*lines, table(("round", "configurations", "from"), [(r, str(n), f) for (r, f), n in counts.items()])]
 
 
@@ -89,7 +91,7 @@ def statistics_lines(report: dict[str, Any]) -> list[str]:
         for name, found in rows
     ]
     repeated = report["all"]["n_repeated"]
-    return [*lines, "", f"{repeated} configurations repeat an earlier one."] if repeated else lines
+    return [*lines, "", f"Configurations that repeat an earlier one: {repeated}"] if repeated else lines
 
 
 def comparison_lines(
@@ -160,10 +162,13 @@ def _level(level: dict[str, Any]) -> str:
     return "; ".join(str(part) for part in parts if part)
 
 
-def _from(origin: Origin) -> str:
-    """Return in words what a configuration is from."""
+def _from(origin: Origin, files: dict[int, str]) -> str:
+    """Return in words what a configuration is from.
+
+    :param files: names of imported files.
+    """
     if origin.source.file is not None:
-        return f"file {orm.load_node(origin.source.file).filename} <{origin.source.file}>"
+        return f"file {files[origin.source.file]} <{origin.source.file}>"
     if origin.start is not None:
         return f"walkers from {origin.start}"
     if origin.source.trajectory is not None:
