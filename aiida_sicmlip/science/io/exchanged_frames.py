@@ -72,6 +72,8 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
     :raises InputError: if the file cannot be read, is empty, or a frame lacks what a label needs, with its index.
     """
     settings, name = settings or ImportSettings(), path.name
+    if not path.is_file():
+        raise InputError(f"there is no file `{path}`; give one of labelled frames.")
     read = _read_extended_xyz if format_of_file(name) == "extxyz" else _read_database
     try:
         given = read(path)
@@ -154,8 +156,6 @@ def _read_extended_xyz(path: Path) -> list[Atoms]:
 def _read_database(path: Path) -> list[Atoms]:
     from ase.db import connect
 
-    if not path.is_file():
-        raise FileNotFoundError("there is no such file")
     kind = "json" if path.suffix.lower() == ".json" else "db"
     return [row.toatoms(add_additional_information=True) for row in connect(path, type=kind).select()]
 

@@ -155,7 +155,7 @@ def test_file_without_forces(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["set.xyz", "set.db", "set.json"])
 def test_files_that_are_none(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="there is no file"):
         read_exchanged_frames(tmp_path / name)
     assert not (tmp_path / name).exists()
     (tmp_path / name).write_bytes(b"\xff\xfe nothing of the kind")
