@@ -33,6 +33,9 @@ COMMANDS = {
         "results",
         "Print errors and times by round, and where the potential comes from.",
     ),
+    "dataset": LazyCommand(
+        "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
+    ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
         "free_energy",

@@ -7,6 +7,7 @@ import re
 _FRAME = re.compile(r"frame_s(\d{2,})_(\d{6,})")
 _SEGMENT = re.compile(r"s(\d{2,})")
 _PLACE = re.compile(r"label_(\d{6,})")
+_DATASET = re.compile(r"dataset_(\d{2,})")
 
 
 def frame_label(segment: int, frame: int) -> str:
@@ -54,6 +55,22 @@ def place_of_label(label: str) -> int:
     match = _PLACE.fullmatch(label)
     if match is None:
         raise ValueError(f"`{label}` is not the place of a label, such as `label_000012`.")
+    return int(match[1])
+
+
+def dataset_label(index: int) -> str:
+    """Return the link label of data set ``index`` among those that are merged: ``dataset_03``."""
+    return f"dataset_{index:02d}"
+
+
+def index_of_dataset(label: str) -> int:
+    """Return the index that a link label made by :func:`dataset_label` names.
+
+    :raises ValueError: if ``label`` is none.
+    """
+    match = _DATASET.fullmatch(label)
+    if match is None:
+        raise ValueError(f"`{label}` is not the label of a merged data set, such as `dataset_03`.")
     return int(match[1])
 
 

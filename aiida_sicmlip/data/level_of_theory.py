@@ -13,8 +13,9 @@ from aiida_sicmlip.science.level_of_theory import differences
 class LevelOfTheoryData(orm.Dict):
     """The settings of a first-principles calculation that change its energies and forces.
 
-    Made by the calcfunction ``derive_level_of_theory`` from the inputs of a labelling. What is compared and what is
-    not is stated in :mod:`aiida_sicmlip.science.level_of_theory`.
+    Made by the calcfunction ``derive_level_of_theory`` from the inputs of a labelling, or given by a user for labels
+    that were computed elsewhere (:mod:`aiida_sicmlip.science.io.level_file`). What is compared and what is not is
+    stated in :mod:`aiida_sicmlip.science.level_of_theory`.
     """
 
     def differences(self, other: LevelOfTheoryData | dict[str, Any]) -> list[tuple[str, Any, Any]]:

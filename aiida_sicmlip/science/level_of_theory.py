@@ -82,6 +82,54 @@ def pw_level_of_theory(
     }
 
 
+def stated_level_of_theory(
+    program: str,
+    functional: str,
+    settings: Mapping[str, Any],
+    *,
+    pseudopotentials: Mapping[str, str] | None = None,
+    kpoints: Mapping[str, Any] | Sequence[Sequence[float]] | None = None,
+    hubbard: Any = None,
+) -> dict[str, Any]:
+    """Return the level of theory of labels by another program than pw.x, in the form of :func:`pw_level_of_theory`.
+
+    Values are brought into one spelling, but no default of the program is known: what is not stated is not compared
+    with anything. Two levels are equal if they state the same.
+
+    :param settings: whatever changes energies and forces. `tot_charge` (e) and `tot_magnetization` (Bohr magnetons)
+        become the charge and the spin of a data set.
+    :param pseudopotentials: a name for each element; none for programs without.
+    :param kpoints: as in :func:`pw_level_of_theory`; None where there is none.
+    :raises InputError: when a name is no text or a value is of the wrong type.
+    """
+    for key, text in (("program", program), ("functional", functional)):
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"`{key}` is {text!r}: give its name.")
+    for key, mapping in (("settings", settings), ("pseudopotentials", pseudopotentials or {})):
+        if not isinstance(mapping, Mapping):
+            raise InputError(f"`{key}` is {mapping!r}: give a mapping, such as `{{encut: 500.0}}` for settings.")
+    if kpoints is not None and (isinstance(kpoints, str) or not isinstance(kpoints, (Mapping, Sequence))):
+        raise InputError(f"`kpoints` is {kpoints!r}: give `{{mesh: [1, 1, 1]}}`, for instance.")
+    normalised = {str(key).lower(): _normalised_value(value) for key, value in settings.items()}
+    for key in ("tot_charge", "tot_magnetization"):
+        if key in normalised and not isinstance(normalised[key], float):
+            raise InputError(f"`settings.{key}` is {settings.get(key)!r}: give a number.")
+    return {
+        "program": program.strip(),
+        "functional": normalised_functional(functional),
+        "pseudopotentials": {str(name): str(entry) for name, entry in sorted((pseudopotentials or {}).items())},
+        "kpoints": None if kpoints is None else normalised_kpoints(kpoints),
+        "hubbard": hubbard,
+        "settings": dict(sorted(_not_default(normalised, {"tot_charge": 0.0}, unknown_too=True).items())),
+    }
+
+
+def species_without_pseudopotential(level: Mapping[str, Any], species: Sequence[str]) -> list[str]:
+    """Return the elements of ``species`` that a level of theory with pseudopotentials has none for."""
+    known = {re.sub(r"[\d_]+.*$", "", kind) for kind in level["pseudopotentials"]}
+    return [symbol for symbol in species if known and symbol not in known]
+
+
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return what differs between two levels of theory as (setting, value in the first, value in the second).
 

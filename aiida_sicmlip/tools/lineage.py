@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import parse_frame_label, place_of_label, segment_label
+from aiida_sicmlip.common.labels import (
+    dataset_label,
+    index_of_dataset,
+    parse_frame_label,
+    place_of_label,
+    segment_label,
+)
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
@@ -17,16 +23,24 @@ from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 
 @dataclass(frozen=True)
 class SourceOfLabel:
-    """A label of a data set with what it was made from (PKs), and where in its trajectory the frame stood."""
+    """A configuration of a data set with what it was made from (PKs), as far as that is known.
+
+    A configuration that was labelled here has `label`, `calculation` and `structure`; one that was picked from a
+    trajectory also `selection`, `trajectory`, `segment` and `frame`. An imported one has `file`, and `index` in it.
+    `added_by` is the calcfunction that took it up. All are None where the data set was given as it is.
+    """
 
     place: int
-    label: int
-    calculation: int
-    structure: int
+    label: int | None = None
+    calculation: int | None = None
+    structure: int | None = None
     selection: int | None = None
     trajectory: int | None = None
     segment: int | None = None
     frame: int | None = None
+    file: int | None = None
+    index: int | None = None
+    added_by: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,21 +55,74 @@ class PathStep:
 def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
     """Return the source of every configuration of ``dataset``, in its order.
 
-    Walks from the data set to the one it extends: a query for each of them, and one for each selection that picked
-    their frames, so that the time grows with the number of rounds and, slowly, with that of labels.
+    Walks from the data set to those that it extends, is a part of or was merged from: at most three queries for each
+    of them, and one for each selection that picked their frames, so that the time grows with the number of data sets
+    and, slowly, with that of labels.
     """
     found: list[SourceOfLabel] = []
     segments: dict[int, dict[str, int]] = {}
-    current: LabelledDataSetData | None = dataset
-    while current is not None and current.creator is not None:
-        creator = current.creator
-        found += [_source_of_label(row, segments) for row in _labels_of_extension(creator.pk)]
-        current = creator.inputs.previous if "previous" in creator.inputs else None
+    # Data sets to look at, each with the places there of what is sought, and their places in `dataset`.
+    waiting = [(dataset, {place: place for place in range(dataset.n_frames)})]
+    while waiting:
+        current, wanted = waiting.pop()
+        if not wanted:
+            continue
+        creator, inputs = _creation(current.pk)
+        if creator is None:
+            found += [SourceOfLabel(place) for place in wanted.values()]
+        elif {"file", "level_of_theory"} <= set(inputs):
+            file = inputs["file"].pk
+            found += [SourceOfLabel(place, file=file, index=index, added_by=creator) for index, place in wanted.items()]
+        elif {"dataset", "places"} <= set(inputs):
+            kept = inputs["places"].get_list()
+            waiting.append((inputs["dataset"], {kept[here]: place for here, place in wanted.items()}))
+        elif dataset_label(0) in inputs:
+            waiting += _parts_of_merged(inputs, wanted)
+        else:
+            made = _makers_of_structures(creator)
+            for here, label, calculation, structure in _labels_of_extension(creator):
+                if here in wanted:
+                    source = SourceOfLabel(wanted.pop(here), label, calculation, structure, added_by=creator)
+                    found.append(_with_frame(source, made.get(structure), segments))
+            if "previous" in inputs:
+                waiting.append((inputs["previous"], wanted))
+            else:
+                # What another calcfunction than those of this package made has no known source.
+                found += [SourceOfLabel(place) for place in wanted.values()]
     return sorted(found, key=lambda source: source.place)
 
 
-def _labels_of_extension(pk: int) -> list[dict[str, dict[str, Any]]]:
-    """Return label, calculation, structure and, if there is one, selection of each label that a calcfunction took."""
+def _creation(pk: int) -> tuple[int | None, dict[str, Any]]:
+    """Return the PK of the calcfunction that made a data set, and what it took by link label, labels left out."""
+    query = orm.QueryBuilder()
+    query.append(LabelledDataSetData, filters={"id": pk}, tag="dataset")
+    query.append(orm.CalcFunctionNode, with_outgoing="dataset", project="id", tag="creator")
+    query.append(
+        orm.Data,
+        with_outgoing="creator",
+        edge_filters={"label": {"!like": "label\\_%"}},
+        edge_project="label",
+        project="*",
+        tag="input",
+    )
+    rows = query.all()
+    return (rows[0][0] if rows else None), {label: node for _, node, label in rows}
+
+
+def _parts_of_merged(
+    inputs: dict[str, Any], wanted: dict[int, int]
+) -> list[tuple[LabelledDataSetData, dict[int, int]]]:
+    """Return each of the merged data sets with the places there of what is sought."""
+    parts, start = [], 0
+    for label in sorted(inputs, key=index_of_dataset):
+        end = start + inputs[label].n_frames
+        parts.append((inputs[label], {here - start: place for here, place in wanted.items() if start <= here < end}))
+        start = end
+    return parts
+
+
+def _query_of_labels(pk: int) -> orm.QueryBuilder:
+    """Return a query for label, calculation and structure of each label that a calcfunction took, with its link."""
     query = orm.QueryBuilder()
     query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="extension")
     query.append(
@@ -67,44 +134,55 @@ def _labels_of_extension(pk: int) -> list[dict[str, dict[str, Any]]]:
         tag="label",
     )
     query.append(orm.CalcJobNode, with_outgoing="label", project="id", tag="calculation")
-    query.append(
+    return query.append(
         orm.StructureData,
         with_outgoing="calculation",
         edge_filters={"label": "structure"},
         project="id",
         tag="structure",
     )
-    query.append(
+
+
+def _labels_of_extension(pk: int) -> list[tuple[int, int, int, int]]:
+    """Return place, label, calculation and structure of each label that a calcfunction took."""
+    rows = _query_of_labels(pk).all()
+    return [(place_of_label(name), label, calculation, structure) for label, calculation, structure, name in rows]
+
+
+def _makers_of_structures(pk: int) -> dict[int, tuple[int, str]]:
+    """Return what made the structures of an extension's labels, and under which link label, by structure.
+
+    A query of its own: a structure that no calcfunction made would take its label out of a joint one.
+    """
+    query = _query_of_labels(pk).append(
         orm.CalcFunctionNode,
         with_outgoing="structure",
         edge_project="label",
         project="id",
-        outerjoin=True,
-        tag="selection",
     )
-    return query.dict()
+    return {structure: (maker, made_as) for _, _, structure, maker, _, made_as in query.all()}
 
 
-def _source_of_label(row: dict[str, dict[str, Any]], segments: dict[int, dict[str, int]]) -> SourceOfLabel:
-    """Return what one row of :func:`_labels_of_extension` says.
+def _with_frame(
+    source: SourceOfLabel, made: tuple[int, str] | None, segments: dict[int, dict[str, int]]
+) -> SourceOfLabel:
+    """Return ``source`` with the frame that its structure was, if it was picked from a trajectory.
 
+    :param made: what made the structure, and under which link label.
     :param segments: trajectories of each selection by link label, filled as they are needed.
     """
-    known = (
-        place_of_label(row["extension--label"]["label"]),
-        row["label"]["id"],
-        row["calculation"]["id"],
-        row["structure"]["id"],
-    )
-    selection = row["selection"]["id"]
+    if made is None:
+        return source
+    selection, label = made
     try:
         # The structure of a label that was not picked from a trajectory has no such link label.
-        segment, frame = parse_frame_label((row["structure--selection"]["label"] or "").rsplit("__", 1)[-1])
+        segment, frame = parse_frame_label(label.rsplit("__", 1)[-1])
     except ValueError:
-        return SourceOfLabel(*known)
+        return source
     if selection not in segments:
         segments[selection] = segments_of_selection(selection)
-    return SourceOfLabel(*known, selection, segments[selection][segment_label(segment)], segment, frame)
+    trajectory = segments[selection][segment_label(segment)]
+    return replace(source, selection=selection, trajectory=trajectory, segment=segment, frame=frame)
 
 
 def segments_of_selection(pk: int) -> dict[str, int]:
@@ -136,11 +214,21 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
     if place not in sources:
         raise InputError(f"the training set <{dataset.pk}> has no configuration {place}; it has {dataset.n_frames}.")
     source = sources[place]
-    calculation = orm.load_node(source.calculation)
     steps = [
         PathStep(potential.pk, "potential", f"species {', '.join(potential.species)}, cutoff {potential.cutoff:g} A"),
         PathStep(training.pk, "trained by", training.process_label),
         PathStep(dataset.pk, "on the training set", f"{dataset.n_frames} configurations"),
+    ]
+    if source.file is not None:
+        name = orm.load_node(source.file).filename
+        return [
+            *steps,
+            PathStep(source.file, f"whose configuration {place} is from the file", f"frame {source.index} of {name}"),
+        ]
+    if source.label is None or source.structure is None:
+        return steps
+    calculation = orm.load_node(source.calculation)
+    steps += [
         PathStep(source.label, f"whose configuration {place} is the label", "energy and forces"),
         PathStep(
             calculation.pk, "computed by", f"{calculation.process_label} with {calculation.inputs.code.full_label}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import click
@@ -105,8 +106,8 @@ class CommandHelp(SphinxDirective):
         """Return the help as a block of text."""
         command, name = load_object(self.arguments[0]), self.arguments[1]
         parent = None
-        for part in name.split()[1:]:
-            parent = click.Context(command, info_name=name.split()[0], parent=parent)
+        for group, part in pairwise(name.split()):
+            parent = click.Context(command, info_name=group, parent=parent)
             command = command.get_command(parent, part)
         context = click.Context(command, info_name=name.split()[-1], parent=parent, terminal_width=92)
         context.help_option_names = ["-h", "--help"]

@@ -17,6 +17,7 @@ from aiida_sicmlip.common import labels
         ("frame_s123_1234567", labels.frame_label(123, 1234567)),
         ("s07", labels.segment_label(7)),
         ("label_000012", labels.label_of_place(12)),
+        ("dataset_03", labels.dataset_label(3)),
         ("round_02_labelling", labels.round_label(2, "labelling")),
     ],
 )
@@ -33,6 +34,11 @@ def test_frames_are_read_back(pair: tuple[int, int]) -> None:
 @pytest.mark.parametrize("place", [0, 12, 1234567])
 def test_places_are_read_back(place: int) -> None:
     assert labels.place_of_label(labels.label_of_place(place)) == place
+
+
+@pytest.mark.parametrize("index", [0, 12, 123])
+def test_merged_sets_are_read_back(index: int) -> None:
+    assert labels.index_of_dataset(labels.dataset_label(index)) == index
 
 
 def test_rounds_are_read_back() -> None:
@@ -52,6 +58,7 @@ def test_names_sort_as_numbers_do() -> None:
         (labels.parse_frame_label, "frame_3_12"),
         (labels.parse_frame_label, "frame_s03_012345_more"),
         (labels.place_of_label, "level_of_theory"),
+        (labels.index_of_dataset, "dataset"),
         (labels.parse_round_label, "seeds"),
     ],
 )

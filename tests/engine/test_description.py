@@ -61,9 +61,7 @@ def interstitial(host: Atoms, seed: int) -> Atoms:
     """A divacancy, and far from it an atom that has left its site for the hole beside it."""
     atoms = divacancy(host, seed)
     found = find_defect_sites(atoms, host)
-    _, distances = find_mic(
-        atoms.positions - np.array(found.sites[0]["position"]), atoms.cell, atoms.pbc
-    )
+    _, distances = find_mic(atoms.positions - np.array(found.sites[0]["position"]), atoms.cell, atoms.pbc)
     atom = int(np.argmax(distances))
     atoms.positions[atom] += 0.5 * 4.416 * np.array([1.0, 1.0, 1.0]) / 3**0.5 * 1.2
     return atoms
@@ -172,7 +170,7 @@ def test_progress_says_how_far(capsys: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_frames_whose_defect_differs_are_found_first(host: Atoms, seed: int, record_property: Any) -> None:
-    """Planted among forty divacancies that are alike but for their heat: a hop on its way, an interstitial, an antisite.
+    """Planted among forty divacancies, alike but for their heat: a hop on its way, an interstitial, an antisite.
 
     Averaged over the atoms around the defect they come first, in any order. Averaged over all atoms, the hop drowns in
     the heat of the bulk: where they come then is recorded beside it.

@@ -105,6 +105,32 @@ def test_data_sets_hold_what_dft_computed(finished_loop, switched):
             assert np.allclose(picked.positions, kept.positions, atol=1e-12)
 
 
+def test_configurations_know_their_rounds_and_start_structures(finished_loop, switched):
+    """A part of a real data set by round; its export comes back as it was; the sources of the whole are complete."""
+    from aiida import orm
+
+    from aiida_sicmlip.tools.datasets import origins_of_dataset, places, source_columns
+
+    folder, pk = finished_loop
+    with switched(folder):
+        run = orm.load_node(pk)
+        dataset = run.outputs.training_set
+        origins = origins_of_dataset(dataset)
+        rounds = len(run.outputs.assessments)
+        assert [origin.round for origin in origins] == [index for index in range(rounds) for _ in range(4)]
+        assert {origin.start for origin in origins} <= {"vacancy", "divacancy"}
+        for origin in origins:
+            segment = orm.load_node(origin.source.trajectory).creator
+            assert segment.inputs.structure.pk == run.inputs.structures[origin.start].pk
+        assert places(dataset, rounds=[0]) == [0, 1, 2, 3]
+        sources = {"label_uuid", "calculation_uuid", "structure_uuid", "selection_uuid", "trajectory_uuid"}
+        for columns in source_columns(dataset):
+            assert set(columns) == sources | {"segment", "frame", "round", "start_structure"}
+        identifier = dataset.pk
+    printed = folder.command("aiida-sicmlip", "dataset", "export", str(identifier), "training.db", "-p", "loop")
+    assert f"Wrote {4 * rounds} configurations" in printed
+
+
 def test_later_rounds_explore_with_the_trained_model(finished_loop, switched):
     """Round 0 is driven by EDIP, round 1 by what round 0 trained, and seeds differ."""
     from aiida import orm

@@ -30,6 +30,27 @@ class Parsed:
 
 
 @pytest.fixture
+def descriptors_inputs(generate_segment: Callable[..., Any]) -> Callable[[Mapping[str, Any], Path], dict[str, Any]]:
+    """Makes the inputs of a description."""
+    from aiida import orm
+
+    from aiida_sicmlip.science.crystals import silicon_carbide_host
+
+    def make(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        segments = {f"s{place:02d}": generate_segment(**given) for place, given in enumerate(case["segments"])}
+        given = {"trajectories": {"vv": segments}, "parameters": orm.Dict(case["parameters"]), "seed": orm.Int(5)}
+        if "host" in case:
+            given["hosts"] = {"vv": orm.StructureData(ase=silicon_carbide_host(**case["host"]))}
+        if "kept" in case:
+            kept = orm.ArrayData()
+            kept.set_array("kept", np.array(case["kept"], dtype=int))
+            given["filters"] = {"vv": dict.fromkeys(segments, kept)}
+        return given
+
+    return make
+
+
+@pytest.fixture
 def case_inputs(
     divacancy: Atoms,
     edip: Any,
@@ -91,25 +112,13 @@ def case_inputs(
         parameters = orm.Dict(case["parameters"])
         return {**structures, "trajectories": segments, "parameters": parameters, "seed": orm.Int(5)}
 
-    def descriptors(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        generate_segment = request.getfixturevalue("generate_segment")
-        segments = {f"s{place:02d}": generate_segment(**given) for place, given in enumerate(case["segments"])}
-        given = {"trajectories": {"vv": segments}, "parameters": orm.Dict(case["parameters"]), "seed": orm.Int(5)}
-        if "host" in case:
-            given["hosts"] = {"vv": orm.StructureData(ase=silicon_carbide_host(**case["host"]))}
-        if "kept" in case:
-            kept = orm.ArrayData()
-            kept.set_array("kept", np.array(case["kept"], dtype=int))
-            given["filters"] = {"vv": dict.fromkeys(segments, kept)}
-        return given
-
     makers = {
         "exploration": exploration,
         "training": training,
         "compilation": compilation,
         "evaluation": evaluation,
         "collective_variables": collective_variables,
-        "descriptors": descriptors,
+        "descriptors": request.getfixturevalue("descriptors_inputs"),
     }
 
     def make(folder: Path) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def test_streams_of_neighbouring_seeds_are_not_correlated() -> None:
 
 def test_round_seeds_are_linked() -> None:
     seeds = derive_round_seeds(orm.Int(1).store())
-    assert set(seeds) == {"exploration", "selection", "training", "next_round"}
-    assert len({seed.value for seed in seeds.values()}) == 4
+    assert set(seeds) == {"exploration", "descriptors", "selection", "training", "next_round"}
+    assert len({seed.value for seed in seeds.values()}) == 5
     for name, seed in seeds.items():
         assert seed.creator.process_label == "derive_round_seeds"
         assert seed.base.links.get_incoming().one().link_label == name

@@ -58,7 +58,7 @@ def segments(generate_segment: Callable[..., SegmentTrajectoryData]) -> dict[str
 
 @pytest.fixture
 def pick(describe: Description) -> Callable[..., dict[str, Any]]:
-    """Describes and selects: segments, seeds, further inputs of the description, earlier candidates, changed settings."""
+    """Describes and selects: segments, seed, further inputs of the description, earlier candidates, settings."""
 
     def make(
         segments: dict[str, Any],

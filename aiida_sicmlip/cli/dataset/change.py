@@ -1,0 +1,117 @@
+"""The commands `aiida-sicmlip dataset subset` and `merge`: each makes a new data set."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile
+from aiida_sicmlip.common.exceptions import InputError
+
+if TYPE_CHECKING:
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
+
+
+@click.command("subset")
+@click.argument("identifier", metavar="PK")
+@click.option("--rounds", metavar="N,N-N", help="Configurations that these rounds added, for example `0,2-4`.")
+@click.option("--structures", metavar="NAME,...", help="Those picked from walkers that started from these structures.")
+@click.option("--labels", metavar="PK,...", help="Those with these labels, by PK or UUID.")
+@click.option("--places", metavar="N,N-N", help="Those at these places, which count from 0.")
+@click.option("--without", is_flag=True, help="Leave out what the other options name, instead of keeping it.")
+@PROFILE
+def subset(
+    *,
+    identifier: str,
+    rounds: str | None,
+    structures: str | None,
+    labels: str | None,
+    places: str | None,
+    without: bool,
+    profile_name: str | None,
+) -> None:
+    """Make a data set of those configurations of data set PK that all given options name.
+
+    PK stays as it is.
+    """
+    conditions: dict[str, Any] = {
+        "rounds": whole_numbers(rounds, "--rounds"),
+        "structures": words(structures, "--structures"),
+        "labels": words(labels, "--labels"),
+        "numbers": whole_numbers(places, "--places"),
+    }
+    if all(value is None for value in conditions.values()):
+        raise InputError("nothing says what to take; give `--rounds`, `--structures`, `--labels` or `--places`.")
+    load_profile(profile_name)
+    from aiida import orm
+
+    from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
+    from aiida_sicmlip.tools.datasets import load_dataset
+    from aiida_sicmlip.tools.datasets import places as places_of
+
+    node = load_dataset(identifier)
+    named = places_of(node, **conditions)
+    kept = sorted(set(range(node.n_frames)) - set(named)) if without else named
+    if len(kept) in (0, node.n_frames):
+        what = "all" if kept else "none"
+        raise InputError(
+            f"{what} of the {node.n_frames} configurations of data set <{node.pk}> would be kept; change the options."
+        )
+    made = subset_dataset(node, orm.List(kept))
+    click.echo(f"Made data set <{made.pk}> of {made.n_frames} of {node.n_frames} configurations. {next_step(made)}")
+
+
+@click.command("merge")
+@click.argument("identifiers", metavar="PK PK...", nargs=-1, required=True)
+@PROFILE
+def merge(identifiers: tuple[str, ...], profile_name: str | None) -> None:
+    """Make one data set of several at one level of theory, one after the other."""
+    if len(identifiers) < 2:
+        raise InputError("`merge` joins at least two data sets; give the PK of each.")
+    load_profile(profile_name)
+    from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets, merged_frames
+    from aiida_sicmlip.common.labels import dataset_label
+    from aiida_sicmlip.tools.datasets import load_dataset
+
+    nodes = {dataset_label(index): load_dataset(identifier) for index, identifier in enumerate(identifiers)}
+    # Whatever is wrong is said before the graph holds a call that failed.
+    merged_frames(nodes)
+    made = merge_datasets(**nodes)
+    click.echo(f"Made data set <{made.pk}> of {made.n_frames} configurations. {next_step(made)}")
+
+
+def next_step(made: LabelledDataSetData) -> str:
+    """Return what can be done with a new data set."""
+    return f"See it with `aiida-sicmlip dataset show {made.pk}`."
+
+
+def words(text: str | None, option: str) -> list[str] | None:
+    """Return the words in ``text``, divided by commas; None where the option was not given.
+
+    :raises InputError: if there is none.
+    """
+    if text is None:
+        return None
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found:
+        raise InputError(f"`{option}` is {text!r}, which names nothing.")
+    return found
+
+
+def whole_numbers(text: str | None, option: str) -> list[int] | None:
+    """Return the numbers that ``text`` lists, such as `0,2-4`; None where the option was not given.
+
+    :raises InputError: if a part is neither a number nor a range.
+    """
+    parts = words(text, option)
+    if parts is None:
+        return None
+    found: list[int] = []
+    for part in parts:
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise InputError(f"`{option}` holds `{part}`; give numbers and ranges such as `0,2-4`.")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return found

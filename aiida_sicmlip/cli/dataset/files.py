@@ -1,0 +1,90 @@
+"""The commands `aiida-sicmlip dataset export` and `import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile
+from aiida_sicmlip.common.exceptions import InputError
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("export")
+@click.argument("identifier", metavar="PK")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["extxyz", "db"]),
+    help="Extended XYZ or ASE database (SQLite); told by the file's ending if not given.",
+)
+@PROFILE
+def export(identifier: str, file: Path, kind: str | None, profile_name: str | None) -> None:
+    """Write data set PK into FILE with energies (eV), forces (eV/A) and the UUIDs of what each configuration is from.
+
+    Extended XYZ (.xyz, .extxyz) and ASE database (.db) both keep every digit.
+    """
+    from aiida_sicmlip.science.io.exchanged_frames import format_of_file, write_exchanged_frames
+    from aiida_sicmlip.tools.datasets import load_dataset, source_columns
+
+    if kind is None:
+        if file.suffix.lower() == ".json":
+            raise InputError(f"the file `{file}` would be JSON, which is read only; write .xyz, .extxyz or .db.")
+        kind = format_of_file(file.name)
+    load_profile(profile_name)
+    node = load_dataset(identifier)
+    write_exchanged_frames(file, node.frames(), source_columns(node), kind)
+    click.echo(f"Wrote {node.n_frames} configurations of data set <{node.pk}> into {file}.")
+
+
+@click.command("import")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--level",
+    type=_FILE,
+    required=True,
+    help="YAML file that states the level of theory; its keys are in the documentation, under `how-to/datasets`.",
+)
+@click.option("--energy", metavar="NAME", help="What FILE calls the energy (eV); `energy` if not given.")
+@click.option("--forces", metavar="NAME", help="What FILE calls the forces (eV/A); `forces` if not given.")
+@click.option("--label", default="", help="Label of the new node.")
+@PROFILE
+def import_(
+    *, file: Path, level: Path, energy: str | None, forces: str | None, label: str, profile_name: str | None
+) -> None:
+    """Make a data set of FILE, extended XYZ or an ASE database, whose labels were computed elsewhere.
+
+    All of it is checked before anything is stored.
+    """
+    from aiida import orm
+
+    from aiida_sicmlip.calculations.functions.import_dataset import import_dataset, imported_frames
+    from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+
+    settings = {name: value for name, value in (("energy", energy), ("forces", forces)) if value is not None}
+    stated = _checked_level(level)
+    imported_frames(file, stated, settings)
+    load_profile(profile_name)
+    given = {"parameters": orm.Dict(settings)} if settings else {}
+    node = import_dataset(orm.SinglefileData(file.absolute()), LevelOfTheoryData(stated), **given)
+    node.label = label
+    click.echo(
+        f"Made data set <{node.pk}> of {node.n_frames} configurations. See it with `aiida-sicmlip dataset stats "
+        f"{node.pk}`; `aiida-sicmlip dataset merge PK {node.pk}` joins it to another at the same level of theory."
+    )
+
+
+def _checked_level(path: Path) -> dict:
+    """Return the level of theory that a file states, normalised; misspelt settings of pw.x are refused."""
+    from aiida_sicmlip.science.io.level_file import level_of_statement, read_statement
+    from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
+
+    statement = read_statement(path)
+    level = level_of_statement(statement, path.parent)
+    mistake = mistake_in_namelists(statement.get("parameters") or {})
+    if mistake is not None:
+        raise InputError(f"`parameters` of `{path}`: {mistake}")
+    return level

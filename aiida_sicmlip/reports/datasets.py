@@ -1,0 +1,192 @@
+"""Data sets as text: what one is, its statistics by round, and how two differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.science.dataset_comparison import DatasetComparison
+from aiida_sicmlip.science.dataset_statistics import grouped_statistics
+from aiida_sicmlip.science.level_of_theory import differences
+from aiida_sicmlip.tools.datasets import Origin, origins_of_dataset
+
+_MOST_PLACES = 20
+"""So many places are listed one by one; more would hide the rest."""
+
+
+def dataset_lines(dataset: LabelledDataSetData) -> list[str]:
+    """Return what a data set is: size, creator, level of theory, and its configurations by round and origin."""
+    atoms = dataset.base.attributes.get("n_atoms")
+    formulas = ", ".join(f"{formula} ({count})" for formula, count in dataset.formulas.items())
+    title = f"Data set <{dataset.pk}>" + (f" `{dataset.label}`" if dataset.label else "")
+    spin = "free" if dataset.spin is None else f"{dataset.spin:g} Bohr magnetons"
+    rows = {
+        "UUID": dataset.uuid,
+        "configurations": f"{dataset.n_frames}, {atoms} atoms in all",
+        "formulas": formulas,
+        "made by": _maker(dataset),
+        "charge, spin": f"{dataset.charge:g} e, {spin}",
+        "level of theory": _level(dataset.level_of_theory),
+    }
+    width = max(map(len, rows))
+    lines = [title, *(f"  {name.ljust(width)}  {text}" for name, text in rows.items()), ""]
+    origins = origins_of_dataset(dataset)
+    files = {pk: orm.load_node(pk).filename for pk in {origin.source.file for origin in origins} if pk is not None}
+    counts = Counter((_round(origin.round), _from(origin, files)) for origin in origins)
+    return [*lines, table(("round", "configurations", "from"), [(r, str(n), f) for (r, f), n in counts.items()])]
+
+
+def sources_table(dataset: LabelledDataSetData) -> str:
+    """Return the sources of every configuration, one a line, as PKs."""
+    header = ("place", "round", "start", "label", "calculation", "structure", "trajectory", "frame", "file", "index")
+    rows = []
+    for origin in origins_of_dataset(dataset):
+        source = origin.source
+        pks = (source.label, source.calculation, source.structure, source.trajectory)
+        cells = (origin.round, origin.start, *pks, source.frame, source.file, source.index)
+        rows.append((str(source.place), *("-" if cell is None else str(cell) for cell in cells)))
+    return table(header, rows)
+
+
+def statistics_report(dataset: LabelledDataSetData) -> dict[str, Any]:
+    """Return the statistics of a data set, of all configurations and by round, as plain values for JSON.
+
+    Keys: `pk`, `uuid`, `all` and `rounds`, a list of `round` (None outside of a loop) and `statistics`; see
+    :func:`aiida_sicmlip.science.dataset_statistics.dataset_statistics`.
+    """
+    frames = dataset.frames()
+    of_all, by_round = grouped_statistics(frames, [origin.round for origin in origins_of_dataset(dataset)])
+    return {
+        "pk": dataset.pk,
+        "uuid": dataset.uuid,
+        "all": of_all,
+        "rounds": [{"round": index, "statistics": found} for index, found in by_round.items()],
+    }
+
+
+def statistics_lines(report: dict[str, Any]) -> list[str]:
+    """Return the tables of a report of :func:`statistics_report`."""
+    rows = [(_round(entry["round"]), entry["statistics"]) for entry in report["rounds"]]
+    rows = [*(rows if len(rows) > 1 else []), ("all", report["all"])]
+    species = ["all", *report["all"]["species"]]
+    pairs = list(report["all"]["least_distances"])
+    lines = [f"Data set <{report['pk']}>", "", _energies(rows), ""]
+    header = ["round", *(f"{name}{unit}" for name in species for unit in ("\nmean", "\nrms", "\ngreatest"))]
+    forces = [
+        (name, *(_number(found["forces"].get(s, {}).get(key)) for s in species for key in ("mean", "rms", "greatest")))
+        for name, found in rows
+    ]
+    lines += ["Forces (eV/A): length, rms of components", table(header, forces), ""]
+    distances = [(name, *(_number(found["least_distances"].get(pair)) for pair in pairs)) for name, found in rows]
+    lines += ["Least distances (A)", table(("round", *pairs), distances), "", "Composition"]
+    lines += [
+        f"  {name}: {', '.join(f'{f} ({n})' for f, n in found['formulas'].items())}; "
+        f"{', '.join(f'{n} {s}' for s, n in found['species'].items())}"
+        for name, found in rows
+    ]
+    repeated = report["all"]["n_repeated"]
+    return [*lines, "", f"Configurations that repeat an earlier one: {repeated}"] if repeated else lines
+
+
+def comparison_lines(
+    first: LabelledDataSetData, second: LabelledDataSetData, comparison: DatasetComparison
+) -> tuple[list[str], bool]:
+    """Return how two data sets differ, one line a fact, and whether they do."""
+    settings = differences(first.level_of_theory, second.level_of_theory)
+    lines = [
+        f"level of theory: `{name}` is {a!r} in <{first.pk}> and {b!r} in <{second.pk}>" for name, a, b in settings
+    ]
+    lines = lines or ["level of theory: the same"]
+    lines.append(f"configurations in both: {len(comparison.both)}")
+    for node, only in ((first, comparison.only_first), (second, comparison.only_second)):
+        lines.append(f"configurations in <{node.pk}> only: {_places(only)}")
+    for label in comparison.labels:
+        lines.append(
+            f"labels differ: {label.first} of <{first.pk}>, {label.second} of <{second.pk}>: energies by "
+            f"{label.energy:.3g} eV, forces by up to {label.forces:.3g} eV/A"
+        )
+    if comparison.both and not comparison.labels:
+        lines.append("labels of the configurations in both: the same")
+    if not comparison.same_order:
+        lines.append("the configurations in both stand in another order")
+    return lines, bool(settings) or not comparison.equal
+
+
+def _energies(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Return the table of sizes, energies and volumes."""
+    header = (
+        "round",
+        "configurations",
+        "atoms",
+        "energy (eV/atom)\nmean",
+        "standard\ndeviation",
+        "\nleast",
+        "\ngreatest",
+        "volume (A^3/atom)\nmean",
+        "\nleast",
+        "\ngreatest",
+    )
+    cells = []
+    for name, found in rows:
+        energy, volume = found["energy_per_atom"], found["volume_per_atom"] or {}
+        numbers = [energy[key] for key in ("mean", "standard_deviation", "least", "greatest")]
+        numbers += [volume.get(key) for key in ("mean", "least", "greatest")]
+        cells.append((name, str(found["n_frames"]), str(found["n_atoms"]), *map(_number, numbers)))
+    return table(header, cells)
+
+
+def _maker(dataset: LabelledDataSetData) -> str:
+    """Return what made a data set, and what called that."""
+    creator = dataset.creator
+    if creator is None:
+        return "given as it is"
+    text = f"{creator.process_label} <{creator.pk}>"
+    for link in creator.base.links.get_incoming(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all():
+        text += f", `{link.link_label}` of {link.node.process_label} <{link.node.pk}>"
+    return text
+
+
+def _level(level: dict[str, Any]) -> str:
+    """Return a level of theory as one line."""
+    points = ", ".join(f"{name} {value}" for name, value in (level["kpoints"] or {}).items())
+    settings = ", ".join(f"{name} {value}" for name, value in level["settings"].items())
+    parts = [level["program"], level["functional"], points, settings]
+    if level["hubbard"]:
+        parts.append(f"hubbard {level['hubbard']}")
+    return "; ".join(str(part) for part in parts if part)
+
+
+def _from(origin: Origin, files: dict[int, str]) -> str:
+    """Return in words what a configuration is from.
+
+    :param files: names of imported files.
+    """
+    if origin.source.file is not None:
+        return f"file {files[origin.source.file]} <{origin.source.file}>"
+    if origin.start is not None:
+        return f"walkers from {origin.start}"
+    if origin.source.trajectory is not None:
+        return "a trajectory"
+    return "labels of given structures" if origin.source.label is not None else "given as it is"
+
+
+def _round(index: int | None) -> str:
+    return "-" if index is None else str(index)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _places(found: Sequence[int]) -> str:
+    """Return how many places there are, and the first of them."""
+    if not found:
+        return "0"
+    listed = ", ".join(map(str, found[:_MOST_PLACES])) + (", ..." if len(found) > _MOST_PLACES else "")
+    return f"{len(found)} (places {listed})"

@@ -1,0 +1,216 @@
+"""Questions about data sets: which rounds, start structures and sources their configurations are from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import MultipleObjectsError, NotExistent
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset
+from aiida_sicmlip.tools.walkers import EXPLORATION
+
+NODES = ("label", "calculation", "structure", "trajectory", "selection", "file")
+"""The nodes among the fields of :class:`SourceOfLabel` that are a configuration's sources."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a configuration of a data set is from.
+
+    `round` is that of the run in which it was added, None outside of one. `start` is the name of the start structure of
+    the walker that it was picked from, which says what defect it holds; None where it was not picked.
+    """
+
+    source: SourceOfLabel
+    round: int | None
+    start: str | None
+
+
+def load_dataset(identifier: Any) -> LabelledDataSetData:
+    """Return the data set with a PK or UUID.
+
+    :raises InputError: if there is no such node, or it is no data set.
+    """
+    try:
+        node = orm.load_node(identifier)
+    except (NotExistent, MultipleObjectsError, ValueError) as error:
+        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of a data set.") from error
+    if not isinstance(node, LabelledDataSetData):
+        kind = getattr(node, "process_label", None) or type(node).__name__
+        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of a data set (LabelledDataSetData).")
+    return node
+
+
+def origins_of_dataset(dataset: LabelledDataSetData) -> list[Origin]:
+    """Return where every configuration of ``dataset`` is from, in its order.
+
+    Asks for all configurations at once: three queries besides those of :func:`labels_of_dataset`.
+    """
+    sources = labels_of_dataset(dataset)
+    rounds = _rounds_of_calls({source.added_by for source in sources if source.added_by is not None})
+    starts = _starts_of_trajectories({source.trajectory for source in sources if source.trajectory is not None})
+    return [
+        Origin(
+            source,
+            rounds.get(source.added_by) if source.added_by is not None else None,
+            starts.get(source.trajectory) if source.trajectory is not None else None,
+        )
+        for source in sources
+    ]
+
+
+def places(
+    dataset: LabelledDataSetData,
+    *,
+    labels: Iterable[Any] | None = None,
+    rounds: Collection[int] | None = None,
+    structures: Collection[str] | None = None,
+    numbers: Iterable[int] | None = None,
+) -> list[int]:
+    """Return the places of the configurations that meet all conditions that are given, ascending.
+
+    :param labels: nodes, PKs or UUIDs of labels.
+    :param rounds: rounds in which configurations were added.
+    :param structures: names of start structures.
+    :param numbers: places.
+    :raises InputError: if ``dataset`` has nothing of a label, round, structure or place that is named.
+    """
+    origins = origins_of_dataset(dataset)
+    chosen = set(range(dataset.n_frames))
+    if labels is not None:
+        at = {origin.source.label: origin.source.place for origin in origins if origin.source.label is not None}
+        chosen &= {_place_of_label(label, at, dataset) for label in labels}
+    if rounds is not None:
+        known = sorted({origin.round for origin in origins if origin.round is not None})
+        for index in rounds:
+            if index not in known:
+                held = f"its rounds are {', '.join(map(str, known))}" if known else "none was added in a round"
+                raise InputError(f"no configuration of data set <{dataset.pk}> is of round {index}; {held}.")
+        chosen &= {origin.source.place for origin in origins if origin.round in rounds}
+    if structures is not None:
+        names = {origin.start for origin in origins if origin.start is not None}
+        for name in structures:
+            if name not in names:
+                held = nearest_name(name, names) if names else "None was picked from a trajectory."
+                raise InputError(f"no configuration of data set <{dataset.pk}> started from `{name}`. {held}")
+        chosen &= {origin.source.place for origin in origins if origin.start in structures}
+    if numbers is not None:
+        given = set(numbers)
+        for place in sorted(given):
+            if not 0 <= place < dataset.n_frames:
+                raise InputError(
+                    f"data set <{dataset.pk}> has no place {place}; it has the places 0 to {dataset.n_frames - 1}."
+                )
+        chosen &= given
+    return sorted(chosen)
+
+
+def source_columns(dataset: LabelledDataSetData) -> list[dict[str, str | int]]:
+    """Return for every configuration what identifies its sources, in any profile; what does not exist is left out.
+
+    Keys: ``label_uuid``, ``calculation_uuid``, ``structure_uuid``, ``trajectory_uuid``, ``selection_uuid``,
+    ``file_uuid``, ``segment``, ``frame`` (index in its trajectory), ``file_index``, ``round``, ``start_structure``.
+    """
+    origins = origins_of_dataset(dataset)
+    uuids = _uuids({getattr(origin.source, name) for origin in origins for name in NODES} - {None})
+    columns = []
+    for origin in origins:
+        source = origin.source
+        found: dict[str, str | int | None] = {f"{name}_uuid": uuids.get(getattr(source, name)) for name in NODES}
+        found |= {"segment": source.segment, "frame": source.frame, "file_index": source.index}
+        found |= {"round": origin.round, "start_structure": origin.start}
+        columns.append({key: value for key, value in found.items() if value is not None})
+    return columns
+
+
+def _place_of_label(label: Any, at: dict[int, int], dataset: LabelledDataSetData) -> int:
+    """Return the place of a label."""
+    try:
+        node = label if isinstance(label, orm.Node) else orm.load_node(label)
+    except (NotExistent, MultipleObjectsError, ValueError) as error:
+        raise InputError(f"no node is called `{label}`; give the PK or UUID of a label.") from error
+    if node.pk not in at:
+        raise InputError(f"data set <{dataset.pk}> has no label <{node.pk}>; `dataset show --all` lists its labels.")
+    return at[node.pk]
+
+
+def _rounds_of_calls(pks: set[int]) -> dict[int, int]:
+    """Return the round of each calcfunction that a round of a run called."""
+    if not pks:
+        return {}
+    query = orm.QueryBuilder()
+    query.append(orm.CalcFunctionNode, filters={"id": {"in": sorted(pks)}}, project="id", tag="called")
+    query.append(
+        orm.WorkChainNode,
+        with_outgoing="called",
+        edge_filters={"type": LinkType.CALL_CALC.value, "label": {"like": "round\\_%"}},
+        edge_project="label",
+    )
+    rounds = {}
+    for pk, label in query.all():
+        # Another work chain than that of this package may use such labels for something else.
+        with contextlib.suppress(ValueError):
+            rounds[pk] = parse_round_label(label)[0]
+    return rounds
+
+
+def _starts_of_trajectories(pks: set[int]) -> dict[int, str]:
+    """Return the name of the start structure of each trajectory that a walker of an exploration made."""
+    if not pks:
+        return {}
+    query = orm.QueryBuilder()
+    query.append(SegmentTrajectoryData, filters={"id": {"in": sorted(pks)}}, project="id", tag="trajectory")
+    query.append(orm.CalcJobNode, with_outgoing="trajectory", tag="segment")
+    query.append(
+        orm.StructureData, with_outgoing="segment", edge_filters={"label": "structure"}, project="id", tag="start"
+    )
+    query.append(
+        orm.WorkChainNode, with_outgoing="segment", edge_filters={"type": LinkType.CALL_CALC.value}, tag="walker"
+    )
+    query.append(
+        orm.WorkChainNode,
+        with_outgoing="walker",
+        filters={"process_type": EXPLORATION},
+        edge_filters={"type": LinkType.CALL_WORK.value},
+        project="id",
+    )
+    rows = query.all()
+    names = _names_of_structures({exploration for _, _, exploration in rows})
+    return {
+        trajectory: names[exploration, start]
+        for trajectory, start, exploration in rows
+        if (exploration, start) in names
+    }
+
+
+def _names_of_structures(explorations: set[int]) -> dict[tuple[int, int], str]:
+    """Return what each start structure of each exploration is called there."""
+    if not explorations:
+        return {}
+    query = orm.QueryBuilder()
+    query.append(orm.WorkChainNode, filters={"id": {"in": sorted(explorations)}}, project="id", tag="exploration")
+    query.append(
+        orm.StructureData,
+        with_outgoing="exploration",
+        edge_filters={"label": {"like": "structures\\_\\_%"}},
+        edge_project="label",
+        project="id",
+    )
+    return {(exploration, pk): label.split("__", 1)[1] for exploration, pk, label in query.all()}
+
+
+def _uuids(pks: set[int]) -> dict[int | None, str]:
+    """Return the UUIDs of nodes."""
+    if not pks:
+        return {}
+    query = orm.QueryBuilder().append(orm.Node, filters={"id": {"in": sorted(pks)}}, project=["id", "uuid"])
+    return dict(query.all())

@@ -1,0 +1,55 @@
+"""Merged data sets: order, level of theory, and configurations that stand in two of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import dataset_label
+
+
+def named(*datasets):
+    return {dataset_label(index): dataset for index, dataset in enumerate(datasets)}
+
+
+def test_sets_follow_each_other_in_order(generate_dataset, labelled_frames) -> None:
+    frames = labelled_frames(6)
+    parts = [generate_dataset(frames[start : start + 2]) for start in (0, 2, 4)]
+    merged = merge_datasets(**dict(reversed(named(*parts).items())))
+    assert merged.get_content(mode="rb") == generate_dataset(frames).get_content(mode="rb")
+    assert merged.base.caching.compute_hash() == generate_dataset(frames).base.caching.compute_hash()
+    assert {label: merged.creator.inputs[label].pk for label in merged.creator.inputs} == {
+        label: part.pk for label, part in named(*parts).items()
+    }
+
+
+def test_more_than_a_hundred_sets(generate_dataset, labelled_frames) -> None:
+    """Labels of more digits keep the order of their numbers."""
+    frames = labelled_frames(101)
+    merged = merge_datasets(**named(*(generate_dataset([frame]) for frame in frames)))
+    assert merged.get_content(mode="rb") == generate_dataset(frames).get_content(mode="rb")
+
+
+def test_other_level_of_theory_is_refused_with_both_values(generate_dataset) -> None:
+    parts = [generate_dataset(2), generate_dataset(2, seed=2), generate_dataset(2, seed=3, ecutwfc=45.0)]
+    with pytest.raises(InputError, match=f"data set `dataset_02` <{parts[2].pk}> was computed at another") as caught:
+        merge_datasets(**named(*parts))
+    assert "`ecutwfc` is 45.0 there and 30.0 here" in str(caught.value)
+
+
+def test_configuration_of_two_sets_is_refused(generate_dataset, labelled_frames) -> None:
+    frames = labelled_frames(4)
+    first, second = generate_dataset(frames[:3]), generate_dataset(frames[2:])
+    with pytest.raises(InputError) as caught:
+        merge_datasets(**named(first, second))
+    words = f"of data set `dataset_01` <{second.pk}> stand in an earlier data set, exactly: 0 (which is 2 of"
+    assert f"{words} <{first.pk}>)" in str(caught.value)
+    with pytest.raises(InputError, match=f"dataset subset {first.pk} --without --places 0,1,2`"):
+        merge_datasets(**named(first, first))
+
+
+@pytest.mark.parametrize("names", [("dataset_00",), ("dataset_00", "dataset_02"), ("first", "second"), ()])
+def test_names_and_number(generate_dataset, names: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="give at least two, named dataset_00"):
+        merge_datasets(**{name: generate_dataset(2, seed=seed) for seed, name in enumerate(names)})

@@ -1,0 +1,219 @@
+"""`aiida-sicmlip dataset`: what the commands print and make, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import ase.db
+import ase.io
+import pytest
+import yaml
+from aiida import orm
+from click.testing import CliRunner
+
+from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
+from aiida_sicmlip.cli import main
+from aiida_sicmlip.common.labels import label_of_place
+from tests.conftest import LEVEL_OF_THEORY, PW_PARAMETERS
+
+
+def command(*words: object, status: int = 0) -> str:
+    """Return what `aiida-sicmlip dataset` prints, after a look at its exit status."""
+    result = CliRunner().invoke(main, ["dataset", *map(str, words)])
+    assert result.exit_code == status, (result.output, result.exception)
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def made(printed: str) -> orm.Data:
+    """Return the data set that a command says it has made."""
+    return orm.load_node(int(re.search(r"Made data set <(\d+)>", printed)[1]))
+
+
+@pytest.fixture
+def labels(aiida_profile_clean, generate_label, labelled_frames):
+    return [generate_label(frame) for frame in labelled_frames(4)]
+
+
+@pytest.fixture
+def labelled(labels, level_of):
+    """A data set of four labels."""
+    return extend_dataset(level_of(labels[0]), **{label_of_place(place): label for place, label in enumerate(labels)})
+
+
+@pytest.fixture
+def level_file(labels, tmp_path: Path) -> Path:
+    """The level of theory of the labels, as their owner states it elsewhere."""
+    pseudos = labels[0].creator.inputs.pseudos
+    for name, pseudo in pseudos.items():
+        (tmp_path / f"{name}.upf").write_text(pseudo.get_content())
+    statement = {
+        "parameters": PW_PARAMETERS,
+        "pseudopotentials": {name: f"{name}.upf" for name in pseudos},
+        "kpoints": {"mesh": [1, 1, 1]},
+    }
+    path = tmp_path / "level.yaml"
+    path.write_text(yaml.safe_dump(statement))
+    return path
+
+
+def test_help_lists_the_commands() -> None:
+    printed = command("--help")
+    assert [line.split()[0] for line in printed.split("Commands:\n")[1].splitlines()] == [
+        *("show", "stats", "diff", "export", "import", "subset", "merge")
+    ]
+    for name in ("show", "stats", "diff", "export", "import", "subset", "merge"):
+        assert "Usage:" in command(name, "-h")
+
+
+def test_show(labelled, labels) -> None:
+    printed = command("show", labelled.pk, "--all")
+    assert f"Data set <{labelled.pk}>" in printed
+    assert f"made by          extend_dataset <{labelled.creator.pk}>" in printed
+    assert "quantumespresso.pw; PBE; mesh [1, 1, 1]" in printed and "ecutwfc 30.0" in printed
+    assert "0 e, 2 Bohr magnetons" in printed
+    assert re.search(r"^- +4 +labels of given structures$", printed, re.MULTILINE)
+    for place, label in enumerate(labels):
+        assert re.search(rf"^{place} +- +- +{label.pk} +{label.creator.pk} ", printed, re.MULTILINE)
+
+
+def test_stats(labelled) -> None:
+    printed = command("stats", labelled.pk)
+    assert "Least distances (A)" in printed and "C7Si7 (4)" in printed and "28 C" in printed
+    report = json.loads(command("stats", labelled.pk, "--json"))
+    assert report["all"] == report["rounds"][0]["statistics"]
+    assert (report["pk"], report["all"]["n_frames"], report["rounds"][0]["round"]) == (labelled.pk, 4, None)
+
+
+@pytest.mark.parametrize("name", ["set.xyz", "set.db"])
+def test_export_and_import_give_the_same_content(labelled, labels, level_file, tmp_path, name) -> None:
+    path = tmp_path / name
+    assert f"Wrote 4 configurations of data set <{labelled.pk}>" in command("export", labelled.pk, path)
+    printed = command("import", path, "--level", level_file, "--label", "from a colleague")
+    back = made(printed)
+    assert back.get_content(mode="rb") == labelled.get_content(mode="rb")
+    assert back.base.caching.compute_hash() == labelled.base.caching.compute_hash()
+    assert back.label == "from a colleague"
+    assert f"dataset stats {back.pk}" in printed
+    assert command("diff", labelled.pk, back.pk).startswith("level of theory: the same")
+    if name == "set.db":
+        found = [row.label_uuid for row in ase.db.connect(path).select()]
+    else:
+        found = [frame.info["label_uuid"] for frame in ase.io.read(path, index=":")]
+    assert found == [label.uuid for label in labels]
+    shown = command("show", back.pk)
+    assert f"file {name} <{back.creator.inputs.file.pk}>" in shown and "`from a colleague`" in shown
+
+
+def test_format_can_be_given(labelled, tmp_path) -> None:
+    command("export", labelled.pk, tmp_path / "set.data", "--format", "extxyz")
+    assert len(ase.io.read(tmp_path / "set.data", index=":", format="extxyz")) == 4
+    assert "ends in `.data`" in command("export", labelled.pk, tmp_path / "other.data", status=1)
+    assert "JSON, which is read only" in command("export", labelled.pk, tmp_path / "set.json", status=1)
+    assert "exists already" in command("export", labelled.pk, tmp_path / "set.data", "--format", "db", status=1)
+
+
+def test_import_with_other_names_at_another_level(labelled, tmp_path) -> None:
+    path = tmp_path / "set.xyz"
+    command("export", labelled.pk, path)
+    path.write_text(path.read_text().replace("energy=", "REF_energy="))
+    statement = {"program": "vasp", "functional": "PBE", "settings": {"encut": 400.0, "tot_charge": -1}}
+    (tmp_path / "vasp.yaml").write_text(yaml.safe_dump(statement))
+    words = command("import", path, "--level", tmp_path / "vasp.yaml", status=1)
+    assert "frame 0 of `set.xyz` has no `energy`" in words and "--energy NAME" in words.replace("\n", " ")
+    back = made(command("import", path, "--level", tmp_path / "vasp.yaml", "--energy", "REF_energy"))
+    assert (back.charge, back.spin) == (-1.0, None)
+    assert back.creator.inputs.parameters.get_dict() == {"energy": "REF_energy"}
+    printed = command("diff", labelled.pk, back.pk, status=1)
+    assert "`program` is 'quantumespresso.pw'" in printed and "configurations in both: 4" in printed
+
+
+def test_wrong_imports_leave_nothing_behind(labelled, level_file, tmp_path) -> None:
+    path = tmp_path / "set.xyz"
+    command("export", labelled.pk, path)
+    statement = yaml.safe_load(level_file.read_text())
+    before = orm.QueryBuilder().append(orm.Node).count()
+    assert "there is no file" in command("import", tmp_path / "none.xyz", "--level", level_file, status=1)
+    assert "cannot be read as YAML" in command("import", path, "--level", tmp_path / "none.yaml", status=1)
+    statement["parameters"]["SYSTEM"]["ecutrh"] = 300.0
+    level_file.write_text(yaml.safe_dump(statement))
+    assert "Did you mean `ecutrho`" in command("import", path, "--level", level_file, status=1)
+    assert orm.QueryBuilder().append(orm.Node).count() == before
+
+
+def test_diff(generate_dataset, labelled_frames, aiida_profile_clean) -> None:
+    frames = labelled_frames(4)
+    first, second = generate_dataset(frames[:3]), generate_dataset([frames[2], frames[0], frames[3]], ecutwfc=45.0)
+    printed = command("diff", first.pk, second.pk, status=1)
+    assert printed.splitlines() == [
+        f"level of theory: `ecutwfc` is 30.0 in <{first.pk}> and 45.0 in <{second.pk}>",
+        "configurations in both: 2",
+        f"configurations in <{first.pk}> only: 1 (places 1)",
+        f"configurations in <{second.pk}> only: 1 (places 2)",
+        "labels of the configurations in both: the same",
+        "the configurations in both stand in another order",
+    ]
+    changed = labelled_frames(3)
+    changed[1].calc.results["energy"] += 0.5
+    third = generate_dataset(changed)
+    assert "labels differ: 1 of" in command("diff", first.pk, third.pk, status=1)
+    assert "energies by 0.5 eV, forces by up to 0 eV/A" in command("diff", first.pk, third.pk, status=1)
+    assert command("diff", first.pk, first.uuid).splitlines()[1] == "configurations in both: 3"
+    assert "no node is called `987654`" in command("diff", first.pk, 987654, status=2)
+
+
+def test_subset(labelled, labels) -> None:
+    part = made(command("subset", labelled.pk, "--places", "0,2-3"))
+    assert part.creator.inputs.places.get_list() == [0, 2, 3]
+    rest = made(command("subset", labelled.pk, "--without", "--labels", f"{labels[1].pk},{labels[2].uuid}"))
+    assert rest.creator.inputs.places.get_list() == [0, 3]
+    assert labelled.n_frames == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "nothing says what to take"),
+        (("--places", "a"), "`--places` holds `a`; give numbers and ranges"),
+        (("--places", "3-1"), "`--places` holds `3-1`"),
+        (("--labels", " ,"), "`--labels` is ' ,', which names nothing"),
+        (("--places", "0-3"), "all of the 4 configurations"),
+        (("--places", "0-3", "--without"), "none of the 4 configurations"),
+        (("--places", "4"), "has no place 4"),
+        (("--rounds", "0"), "is of round 0; none was added in a round"),
+        (("--structures", "vv"), "started from `vv`"),
+    ],
+)
+def test_wrong_subsets(labelled, options: tuple[str, ...], words: str) -> None:
+    before = orm.QueryBuilder().append(orm.Node).count()
+    assert words in command("subset", labelled.pk, *options, status=1)
+    assert orm.QueryBuilder().append(orm.Node).count() == before
+
+
+def test_merge(generate_dataset, aiida_profile_clean) -> None:
+    parts = [generate_dataset(2, seed=seed) for seed in (1, 2, 3)]
+    merged = made(command("merge", *(part.pk for part in parts)))
+    assert merged.n_frames == 6
+    assert merged.level_of_theory == LEVEL_OF_THEORY
+    other = generate_dataset(2, seed=4, tot_charge=1.0)
+    before = orm.QueryBuilder().append(orm.Node).count()
+    assert "`tot_charge` is 1.0 there and 0.0 here" in command("merge", parts[0].pk, other.pk, status=1)
+    assert "--without --places 0,1" in command("merge", parts[0].pk, merged.pk, status=1)
+    assert "at least two data sets" in command("merge", parts[0].pk, status=1)
+    assert "is a LevelOfTheoryData" in command("merge", parts[0].pk, _level().pk, status=1)
+    assert orm.QueryBuilder().append(orm.Node).count() == before + 1
+
+
+def _level() -> orm.Data:
+    from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+
+    return LevelOfTheoryData(LEVEL_OF_THEORY).store()
+
+
+@pytest.mark.parametrize("words", [("show", "1"), ("stats", "1"), ("export", "1", "a.xyz"), ("subset", "1")])
+def test_nodes_that_are_not_there(aiida_profile_clean, words: tuple[str, ...], tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--places", "0") if words[0] == "subset" else ()
+    assert "no node is called `987654`" in command(words[0], 987654, *words[2:], *options, status=1)

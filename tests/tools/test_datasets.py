@@ -1,0 +1,154 @@
+"""Rounds, start structures and places of configurations, read from graphs that are made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
+from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
+from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import label_of_place, round_label
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.tools.datasets import load_dataset, origins_of_dataset, places, source_columns
+from tests.exploring import Explored
+
+
+class Learned:
+    """A run of two rounds: in each, walkers from two start structures, a selection, labels, an extended data set."""
+
+    def __init__(self, explored: Explored, generate_label, frames) -> None:
+        self.explored, self.frames = explored, frames
+        self.labels: list[orm.TrajectoryData] = []
+        self.datasets: list[LabelledDataSetData] = []
+        run = explored.run()
+        other = orm.StructureData(ase=explored.atoms).store()
+        for index in (0, 1):
+            starts = {"structures__vv": explored.structure, "structures__antisite_pair": other}
+            exploration = explored.process(
+                orm.WorkChainNode,
+                "aiida.workflows:sicmlip.exploration",
+                run,
+                round_label(index, "exploration"),
+                **starts,
+            )
+            segments = [self.segment(exploration, start) for start in starts.values()]
+            self.picks = [(0, 2), (1, 11)]
+            selection = explored.selection(run, index, segments, self.picks)
+            structures = selection.base.links.get_outgoing(node_class=orm.StructureData).all_nodes()
+            places_of_round = range(2 * index, 2 * index + 2)
+            self.labels += [
+                generate_label(frames[place], structure=structure)
+                for place, structure in zip(places_of_round, sorted(structures, key=lambda node: node.pk), strict=True)
+            ]
+            inputs = self.labels[0].creator.inputs
+            level = derive_level_of_theory(inputs.parameters, inputs.kpoints, inputs.code, **inputs.pseudos)
+            given = {label_of_place(place): self.labels[place] for place in places_of_round}
+            if self.datasets:
+                given["previous"] = self.datasets[-1]
+            call = explored.process(
+                orm.CalcFunctionNode, "", run, round_label(index, "training_set"), level_of_theory=level, **given
+            )
+            dataset = LabelledDataSetData.from_frames(frames[: 2 * index + 2], level.get_dict())
+            explored.output(call, "result", dataset)
+            self.datasets.append(dataset)
+        self.selections = [selection]
+
+    def segment(self, exploration, start: orm.StructureData):
+        """Return a calculation of a walker from ``start``."""
+        self.explored.structure, kept = start, self.explored.structure
+        node = self.explored.segment(self.explored.walker(exploration), biased=False)
+        self.explored.structure = kept
+        return node
+
+
+@pytest.fixture
+def learned(aiida_profile_clean, divacancy, variables, generate_label, labelled_frames) -> Learned:
+    return Learned(Explored(divacancy, variables), generate_label, labelled_frames(6))
+
+
+def test_rounds_and_start_structures(learned: Learned) -> None:
+    found = origins_of_dataset(learned.datasets[1])
+    assert [origin.round for origin in found] == [0, 0, 1, 1]
+    assert [origin.start for origin in found] == ["vv", "antisite_pair"] * 2
+    assert [(origin.source.segment, origin.source.frame) for origin in found] == learned.picks * 2
+
+
+def test_origins_survive_parts_and_merges(learned: Learned, generate_dataset) -> None:
+    part = subset_dataset(learned.datasets[1], orm.List([1, 2]))
+    other = LabelledDataSetData.from_frames(learned.frames[4:], part.level_of_theory).store()
+    merged = merge_datasets(dataset_00=other, dataset_01=part)
+    found = origins_of_dataset(merged)
+    assert [origin.round for origin in found] == [None, None, 0, 1]
+    assert [origin.start for origin in found] == [None, None, "antisite_pair", "vv"]
+    assert places(merged, rounds=[0, 1]) == [2, 3]
+
+
+def test_places(learned: Learned) -> None:
+    dataset, labels = learned.datasets[1], learned.labels
+    assert places(dataset) == [0, 1, 2, 3]
+    assert places(dataset, rounds=[1]) == [2, 3]
+    assert places(dataset, structures=["vv"]) == [0, 2]
+    assert places(dataset, rounds=[1], structures=["vv"]) == [2]
+    assert places(dataset, labels=[labels[3].pk, labels[0].uuid, labels[1]]) == [0, 1, 3]
+    assert places(dataset, numbers=[3, 1], structures=["antisite_pair"]) == [1, 3]
+    assert places(dataset, numbers=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ({"rounds": [2]}, "is of round 2; its rounds are 0, 1"),
+        ({"structures": ["antisite"]}, "started from `antisite`. Did you mean `antisite_pair`"),
+        ({"labels": [987654]}, "no node is called `987654`"),
+        ({"labels": ["zz"]}, "no node is called `zz`"),
+        ({"numbers": [4]}, "has no place 4; it has the places 0 to 3"),
+        ({"numbers": [-1]}, "has no place -1"),
+    ],
+)
+def test_what_is_not_there(learned: Learned, conditions, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        places(learned.datasets[1], **conditions)
+
+
+def test_label_of_another_set(learned: Learned) -> None:
+    with pytest.raises(InputError, match=f"has no label <{learned.labels[3].pk}>"):
+        places(learned.datasets[0], labels=[learned.labels[3].pk])
+
+
+def test_set_outside_of_a_loop(generate_dataset) -> None:
+    dataset = generate_dataset(2)
+    assert [(origin.round, origin.start) for origin in origins_of_dataset(dataset)] == [(None, None)] * 2
+    with pytest.raises(InputError, match="none was added in a round"):
+        places(dataset, rounds=[0])
+    with pytest.raises(InputError, match="None was picked from a trajectory"):
+        places(dataset, structures=["vv"])
+    assert source_columns(dataset) == [{}, {}]
+
+
+def test_columns_identify_the_sources(learned: Learned) -> None:
+    columns = source_columns(learned.datasets[1])
+    last = columns[3]
+    label = orm.load_node(last["label_uuid"])
+    assert label.pk == learned.labels[3].pk
+    assert last["calculation_uuid"] == label.creator.uuid
+    assert last["structure_uuid"] == label.creator.inputs.structure.uuid
+    assert last["selection_uuid"] == label.creator.inputs.structure.creator.uuid
+    trajectory = orm.load_node(last["trajectory_uuid"])
+    description = label.creator.inputs.structure.creator.inputs.candidates.creator
+    assert trajectory.uuid == description.inputs.trajectories.vv.s01.uuid
+    assert (last["segment"], last["frame"], last["round"], last["start_structure"]) == (1, 11, 1, "antisite_pair")
+    assert set(last) == {
+        *(f"{name}_uuid" for name in ("label", "calculation", "structure", "selection", "trajectory")),
+        *("segment", "frame", "round", "start_structure"),
+    }
+
+
+def test_load_dataset(generate_dataset) -> None:
+    dataset = generate_dataset(2)
+    assert load_dataset(str(dataset.pk)).pk == load_dataset(dataset.uuid).pk == dataset.pk
+    with pytest.raises(InputError, match="no node is called `987654`"):
+        load_dataset(987654)
+    with pytest.raises(InputError, match="is a Int; give the PK of a data set"):
+        load_dataset(orm.Int(3).store().pk)
