@@ -26,6 +26,10 @@ MAXIMUM_CHANGED = 0.25
 SITE_RADIUS = 0.75
 """An atom farther than this from every free site has none: it is an interstitial. In nearest-neighbour distances."""
 
+MAXIMUM_DISPLACEMENT = 0.33
+"""A crystal is molten, or another one, where the median distance of the atoms from their sites is larger. In
+nearest-neighbour distances; at melting points it is a half of that or less."""
+
 # Sites of the perfect crystal agree with each other by symmetry up to this (A).
 _SAME_PLACE = 0.05
 
@@ -122,8 +126,16 @@ def settle(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tup
         changed = len(sites) - len(np.unique(found[sites.numbers[found] == numbers]))
         if changed <= 2 * limit:
             site_of_atom = assigned(sites, fractional @ sites.cell - drift, found, vectors)
+            offset = np.median(_displacements(sites, fractional, site_of_atom, drift), axis=0)
+            if np.linalg.norm(offset) > sites.nearest_distance / 10:
+                # Halfway between two drifts, half of the atoms are nearest to sites that are not theirs.
+                drift, found, vectors = (part[0] for part in refined_drifts(sites, fractional[None], drift + offset))
+                site_of_atom = assigned(sites, fractional @ sites.cell - drift, found, vectors)
             changed = count_changed(sites, site_of_atom, numbers)
-            if changed <= limit:
+            moved = np.linalg.norm(_displacements(sites, fractional, site_of_atom, drift), axis=1)
+            if np.median(moved) > MAXIMUM_DISPLACEMENT * sites.nearest_distance:
+                changed = len(sites)
+            if changed <= limit and np.linalg.norm(drift) < length:
                 best, length = (site_of_atom, drift), float(np.linalg.norm(drift))
         if changed > limit and atom >= 0:
             # Another site that a translation of the crystal leads to would fit as badly.
@@ -135,7 +147,8 @@ def settle(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tup
     if best is None:
         raise InputError(
             f"The structure does not fit its host: {least} of {len(sites)} sites are vacant or hold another species, "
-            f"or that many atoms have no site; {limit:.0f} at most are allowed. Give the crystal that it was made from."
+            f"or that many atoms have no site or are far from it; {limit:.0f} at most are allowed. Give the crystal that it "
+            "was made from."
         )
     return best
 
@@ -220,6 +233,13 @@ def _possible_drifts(
         drifts = find_mic((fractional[atom] - sites.fractional[ends]) @ sites.cell, sites.cell)[0].reshape(-1, 3)
         found += [(drift, int(atom), int(end)) for drift, end in zip(drifts, ends, strict=True)]
     return sorted(found, key=lambda entry: float(np.linalg.norm(entry[0])))
+
+
+def _displacements(sites: HostSites, fractional: np.ndarray, site_of_atom: np.ndarray, drift: np.ndarray) -> np.ndarray:
+    """Return the vectors from the sites of the atoms that have one to these, without the drift, (K, 3) in A."""
+    settled = site_of_atom >= 0
+    vectors = (fractional[settled] - sites.fractional[site_of_atom[settled]]) @ sites.cell - drift
+    return find_mic(vectors, sites.cell)[0].reshape(-1, 3) if len(vectors) else np.zeros((1, 3))
 
 
 def _nearest(sites: HostSites, begin: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
