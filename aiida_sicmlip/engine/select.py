@@ -190,23 +190,31 @@ def _read_hosts(paths: Sequence[Path]) -> dict[str, Atoms]:
 
 def _found_hosts(frames: Sequence[Atoms]) -> dict[str, Atoms]:
     """Return a perfect crystal for each cell that the frames have, found from the frames themselves."""
-    from aiida_sicmlip.science.hosts import infer_host
-    from aiida_sicmlip.science.sites import same_cell
+    import numpy as np
 
-    groups: list[list[Atoms]] = []
-    for frame in frames:
-        for group in groups:
-            if same_cell(group[0].cell.array, frame.cell.array):
-                group.append(frame)
-                break
-        else:
-            groups.append([frame])
+    from aiida_sicmlip.science.hosts import infer_host
+
     hosts: dict[str, Atoms] = {}
-    for group in groups:
-        host = infer_host(group)
-        print(f"perfect crystal of {len(host)} sites, found from {len(group)} configurations")
+    for frame in frames:
+        if any(_fits(frame, host) for host in hosts.values()):
+            continue
+        alike = [other for other in frames if np.allclose(other.cell.array, frame.cell.array, atol=1e-3)]
+        host = infer_host(alike[:_FRAMES_FOR_HOST])
+        print(f"perfect crystal of {len(host)} sites, found from {len(alike)} configurations", flush=True)
         hosts[f"{len(hosts)}"] = host
     return hosts
+
+
+def _fits(frame: Atoms, host: Atoms) -> bool:
+    """Return whether a frame has the cell of a host, up to a small strain."""
+    from aiida_sicmlip.common.exceptions import InputError
+    from aiida_sicmlip.science.host_sites import HostSites
+
+    try:
+        HostSites(host).fractional_of(frame.positions, frame.cell.array)
+    except InputError:
+        return False
+    return True
 
 
 def _write(output: Path, pool: Path, picks: Sequence[Pick]) -> None:
