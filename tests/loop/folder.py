@@ -56,9 +56,9 @@ class LoopFolder:
             options += [option, str(wrapper)]
         self.command("aiida-sicmlip", "setup", "-p", PROFILE, "--work-folder", str(self.path / "work"), *options)
 
-    def start_daemon(self) -> None:
-        """Start the daemon with two workers."""
-        self.command("verdi", "-p", PROFILE, "daemon", "start", "2", timeout=120)
+    def start_daemon(self, workers: int = 2) -> None:
+        """Start the daemon."""
+        self.command("verdi", "-p", PROFILE, "daemon", "start", str(workers), timeout=120)
 
     def stop_daemon(self) -> None:
         """Stop the daemon, by force where it does not stop by itself."""
