@@ -147,8 +147,8 @@ def settle(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tup
     if best is None:
         raise InputError(
             f"The structure does not fit its host: {least} of {len(sites)} sites are vacant or hold another species, "
-            f"or that many atoms have no site or are far from it; {limit:.0f} at most are allowed. Give the crystal that it "
-            "was made from."
+            f"or that many atoms have no site or are far from it; {limit:.0f} at most are allowed. Give the crystal "
+            "that it was made from."
         )
     return best
 
