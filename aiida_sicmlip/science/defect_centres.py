@@ -13,6 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.crystals import distances_from
 from aiida_sicmlip.science.host_sites import (
     MAXIMUM_CHANGED,
+    MAXIMUM_DISPLACEMENT,
     HostSites,
     assigned,
     count_changed,
@@ -117,7 +118,8 @@ class DefectCentres:
         """Return rows for `_occupied` of frames whose drifts are near `starts`, empty ones for the others."""
         sites = self._sites
         drifts, found, vectors = refined_drifts(sites, fractional, starts, reference)
-        within = np.square(vectors).sum(axis=2) < sites.reach**2
+        squared = np.square(vectors).sum(axis=2)
+        within = squared < sites.reach**2
         offsets = np.arange(len(found))[:, None] * len(sites)
         wanted = np.bincount((found + offsets)[within], minlength=offsets.size * len(sites)).reshape(-1, len(sites))
         # Where no two atoms want the same site, the nearest sites are the least sum of squares.
@@ -126,8 +128,9 @@ class DefectCentres:
             placed = fractional[frame] @ sites.cell - drifts[frame]
             site_of_atom = assigned(sites, placed, found[frame], vectors[frame])
             rows[frame] = np.where(site_of_atom < 0, -1 - found[frame], site_of_atom)
-        # From afar the median may end between two places that fit.
+        # From afar the median may end between two places that fit; `settle` decides on these, and on what looks molten.
         near = np.linalg.norm(drifts - starts, axis=1) < sites.nearest_distance / 4
+        near &= np.median(squared, axis=1) < (MAXIMUM_DISPLACEMENT * sites.nearest_distance) ** 2
         limit = MAXIMUM_CHANGED * len(sites)
         return [
             row if close and count_changed(sites, row, numbers) <= limit else np.empty(0, dtype=int)

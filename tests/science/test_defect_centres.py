@@ -134,7 +134,7 @@ def test_heat_drift_wrapping_and_order_do_not_change_the_centres(deviation):
     ids=["divacancy", "antisite", "interstitial", "split interstitial"],
 )
 def test_equal_to_the_defect_sites_of_each_frame(host, deviation, make):
-    """At 0.3 A along each axis some atoms want the same site, in the small cell frames fit nowhere at times."""
+    """At 0.3 A along each axis some atoms want the same site; the small cell fits nowhere at times above 0.2 A."""
     atoms = make(host)
     deviation = min(deviation, 0.2) if len(host) == 16 else deviation
     check(host, atoms, frames_of(atoms, 60, deviation), every=3)

@@ -96,6 +96,23 @@ def test_any_drift_gives_the_defect_at_an_equivalent_place(host, drift):
     assert np.linalg.norm(found.drift) < 4.416 / 2 + 0.2
 
 
+@pytest.mark.parametrize("length", [0.4, 0.45, 0.5, 0.55, 0.6])
+def test_a_crystal_halfway_to_its_neighbours_sites(host, length):
+    """Displaced along a bond each atom is in reach of its own site, and half of them are as near to another."""
+    moved = host.copy()
+    moved.positions += length * BOND * np.ones(3) / np.sqrt(3)
+    found = find_defect_sites(moved, host)
+    assert (found.sites, found.interstitials) == ([], [])
+    apart = moved.positions - found.drift - host.positions[found.site_of_atom]
+    assert find_mic(apart, host.cell)[1].max() < 1e-6
+
+
+def test_sites_that_translations_lead_to_each_other(host):
+    orbits = HostSites(host).orbits
+    assert len(set(orbits)) == 2
+    assert all(len(set(orbits[host.numbers == number])) == 1 for number in (6, 14))
+
+
 def test_a_turned_and_strained_cell(host):
     """LAMMPS turns cells; a structure at another temperature is strained."""
     built = divacancy(host)
