@@ -10,7 +10,6 @@ import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.crystals import distances_from
 
 # Frames per call of DScribe: enough to share its set-up, few enough to bound the memory.
 _CHUNK = 32
@@ -44,7 +43,8 @@ def averaged_soap(
     :param l_max: highest angular momentum.
     :param sigma: width of the Gaussians that stand for atoms, A.
     :param centres: atoms to average over: one list for all frames, a list for each frame, or None for all atoms. An
-        average over many bulk-like atoms hides what happens at a defect; see :func:`centres_near`.
+        average over many bulk-like atoms hides what happens at a defect; see
+        :class:`~aiida_sicmlip.science.defect_centres.DefectCentres`.
     :param average: `outer`, the mean of the atoms' power spectra (the paper's), or `inner`, the power spectrum of the
         mean expansion coefficients.
     :param n_jobs: number of processes.
@@ -100,20 +100,6 @@ def _soap(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma
         average=average,
         periodic=True,
     )
-
-
-def centres_near(frame: Atoms, points: np.ndarray, radius: float) -> list[int]:
-    """Return the atoms whose nearest periodic image lies within `radius` (A) of one of the points, ascending.
-
-    :param points: (M, 3) Cartesian, such as the positions of vacant sites.
-    :raises InputError: when no atom is that near.
-    """
-    near = np.zeros(len(frame), dtype=bool)
-    for point in np.asarray(points, dtype=float).reshape(-1, 3):
-        near |= distances_from(frame, point) <= radius
-    if not near.any():
-        raise InputError(f"No atom lies within {radius} A of the given points: raise the radius.")
-    return [int(index) for index in np.flatnonzero(near)]
 
 
 def _centre_lists(centres: Centres | None) -> Iterator[Sequence[int]]:

@@ -16,7 +16,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
-STEPS = ("exploration", "selection", "labelling", "training", "assessment")
+STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
 TERMINATED = ("finished", "excepted", "killed")
 

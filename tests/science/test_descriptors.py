@@ -5,8 +5,9 @@ import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defect_centres import DefectCentres
 from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.descriptors import averaged_soap, centres_near
+from aiida_sicmlip.science.descriptors import averaged_soap
 
 pytest.importorskip("dscribe")
 SPECIES = ["Si", "C"]
@@ -72,7 +73,8 @@ def test_species_order_and_chunks_do_not_matter():
 def test_centres_near_a_defect_show_it_better():
     host = silicon_carbide_host(4.416, (2, 2, 2))
     structure = build_defects(host, [{"kind": "vacancy", "species": "C"}], 0)
-    near = centres_near(structure.atoms, [structure.sites[0]["position"]], 2.0)
+    frames = structure.atoms.positions[None], structure.atoms.cell.array, structure.atoms.numbers
+    near = [int(atom) for atom in DefectCentres(host, 2.0).find(*frames)[0]]
     assert len(near) == 4
     assert {structure.atoms.symbols[index] for index in near} == {"Si"}
     site = structure.sites[0]["site"]
@@ -80,8 +82,6 @@ def test_centres_near_a_defect_show_it_better():
     focused = averaged_soap([structure.atoms, host], SPECIES, centres=[near, before], **SMALL)
     diluted = averaged_soap([structure.atoms, host], SPECIES, **SMALL)
     assert 1 - focused[0] @ focused[1] > 5 * (1 - diluted[0] @ diluted[1])
-    with pytest.raises(InputError, match="radius"):
-        centres_near(structure.atoms, [structure.sites[0]["position"]], 0.5)
 
 
 def test_no_frames():
