@@ -1,0 +1,110 @@
+"""What a selection picked, how novel it was, and whether novelty tells where the potential is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from aiida_sicmlip.plots.collective_variables import distinct_colours, thin
+from aiida_sicmlip.plots.free_energy import COLOURS
+from aiida_sicmlip.science.novelty import Coefficient
+
+#: Marker, size and colour of picks on a map, one after the other; the training set has the first of the colours.
+PICKS = (("^", 22, COLOURS[1]), ("s", 18, COLOURS[2]), ("D", 18, COLOURS[3]))
+POOL = "#BBBBBB"
+
+
+@dataclass(frozen=True)
+class RoundErrors:
+    """Labelled frames of one round.
+
+    distance: from the training set, (F,). error: of the forces, (F,) in eV/A. Frames of which one is not a number, not
+    finite or not above zero are not shown. rank: the rank correlation, where there is one.
+    """
+
+    name: str
+    distance: np.ndarray
+    error: np.ndarray
+    rank: Coefficient | None = None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Which frames have a place on logarithmic axes, (F,) bool."""
+        return np.isfinite(self.distance) & np.isfinite(self.error) & (self.distance > 0) & (self.error > 0)
+
+
+def plot_novelty(axes: Axes, distances: Mapping[str, np.ndarray]) -> Axes:
+    """Draw the distance at which each training configuration was picked against its number, a line for each round.
+
+    :param distances: by round, (P,) each in the order of the picks; a distance of zero leaves a gap.
+    """
+    for (name, values), colour in zip(distances.items(), distinct_colours(len(distances)), strict=True):
+        shown = np.where(np.asarray(values) > 0, values, np.nan)
+        number = np.arange(1, len(shown) + 1)
+        axes.plot(number, shown, color=colour, linewidth=1.4, marker="o", markersize=2.5, label=name)
+    axes.set_yscale("log")
+    axes.set_xlabel("number of the pick")
+    axes.set_ylabel("distance when picked")
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_error_against_distance(axes: Axes, rounds: Sequence[RoundErrors]) -> Axes:
+    """Draw the force MAE (eV/A) of frames against their distance from the training set, a colour for each round.
+
+    The legend says the rank correlation of each with its interval. Rounds without a frame to show keep their colour.
+    """
+    for entry, colour in zip(rounds, distinct_colours(len(rounds)), strict=True):
+        if not entry.shown.any():
+            continue
+        rank = "too few" if entry.rank is None else f"{entry.rank.value:.2f}"
+        between = "" if entry.rank is None else f" ({entry.rank.lowest:.2f} to {entry.rank.highest:.2f})"
+        axes.scatter(
+            entry.distance[entry.shown],
+            entry.error[entry.shown],
+            s=14,
+            color=colour,
+            alpha=0.7,
+            linewidth=0,
+            label=f"{entry.name}: {rank}{between}",
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("distance from the training set")
+    axes.set_ylabel("force MAE, exploring potential (eV/Å)")
+    axes.legend(frameon=False, fontsize="small", title="rank correlation", title_fontsize="small")
+    return axes
+
+
+def plot_map(
+    axes: Axes,
+    pool: np.ndarray,
+    training_set: np.ndarray,
+    picked: Mapping[str, np.ndarray],
+    variance: Sequence[float] | None = None,
+) -> Axes:
+    """Draw all frames of a round faintly, and on top of them the training set of that time and what was picked.
+
+    All points are (K, 2), places on the two first principal axes of the descriptors.
+
+    :param picked: by what the frames were picked for. :param variance: the part of the variance along each axis.
+    """
+    x, y = thin(pool).T
+    axes.scatter(x, y, s=4, color=POOL, linewidth=0, rasterized=True, label="frames")
+    if len(training_set):
+        x, y = thin(training_set).T
+        axes.scatter(x, y, s=9, color=COLOURS[0], linewidth=0, label="training set")
+    for (name, points), (marker, size, colour) in zip(picked.items(), PICKS, strict=False):
+        if len(points):
+            x, y = points.T
+            drawn = axes.scatter(x, y, s=size, marker=marker, facecolor=colour, label=f"new: {name}")
+            # So that picks beside each other are told apart.
+            drawn.set(edgecolor="white", linewidth=0.4)
+    parts = ["", ""] if variance is None else [f" ({part:.0%} of the variance)" for part in variance]
+    axes.set_xlabel(f"component 1{parts[0]}")
+    axes.set_ylabel(f"component 2{parts[1]}")
+    axes.legend(frameon=False, fontsize="x-small", handletextpad=0.2)
+    return axes
