@@ -1,4 +1,4 @@
-"""Whether novelty tells error: distances from the training set against errors of the potential that was trained on it."""
+"""Whether novelty tells error: distances from a training set against errors of the potential trained on it."""
 
 from __future__ import annotations
 
