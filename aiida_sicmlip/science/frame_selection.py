@@ -103,7 +103,8 @@ def select_frames_of_candidates(
         descriptors=joined.of("descriptors")[rows],
     )
     places = [joined.place(int(row)) for row in rows]
-    distances = [pick.distance for pick in training]
+    # An infinite number cannot be kept: without a training set the first of `random` picks is at no distance.
+    distances = [pick.distance if np.isfinite(pick.distance) else None for pick in training]
     counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
     summary = {
         **counts,
