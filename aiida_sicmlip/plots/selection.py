@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from aiida_sicmlip.plots.collective_variables import distinct_colours, thin
 from aiida_sicmlip.plots.free_energy import COLOURS
@@ -39,16 +40,18 @@ class RoundErrors:
 def plot_novelty(axes: Axes, distances: Mapping[str, np.ndarray]) -> Axes:
     """Draw the distance at which each training configuration was picked against its number, a line for each round.
 
-    :param distances: by round, (P,) each in the order of the picks; a distance of zero leaves a gap.
+    :param distances: by round, (P,) each in the order of the picks; one that has no logarithm leaves a gap.
     """
     for (name, values), colour in zip(distances.items(), distinct_colours(len(distances)), strict=True):
-        shown = np.where(np.asarray(values) > 0, values, np.nan)
+        shown = np.where(np.isfinite(values) & (np.asarray(values) > 0), values, np.nan)
         number = np.arange(1, len(shown) + 1)
         axes.plot(number, shown, color=colour, linewidth=1.4, marker="o", markersize=2.5, label=name)
     axes.set_yscale("log")
     axes.set_xlabel("number of the pick")
     axes.set_ylabel("distance when picked")
-    axes.legend(frameon=False, fontsize="small")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # Distances fall, so that this corner is free.
+    axes.legend(frameon=False, fontsize="small", loc="upper right")
     return axes
 
 
@@ -75,7 +78,10 @@ def plot_error_against_distance(axes: Axes, rounds: Sequence[RoundErrors]) -> Ax
     axes.set_yscale("log")
     axes.set_xlabel("distance from the training set")
     axes.set_ylabel("force MAE, exploring potential (eV/Å)")
-    axes.legend(frameon=False, fontsize="small", title="rank correlation", title_fontsize="small")
+    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        set_formatter(LogFormatter())
+    # Far frames with small errors are what there should not be.
+    axes.legend(frameon=False, fontsize="small", title="rank correlation", title_fontsize="small", loc="lower right")
     return axes
 
 
@@ -87,6 +93,8 @@ def plot_map(
     variance: Sequence[float] | None = None,
 ) -> Axes:
     """Draw all frames of a round faintly, and on top of them the training set of that time and what was picked.
+
+    The legend is left to :func:`add_shared_legend`.
 
     All points are (K, 2), places on the two first principal axes of the descriptors.
 
@@ -103,8 +111,18 @@ def plot_map(
             drawn = axes.scatter(x, y, s=size, marker=marker, facecolor=colour, label=f"new: {name}")
             # So that picks beside each other are told apart.
             drawn.set(edgecolor="white", linewidth=0.4)
-    parts = ["", ""] if variance is None else [f" ({part:.0%} of the variance)" for part in variance]
+    parts = ["", ""] if variance is None else [f" ({100 * part:.0f} % of the variance)" for part in variance]
     axes.set_xlabel(f"component 1{parts[0]}")
     axes.set_ylabel(f"component 2{parts[1]}")
-    axes.legend(frameon=False, fontsize="x-small", handletextpad=0.2)
+    axes.set_box_aspect(0.9)
     return axes
+
+
+def add_shared_legend(panels: Sequence[Axes]) -> None:
+    """Add one legend for maps that stand together, below them: inside it would hide points."""
+    named = {}
+    for axes in panels:
+        named |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    panels[0].figure.legend(
+        named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False, fontsize="small"
+    )

@@ -196,9 +196,8 @@ def _notes(found: Sequence[Selection]) -> list[str]:
     """Return what the tables do not say."""
     notes = [
         "distance when picked: of a training configuration from the training set and the picks before it.",
-        "covering distance: no frame is farther from the candidates and the training set.",
-        "distance and error: distance from the training set, force MAE of the potential that explored the round, over "
-        "all labelled frames; 95 % interval.",
+        "covering distance: no frame that may be picked is farther from the candidates and the training set.",
+        "distance and error: distance from the training set, force MAE of the exploring potential; 95 % interval.",
     ]
     for method, text in (
         ("top-k", "the distance when picked is that from the training set alone."),
@@ -230,7 +229,13 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     :param index: of the round whose map is drawn; all by default.
     :raises InputError: if the round has none, or the ending names no format.
     """
-    from aiida_sicmlip.plots.selection import RoundErrors, plot_error_against_distance, plot_map, plot_novelty
+    from aiida_sicmlip.plots.selection import (
+        RoundErrors,
+        add_shared_legend,
+        plot_error_against_distance,
+        plot_map,
+        plot_novelty,
+    )
 
     mapped = choose_rounds(found, index)
     columns = min(COLUMNS, len(mapped))
@@ -252,6 +257,7 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
         picked = {_words(role): places[entry.picks.of(role)] for role in ROLES}
         plot_map(axes, candidates.pool_map, candidates.reference_map, picked, entry.described.get("variance_of_map"))
         axes.set_title(entry.name, fontsize="medium")
+    add_shared_legend(maps[: len(mapped)])
     for axes in maps[len(mapped) :]:
         axes.set_visible(False)
     save_figure(figure, path)
