@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from aiida_sicmlip.plots.collective_variables import distinct_colours, thin
 from aiida_sicmlip.plots.free_energy import COLOURS
@@ -78,8 +79,9 @@ def plot_error_against_distance(axes: Axes, rounds: Sequence[RoundErrors]) -> Ax
     axes.set_yscale("log")
     axes.set_xlabel("distance from the training set")
     axes.set_ylabel("force MAE, exploring potential (eV/Å)")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        set_formatter(LogFormatter())
+        set_formatter("{x:g}")
     # Far frames with small errors are what there should not be.
     axes.legend(frameon=False, fontsize="small", title="rank correlation", title_fontsize="small", loc="lower right")
     return axes
@@ -111,7 +113,7 @@ def plot_map(
             drawn = axes.scatter(x, y, s=size, marker=marker, facecolor=colour, label=f"new: {name}")
             # So that picks beside each other are told apart.
             drawn.set(edgecolor="white", linewidth=0.4)
-    parts = ["", ""] if variance is None else [f" ({100 * part:.0f} % of the variance)" for part in variance]
+    parts = ["", ""] if variance is None else [f" ({100 * part:.0f} % of variance)" for part in variance]
     axes.set_xlabel(f"component 1{parts[0]}")
     axes.set_ylabel(f"component 2{parts[1]}")
     axes.set_box_aspect(0.9)
@@ -120,9 +122,15 @@ def plot_map(
 
 def add_shared_legend(panels: Sequence[Axes]) -> None:
     """Add one legend for maps that stand together, below them: inside it would hide points."""
-    named = {}
-    for axes in panels:
-        named |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    named: dict[str, Artist] = {}
+    # Later rounds have a training set, which then stands where it does on the maps.
+    for axes in reversed(panels):
+        named |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     panels[0].figure.legend(
-        named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False, fontsize="small"
+        named.values(),
+        list(named),
+        loc="outside lower center",
+        ncols=len(named),
+        frameon=False,
+        fontsize="small",
     )

@@ -42,8 +42,7 @@ def run(explored):
     run = explored.run()
     explored.errors = {}
     for index in range(3):
-        exploration = explored.exploration(run, index)
-        segments = [explored.segment(explored.walker(exploration, number), rows=1) for number in range(4)]
+        segments = [explored.segment(biased=False) for _ in range(4)]
         selection = explored.selection(run, index, segments, **SETTINGS)
         explored.errors[index] = errors_of(explored.selections[run.pk][index].picks, index)
         if index == 1:
@@ -103,7 +102,7 @@ def test_tables(run):
 
 def test_fewer_than_asked_are_explained(explored):
     run = explored.run()
-    segments = [explored.segment(explored.walker(explored.exploration(run, 0)), rows=1)]
+    segments = [explored.segment(biased=False)]
     explored.selection(run, 0, segments, n_training=40, n_validation=2, separation=0.25)
     text = selection_tables(read_selections(run))
     assert "round 0: 28 of 40 training configurations; no other frame is new" in text
@@ -112,7 +111,7 @@ def test_fewer_than_asked_are_explained(explored):
 @pytest.mark.parametrize(("method", "words"), [("top-k", "from the training set alone"), ("random", "drawn at random")])
 def test_other_methods_are_explained(explored, method, words):
     run = explored.run()
-    segments = [explored.segment(explored.walker(explored.exploration(run, 0)), rows=1)]
+    segments = [explored.segment(biased=False)]
     explored.selection(run, 0, segments, n_training=5, n_validation=2, method=method)
     assert words in selection_tables(read_selections(run))
 
