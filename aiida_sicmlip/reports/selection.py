@@ -240,8 +240,8 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     mapped = choose_rounds(found, index)
     columns = min(COLUMNS, len(mapped))
     rows = -(-len(mapped) // columns)
-    figure = new_figure(path, (9.6, 3.6 + 3.6 * rows))
-    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.6, 3.6 * rows])[:, 0]
+    figure = new_figure(path, (9.6, 3.6 + 3.3 * rows))
+    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.6, 3.3 * rows])[:, 0]
     errors = [
         RoundErrors(entry.name, entry.picks.reference_distance, entry.force_error, entry.correlation.rank)
         for entry in found

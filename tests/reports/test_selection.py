@@ -18,14 +18,18 @@ from aiida_sicmlip.reports.selection import (
     selection_report,
     selection_tables,
 )
+from aiida_sicmlip.science.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects import build_defects
 from tests.exploring import Explored
 
 SETTINGS = {"n_training": 12, "n_validation": 6, "n_fixed_validation": 3, "separation": 0.5}
 
 
-@pytest.fixture
-def explored(aiida_profile_clean, divacancy, variables) -> Explored:
-    return Explored(divacancy, variables)
+# Hundreds of nodes, which no test changes: made once.
+@pytest.fixture(scope="module")
+def explored(aiida_profile) -> Explored:
+    host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
+    return Explored(build_defects(host, [{"kind": "divacancy"}], 1).atoms, None)
 
 
 def errors_of(picks, seed: int) -> dict[tuple[int, int], float]:
@@ -36,7 +40,7 @@ def errors_of(picks, seed: int) -> dict[tuple[int, int], float]:
     return {(int(s), int(f)): float(e) for s, f, e in zip(picks.segment, picks.frame, values, strict=True)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(explored):
     """A run of three rounds with four walkers each; the last one has not judged its exploring potential yet."""
     run = explored.run()

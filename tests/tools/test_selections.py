@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
+from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.science.picks import Picks
 from aiida_sicmlip.tools.selections import round_selections
 from tests.exploring import DESCRIPTION, EVALUATION, Explored
@@ -69,3 +70,19 @@ def test_failed_evaluation_has_no_errors(explored):
     (found,) = round_selections(run)
     assert found.evaluation.pk == failed.pk
     assert found.force_errors() == {}
+
+
+def test_graph_made_by_hand_is_like_the_real_one(explored):
+    """The same candidates through the calcfunction give outputs of the same names, and the same picks."""
+    run = explored.run()
+    parameters = {"n_training": 8, "n_validation": 3, "n_fixed_validation": 2, "separation": 0.5}
+    made = [explored.selection(run, index, [explored.segment(biased=False)], **parameters) for index in range(2)]
+    for index, (selection, entry) in enumerate(zip(made, round_selections(run), strict=True)):
+        earlier = {"round_00": made[0].inputs.candidates} if index else {}
+        _, real = select_frames.run_get_node(
+            orm.Dict({**parameters, "n_candidates": 60}), orm.Int(5), selection.inputs.candidates, **earlier
+        )
+        outputs = [{link.link_label for link in node.base.links.get_outgoing().all()} for node in (selection, real)]
+        assert outputs[0] == outputs[1]
+        assert {"picks", "summary"} < outputs[0]
+        assert real.outputs.summary.get_dict() == entry.summary
