@@ -14,7 +14,7 @@ from aiida_sicmlip.plots.collective_variables import distinct_colours, thin
 from aiida_sicmlip.plots.free_energy import COLOURS
 from aiida_sicmlip.science.novelty import Coefficient
 
-#: Marker, size and colour of picks on a map, one after the other; the training set has the first of the colours.
+#: Marker, largest size and colour of picks on a map, by what they are for; the first colour is the training set's.
 PICKS = (("^", 22, COLOURS[1]), ("s", 18, COLOURS[2]), ("D", 18, COLOURS[3]))
 POOL = "#BBBBBB"
 
@@ -106,13 +106,13 @@ def plot_map(
     axes.scatter(x, y, s=4, color=POOL, linewidth=0, rasterized=True, label="frames")
     if len(training_set):
         x, y = thin(training_set).T
-        axes.scatter(x, y, s=9, color=COLOURS[0], linewidth=0, label="training set")
+        axes.scatter(x, y, s=_size(x, 9), color=COLOURS[0], alpha=0.7, linewidth=0, label="training set")
     for (name, points), (marker, size, colour) in zip(picked.items(), PICKS, strict=False):
         if len(points):
             x, y = points.T
-            drawn = axes.scatter(x, y, s=size, marker=marker, facecolor=colour, label=f"new: {name}")
+            drawn = axes.scatter(x, y, s=_size(x, size), marker=marker, facecolor=colour, label=f"new: {name}")
             # So that picks beside each other are told apart.
-            drawn.set(edgecolor="white", linewidth=0.4)
+            drawn.set(edgecolor="white", linewidth=0.3)
     parts = ["", ""] if variance is None else [f" ({100 * part:.0f} % of variance)" for part in variance]
     axes.set_xlabel(f"component 1{parts[0]}")
     axes.set_ylabel(f"component 2{parts[1]}")
@@ -134,3 +134,8 @@ def add_shared_legend(panels: Sequence[Axes]) -> None:
         frameon=False,
         fontsize="small",
     )
+
+
+def _size(points: np.ndarray, largest: float) -> float:
+    """Return a size of markers: small where there are many, which would cover each other."""
+    return float(np.clip(2500 / len(points), 3, largest))
