@@ -1,8 +1,8 @@
-"""Graphs of biased explorations made by hand, as the work chains leave them."""
+"""Graphs of biased explorations and of selections made by hand, as the work chains leave them."""
 
 from __future__ import annotations
 
-import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,22 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
-from aiida_sicmlip.common.labels import frame_label, segment_label
+from aiida_sicmlip.common.labels import frame_label, label_of_place, parse_frame_label, segment_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.engine.prediction import prediction_errors
+from aiida_sicmlip.science.io.candidates import write_candidates
+from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
+from tests.selecting import MadeSelection, made_selection
 
 DESCRIPTION = "aiida.calculations:sicmlip.descriptors"
+EVALUATION = "aiida.calculations:sicmlip.evaluation"
+PW = "aiida.calculations:quantumespresso.pw"
 TRAJECTORY = Path(__file__).parent / "fixtures" / "edip-14" / "0.dcd"
 
 
@@ -28,6 +37,9 @@ class Explored:
         self.atoms = atoms
         self.variables = variables
         self.structure = orm.StructureData(ase=atoms).store()
+        # Of each run, by round.
+        self.selections: dict[int, list[MadeSelection]] = {}
+        self.candidates: dict[int, list[CandidateFramesData]] = {}
         self.parameters = orm.Dict({"temperature": 1500.0, "frame_interval": 0.25, "production": 20.0}).store()
 
     def process(self, kind: type, process_type: str, caller: Any = None, label: str = "", **inputs: Any) -> Any:
@@ -87,22 +99,74 @@ class Explored:
             self.output(node, "colvar", colvar)
         return node
 
-    def selection(self, run: Any, index: int, segments: list[Any], picks: list[tuple[int, int]]) -> Any:
-        """Return the selection of a round: of segments (in order), the frames (segment, frame)."""
+    def selection(
+        self,
+        run: Any,
+        index: int,
+        segments: list[Any],
+        picks: list[tuple[int, int]] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Return the selection of a round, with the description that it chose from.
+
+        ``picks`` are frames (place among ``segments``, frame), all of which are picked; without, the selection chooses.
+        Frames have made-up descriptors, all else is as the package makes it.
+        """
+        earlier = self.selections.setdefault(run.pk, [])
+        first = sum(entry.n_segments for entry in earlier)
+        if picks is not None:
+            settings = {"n_training": len(picks) - 1, "n_validation": 1, "separation": 0.0}
+        chosen = SelectionSettings(n_candidates=60, **settings)
+        made = made_selection(chosen, self.atoms, len(segments), picks, earlier)
+        earlier.append(made)
         trajectories = {
-            f"trajectories__vv__{segment_label(place)}": node.outputs.trajectory for place, node in enumerate(segments)
+            f"trajectories__vv__{segment_label(first + place)}": node.outputs.trajectory
+            for place, node in enumerate(segments)
         }
         described = self.process(orm.CalcJobNode, DESCRIPTION, run, f"round_{index:02d}_descriptors", **trajectories)
-        candidates = CandidateFramesData(io.BytesIO(b"candidates"), "candidates.npz")
-        candidates.base.attributes.set("n_candidates", 0)
-        self.output(described, "candidates", candidates)
-        node = self.process(
-            orm.CalcFunctionNode, "", run, f"round_{index:02d}_selection", candidates=described.outputs.candidates
-        )
-        for place, frame in picks:
+        with tempfile.TemporaryDirectory() as folder:
+            write_candidates(Path(folder) / "candidates.npz", made.candidates)
+            self.output(described, "candidates", CandidateFramesData.from_file(Path(folder) / "candidates.npz"))
+        self.output(described, "results", orm.Dict(made.results))
+        inputs = {f"round_{place:02d}": node for place, node in enumerate(self.candidates.setdefault(run.pk, []))}
+        inputs["candidates"] = described.outputs.candidates
+        self.candidates[run.pk].append(described.outputs.candidates)
+        node = self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_selection", **inputs)
+        for role, segment, frame in sorted(zip(made.picks.role, made.picks.segment, made.picks.frame, strict=True)):
             picked = orm.StructureData(ase=self.atoms)
-            self.output(node, f"training__{frame_label(place, frame)}", picked)
-        self.output(node, "summary", orm.Dict({"n_training": len(picks)}))
+            self.output(node, f"{ROLES[role]}__{frame_label(segment, frame)}", picked)
+        arrays = orm.ArrayData()
+        for name, array in made.picks.to_arrays().items():
+            arrays.set_array(name, array)
+        self.output(node, "picks", arrays)
+        self.output(node, "summary", orm.Dict(made.summary))
+        return node
+
+    def judgement(self, run: Any, index: int, selection: Any, errors: dict[tuple[int, int], float]) -> Any:
+        """Return the evaluation of the potential that explored a round, on labels of frames that were picked.
+
+        :param errors: force MAE in eV/A of each labelled frame, by segment and frame.
+        """
+        links = selection.base.links.get_outgoing(node_class=orm.StructureData).all()
+        structures = {parse_frame_label(link.link_label.rsplit("__", 1)[-1]): link.node for link in links}
+        frames, predictions, labels = [], [], {}
+        for place, where in enumerate(sorted(errors)):
+            calculation = self.process(orm.CalcJobNode, PW, structure=structures[where])
+            label = orm.TrajectoryData()
+            label.set_trajectory(self.atoms.get_chemical_symbols(), self.atoms.positions[None])
+            self.output(calculation, "output_trajectory", label)
+            labels[label_of_place(place)] = label
+            frame = self.atoms.copy()
+            forces = np.random.default_rng(place).normal(size=(len(frame), 3))
+            frame.calc = SinglePointCalculator(frame, energy=-100.0, forces=forces)
+            frames.append(frame)
+            wrong = np.random.default_rng(1000 + place).normal(size=forces.shape)
+            predictions.append((-100.0, forces + wrong * errors[where] / np.abs(wrong).mean()))
+        extension = self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_new_labels", **labels)
+        self.output(extension, "result", LabelledDataSetData.from_frames(frames, {"settings": {}}))
+        label = f"round_{index:02d}_evaluation_of_exploring_potential"
+        node = self.process(orm.CalcJobNode, EVALUATION, run, label, dataset=extension.outputs.result)
+        self.output(node, "results", orm.Dict(prediction_errors(frames, predictions)))
         return node
 
     @staticmethod

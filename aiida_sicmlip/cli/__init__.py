@@ -33,6 +33,11 @@ COMMANDS = {
         "results",
         "Print errors and times by round, and where the potential comes from.",
     ),
+    "selection": LazyCommand(
+        "aiida_sicmlip.cli.cmd_selection",
+        "selection",
+        "Print what was picked for labels in each round, and how novel it was.",
+    ),
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
     ),

@@ -40,7 +40,7 @@ def plot_samples(
 ) -> Axes:
     """Draw clouds of points (F, 2), each in a colour of its own, and points (K, 2) marked on top of them."""
     handles: list[Artist] = []
-    for (name, points), colour in zip(samples.items(), _colours(len(samples)), strict=True):
+    for (name, points), colour in zip(samples.items(), distinct_colours(len(samples)), strict=True):
         _dots(axes, points, colour)
         # Dots as small and faint as those of a cloud are not told apart in a legend.
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=5, color=colour, label=name))
@@ -70,7 +70,7 @@ def plot_rounds(
     Each round has learnt variables of its own, so that panels have axes of their own, too.
     """
     for axes, samples in zip(panels, rounds, strict=True):
-        for points, colour in zip(samples.walkers, _colours(len(samples.walkers)), strict=True):
+        for points, colour in zip(samples.walkers, distinct_colours(len(samples.walkers)), strict=True):
             _dots(axes, points, colour)
         if len(samples.selected):
             _mark(axes, samples.selected, "o", f"{len(samples.selected)} selected")
@@ -97,7 +97,7 @@ def _mark(axes: Axes, points: np.ndarray, marker: str, name: str) -> Artist:
     return axes.scatter(x, y, s=28, marker=marker, facecolors="none", edgecolors="black", linewidths=0.9, label=name)
 
 
-def _colours(count: int) -> Sequence[ColorType]:
+def distinct_colours(count: int) -> Sequence[ColorType]:
     """Return as many colours: the first of a list, or steps of a colour map where the list is too short."""
     if count <= len(COLOURS):
         return COLOURS[:count]

@@ -111,8 +111,8 @@ def free_energy_report(found: Exploration, variables: Sequence[int], settings: F
         "effective_samples": result.effective_samples,
         "variables": [f"CV {number + 1}" for number in variables],
         "edges": [edges.tolist() for edges in result.edges],
-        "free_energy": _finite(result.free_energy),
-        "error": _finite(result.error),
+        "free_energy": plain_numbers(result.free_energy),
+        "error": plain_numbers(result.error),
     }
 
 
@@ -230,7 +230,7 @@ def _walkers(count: int) -> str:
     return f"{count} walker" if count == 1 else f"{count} walkers"
 
 
-def _finite(values: np.ndarray) -> list[Any]:
+def plain_numbers(values: np.ndarray) -> list[Any]:
     """Return numbers as nested lists with None for those that are not finite, which JSON does not know."""
     known = values.astype(object)
     known[~np.isfinite(values)] = None

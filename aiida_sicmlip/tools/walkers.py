@@ -79,7 +79,7 @@ def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
 def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]:
     """Return the times (ps) of the frames that were selected in a round, by the PK of the calculation they are of."""
     times: dict[int, list[float]] = {}
-    for _, selection in _called(node.pk, orm.CalcFunctionNode, f"round_{index:02d}_selection")[-1:]:
+    for _, selection in called_nodes(node.pk, orm.CalcFunctionNode, f"round_{index:02d}_selection")[-1:]:
         segments = segments_of_selection(selection.pk)
         for link in selection.base.links.get_outgoing(node_class=orm.StructureData).all():
             try:
@@ -99,24 +99,24 @@ def _calculations(
     if node.process_type == CALCULATION:
         yield None, None, [node]
     elif node.process_type == WALKER:
-        yield None, None, [calculation for _, calculation in _called(node.pk, orm.CalcJobNode)]
+        yield None, None, [calculation for _, calculation in called_nodes(node.pk, orm.CalcJobNode)]
     elif node.process_type == EXPLORATION:
         yield None, node, _calculations_of(node)
     else:
         # A step that was called again after an interruption stands under the same label; the latest counts.
-        latest = dict(_called(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
+        latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
         for label in sorted(latest):
             yield parse_round_label(label)[0], latest[label], _calculations_of(latest[label])
 
 
 def _calculations_of(exploration: orm.ProcessNode) -> list[orm.CalcJobNode]:
     """Return the calculations of all walkers of an exploration."""
-    walkers = [walker for _, walker in _called(exploration.pk, orm.WorkChainNode, "walker\\_%")]
-    found = [calculation for walker in walkers for _, calculation in _called(walker.pk, orm.CalcJobNode)]
+    walkers = [walker for _, walker in called_nodes(exploration.pk, orm.WorkChainNode, "walker\\_%")]
+    found = [calculation for walker in walkers for _, calculation in called_nodes(walker.pk, orm.CalcJobNode)]
     return sorted(found, key=lambda calculation: calculation.pk)
 
 
-def _called(pk: int, kind: type[orm.ProcessNode], label: str = "%") -> list[tuple[str, Any]]:
+def called_nodes(pk: int, kind: type[orm.ProcessNode], label: str = "%") -> list[tuple[str, Any]]:
     """Return label and node of the processes of a kind that process ``pk`` called under such a label, oldest first."""
     query = orm.QueryBuilder()
     query.append(orm.WorkChainNode, filters={"id": pk}, tag="caller")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -362,3 +363,12 @@ def test_settings_are_checked(changes: dict[str, Any], sentence: str) -> None:
 def test_settings_read_lists() -> None:
     chosen = replace(settings(), held_out_structures=["a"])
     assert chosen.held_out_structures == ("a",) and chosen.holds_out
+
+
+@pytest.mark.parametrize("method", ["farthest-point", "top-k", "random"])
+def test_summary_can_be_kept_as_json(method: str) -> None:
+    """Without a training set some distances are infinite, which neither JSON nor a node can hold."""
+    run = Run(settings(method=method))
+    for _ in range(2):
+        summary = json.loads(json.dumps(run.next().selection.summary, allow_nan=False))
+        assert len(summary["distances_when_picked"]) == summary["n_training"]

@@ -1,0 +1,296 @@
+"""Selections as tables and pictures: when novelty runs out, and whether it tells where the potential is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.reports.exploration import plain_numbers
+from aiida_sicmlip.reports.pictures import new_figure, save_figure
+from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.science.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
+from aiida_sicmlip.science.picks import ROLES, Picks
+from aiida_sicmlip.tools.selections import RoundSelection, round_selections
+
+COLUMNS = 3
+"""Maps beside each other in a picture."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What one round of a run picked.
+
+    described, summary: counts and distances, as the description and the selection left them. picks: in the order in
+    which they were picked. force_error: of the exploring potential on each pick, (P,) in eV/A, not a number where there
+    is no label (yet). judged: whether that potential was evaluated on the new labels.
+    """
+
+    steps: RoundSelection
+    candidates: CandidateFramesData
+    described: dict[str, Any]
+    summary: dict[str, Any]
+    picks: Picks
+    force_error: np.ndarray
+    judged: bool
+
+    @property
+    def name(self) -> str:
+        """How the round is called."""
+        return f"round {self.steps.index}"
+
+    @property
+    def method(self) -> str:
+        """How training configurations were picked."""
+        return self.summary.get("method", "farthest-point")
+
+    @property
+    def distances(self) -> np.ndarray:
+        """The distance at which each training configuration was picked, in their order."""
+        return self.picks.distance[self.picks.of("training")]
+
+    @property
+    def correlation(self) -> NoveltyCorrelation:
+        """Of distance from the training set and error, over all frames that were labelled."""
+        found = novelty_correlation(self.picks.reference_distance, self.force_error)
+        if found.reason is not None and not self.judged and not np.isinf(self.picks.reference_distance).all():
+            return NoveltyCorrelation(0, reason="the exploring potential was not evaluated on the new labels (yet)")
+        return found
+
+
+def read_selections(run: orm.WorkChainNode) -> list[Selection]:
+    """Return the selections of a run, one a round; a round that has picked nothing (yet) has none.
+
+    :raises InputError: if there are none at all.
+    """
+    found = []
+    for entry in round_selections(run):
+        picks, candidates = entry.picks, entry.candidates
+        if picks is None or candidates is None:
+            continue
+        read = Picks.from_arrays({name: picks.get_array(name) for name in Picks.names()})
+        errors = entry.force_errors()
+        force_error = [
+            errors.get((int(segment), int(frame)), np.nan)
+            for segment, frame in zip(read.segment, read.frame, strict=True)
+        ]
+        found.append(
+            Selection(
+                entry, candidates, entry.described, entry.summary, read, np.array(force_error), judged=bool(errors)
+            )
+        )
+    if not found:
+        raise InputError(f"run <{run.pk}> has picked no frames yet: `aiida-sicmlip status {run.pk}` says where it is.")
+    return found
+
+
+def choose_rounds(found: Sequence[Selection], index: int | None) -> list[Selection]:
+    """Return the selection of a round, or all if None is given.
+
+    :raises InputError: if the round has none.
+    """
+    chosen = [entry for entry in found if index in (None, entry.steps.index)]
+    if not chosen:
+        known = ", ".join(str(entry.steps.index) for entry in found)
+        raise InputError(f"round {index} has picked no frames; rounds that have: {known}.")
+    return chosen
+
+
+def selection_report(run: orm.WorkChainNode, found: Sequence[Selection]) -> dict[str, Any]:
+    """Return selections as plain numbers; None where one is not known, or infinite for want of a training set."""
+    return {"run": run.pk, "rounds": [_round_report(entry) for entry in found]}
+
+
+def _round_report(entry: Selection) -> dict[str, Any]:
+    steps, described, summary, picks = entry.steps, entry.described, entry.summary, entry.picks
+    return {
+        "round": steps.index,
+        "descriptors": _pk(steps.description),
+        "selection": _pk(steps.selection),
+        "evaluation": _pk(steps.evaluation),
+        "method": entry.method,
+        **{name: described.get(name) for name in ("n_frames", "n_overlapping", "n_filtered", "n_candidates")},
+        "n_earlier_candidates": described.get("n_earlier_candidates"),
+        "n_from_earlier_rounds": summary.get("n_from_earlier_rounds"),
+        **{f"n_{role}{end}": summary.get(f"n_{role}{end}") for role in ROLES for end in ("", "_asked")},
+        "distances_when_picked": plain_numbers(entry.distances),
+        "covering_distance": plain_numbers(np.array([described.get("covering_distance", np.nan)]))[0],
+        "variance_of_map": described.get("variance_of_map"),
+        "n_labelled": int(np.isfinite(entry.force_error).sum()),
+        "correlation": asdict(entry.correlation),
+        "frames": [
+            {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
+            | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
+            for role, segment, frame, distance, reference_distance, force_error in zip(
+                picks.role,
+                picks.segment,
+                picks.frame,
+                plain_numbers(picks.distance),
+                plain_numbers(picks.reference_distance),
+                plain_numbers(entry.force_error),
+                strict=True,
+            )
+        ],
+    }
+
+
+def selection_tables(found: Sequence[Selection]) -> str:
+    """Return what was picked from what, and how novel it was, by round, with notes."""
+    frames = table(
+        (
+            "round",
+            "frames",
+            "overlap-\nping",
+            "filtered\nout",
+            "candidates",
+            "of earlier\nrounds",
+            "picked / asked\ntraining",
+            "\nvalidation",
+            "\nfixed",
+            "picks of\nearlier rounds",
+        ),
+        [
+            (
+                f"{entry.steps.index}",
+                *(_count(entry.described.get(name)) for name in ("n_frames", "n_overlapping", "n_filtered")),
+                *(_count(entry.described.get(name)) for name in ("n_candidates", "n_earlier_candidates")),
+                *(_picked_of_asked(entry.summary, role) for role in ROLES),
+                _count(entry.summary.get("n_from_earlier_rounds")),
+            )
+            for entry in found
+        ],
+    )
+    novelty = table(
+        (
+            "round",
+            "distance when picked\nfirst",
+            "\nmedian",
+            "\nlast",
+            "covering\ndistance",
+            "labelled\nframes",
+            "distance and error\nrank correlation",
+            "\nof logarithms",
+        ),
+        [
+            (
+                f"{entry.steps.index}",
+                *_first_median_last(entry.distances),
+                _distance(entry.described.get("covering_distance")),
+                f"{np.isfinite(entry.force_error).sum()}" if entry.judged else "-",
+                _coefficient(entry.correlation.rank),
+                _coefficient(entry.correlation.logarithmic),
+            )
+            for entry in found
+        ],
+    )
+    return f"{frames}\n\n{novelty}\n\n" + "\n".join(_notes(found))
+
+
+def _notes(found: Sequence[Selection]) -> list[str]:
+    """Return what the tables do not say."""
+    notes = [
+        "distance when picked: of a training configuration from the training set and the picks before it.",
+        "covering distance: no frame that may be picked is farther from the candidates and the training set.",
+        "distance and error: distance from the training set, force MAE of the exploring potential; 95 % interval.",
+    ]
+    for method, text in (
+        ("top-k", "the distance when picked is that from the training set alone."),
+        ("random", "training configurations are drawn at random, so that distances have no order."),
+    ):
+        rounds = [entry.name for entry in found if entry.method == method]
+        notes += [f"{', '.join(rounds)}: {text}"] if rounds else []
+    for entry in found:
+        if np.isinf(entry.picks.reference_distance).all():
+            notes.append(f"{entry.name}: the first pick is the frame farthest from the mean of all.")
+        for role in ROLES:
+            picked, asked = (entry.summary.get(f"n_{role}{end}", 0) for end in ("", "_asked"))
+            if picked < asked:
+                notes.append(
+                    f"{entry.name}: {picked} of {asked} {_words(role)} configurations; no other frame is new and far "
+                    "enough in time from those picked."
+                )
+        missing = int(np.isnan(entry.force_error).sum())
+        if entry.judged and missing:
+            notes.append(f"{entry.name}: {missing} of {len(entry.picks)} picked frames have no label.")
+        if entry.correlation.reason is not None:
+            notes.append(f"{entry.name}: no correlation, since {entry.correlation.reason}.")
+    return notes
+
+
+def draw_selections(found: Sequence[Selection], path: Path, index: int | None = None) -> None:
+    """Draw distances when picked and errors of all rounds, and below them the maps, into ``path``.
+
+    :param index: of the round whose map is drawn; all by default.
+    :raises InputError: if the round has none, or the ending names no format.
+    """
+    from aiida_sicmlip.plots.selection import (
+        RoundErrors,
+        add_shared_legend,
+        plot_error_against_distance,
+        plot_map,
+        plot_novelty,
+    )
+
+    mapped = choose_rounds(found, index)
+    columns = min(COLUMNS, len(mapped))
+    rows = -(-len(mapped) // columns)
+    figure = new_figure(path, (9.6, 3.6 + 3.3 * rows))
+    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.6, 3.3 * rows])[:, 0]
+    errors = [
+        RoundErrors(entry.name, entry.picks.reference_distance, entry.force_error, entry.correlation.rank)
+        for entry in found
+    ]
+    panels = top.subplots(1, 2 if any(entry.shown.any() for entry in errors) else 1, squeeze=False)[0]
+    plot_novelty(panels[0], {entry.name: entry.distances for entry in found})
+    if len(panels) > 1:
+        plot_error_against_distance(panels[1], errors)
+    maps = below.subplots(rows, columns, squeeze=False).ravel()
+    for axes, entry in zip(maps, mapped, strict=False):
+        candidates = entry.candidates.candidates()
+        places = place_on_map(entry.picks.descriptors, candidates.mean, candidates.axes)
+        picked = {_words(role): places[entry.picks.of(role)] for role in ROLES}
+        plot_map(axes, candidates.pool_map, candidates.reference_map, picked, entry.described.get("variance_of_map"))
+        axes.set_title(entry.name, fontsize="medium")
+    add_shared_legend(maps[: len(mapped)])
+    for axes in maps[len(mapped) :]:
+        axes.set_visible(False)
+    save_figure(figure, path)
+
+
+def _pk(node: orm.ProcessNode | None) -> int | None:
+    return node.pk if node is not None else None
+
+
+def _words(role: str) -> str:
+    return role.replace("_", " ")
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value}"
+
+
+def _picked_of_asked(summary: dict[str, Any], role: str) -> str:
+    """Return how many were picked of how many, or a dash where none were asked for."""
+    asked = summary.get(f"n_{role}_asked")
+    return f"{summary.get(f'n_{role}')} / {asked}" if asked else "-"
+
+
+def _distance(value: float | None) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.2e}"
+
+
+def _first_median_last(distances: np.ndarray) -> tuple[str, str, str]:
+    if not len(distances):
+        return "-", "-", "-"
+    return _distance(distances[0]), _distance(float(np.median(distances))), _distance(distances[-1])
+
+
+def _coefficient(found: Coefficient | None) -> str:
+    """Return a coefficient with its interval."""
+    return "-" if found is None else f"{found.value:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
