@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast bench docs clean distclean
+.PHONY: help install demo check test test-fast bench bench-selection docs clean distclean
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 install: $(STAMP) ## Make the environment .venv with everything in it; pw.x and a compiler where apt-get may
 	@echo "Installed in $(VENV). Next: $(BIN)/aiida-sicmlip setup"
@@ -39,6 +39,9 @@ test-fast: $(STAMP) ## Tests that start no program and no daemon
 
 bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the folder benchmark (some minutes)
 	$(BIN)/python benchmarks/engine.py --folder benchmark --output benchmark/engine.json
+
+bench-selection: $(STAMP) ## Time a selection out of 100,000 frames, in the folder benchmark (some 15 minutes)
+	$(BIN)/python benchmarks/selection.py --folder benchmark --output benchmark/selection.json
 
 docs: $(STAMP) ## The documentation as HTML in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

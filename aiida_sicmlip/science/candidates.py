@@ -45,10 +45,16 @@ class NothingNewError(SicmlipError):
 class Pool:
     """Candidates of earlier rounds, and after them all frames of this one: R frames in all.
 
-    rows: descriptors (R, D). n_earlier: how many are of earlier rounds. trajectory, time: as in
-    :class:`~aiida_sicmlip.science.picks.Picks`. allowed: whether a frame may be picked at all. held_out: whether its
-    trajectory is never trained on. weights: how many frames each stands for. keys: random numbers in [0, 1). All but
-    the rows are (R,).
+    All arrays but the rows are (R,).
+
+    rows: descriptors (R, D).
+    n_earlier: how many are of earlier rounds.
+    trajectory: as in :class:`~aiida_sicmlip.science.picks.Picks`.
+    time: likewise.
+    allowed: whether a frame may be picked at all.
+    held_out: whether its trajectory is never trained on.
+    weights: how many frames each stands for.
+    keys: random numbers in [0, 1).
     """
 
     rows: UnitRows
@@ -79,11 +85,18 @@ class Known:
 class Findings:
     """The candidates among the frames of a pool.
 
-    chosen: their rows, ascending, (C,). represents: frames of this round of which each is the nearest candidate, (C,).
-    reference_distance: of all R frames from the training set. for_training, for_validation: which of the R may be
-    picked. asked: training, validation and fixed validation configurations to pick, where the pool has so many.
-    clusters: of all frames sampled so far. mean: of this round's descriptors, (D,). axes: directions of the map,
-    (2, D). pool_map: places of frames on it, (M, 2). reference_map: of the training set, (T, 2).
+    chosen: their rows, ascending, (C,).
+    represents: frames of this round of which each is the nearest candidate, (C,).
+    reference_distance: of all R frames from the training set.
+    for_training: which of the R may be picked as training configurations.
+    for_validation: likewise.
+    asked: training, validation and fixed validation configurations to pick, where the pool has so many.
+    clusters: of all frames sampled so far.
+    mean: of this round's descriptors, (D,).
+    axes: directions of the map, (2, D).
+    pool_map: places of frames on it, (M, 2).
+    reference_map: of the training set, (T, 2).
+    summary: counts of frames, the covering distance, and how the clusters were found.
     """
 
     chosen: np.ndarray

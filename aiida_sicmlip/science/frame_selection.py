@@ -20,8 +20,9 @@ from aiida_sicmlip.science.selection_settings import SelectionSettings
 class FrameSelection:
     """Picked frames, and a summary.
 
-    places: for each pick, in the order of ``picks``, which round's candidate it is (0 for the first that was given) and
-    its row there.
+    picks: in the order in which they were picked, training first.
+    places: for each pick which round's candidate it is (0 for the first that was given) and its row there.
+    summary: counts, and the distances at which training configurations were picked.
     """
 
     picks: Picks

@@ -17,11 +17,18 @@ ROLES = ("training", "validation", "fixed_validation")
 class Picks:
     """P picked frames, in the order in which they were picked.
 
-    role: place in :data:`ROLES`. segment, frame: where it stands in the run's trajectories. trajectory, time: of which
-    trajectory (called by its first segment), and when in it (ps). distance: what it was picked by: a training
-    configuration by its distance (1 - kernel) as :class:`~aiida_sicmlip.science.selection.Pick` has it, a validation
-    configuration by its squared distance from the centre of its cluster. reference_distance: from the training set of
-    that time, infinite where there was none. descriptors: (P, D) float32; all others are (P,).
+    All arrays but the descriptors are (P,).
+
+    role: place in :data:`ROLES`.
+    segment: number of the segment in which the frame stands, among all of the run.
+    frame: its place there.
+    trajectory: number of the first segment of its trajectory.
+    time: when in that trajectory, in ps.
+    distance: what it was picked by: a training configuration by its distance as
+        :class:`~aiida_sicmlip.science.selection.Pick` has it, a validation configuration by its squared distance from
+        the centre of its cluster.
+    reference_distance: from the training set of that time, infinite where there was none.
+    descriptors: (P, D) float32.
     """
 
     role: np.ndarray

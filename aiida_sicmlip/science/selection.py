@@ -30,9 +30,10 @@ Item = TypeVar("Item")
 class Pick:
     """A chosen frame.
 
-    index: its row among the descriptors. distance: what it was picked by: the distance from the reference and all
-    picks before it, or for `top-k` from the reference alone. reference_distance: from the reference alone, infinite
-    where there is none.
+    index: its row among the descriptors.
+    distance: what it was picked by: the distance from the reference and all picks before it, or for `top-k` from the
+        reference alone.
+    reference_distance: from the reference alone, infinite where there is none.
     """
 
     index: int
@@ -44,11 +45,13 @@ class Pick:
 class Eligibility:
     """Which of F frames may be picked.
 
-    allowed: (F,) bool; all by default. trajectory: (F,) integers that tell trajectories apart. time: (F,), the place of
-    each frame in its trajectory, in ps or in frames. separation: picks of one trajectory are at least so far apart, in
-    the unit of ``time``. tolerance: frames at a smaller distance from what is known are duplicates, which are never
-    picked. Averaged over the 30 atoms around a divacancy, frames at 1500 K are some 1e-4 apart, over all 216 atoms
-    1e-6; the default is passed by random displacements of about 0.001 A.
+    allowed: (F,) bool; all by default.
+    trajectory: (F,) integers that tell trajectories apart.
+    time: (F,), the place of each frame in its trajectory, in ps or in frames.
+    separation: picks of one trajectory are at least so far apart, in the unit of ``time``.
+    tolerance: frames at a smaller distance from what is known are duplicates, which are never picked. Averaged over
+        the atoms around a divacancy, frames at 1500 K are some 1e-4 apart, over all 216 atoms 1e-6; the default is
+        passed by random displacements of about 0.001 A.
     """
 
     allowed: np.ndarray | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
@@ -32,6 +32,26 @@ def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping
             )
 
 
+def require_something_to_train_on(settings: SelectionSettings, structures: Mapping[str, Any], walkers: int) -> None:
+    """Raise :class:`InputError` where structures are held out that there are not, or nothing is left to train on.
+
+    :param walkers: from each start structure.
+    """
+    for name in settings.held_out_structures:
+        if name not in structures:
+            raise InputError(
+                f"`selection.parameters.held_out_structures` names `{name}`, which is no start structure. "
+                f"{nearest_name(name, structures)}"
+            )
+    others = walkers * (len(structures) - len(set(settings.held_out_structures)))
+    if settings.held_out_trajectories >= others:
+        raise InputError(
+            f"`selection.parameters` holds {settings.held_out_trajectories} trajectories a round out, and exploration "
+            f"gives {others} of structures that are trained on: nothing would be left. Hold out fewer, or explore with "
+            "more walkers."
+        )
+
+
 def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
@@ -54,6 +74,7 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
                 "picked from the trajectories; retrieve them."
             )
         selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
+        require_something_to_train_on(selected, structures, exploration["walkers"].value)
         walkers = exploration["walkers"].value * len(structures)
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
         require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)

@@ -172,8 +172,9 @@ def test_progress_says_how_far(capsys: Any) -> None:
 def test_frames_whose_defect_differs_are_found_first(host: Atoms, seed: int, record_property: Any) -> None:
     """Planted among forty divacancies, alike but for their heat: a hop on its way, an interstitial, an antisite.
 
-    Averaged over the atoms around the defect they come first, in any order. Averaged over all atoms, the hop drowns in
-    the heat of the bulk: where they come then is recorded beside it.
+    Averaged over the atoms around the defect they come first, in any order, and each is several times farther from the
+    training set than any ordinary frame. Averaged over all atoms, the hop drowns in the heat of the bulk. Both are
+    recorded, and are in the documentation.
     """
     generator = np.random.default_rng(seed)
     training = [thermal(divacancy(host, number), generator) for number in range(10)]
@@ -184,11 +185,17 @@ def test_frames_whose_defect_differs_are_found_first(host: Atoms, seed: int, rec
     ]
     pool = [thermal(divacancy(host, number), generator) for number in range(40)]
     pool += [thermal(atoms, generator) for atoms in planted]
-    ranks = {}
+    ranks, contrast = {}, {}
     for centres in ("defect", "all"):
         describer = Describer(SelectionSettings(centres=centres), ["C", "Si"], {"vv": host})
         picks = farthest_point(describer.describe(pool), describer.describe(training), len(pool))
         order = [pick.index for pick in picks]
         ranks[centres] = [order.index(row) for row in range(40, 43)]
+        distance = {pick.index: pick.reference_distance for pick in picks}
+        ordinary = max(distance[row] for row in range(40))
+        contrast[centres] = [round(distance[row] / ordinary, 1) for row in range(40, 43)]
     record_property("ranks", ranks)
+    record_property("contrast", contrast)
     assert sorted(ranks["defect"]) == [0, 1, 2]
+    assert min(contrast["defect"]) > 4.0
+    assert contrast["defect"][0] > 3.0 * contrast["all"][0]

@@ -48,15 +48,30 @@ ARRAY_TYPES = {
 class Candidates:
     """C candidates of a round, of E candidates of earlier rounds what has changed, and the clusters of all frames.
 
-    n_atoms: (C,). numbers, positions: atomic numbers (N,) and places (N, 3) in A of the atoms of all candidates, one
-    after the other, at the full precision of the trajectories, wrapped into the cells (C, 3, 3).
-    descriptors: (C, D) of unit length. segment, frame, trajectory, time (ps): as in
-    :class:`~aiida_sicmlip.science.picks.Picks`. held_out: never to be trained on. reference_distance: from the training
-    set. for_training, for_validation: whether a candidate may be picked as that. keys: random numbers. represents:
-    how many frames of the round each stands for. earlier_*: the same of the earlier candidates, (E,), in their order.
+    Arrays are (C,) where nothing else is said; those of earlier candidates, `earlier_...`, are (E,) in their order.
+
+    n_atoms: of each candidate; there are N in all.
+    numbers: atomic numbers of all candidates, one after the other, (N,).
+    positions: their places in A, (N, 3), at the full precision of the trajectories, wrapped into the cells.
+    cells: (C, 3, 3) in A.
+    descriptors: (C, D) of unit length.
+    segment: as in :class:`~aiida_sicmlip.science.picks.Picks`.
+    frame: likewise.
+    trajectory: likewise.
+    time: likewise, in ps.
+    held_out: never to be trained on.
+    reference_distance: from the training set.
+    for_training: whether a candidate may be picked as a training configuration.
+    for_validation: likewise.
+    keys: random numbers in [0, 1).
+    represents: how many frames of the round each stands for.
     asked: how many training, validation and fixed validation configurations to pick, (3,).
-    centres: (K, D) of clusters, with cluster_sizes in frames, (K,). mean: (D,) of the round's descriptors. axes: (2, D)
-    of the map. pool_map: (M, 2), places of frames on it. reference_map: (T, 2), of the training set.
+    centres: (K, D) of clusters of everything sampled so far.
+    cluster_sizes: in frames, (K,).
+    mean: (D,) of the round's descriptors.
+    axes: (2, D), directions of the map.
+    pool_map: (M, 2), places of frames on it.
+    reference_map: (T, 2), of the training set.
     """
 
     n_atoms: np.ndarray

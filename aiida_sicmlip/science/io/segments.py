@@ -36,8 +36,11 @@ def frames_of_dcd(
 class SegmentFile:
     """A segment on disk.
 
-    segment: its number among all of the run. structure: name of its start structure. trajectory: number of the first
-    segment of the trajectory that it belongs to. first_time, interval: times of frames since the start of that, in ps.
+    segment: its number among all of the run.
+    structure: name of its start structure.
+    trajectory: number of the first segment of the trajectory that it belongs to.
+    first_time: of the first frame, since the start of the trajectory, in ps.
+    interval: between two frames, in ps.
     kept: frames that pass a filter, None where all do.
     """
 
