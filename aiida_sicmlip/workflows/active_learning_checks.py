@@ -10,6 +10,7 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.hosts import infer_host
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration
@@ -52,6 +53,22 @@ def require_something_to_train_on(settings: SelectionSettings, structures: Mappi
         )
 
 
+def require_perfect_crystals(
+    settings: SelectionSettings, structures: Mapping[str, orm.StructureData], hosts: Mapping[str, orm.StructureData]
+) -> None:
+    """Raise :class:`InputError` where frames are compared around defects, and nobody knows the crystal without them."""
+    if settings.centres != "defect":
+        return
+    for name in sorted(set(structures) - set(hosts)):
+        try:
+            infer_host([structures[name].get_ase()])
+        except InputError as error:
+            raise InputError(
+                f"`structures.{name}` has no host, which `selection.parameters.centres: defect` needs, and none is "
+                f"found from the structure: {error} Or set `centres` to `all`."
+            ) from error
+
+
 def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
@@ -78,6 +95,7 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         walkers = exploration["walkers"].value * len(structures)
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
         require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
+        require_perfect_crystals(selected, structures, inputs.get("hosts", {}))
     except InputError as error:
         return str(error)
     except KeyError:

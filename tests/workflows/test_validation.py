@@ -298,3 +298,17 @@ def test_nearest_distance_sees_periodic_images(write_settings: Callable[..., str
         "training": {"parameters": {"model": {"cutoff": 3.8}}},
     }
     assert "the nearest atoms of `structures.x` are 3.84 A apart" in refusal(write_settings(settings))
+
+
+def test_structure_without_a_crystal_behind_it(write_settings: Callable[..., str], divacancy: Atoms) -> None:
+    """Where nobody names the host, it is found from the structure; if there is none, that is said at once."""
+    known = orm.StructureData(ase=divacancy).store()
+    free = {"exploration": {"bias": None}}
+    checked_builder(read_settings(write_settings({"structures": {"x": {"node": known.pk}}, **free})), store=False)
+    molten = Atoms("CSiCSi", [[0, 0, 0], [2.1, 0.3, 0.9], [3.9, 3.2, 1.0], [0.8, 3.9, 3.6]], cell=[6, 6, 6], pbc=True)
+    given = {"structures": {"x": {"node": orm.StructureData(ase=molten).store().pk}}, **free}
+    sentence = refusal(write_settings(given))
+    assert sentence.startswith("`structures.x` has no host, which `selection.parameters.centres: defect` needs")
+    assert sentence.endswith("Or set `centres` to `all`.")
+    everywhere = {**given, "selection": {"parameters": {"centres": "all"}}}
+    checked_builder(read_settings(write_settings(everywhere)), store=False)
