@@ -55,11 +55,11 @@ class Describer:
         :param host: name of the perfect crystal that they are of.
         :raises InputError: when a frame fits no host, or as :func:`averaged_soap`.
         """
-        centres: list[Sequence[int]] | None = None
+        centres: Sequence[int] | Sequence[Sequence[int]] | None = None
         if self.settings.centres == "defect":
-            centres = []
-            for group in _alike(frames):
-                centres += [[int(atom) for atom in found] for found in self._find(group, host)]
+            centres = [[int(atom) for atom in found] for group in _alike(frames) for found in self._find(group, host)]
+        elif not isinstance(self.settings.centres, str):
+            centres = self.settings.centres
         rows = averaged_soap(frames, self.species, centres=centres, **self.settings.soap)
         return rows.astype(np.float32)
 

@@ -44,9 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="how they are picked")
     parser.add_argument(
         "--centres",
-        choices=sorted(CENTRES),
+        type=_centres,
         default="all",
-        help="atoms to average over: all, or those around the defects",
+        metavar="all|defect|ATOMS",
+        help="atoms to average over: all, those around the defects, or a list of atoms from 0, such as 0,3,17",
     )
     parser.add_argument(
         "--host",
@@ -81,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
         "--processes", type=positive_number, metavar="N", help="processes that describe (default: all usable cores)"
     )
     return parser
+
+
+def _centres(text: str) -> str | list[int]:
+    """Return what the atoms are called, or the list of them, for argparse."""
+    if text in CENTRES:
+        return text
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither all nor defect nor a list of atoms") from None
 
 
 def select(options: argparse.Namespace) -> None:

@@ -47,9 +47,10 @@ class SelectionSettings(Settings):
     separation: float = 0.1
     """Two picks of one trajectory are at least so far apart in ps, so that a validation frame is never the neighbour in
     time of a training frame."""
-    centres: str = "defect"
+    centres: str | Sequence[int] = "defect"
     """Atoms that SOAP is averaged over: `defect`, those around the vacant sites, antisites and interstitials that each
-    frame shows, or `all`. In an average over all atoms of a large cell a defect is hardly seen."""
+    frame shows, `all`, or a list of atoms (from 0), the same in all frames. In an average over all atoms of a large
+    cell a defect is hardly seen."""
     centre_radius: float = 3.4
     """Around a defect, atoms of sites within this distance in A count; the default covers two shells of 3C-SiC."""
     cutoff: float = 5.0
@@ -80,11 +81,15 @@ class SelectionSettings(Settings):
         for name in ("separation", "tolerance", "overlap_fraction"):
             self.require_number(name, at_least=0)
         for name, known in (("method", METHODS), ("centres", CENTRES), ("validation_update", VALIDATION_UPDATES)):
+            if name == "centres" and not isinstance(self.centres, str):
+                continue
             if getattr(self, name) not in known:
                 hint = nearest_name(str(getattr(self, name)), known)
                 raise InputError(f"`{self.PREFIX}{name}` is {getattr(self, name)!r}. {hint}")
         if not isinstance(self.use_earlier_rounds, bool):
             raise InputError(f"`{self.PREFIX}use_earlier_rounds` is {self.use_earlier_rounds!r}; give true or false.")
+        if not isinstance(self.centres, str):
+            object.__setattr__(self, "centres", _checked_atoms(self.centres, f"{self.PREFIX}centres"))
         held_out = self.held_out_structures
         if isinstance(held_out, str) or not all(isinstance(name, str) for name in held_out):
             raise InputError(f"`{self.PREFIX}held_out_structures` is {held_out!r}; give a list of names.")
@@ -119,6 +124,19 @@ class SelectionSettings(Settings):
         """Return how many frames can be picked at most from segments of so many frames, ``frame_interval`` ps apart."""
         apart = self.frames_apart(frame_interval)
         return sum(-(-count // apart) for count in frames_of_segments)
+
+
+def _checked_atoms(given: Any, field: str) -> tuple[int, ...]:
+    """Return a list of atoms.
+
+    :raises InputError: when it is none, empty, or names an atom twice.
+    """
+    atoms = tuple(given) if isinstance(given, Sequence) else ()
+    if not atoms or any(isinstance(atom, bool) or not isinstance(atom, int) or atom < 0 for atom in atoms):
+        raise InputError(f"`{field}` is {given!r}; give `defect`, `all`, or a list of atoms, from 0.")
+    if len(set(atoms)) < len(atoms):
+        raise InputError(f"`{field}` names an atom twice: {list(atoms)}.")
+    return atoms
 
 
 def require_enough_frames(

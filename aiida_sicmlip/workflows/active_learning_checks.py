@@ -53,10 +53,17 @@ def require_something_to_train_on(settings: SelectionSettings, structures: Mappi
         )
 
 
-def require_perfect_crystals(
+def require_centres(
     settings: SelectionSettings, structures: Mapping[str, orm.StructureData], hosts: Mapping[str, orm.StructureData]
 ) -> None:
-    """Raise :class:`InputError` where frames are compared around defects, and nobody knows the crystal without them."""
+    """Raise :class:`InputError` where nobody knows which atoms of a structure the frames are compared by."""
+    if not isinstance(settings.centres, str):
+        for name, structure in structures.items():
+            if max(settings.centres) >= len(structure.sites):
+                raise InputError(
+                    f"`selection.parameters.centres` names atom {max(settings.centres)}, but `structures.{name}` has "
+                    f"atoms 0 to {len(structure.sites) - 1}: give atoms that all start structures have."
+                )
     if settings.centres != "defect":
         return
     for name in sorted(set(structures) - set(hosts)):
@@ -95,7 +102,7 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         walkers = exploration["walkers"].value * len(structures)
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
         require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
-        require_perfect_crystals(selected, structures, inputs.get("hosts", {}))
+        require_centres(selected, structures, inputs.get("hosts", {}))
     except InputError as error:
         return str(error)
     except KeyError:

@@ -84,6 +84,13 @@ def test_defect_averages_over_the_atoms_around_it(host: Atoms) -> None:
     assert np.allclose(describer.describe([atoms]), expected, atol=1e-6)
 
 
+def test_fixed_list_of_atoms(host: Atoms) -> None:
+    atoms = thermal(divacancy(host, 3), np.random.default_rng(1))
+    describer = Describer(SelectionSettings(**SMALL, centres=[3, 5, 8]), ["C", "Si"])
+    expected = averaged_soap([atoms] * 2, ["C", "Si"], centres=[3, 5, 8], r_cut=4.0, n_max=3, l_max=2, sigma=0.5)
+    assert np.allclose(describer.describe([atoms, atoms]), expected, atol=1e-6)
+
+
 def test_frame_that_fits_no_host_is_refused(host: Atoms) -> None:
     describer = Describer(SelectionSettings(**SMALL), ["C", "Si"], {"large": host})
     with pytest.raises(InputError, match=r"A frame of C7Si7 fits none of the 1 perfect crystals"):

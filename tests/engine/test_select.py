@@ -122,6 +122,20 @@ def test_defect_centres_with_and_without_a_host(tmp_path: Path, given: bool, cap
     assert ("perfect crystal of 64 sites" in capsys.readouterr().out) is not given
 
 
+def test_list_of_atoms(tmp_path: Path, capsys: Any) -> None:
+    """Only the surroundings of the atoms that are named count: a frame that differs elsewhere is a duplicate."""
+    pool = [frame.copy() for frame in frames(1, 20) * 3]
+    distances_of_all = pool[0].get_distances(0, range(len(pool[0])), mic=True)
+    near = int(np.argsort(distances_of_all)[1])
+    pool[1].positions[int(np.argmax(distances_of_all))] += 0.1
+    pool[2].positions[near] += 0.1
+    picked = run(tmp_path, pool, None, "--count", "3", "--centres", "0", "--cutoff", "3")
+    assert len(picked) == 2 and 2 in {frame.info["pool_index"] for frame in picked}
+    with pytest.raises(SystemExit):
+        main(["pool.extxyz", "--count", "1", "--centres", "some"])
+    assert "neither all nor defect" in capsys.readouterr().err
+
+
 def test_duplicates_and_overlaps_are_left_out(tmp_path: Path, capsys: Any) -> None:
     pool, training = frames(4, 10), frames(2, 11)
     pool += [pool[0].copy(), training[1].copy()]

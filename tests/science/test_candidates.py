@@ -349,6 +349,8 @@ def test_map_shows_most_of_the_variance() -> None:
     [
         ({"method": "farthest_point"}, "Did you mean `farthest-point`"),
         ({"centres": "near"}, "Known are|Did you mean"),
+        ({"centres": [1, 1]}, "names an atom twice"),
+        ({"centres": [0.5]}, "a list of atoms, from 0"),
         ({"n_candidates": 5}, "fewer than `n_training`, 10"),
         ({"held_out_structures": "vv"}, "give a list"),
         ({"use_earlier_rounds": "no"}, "true or false"),
