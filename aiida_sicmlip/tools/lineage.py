@@ -187,10 +187,7 @@ def _with_frame(
 
 def segments_of_selection(pk: int) -> dict[str, int]:
     """Return the trajectories whose candidates a selection chose from, of all rounds, by the label of the segment."""
-    query = orm.QueryBuilder()
-    query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="selection")
-    query.append(CandidateFramesData, with_outgoing="selection", tag="candidates")
-    query.append(orm.CalcJobNode, with_outgoing="candidates", tag="description")
+    query = _candidates_of_selection(pk)
     query.append(
         SegmentTrajectoryData,
         with_outgoing="description",
@@ -199,6 +196,15 @@ def segments_of_selection(pk: int) -> dict[str, int]:
         project="id",
     )
     return {label.rsplit("__", 1)[-1]: trajectory for trajectory, label in query.all()}
+
+
+def _candidates_of_selection(pk: int) -> orm.QueryBuilder:
+    """Return the part of a query that leads from a selection to what made its candidates."""
+    query = orm.QueryBuilder()
+    query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="selection")
+    query.append(CandidateFramesData, with_outgoing="selection", tag="candidates")
+    query.append(orm.CalcJobNode, with_outgoing="candidates", tag="description")
+    return query
 
 
 def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathStep]:
@@ -240,6 +246,7 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
         run = trajectory.creator
         steps += [
             PathStep(source.selection, "picked by", "selection of novel frames"),
+            _path_of_candidates(source.selection, source.trajectory),
             PathStep(
                 trajectory.pk, "from the trajectory", f"frame {source.frame}, {trajectory.times()[source.frame]:g} ps"
             ),
@@ -253,6 +260,16 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
             ]
             steps += _path_of_bias(run)
     return steps
+
+
+def _path_of_candidates(selection: int, trajectory: int) -> PathStep:
+    """Return the calculation whose candidates a selection took the frames of a trajectory from."""
+    query = _candidates_of_selection(selection)
+    query.append(SegmentTrajectoryData, filters={"id": trajectory}, with_outgoing="description")
+    query.add_projection("description", "*")
+    query.add_projection("candidates", "attributes.n_candidates")
+    description, count = query.first()
+    return PathStep(description.pk, "among candidates of", f"{description.process_label}, {count} frames")
 
 
 def _path_of_bias(run: orm.CalcJobNode) -> list[PathStep]:

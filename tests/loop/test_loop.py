@@ -179,6 +179,7 @@ def test_results_and_status_read_well(finished_loop):
     printed = folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop", "--plot", "errors.png")
     assert "force MAE (eV/A)" in printed
     assert "PwCalculation with pw@localhost" in printed
+    assert "among candidates of" in printed and "DescriptorsCalculation, " in printed
     assert "bootstrap potential" in printed or "compiled model" in printed
     assert (folder.path / "errors.png").stat().st_size > 5000
     folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop", "--plot-space", "space.svg")
