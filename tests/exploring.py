@@ -162,7 +162,10 @@ class Explored:
             frames.append(frame)
             wrong = np.random.default_rng(1000 + place).normal(size=forces.shape)
             predictions.append((-100.0, forces + wrong * errors[where] / np.abs(wrong).mean()))
-        extension = self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_new_labels", **labels)
+        level = orm.Dict({"settings": {}}).store()
+        extension = self.process(
+            orm.CalcFunctionNode, "", run, f"round_{index:02d}_new_labels", level_of_theory=level, **labels
+        )
         self.output(extension, "result", LabelledDataSetData.from_frames(frames, {"settings": {}}))
         label = f"round_{index:02d}_evaluation_of_exploring_potential"
         node = self.process(orm.CalcJobNode, EVALUATION, run, label, dataset=extension.outputs.result)

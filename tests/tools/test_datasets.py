@@ -9,7 +9,7 @@ from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_l
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import label_of_place, round_label
+from aiida_sicmlip.common.labels import label_of_place, parse_frame_label, round_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.datasets import load_dataset, origins_of_dataset, places, source_columns
 from tests.exploring import Explored
@@ -22,6 +22,7 @@ class Learned:
         self.explored, self.frames = explored, frames
         self.labels: list[orm.TrajectoryData] = []
         self.datasets: list[LabelledDataSetData] = []
+        self.picks: list[tuple[int, int]] = []
         run = explored.run()
         other = orm.StructureData(ase=explored.atoms).store()
         for index in (0, 1):
@@ -34,13 +35,16 @@ class Learned:
                 **starts,
             )
             segments = [self.segment(exploration, start) for start in starts.values()]
-            self.picks = [(0, 2), (1, 11)]
-            selection = explored.selection(run, index, segments, self.picks)
-            structures = selection.base.links.get_outgoing(node_class=orm.StructureData).all_nodes()
+            picks = [(0, 2), (1, 11)]
+            selection = explored.selection(run, index, segments, picks)
+            # Segments are numbered through all rounds.
+            self.picks += [(2 * index + segment, frame) for segment, frame in picks]
+            links = selection.base.links.get_outgoing(node_class=orm.StructureData).all()
+            links.sort(key=lambda link: parse_frame_label(link.link_label.rsplit("__", 1)[-1]))
             places_of_round = range(2 * index, 2 * index + 2)
             self.labels += [
                 generate_label(frames[place], structure=structure)
-                for place, structure in zip(places_of_round, sorted(structures, key=lambda node: node.pk), strict=True)
+                for place, structure in zip(places_of_round, [link.node for link in links], strict=True)
             ]
             inputs = self.labels[0].creator.inputs
             level = derive_level_of_theory(inputs.parameters, inputs.kpoints, inputs.code, **inputs.pseudos)
@@ -72,7 +76,7 @@ def test_rounds_and_start_structures(learned: Learned) -> None:
     found = origins_of_dataset(learned.datasets[1])
     assert [origin.round for origin in found] == [0, 0, 1, 1]
     assert [origin.start for origin in found] == ["vv", "antisite_pair"] * 2
-    assert [(origin.source.segment, origin.source.frame) for origin in found] == learned.picks * 2
+    assert [(origin.source.segment, origin.source.frame) for origin in found] == learned.picks
 
 
 def test_origins_survive_parts_and_merges(learned: Learned, generate_dataset) -> None:
@@ -137,8 +141,8 @@ def test_columns_identify_the_sources(learned: Learned) -> None:
     assert last["selection_uuid"] == label.creator.inputs.structure.creator.uuid
     trajectory = orm.load_node(last["trajectory_uuid"])
     description = label.creator.inputs.structure.creator.inputs.candidates.creator
-    assert trajectory.uuid == description.inputs.trajectories.vv.s01.uuid
-    assert (last["segment"], last["frame"], last["round"], last["start_structure"]) == (1, 11, 1, "antisite_pair")
+    assert trajectory.uuid == description.inputs.trajectories.vv.s03.uuid
+    assert (last["segment"], last["frame"], last["round"], last["start_structure"]) == (3, 11, 1, "antisite_pair")
     assert set(last) == {
         *(f"{name}_uuid" for name in ("label", "calculation", "structure", "selection", "trajectory")),
         *("segment", "frame", "round", "start_structure"),
