@@ -118,10 +118,11 @@ def _find(finders: Mapping[str, DefectFinder], frame: Atoms, index: int) -> tupl
 
 
 def _host_entry(finder: DefectFinder, given: bool) -> dict[str, Any]:
-    """Return what the report says of a host: lengths in A."""
+    """Return what the report says of a host: lengths in A, and its sites where no file has them."""
     from aiida_sicmlip.science.frame_defects import MIGRATION_DIFFERENCE, VACANCY_RADIUS
 
     nearest = finder.sites.nearest_distance
+    sites = {"symbols": finder.host.get_chemical_symbols(), "positions": finder.host.positions.tolist()}
     return {
         "given": given,
         "formula": finder.host.get_chemical_formula(),
@@ -130,6 +131,7 @@ def _host_entry(finder: DefectFinder, given: bool) -> dict[str, Any]:
         "vacancy_radius": VACANCY_RADIUS * nearest,
         "migration_difference": MIGRATION_DIFFERENCE * nearest,
         "surroundings_radius": finder.surroundings_radius,
+        **({} if given else sites),
     }
 
 
