@@ -11,6 +11,8 @@ from aiida_sicmlip.common.exceptions import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from aiida_sicmlip.science.host_sites import HostSites
+
 FRAMES_FOR_HOST = 50
 """Configurations that a perfect crystal is found from, at most."""
 
@@ -55,25 +57,26 @@ def find_hosts(frames: Sequence[Atoms]) -> dict[str, Atoms]:
     """
     import numpy as np
 
+    from aiida_sicmlip.science.host_sites import HostSites
     from aiida_sicmlip.science.hosts import infer_host
 
     hosts: dict[str, Atoms] = {}
+    known: list[HostSites] = []
     for frame in frames:
-        if any(_fits(frame, host) for host in hosts.values()):
+        if any(_fits(frame, sites) for sites in known):
             continue
         alike = [other for other in frames if np.allclose(other.cell.array, frame.cell.array, atol=1e-3)]
         host = infer_host(alike[:FRAMES_FOR_HOST])
         print(f"perfect crystal of {len(host)} sites, found from {len(alike)} configurations", flush=True)
         hosts[f"{len(hosts)}"] = host
+        known.append(HostSites(host))
     return hosts
 
 
-def _fits(frame: Atoms, host: Atoms) -> bool:
+def _fits(frame: Atoms, sites: HostSites) -> bool:
     """Return whether a frame has the cell of a host, up to a small strain."""
-    from aiida_sicmlip.science.host_sites import HostSites
-
     try:
-        HostSites(host).fractional_of(frame.positions, frame.cell.array)
+        sites.fractional_of(frame.positions, frame.cell.array)
     except InputError:
         return False
     return True
