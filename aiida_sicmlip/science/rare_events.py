@@ -49,10 +49,11 @@ class ErrorDistribution:
 class ForceScore:
     """Errors of the forces on a set of atoms.
 
-    force_mae, force_rmse: over the Cartesian components, eV/A, as in
-        :class:`~aiida_sicmlip.science.metrics.ErrorMetrics`; None without atoms.
+    force_mae: mean absolute error of the Cartesian components, eV/A; None without atoms.
+    force_rmse: root mean square error of the same, eV/A.
     n_without_direction: atoms whose reference force is of zero length; they have no delta_theta.
-    delta_f: errors of the magnitude, eV/A. delta_theta: of the direction, degrees.
+    delta_f: errors of the magnitude, eV/A.
+    delta_theta: errors of the direction, degrees.
     score: P, the product of both areas; None where one is missing.
     reason: why there is no score, else None.
     """
