@@ -1,4 +1,4 @@
-"""Reports of `sicmlip-potential` and `sicmlip-cv` as JSON files: one is written however a command ends."""
+"""Reports of the programs as JSON files: one is written however a command ends."""
 
 from __future__ import annotations
 

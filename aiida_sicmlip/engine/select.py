@@ -6,22 +6,19 @@ import argparse
 import itertools
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_sicmlip import __version__
+from aiida_sicmlip.engine.frames import FRAMES_FOR_HOST, find_hosts, read_frames, read_hosts
 from aiida_sicmlip.engine.options import positive_number
 from aiida_sicmlip.engine.reports import run_command
 from aiida_sicmlip.science.selection import METHODS
 from aiida_sicmlip.science.selection_settings import CENTRES
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from aiida_sicmlip.science.selection import Pick
-
-_FRAMES_FOR_HOST = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,20 +123,20 @@ def select(options: argparse.Namespace) -> None:
         tolerance=options.tolerance,
         overlap_fraction=options.overlap_fraction,
     )
-    training = list(_frames(options.training)) if options.training is not None else []
-    first = list(itertools.islice(_frames(options.pool), _FRAMES_FOR_HOST))
+    training = list(read_frames(options.training)) if options.training is not None else []
+    first = list(itertools.islice(read_frames(options.pool), FRAMES_FOR_HOST))
     if not first:
         raise InputError(f"The pool `{options.pool}` holds no configuration.")
     hosts = {}
     if options.centres == "defect":
-        hosts = _read_hosts(options.host) if options.host else _found_hosts([*training, *first])
+        hosts = read_hosts(options.host) if options.host else find_hosts([*training, *first])
     species = sorted({symbol for frame in (*training, *first) for symbol in frame.get_chemical_symbols()})
     describer = Describer(settings, species, hosts)
     processes = options.processes or usable_cores()
     with tempfile.TemporaryDirectory() as folder:
         rows_file = RowFile(Path(folder) / "rows", describer.n_features)
         sound = []
-        chunks = chunks_of_frames(_frames(options.pool))
+        chunks = chunks_of_frames(read_frames(options.pool))
         for rows, overlapping in describe_chunks(describer, chunks, processes, Progress(None)):
             rows_file.append(rows)
             sound.append(~overlapping)
@@ -165,69 +162,6 @@ def select(options: argparse.Namespace) -> None:
         print("The rest of the pool repeats what is known or was picked.", file=sys.stderr)
 
 
-def _frames(path: Path) -> Iterator[Atoms]:
-    """Yield the frames of an extended XYZ file, one after the other.
-
-    :raises InputError: when it cannot be read.
-    """
-    from ase.io import iread
-
-    from aiida_sicmlip.common.exceptions import InputError
-
-    if not path.is_file():
-        raise InputError(f"The file `{path}` does not exist: give one in extended XYZ.")
-    try:
-        yield from iread(path, index=":", format="extxyz")
-    except (ValueError, KeyError, IndexError, OSError, StopIteration, RuntimeError) as error:
-        raise InputError(f"The file `{path}` cannot be read as extended XYZ: {error}.") from error
-
-
-def _read_hosts(paths: Sequence[Path]) -> dict[str, Atoms]:
-    """Return the perfect crystals of the files."""
-    from ase import Atoms
-    from ase.io import read
-
-    from aiida_sicmlip.common.exceptions import InputError
-
-    hosts = {}
-    for path in paths:
-        try:
-            found = read(path)
-        except Exception as error:  # ASE's readers raise whatever they stumble on
-            raise InputError(f"The perfect crystal `{path}` cannot be read: {error}.") from error
-        hosts[str(path)] = found if isinstance(found, Atoms) else found[0]
-    return hosts
-
-
-def _found_hosts(frames: Sequence[Atoms]) -> dict[str, Atoms]:
-    """Return a perfect crystal for each cell that the frames have, found from the frames themselves."""
-    import numpy as np
-
-    from aiida_sicmlip.science.hosts import infer_host
-
-    hosts: dict[str, Atoms] = {}
-    for frame in frames:
-        if any(_fits(frame, host) for host in hosts.values()):
-            continue
-        alike = [other for other in frames if np.allclose(other.cell.array, frame.cell.array, atol=1e-3)]
-        host = infer_host(alike[:_FRAMES_FOR_HOST])
-        print(f"perfect crystal of {len(host)} sites, found from {len(alike)} configurations", flush=True)
-        hosts[f"{len(hosts)}"] = host
-    return hosts
-
-
-def _fits(frame: Atoms, host: Atoms) -> bool:
-    """Return whether a frame has the cell of a host, up to a small strain."""
-    from aiida_sicmlip.common.exceptions import InputError
-    from aiida_sicmlip.science.host_sites import HostSites
-
-    try:
-        HostSites(host).fractional_of(frame.positions, frame.cell.array)
-    except InputError:
-        return False
-    return True
-
-
 def _write(output: Path, pool: Path, picks: Sequence[Pick]) -> None:
     """Write the picks in their order; the pool is read again as far as it needs."""
     from ase.io import write
@@ -236,7 +170,7 @@ def _write(output: Path, pool: Path, picks: Sequence[Pick]) -> None:
 
     wanted = {pick.index for pick in picks}
     found = {}
-    for index, frame in enumerate(_frames(pool)):
+    for index, frame in enumerate(read_frames(pool)):
         if index in wanted:
             found[index] = frame
             if len(found) == len(wanted):

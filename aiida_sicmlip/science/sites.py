@@ -86,17 +86,18 @@ class Hops:
         return np.repeat(filled, np.diff(edges), axis=0)
 
 
-def find_defect_sites(structure: Atoms, host: Atoms) -> DefectSites:
+def find_defect_sites(structure: Atoms, host: Atoms, sites: HostSites | None = None) -> DefectSites:
     """Return which sites of a host are vacant or hold another species in a structure, whatever the order of its atoms.
 
     Atoms go to sites within :data:`~aiida_sicmlip.science.host_sites.SITE_RADIUS` so that the sum of the squared
     distances is least.
 
     :param host: the perfect crystal in the structure's cell.
+    :param sites: those of the host, where they are known: to find them takes longer than all the rest.
     :raises InputError: when a cell is not periodic, the cells differ by more than the `MAXIMUM_STRAIN` of
         :mod:`~aiida_sicmlip.science.host_sites`, or more sites than its `MAXIMUM_CHANGED` differ.
     """
-    sites = HostSites(host)
+    sites = HostSites(host) if sites is None else sites
     fractional = sites.fractional_of(structure.positions, structure.cell.array)
     site_of_atom, drift = settle(sites, fractional, structure.numbers)
     species = {int(site): structure.symbols[atom] for atom, site in enumerate(site_of_atom) if site >= 0}
