@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,8 +21,6 @@ _TIME_ROUNDING = 1e-6
 METHODS = ("farthest-point", "top-k", "random")
 """`farthest-point` is greedy: each pick is the farthest from the reference and from the picks before it. `top-k` takes
 the frames farthest from the reference, whatever their distance from each other. `random` is a baseline."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -331,57 +328,3 @@ def _distance_from(rows: UnitRows, vector: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(vector)
     unit = vector / (length if length > 0 else 1.0)
     return np.round(1.0 - np.concatenate([rows[block] @ unit for block in blocks(len(rows))]), _DECIMALS)
-
-
-def split_training_validation(
-    picks: Sequence[Item],
-    n_training: int,
-    n_validation: int,
-    seed: int,
-    *,
-    groups: Sequence[Hashable] | None = None,
-) -> tuple[list[Item], list[Item]]:
-    """Return two disjoint lists of picks, drawn at random with a seed, each in the order of the picks.
-
-    :param groups: a label for each pick, such as its trajectory; then no group is in both lists. Groups go to the
-        validation in random order until it is full, and picks of them that it does not need are left out.
-    :raises InputError: when there are too few picks, or a size is negative.
-    """
-    if n_training < 0 or n_validation < 0 or n_training + n_validation > len(picks):
-        raise InputError(
-            f"{n_training} training and {n_validation} validation configurations were asked for, but there are "
-            f"{len(picks)} picks: ask for fewer, or sample more."
-        )
-    generator = np.random.Generator(np.random.PCG64(seed))
-    if groups is None:
-        order = [int(index) for index in generator.permutation(len(picks))]
-        validation, training = order[:n_validation], order[n_validation : n_validation + n_training]
-    else:
-        validation, rest = _validation_of_groups(groups, len(picks), n_validation, generator)
-        if len(validation) < n_validation or len(rest) < n_training:
-            raise InputError(
-                f"{n_training} training and {n_validation} validation configurations of different groups were asked "
-                f"for, but the {len(set(groups))} groups give {len(rest)} and {len(validation)}: use more groups."
-            )
-        training = rest[:n_training]
-    return [picks[index] for index in sorted(training)], [picks[index] for index in sorted(validation)]
-
-
-def _validation_of_groups(
-    groups: Sequence[Hashable], n_picks: int, n_validation: int, generator: np.random.Generator
-) -> tuple[list[int], list[int]]:
-    """Return picks for the validation and, in random order, all picks of the groups that it does not touch."""
-    if len(groups) != n_picks:
-        raise InputError(f"`groups` has {len(groups)} entries for {n_picks} picks: give one for each.")
-    names = list(dict.fromkeys(groups))
-    validation: list[int] = []
-    taken = set()
-    for number in generator.permutation(len(names)):
-        if len(validation) >= n_validation:
-            break
-        name = names[number]
-        taken.add(name)
-        members = [index for index, group in enumerate(groups) if group == name]
-        validation += [int(index) for index in generator.permutation(members)]
-    rest = [index for index, group in enumerate(groups) if group not in taken]
-    return validation[:n_validation], [int(index) for index in generator.permutation(rest)]

@@ -1,4 +1,4 @@
-"""Farthest-point selection against an independent brute-force reference; seeded splits."""
+"""Farthest-point selection and other selections against independent brute-force references."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.selection import distance_to_set, farthest_point, split_training_validation
+from aiida_sicmlip.science.selection import choose_frames, distance_to_set, farthest_point
 
 
 def pool(seed: int, count: int, dimension: int = 6) -> np.ndarray:
@@ -147,27 +147,67 @@ def test_errors(arguments, sentence):
         farthest_point(**{"descriptors": pool(1, 5), "reference": None, "count": 2, **arguments})
 
 
-def test_split_is_disjoint_seeded_and_complete():
-    picks = list("abcdefghij")
-    training, validation = split_training_validation(picks, 7, 3, seed=1)
-    assert (len(training), len(validation)) == (7, 3)
-    assert sorted(training + validation) == picks
-    assert training == sorted(training)
-    assert split_training_validation(picks, 7, 3, seed=1) == (training, validation)
-    assert any(split_training_validation(picks, 7, 3, seed=seed) != (training, validation) for seed in range(2, 6))
-    smaller = split_training_validation(picks, 2, 3, seed=1)
-    assert not set(smaller[0]) & set(smaller[1])
-    with pytest.raises(InputError, match="there are 10 picks"):
-        split_training_validation(picks, 8, 3, seed=1)
+@pytest.mark.parametrize("seed", range(3))
+def test_large_pools_of_single_precision_are_exact(seed, tmp_path):
+    """Distances are brought up to date where they matter alone: the picks are those of the plain greedy loop."""
+    rows = pool(seed, 3000, 20).astype(np.float32)
+    reference = pool(seed + 1, 40, 20).astype(np.float32)
+    (tmp_path / "rows").write_bytes(rows.tobytes())
+    in_file = np.memmap(tmp_path / "rows", dtype=np.float32, mode="r", shape=rows.shape)
+    picks = farthest_point(in_file, reference, 60)
+    unit, known = (
+        each.astype(float) / np.linalg.norm(each.astype(float), axis=1)[:, None] for each in (rows, reference)
+    )
+    nearest = (1 - unit @ known.T).min(axis=1)
+    for pick in picks:
+        assert pick.index == int(np.argmax(np.round(nearest, 12)))
+        assert pick.distance == pytest.approx(nearest[pick.index], abs=1e-11)
+        nearest = np.minimum(nearest, 1 - unit @ unit[pick.index])
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_split_keeps_groups_together(seed):
-    picks, groups = list(range(20)), [index % 4 for index in range(20)]
-    training, validation = split_training_validation(picks, 8, 6, seed, groups=groups)
-    assert (len(training), len(validation)) == (8, 6)
-    assert not {groups[index] for index in training} & {groups[index] for index in validation}
-    with pytest.raises(InputError, match="use more groups"):
-        split_training_validation(picks, 12, 6, seed, groups=groups)
-    with pytest.raises(InputError, match="one for each"):
-        split_training_validation(picks, 1, 1, seed, groups=groups[:3])
+def test_nearly_equal_frames_keep_their_distances():
+    """In single precision 1 - a b of unit vectors is rounded to 1e-7; distances a thousand times smaller are told."""
+    first = pool(9, 1, 50)[0]
+    rows = np.array([first, *(first + 1e-5 * np.random.default_rng(k).normal(size=50) for k in range(6))])
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    found = distance_to_set(rows[1:], rows[:1])
+    unit = rows.astype(float) / np.linalg.norm(rows.astype(float), axis=1)[:, None]
+    assert found == pytest.approx(0.5 * np.square(unit[1:] - unit[0]).sum(axis=1), abs=2e-12)
+    assert 0 < found.max() < 1e-7
+
+
+def test_top_k_takes_the_farthest_from_the_reference_alone():
+    rows, reference = pool(11, 30), pool(12, 4)
+    nearest = distance_to_set(rows, reference)
+    picks = choose_frames("top-k", rows, nearest, 5)
+    assert [pick.index for pick in picks] == sorted(range(30), key=lambda row: (-nearest[row], row))[:5]
+    assert [pick.distance for pick in picks] == [nearest[pick.index] for pick in picks]
+    # A copy of the farthest frame is as far from the reference, and a duplicate of a pick.
+    twice = np.concatenate([rows, rows[picks[0].index][None]])
+    again = choose_frames("top-k", twice, distance_to_set(twice, reference), 5)
+    assert [pick.index for pick in again] == [pick.index for pick in picks]
+
+
+def test_top_k_without_a_reference_goes_by_the_mean():
+    rows = pool(13, 20)
+    picks = choose_frames("top-k", rows, np.full(20, np.inf), 4)
+    mean = rows.mean(axis=0) / np.linalg.norm(rows.mean(axis=0))
+    assert [pick.index for pick in picks] == np.argsort(rows @ mean)[:4].tolist()
+
+
+def test_random_takes_the_lowest_keys_that_are_no_duplicates():
+    rows = np.repeat(pool(14, 6), 2, axis=0)
+    keys = np.random.default_rng(1).random(12)
+    picks = choose_frames("random", rows, np.full(12, np.inf), 12, keys=keys)
+    order = np.argsort(keys)
+    firsts = [int(row) for place, row in enumerate(order) if row // 2 not in {other // 2 for other in order[:place]}]
+    assert [pick.index for pick in picks] == firsts and len(firsts) == 6
+    with pytest.raises(InputError, match="needs `keys`"):
+        choose_frames("random", rows, np.full(12, np.inf), 2)
+
+
+def test_unknown_method_and_wrong_distances_are_refused():
+    with pytest.raises(InputError, match="Did you mean `top-k`"):
+        choose_frames("top", pool(1, 3), np.ones(3), 1)
+    with pytest.raises(InputError, match="`nearest` has the shape"):
+        choose_frames("top-k", pool(1, 3), np.ones(2), 1)
