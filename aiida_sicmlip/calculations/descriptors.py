@@ -64,7 +64,8 @@ class DescriptorsCalculation(CalcJob):
             dynamic=True,
             required=False,
             valid_type=orm.StructureData,
-            help="The perfect crystal of each start structure; found from the frames where it is left out.",
+            help="The perfect crystal of each start structure, of those of labelled configurations too; found from the "
+            "frames where it is left out.",
         )
         spec.input_namespace(
             "filters",
@@ -150,11 +151,9 @@ class DescriptorsCalculation(CalcJob):
             return f"`trajectories`: {error}"
         if len(set(numbers)) < len(numbers):
             return f"`trajectories` has two segments of one number: {', '.join(sorted(names))}. Number all of a run."
-        for kind in ("hosts", "filters"):
-            unknown = sorted(set(inputs.get(kind, {})) - set(trajectories))
-            if unknown:
-                return f"`{kind}.{unknown[0]}` belongs to no structure of `trajectories`: {', '.join(trajectories)}."
         for name, filters in inputs.get("filters", {}).items():
+            if name not in trajectories:
+                return f"`filters.{name}` belongs to no structure of `trajectories`: {', '.join(trajectories)}."
             unknown = sorted(set(filters) - set(trajectories[name]))
             if unknown:
                 return f"`filters.{name}.{unknown[0]}` belongs to no segment of `trajectories.{name}`."

@@ -14,6 +14,7 @@ from ase.io import read
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.description import Describer, Progress, RowFile, chunks_of_segments, describe_chunks
+from aiida_sicmlip.engine.frames import find_hosts
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.candidates import Findings, Known, Pool, find_candidates, hold_out, keep_candidates
 from aiida_sicmlip.science.hosts import infer_host
@@ -82,7 +83,10 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
     picks = Picks.joined([_read_picks(path) for path in asked.picks])
     species = {symbol for segment in segments for symbol in segment.symbols}
     species |= {symbol for frame in (*training, *other) for symbol in frame.symbols}
-    hosts = _hosts(settings, asked.hosts, segments)
+    hosts = {}
+    if settings.centres == "defect":
+        # Labelled frames may be of structures that have no trajectory in this round.
+        hosts = find_hosts([*training, *other], _hosts(asked.hosts, segments))
     describer = Describer(settings, sorted(species), hosts)
 
     rows_file = RowFile(output.with_name(ROWS_FILE), describer.n_features)
@@ -148,15 +152,14 @@ def _read_picks(path: str) -> Picks:
         return Picks.from_arrays({name: arrays[name] for name in arrays.files})
 
 
-def _hosts(settings: SelectionSettings, files: Mapping[str, str], segments: Sequence[SegmentFile]) -> dict[str, Atoms]:
-    """Return the perfect crystal of each start structure, found from its frames where none is given."""
-    if settings.centres != "defect":
-        return {}
+def _hosts(files: Mapping[str, str], segments: Sequence[SegmentFile]) -> dict[str, Atoms]:
+    """Return the perfect crystals that are given, and for each other start structure one that its frames show."""
     hosts: dict[str, Atoms] = {}
+    for name, path in files.items():
+        found = read(_existing(path), format="extxyz")
+        hosts[name] = found if isinstance(found, Atoms) else found[0]
     for name in dict.fromkeys(segment.structure for segment in segments):
-        if name in files:
-            found = read(_existing(files[name]), format="extxyz")
-            hosts[name] = found if isinstance(found, Atoms) else found[0]
+        if name in hosts:
             continue
         frames: list[Atoms] = []
         for segment in segments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +50,8 @@ def read_hosts(paths: Sequence[Path]) -> dict[str, Atoms]:
     return hosts
 
 
-def find_hosts(frames: Sequence[Atoms]) -> dict[str, Atoms]:
-    """Return a perfect crystal for each cell that the frames have, found from the frames themselves, and say so.
+def find_hosts(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None) -> dict[str, Atoms]:
+    """Return the known perfect crystals and one for each other cell, found from the frames that have it, and say so.
 
     :raises InputError: when there is none.
     """
@@ -60,16 +60,16 @@ def find_hosts(frames: Sequence[Atoms]) -> dict[str, Atoms]:
     from aiida_sicmlip.science.host_sites import HostSites
     from aiida_sicmlip.science.hosts import infer_host
 
-    hosts: dict[str, Atoms] = {}
-    known: list[HostSites] = []
+    hosts = dict(known or {})
+    found = [HostSites(host) for host in hosts.values()]
     for frame in frames:
-        if any(_fits(frame, sites) for sites in known):
+        if any(_fits(frame, sites) for sites in found):
             continue
         alike = [other for other in frames if np.allclose(other.cell.array, frame.cell.array, atol=1e-3)]
         host = infer_host(alike[:FRAMES_FOR_HOST])
         print(f"perfect crystal of {len(host)} sites, found from {len(alike)} configurations", flush=True)
-        hosts[f"{len(hosts)}"] = host
-        known.append(HostSites(host))
+        hosts[f"cell {len(hosts)}"] = host
+        found.append(HostSites(host))
     return hosts
 
 

@@ -144,7 +144,6 @@ class ActiveLearningWorkChain(WorkChain):
 
         known = {name: node for name, node in self.ctx.datasets.items() if node is not None}
         training = {"training_set": known.pop("training")} if "training" in known else {}
-        hosts = self.inputs.get("hosts", {})
         return ToContext(
             description=submit_once(
                 self,
@@ -152,7 +151,7 @@ class ActiveLearningWorkChain(WorkChain):
                 self._label("descriptors"),
                 trajectories={name: numbered(segments) for name, segments in self.ctx.trajectories.items()},
                 filters={name: numbered(segments) for name, segments in filters.items()},
-                hosts={name: hosts[name] for name in self.ctx.trajectories if name in hosts},
+                hosts=self.inputs.get("hosts", {}),
                 other_sets=known,
                 picks=self.ctx.picks,
                 earlier=self.ctx.candidates,

@@ -158,7 +158,7 @@ def test_inputs_that_do_not_fit_each_other(
     assert "two segments of one number: s04, s04, s05, s06" in refused(trajectories=twice)
     assert "`first` is not the label of a segment" in refused(trajectories={"vv": {"first": segments["s04"]}})
     assert "`trajectories` is empty" in refused(trajectories={})
-    assert "`hosts.v` belongs to no structure" in refused(hosts={"v": inputs["hosts"]["vv"]})
+    assert "`filters.v` belongs to no structure" in refused(filters={"v": inputs["filters"]["vv"]})
     filters = {"vv": {"s01": inputs["filters"]["vv"]["s06"]}}
     assert "`filters.vv.s01` belongs to no segment" in refused(filters=filters)
     empty = orm.ArrayData()
@@ -172,6 +172,30 @@ def test_code_of_another_program(
 ) -> None:
     with pytest.raises(ValueError, match=r"give a code whose default plugin is `sicmlip\.descriptors`"):
         generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.training")})
+
+
+def test_labelled_frames_of_structures_without_a_trajectory(
+    inputs: dict[str, Any], describe: Any, generate_dataset: Callable[..., Any]
+) -> None:
+    """All walkers of a defect may have failed in this round; what is labelled of it is described all the same."""
+    from aiida import orm
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    from aiida_sicmlip.science.crystals import silicon_carbide_host
+    from aiida_sicmlip.science.defects import build_defects
+
+    host = silicon_carbide_host(repeats=(2, 2, 2))
+    frames = [build_defects(host, [{"kind": "vacancy", "species": "C"}], seed).atoms for seed in range(2)]
+    for number, frame in enumerate(frames):
+        frame.rattle(0.05, seed=number)
+        frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((len(frame), 3)))
+    parameters = orm.Dict({"n_training": 2, "n_validation": 1, "n_max": 2, "l_max": 1, "cutoff": 3.0})
+    given = {"trajectories": {"vv": {"s00": inputs["trajectories"]["vv"]["s04"]}}, "parameters": parameters}
+    given["training_set"] = generate_dataset(frames)
+    hosts = [{"vv": inputs["hosts"]["vv"]}, {**inputs["hosts"], "vacancy": orm.StructureData(ase=host)}]
+    found = [describe(**given, hosts=each).candidates().reference_distance for each in hosts]
+    # The host that is found and the one that is given show the same atoms around the defect.
+    assert np.allclose(found[0], found[1], atol=1e-9) and np.isfinite(found[0]).all()
 
 
 @pytest.mark.program
