@@ -268,7 +268,8 @@ def _path_of_candidates(selection: int, trajectory: int) -> PathStep:
     query.append(SegmentTrajectoryData, filters={"id": trajectory}, with_outgoing="description")
     query.add_projection("description", "*")
     query.add_projection("candidates", "attributes.n_candidates")
-    description, count = query.first()
+    # Columns come in the order of the query's parts, not of the projections.
+    count, description = query.first()
     return PathStep(description.pk, "among candidates of", f"{description.process_label}, {count} frames")
 
 
