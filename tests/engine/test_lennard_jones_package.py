@@ -126,6 +126,16 @@ def network_alone(trained: Trained):
     return model
 
 
+def virial_of(model, frame: Atoms) -> np.ndarray:
+    """Return the virial (3, 3), eV, of a packaged model."""
+    from nequip.data import AtomicDataDict, from_ase
+
+    data = from_ase(Atoms(frame.symbols, frame.positions, cell=frame.cell, pbc=frame.pbc))
+    for transform in model._transforms:
+        data = transform(data)
+    return model._model(data)[AtomicDataDict.VIRIAL_KEY].detach().numpy().reshape(3, 3)
+
+
 def test_the_network_starts_from_what_the_prior_leaves(trained: Trained) -> None:
     model = yaml.safe_load((trained.folder / "nequip.yaml").read_text())["training_module"]["model"]
     training = [labelled_carbide(seed) for seed in range(4)]
@@ -183,6 +193,7 @@ def test_compiled_for_lammps_it_is_the_sum(trained: Trained, compiled: dict[str,
         energy, forces = network.compute(frame)
         assert result.energy == pytest.approx(energy + expected.energy, abs=1e-8)
         np.testing.assert_allclose(result.forces, forces + expected.forces, atol=1e-8)
+        np.testing.assert_allclose(result.virial, virial_of(network, frame) + expected.virial, atol=1e-8)
     # Far inside the wall the prior is all that counts, and the virial is its own.
     dimer = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 0.5]], cell=[20.0] * 3, pbc=True)
     result = potential.compute(dimer.positions, dimer.cell.array, dimer.pbc, [0, 1])

@@ -19,6 +19,7 @@ __all__ = [
     "CHECKPOINT_FOLDER",
     "MONITOR",
     "DatasetStatistics",
+    "check_prior",
     "nequip_config",
     "nequip_yaml",
     "per_type_energies",
@@ -67,7 +68,7 @@ def nequip_config(
     :raises InputError: when the settings are not valid, or the prior is missing, of no use or does not fit the model.
     """
     settings = complete_training_settings(settings)
-    _check_prior(settings, prior)
+    check_prior(settings, prior)
     return {
         "run": ["train"],
         "data": _data(settings),
@@ -76,8 +77,11 @@ def nequip_config(
     }
 
 
-def _check_prior(settings: Mapping[str, Any], prior: LennardJonesPrior | None) -> None:
-    """Raise :class:`InputError` unless there is a prior where it is asked for, and one that fits the model."""
+def check_prior(settings: Mapping[str, Any], prior: LennardJonesPrior | None) -> None:
+    """Raise :class:`InputError` unless there is a prior where it is asked for, and one that fits the model.
+
+    :param settings: complete settings of a training.
+    """
     wanted = settings["model"]["pair_potential"] == "lennard-jones"
     if prior is None:
         if wanted:
