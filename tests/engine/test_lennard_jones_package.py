@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
-from potential_helpers import TINY, labelled_carbide, prepare_training, read_report, run_potential
+from potential_helpers import TINY, announce_extension, labelled_carbide, prepare_training, read_report, run_potential
 
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED
 from aiida_sicmlip.common.filenames import PORTABLE_MODEL_FILE, PRIOR_FILE
@@ -71,20 +70,11 @@ def frames() -> list[Atoms]:
     return [labelled_carbide(60, amplitude=0.2), labelled_carbide(61) * (1, 1, 2)]
 
 
-def announce(folder: Path) -> dict[str, str]:
-    """Return an environment in which the extension is announced, also where an older installation does not."""
-    described = folder / "sicmlip_of_tests-0.dist-info"
-    described.mkdir(parents=True)
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: sicmlip-of-tests\nVersion: 0\n")
-    (described / "entry_points.txt").write_text("[nequip.extension]\nsicmlip = aiida_sicmlip.nequip_extension\n")
-    return {"PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(folder)]).strip(os.pathsep)}
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny model, trained for two epochs on top of a prior that was fitted to its data."""
     folder = tmp_path_factory.mktemp("prior")
-    environment = announce(folder / "metadata")
+    environment = announce_extension(folder / "metadata")
     # The prior lists another element, and the elements in another order than the model.
     fit = fit_prior(
         [labelled_carbide(seed) for seed in range(4)], LennardJonesSettings(cutoff=CUTOFF), ["C", "H", "Si"]
