@@ -9,8 +9,6 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
-from aiida.engine.utils import instantiate_process
-from aiida.manage import get_manager
 from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
@@ -49,23 +47,6 @@ def label_data():
 def inputs(write_settings):
     """Inputs of a run of the protocol `demo`."""
     return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
-
-
-@pytest.fixture
-def chain(inputs):
-    """Makes a work chain inside one of its steps: class, inputs."""
-    scopes = []
-
-    def make(process, given):
-        instance = instantiate_process(get_manager().get_runner(), process, **given)
-        scope = instance._process_scope()
-        scope.__enter__()
-        scopes.append(scope)
-        return instance
-
-    yield make
-    for scope in reversed(scopes):
-        scope.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -307,61 +288,6 @@ def test_failed_step_of_a_training(training, key, step, status):
     code = getattr(training, f"inspect_{step}")()
     assert code.status == status
     assert f"<{failed.pk}>" in code.message and "not-a-number" in code.message
-
-
-@pytest.fixture
-def with_prior(chain, inputs, generate_dataset, generate_prior, monkeypatch):
-    """Makes a training whose settings ask for a prior, and tells what it submits: a prior to be given, or None."""
-    submitted = {}
-
-    def submit(_, process, label, **given):
-        submitted.update({label: given})
-        return child()
-
-    monkeypatch.setattr("aiida_sicmlip.workflows.training.submit_once", submit)
-
-    def make(prior=None, pair_potential="lennard-jones"):
-        namespace = inputs["training"]
-        parameters = namespace["training"]["parameters"].get_dict()
-        parameters["model"] = {**parameters["model"], "cutoff": 4.5, "pair_potential": pair_potential}
-        job = {**namespace["training"], "seed": 1, "parameters": parameters}
-        if prior is not None:
-            job["prior"] = prior
-        sets = {"training_set": generate_dataset(2, seed=1), "validation_set": generate_dataset(2, seed=2)}
-        instance = chain(TrainingWorkChain, {**namespace, **sets, "training": job})
-        instance.fit_prior()
-        instance.run_training()
-        return instance, submitted["training"]
-
-    return make
-
-
-def test_a_prior_that_is_asked_for_is_fitted_once(with_prior, caplog):
-    """Its data are the training set, its cutoff is the model's, and a step that is run again finds it."""
-    instance, given = with_prior()
-    prior = given["prior"]
-    assert prior.prior().cutoff == 4.5
-    incoming = {link.link_label: link.node for link in prior.creator.base.links.get_incoming().all()}
-    assert incoming["dataset"].uuid == instance.inputs.training_set.uuid
-    assert incoming["prior"].uuid == instance.node.uuid
-    assert instance.outputs["prior"].uuid == prior.uuid
-    assert "fitted a prior: root mean square force" in caplog.text
-    instance.fit_prior()
-    assert instance.ctx.prior.uuid == prior.uuid
-
-
-def test_a_prior_that_is_given_is_taken(with_prior, generate_prior):
-    """Nothing is fitted then."""
-    prior = generate_prior(cutoff=4.0)
-    instance, given = with_prior(prior)
-    assert given["prior"].uuid == prior.uuid
-    assert "prior" not in instance.outputs
-
-
-def test_no_prior_without_being_asked_for(with_prior):
-    """The other pair potentials need none."""
-    instance, given = with_prior(pair_potential="zbl")
-    assert "prior" not in given and "prior" not in instance.outputs
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A training on top of a prior, from data sets to errors of the compiled model, run for real."""
+"""A training on top of a prior: what its first step fits, and all of it from data sets to errors, run for real."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from aiida.engine import run_get_node
 from potential_helpers import TINY, announce_extension, labelled_carbide
 
 import aiida_sicmlip
+from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.workflows.training import TrainingWorkChain
-
-pytestmark = pytest.mark.program
 
 
 @pytest.fixture
@@ -36,6 +35,7 @@ def potential_code(aiida_localhost, tmp_path):
     return make
 
 
+@pytest.mark.program
 def test_prior_training_compilation_and_evaluation(potential_code, generate_dataset, generate_prior):
     """The prior has the training set as its source, and is what the model was built with."""
     training_set = generate_dataset([labelled_carbide(seed) for seed in range(4)])
@@ -62,3 +62,64 @@ def test_prior_training_compilation_and_evaluation(potential_code, generate_data
     compiled = outputs["evaluations"]["validation"]["force_mae"]
     packaged = training.outputs.results["best"]["validation"]["force_mae"]
     assert compiled == pytest.approx(packaged, rel=1e-6)
+
+
+@pytest.fixture
+def inputs(write_settings):
+    """Inputs of a run of the protocol `demo`."""
+    return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
+
+
+@pytest.fixture
+def with_prior(chain, inputs, generate_dataset, generate_prior, monkeypatch):
+    """Makes a training whose settings ask for a prior, and tells what it submits: a prior to be given, or None."""
+    submitted = {}
+
+    def submit(_, process, label, **given):
+        submitted.update({label: given})
+        return orm.CalcJobNode().store()
+
+    monkeypatch.setattr("aiida_sicmlip.workflows.training.submit_once", submit)
+
+    def make(prior=None, pair_potential="lennard-jones"):
+        namespace = inputs["training"]
+        parameters = namespace["training"]["parameters"].get_dict()
+        parameters["model"] = {**parameters["model"], "cutoff": 4.5, "pair_potential": pair_potential}
+        job = {**namespace["training"], "seed": 1, "parameters": parameters}
+        if prior is not None:
+            job["prior"] = prior
+        sets = {"training_set": generate_dataset(2, seed=1), "validation_set": generate_dataset(2, seed=2)}
+        instance = chain(TrainingWorkChain, {**namespace, **sets, "training": job})
+        instance.fit_prior()
+        instance.run_training()
+        return instance, submitted["training"]
+
+    return make
+
+
+def test_a_prior_that_is_asked_for_is_fitted_once(with_prior, caplog):
+    """Its data are the training set, its cutoff is the model's, and a step that is run again finds it."""
+    instance, given = with_prior()
+    prior = given["prior"]
+    assert prior.prior().cutoff == 4.5
+    incoming = {link.link_label: link.node for link in prior.creator.base.links.get_incoming().all()}
+    assert incoming["dataset"].uuid == instance.inputs.training_set.uuid
+    assert incoming["prior"].uuid == instance.node.uuid
+    assert instance.outputs["prior"].uuid == prior.uuid
+    assert "fitted a prior: root mean square force" in caplog.text
+    instance.fit_prior()
+    assert instance.ctx.prior.uuid == prior.uuid
+
+
+def test_a_prior_that_is_given_is_taken(with_prior, generate_prior):
+    """Nothing is fitted then."""
+    prior = generate_prior(cutoff=4.0)
+    instance, given = with_prior(prior)
+    assert given["prior"].uuid == prior.uuid
+    assert "prior" not in instance.outputs
+
+
+def test_no_prior_without_being_asked_for(with_prior):
+    """The other pair potentials need none."""
+    instance, given = with_prior(pair_potential="zbl")
+    assert "prior" not in given and "prior" not in instance.outputs
