@@ -77,6 +77,31 @@ def generate_dataset(labelled_frames: Callable[..., list[Atoms]]) -> Callable[..
 
 
 @pytest.fixture
+def generate_prior(entry_points: Any, generate_dataset: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a stored Lennard-Jones prior of a small data set: further names are inputs of the fit."""
+    from aiida import orm
+    from aiida.plugins.entry_point import (
+        get_entry_point_from_class,
+        get_entry_point_names,
+        is_registered_entry_point,
+    )
+
+    from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
+    from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
+
+    # An installed package that is older than its sources does not announce the type.
+    if "sicmlip.lennard_jones_prior" not in get_entry_point_names("aiida.data"):
+        entry_points.add(LennardJonesPriorData, "aiida.data:sicmlip.lennard_jones_prior")
+        get_entry_point_from_class.cache_clear()
+        is_registered_entry_point.cache_clear()
+
+    def make(dataset: Any = None, **settings: Any) -> LennardJonesPriorData:
+        return fit_lennard_jones_prior(dataset or generate_dataset(4), orm.Dict(settings))
+
+    return make
+
+
+@pytest.fixture
 def generate_code(aiida_localhost: Any) -> Callable[..., Any]:
     """Makes, or finds again, a code of `localhost` for a plugin; its program does nothing."""
     from aiida import orm

@@ -22,6 +22,8 @@ ALLOWED = {
     "common": set(),
     "science": {"common"},
     "engine": {"science", "common"},
+    # Packed into models, which are loaded where this package is absent.
+    "nequip_extension": set(),
     "plots": {"science", "common"},
     "data": {"science", "common"},
     "calculations": {"data", "science", "common"},
@@ -40,6 +42,7 @@ FORBIDDEN = {
     "common": AIIDA | PLOTTING | {"click"},
     "science": AIIDA | PLOTTING | {"click"},
     "engine": AIIDA | PLOTTING | {"click"},
+    "nequip_extension": AIIDA | PLOTTING | {"click"},
     "plots": AIIDA | {"click"},
     "data": PLOTTING | {"click"},
     "calculations": PLOTTING | {"click"},
@@ -193,6 +196,14 @@ def test_every_folder_has_its_rules() -> None:
 
 def test_imports_follow_the_layers() -> None:
     assert wrong_directions(ROOT) == []
+
+
+def test_what_is_packed_into_models_imports_what_every_model_has() -> None:
+    packed = [entry for entry in imports(ROOT) if layer_of(entry.module) == "nequip_extension"]
+    outside = {entry.target.split(".")[0] for entry in packed} - set(sys.stdlib_module_names)
+    assert outside == {"nequip", "torch"}
+    # NequIP imports the folder while it is being imported itself.
+    assert [entry for entry in packed if entry.module == f"{PACKAGE}.nequip_extension"] == []
 
 
 def test_package_imports_nothing() -> None:

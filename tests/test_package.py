@@ -12,7 +12,12 @@ import aiida_sicmlip
 
 DISTRIBUTION = distribution("aiida-sicmlip")
 PROJECT = Path(aiida_sicmlip.__file__).parent.parent
-ENTRY_POINTS = sorted(DISTRIBUTION.entry_points, key=lambda entry: (entry.group, entry.name))
+EXTENSIONS = "nequip.extension"
+"""Group of entry points that name folders of modules; all others name something to call."""
+ENTRY_POINTS = sorted(
+    (entry for entry in DISTRIBUTION.entry_points if entry.group != EXTENSIONS),
+    key=lambda entry: (entry.group, entry.name),
+)
 PREFIX = "sicmlip."
 
 
@@ -25,6 +30,18 @@ def test_aiida_entry_points_carry_the_prefix() -> None:
     names = [entry.name for entry in ENTRY_POINTS if entry.group.startswith("aiida.")]
     assert names
     assert [name for name in names if not name.startswith(PREFIX)] == []
+
+
+def test_modules_of_models_are_announced_to_nequip() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    announced = project["entry-points"][EXTENSIONS]
+    assert len(announced) == 1
+    for name, value in announced.items():
+        # NequIP loads what is called `init_always` whenever it is imported itself.
+        assert name != "init_always"
+        extension = EntryPoint(name, value, EXTENSIONS).load()
+        assert Path(extension.__path__[0]) == Path(aiida_sicmlip.__file__).parent / "nequip_extension"
 
 
 def test_parsers_are_named_like_their_calculations() -> None:

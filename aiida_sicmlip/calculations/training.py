@@ -20,11 +20,16 @@ from aiida_sicmlip.calculations.validation import (
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.io.nequip_config import validate_training_settings
+from aiida_sicmlip.science.io.nequip_config import check_prior
+from aiida_sicmlip.science.io.training_settings import complete_training_settings, validate_training_settings
 
-RESERVED_SETTINGS = ("seeds", "species", "training_set", "validation_set", "wall_time_limit", "restart_checkpoint")
+RESERVED_SETTINGS = (
+    *("seeds", "species", "training_set", "validation_set", "prior"),
+    *("wall_time_limit", "restart_checkpoint"),
+)
 """Settings of the program that come from other inputs than ``parameters``."""
 
 FRACTION_OF_WALLTIME = 0.9
@@ -36,8 +41,8 @@ def validate_parameters(parameters: dict[str, Any]) -> None:
     reserved = [key for key in parameters if key in RESERVED_SETTINGS]
     if reserved:
         raise InputError(
-            f"`training.parameters.{reserved[0]}` is taken from another input (`seed`, the data sets, or the options "
-            "of the calculation); leave it out."
+            f"`training.parameters.{reserved[0]}` is taken from another input (`seed`, `prior`, the data sets, or the "
+            "options of the calculation); leave it out."
         )
     try:
         validate_training_settings(parameters)
@@ -77,6 +82,12 @@ class TrainingCalcJob(CalcJob):
             validator=validate_seed,
             help="Seed of the initial weights and of the order of the data.",
         )
+        spec.input(
+            "prior",
+            valid_type=LennardJonesPriorData,
+            required=False,
+            help="Pairs that the network learns on top of, where `model.pair_potential` is lennard-jones.",
+        )
         spec.inputs.validator = cls.validate_inputs
         set_option_defaults(spec, "training", 86400, filenames.TRAINING_SETTINGS_FILE)
 
@@ -105,6 +116,8 @@ class TrainingCalcJob(CalcJob):
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
         """Check inputs against each other."""
+        if (wrong := _prior_sentence(inputs)) is not None:
+            return wrong
         if "training_set" not in inputs or "validation_set" not in inputs:
             return None
         training, validation = inputs["training_set"], inputs["validation_set"]
@@ -138,6 +151,10 @@ class TrainingCalcJob(CalcJob):
         settings["wall_time_limit"] = FRACTION_OF_WALLTIME * self.inputs.metadata.options.max_wallclock_seconds
         settings["training_set"] = filenames.TRAINING_SET_FILE
         settings["validation_set"] = filenames.VALIDATION_SET_FILE
+        if "prior" in self.inputs:
+            settings["prior"] = filenames.PRIOR_FILE
+            with folder.open(filenames.PRIOR_FILE, "w") as handle:
+                json.dump(self.inputs.prior.prior().to_dict(), handle, indent=2, sort_keys=True)
         with folder.open(filenames.TRAINING_SETTINGS_FILE, "w") as handle:
             json.dump(settings, handle, indent=2, sort_keys=True)
 
@@ -159,6 +176,29 @@ class TrainingCalcJob(CalcJob):
             ],
             retrieve_temporarily=[filenames.PORTABLE_MODEL_FILE],
         )
+
+
+def prior_is_wanted(parameters: dict[str, Any]) -> bool:
+    """Return whether the settings of a training ask for a Lennard-Jones prior."""
+    return (parameters.get("model") or {}).get("pair_potential") == "lennard-jones"
+
+
+def _prior_sentence(inputs: dict[str, Any]) -> str | None:
+    """Return what is wrong with the prior, or its absence, as far as ``inputs`` are there."""
+    if "parameters" not in inputs:
+        return None
+    parameters, prior = inputs["parameters"].get_dict(), inputs.get("prior")
+    if prior is None:
+        # Work chains, which fit one themselves, are checked without the data sets.
+        if prior_is_wanted(parameters) and "training_set" in inputs:
+            return "`model.pair_potential` is lennard-jones: give the `prior`, fitted with `fit_lennard_jones_prior`."
+        return None
+    species = inputs["training_set"].species if "training_set" in inputs else list(prior.prior().species)
+    try:
+        check_prior({**complete_training_settings(parameters), "species": species}, prior.prior())
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _fingerprint(frame: Any) -> bytes:

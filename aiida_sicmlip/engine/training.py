@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from ase import Atoms
 from hydra.utils import instantiate
 from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
 from nequip.utils import get_current_code_versions
 from nequip.utils.global_state import set_global_state
 
-from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.common.filenames import NEQUIP_CONFIGURATION_FILE, PORTABLE_MODEL_FILE, TRAINING_CURVE_FILE
 from aiida_sicmlip.engine.errors import NoModelError
 from aiida_sicmlip.engine.packaged_model import PackagedModel
@@ -26,6 +29,7 @@ from aiida_sicmlip.engine.training_data import LabelledFramesDataset, dataset_st
 from aiida_sicmlip.engine.training_progress import CURVE_COLUMNS, TrainingProgress
 from aiida_sicmlip.science.io.nequip_config import CHECKPOINT_FOLDER, nequip_config, nequip_yaml
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
 
 BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/best.ckpt"
 LAST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/last.ckpt"
@@ -53,7 +57,7 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
 
     _fix_numerics(settings)
     _quieten_lightning()
-    config = _configuration(settings)
+    config = _configuration(settings, frames["training"])
     Path(NEQUIP_CONFIGURATION_FILE).write_text(nequip_yaml(config), encoding="utf-8")
     _fit(config, report, restart)
     package_model(BEST_CHECKPOINT, PORTABLE_MODEL_FILE)
@@ -80,15 +84,38 @@ def _quieten_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return NequIP's configuration, with the statistics of the training set filled in."""
+def _read_prior(path: str | None) -> LennardJonesPrior | None:
+    """Return the prior of a file; None without a file.
+
+    :raises InputError: when it cannot be read. :raises ProgramError: when NequIP could not package a model with it.
+    """
+    if path is None:
+        return None
+    values = read_json(path, "file of the prior")
+    if not isinstance(values, dict):
+        raise InputError(f"`{path}` holds no prior, but {type(values).__name__}: give the coefficients by their names.")
+    # Said before hours of training, not after.
+    if "aiida_sicmlip.nequip_extension" not in {entry.value for entry in entry_points(group="nequip.extension")}:
+        raise ProgramError(
+            "The installed aiida-sicmlip does not announce its modules to NequIP, which could not package a model with "
+            "a prior: install the package again."
+        )
+    return LennardJonesPrior.from_dict(values)
+
+
+def _configuration(settings: Mapping[str, Any], frames: Sequence[Atoms]) -> dict[str, Any]:
+    """Return NequIP's configuration, with the statistics of the training set, ``frames``, filled in."""
+    prior, explained = _read_prior(settings["prior"]), None
     species = settings["species"]
     transforms = [
         ChemicalSpeciesToAtomTypeMapper(species),
         NeighborListTransform(r_max=float(settings["model"]["cutoff"])),
     ]
     dataset = LabelledFramesDataset(settings["training_set"], transforms, keep=settings["keep_neighbour_lists"])
-    return nequip_config(settings, dataset_statistics(dataset, species))
+    if prior is not None:
+        pairs = replace(prior, offsets=np.zeros(len(prior.species)))
+        explained = [pairs.evaluate(frame) for frame in frames]
+    return nequip_config(settings, dataset_statistics(dataset, species, explained), prior)
 
 
 def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None) -> None:

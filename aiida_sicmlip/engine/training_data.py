@@ -14,6 +14,7 @@ from nequip.data.dataset import AtomicDataset
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
 from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, per_type_energies
+from aiida_sicmlip.science.lennard_jones import PairForces
 
 
 def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms]:
@@ -62,9 +63,12 @@ class LabelledFramesDataset(AtomicDataset):
         return [item.copy() if self._keep else self._transform(item) for item in chosen]
 
 
-def dataset_statistics(dataset: AtomicDataset, species: Sequence[str]) -> DatasetStatistics:
+def dataset_statistics(
+    dataset: AtomicDataset, species: Sequence[str], explained: Sequence[PairForces] | None = None
+) -> DatasetStatistics:
     """Return the mean number of neighbours, an energy for each species and the root mean square force of ``dataset``.
 
+    :param explained: what a prior says about each frame; energies and forces are those that it leaves.
     :raises InputError: when one of ``species`` is in no frame: the model would know nothing of it.
     """
     counts = np.zeros((len(dataset), len(species)))
@@ -76,6 +80,9 @@ def dataset_statistics(dataset: AtomicDataset, species: Sequence[str]) -> Datase
         counts[index] = np.bincount(types, minlength=len(species))
         energies[index] = frame[AtomicDataDict.TOTAL_ENERGY_KEY].item()
         forces = frame[AtomicDataDict.FORCE_KEY].numpy()
+        if explained is not None:
+            energies[index] -= explained[index].energy
+            forces = forces - explained[index].forces
         pairs += frame[AtomicDataDict.EDGE_INDEX_KEY].shape[1]
         squares += float(np.sum(forces**2))
         components += forces.size

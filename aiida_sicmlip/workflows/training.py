@@ -9,11 +9,14 @@ from aiida.engine import CalcJob, ExitCode, ProcessSpec, ToContext, WorkChain
 
 from aiida_sicmlip.calculations.compilation import CompilationCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
-from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
+from aiida_sicmlip.calculations.training import TrainingCalcJob, prior_is_wanted
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.workflows.reattach import submit_once
+from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.workflows.reattach import run_once, submit_once
 
 
 def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
@@ -24,7 +27,11 @@ def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
 
 
 class TrainingWorkChain(WorkChain):
-    """Train a potential, compile it, and evaluate the compiled model on its training and validation sets."""
+    """Train a potential, compile it, and evaluate the compiled model on its training and validation sets.
+
+    Where the settings ask for a Lennard-Jones prior and none is given, one is fitted to the training set first, with
+    the cutoff of the model.
+    """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -44,6 +51,7 @@ class TrainingWorkChain(WorkChain):
         spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset"))
         spec.inputs.validator = TrainingCalcJob.validate_inputs
         spec.outline(
+            cls.fit_prior,
             cls.run_training,
             cls.inspect_training,
             cls.run_compilation,
@@ -54,6 +62,12 @@ class TrainingWorkChain(WorkChain):
         )
         spec.output("potential", valid_type=PotentialData, help="The portable model.")
         spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled for LAMMPS.")
+        spec.output(
+            "prior",
+            valid_type=LennardJonesPriorData,
+            required=False,
+            help="The prior that was fitted here.",
+        )
         spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
         spec.output_namespace(
             "evaluations",
@@ -70,8 +84,25 @@ class TrainingWorkChain(WorkChain):
         """Check the target of the compilation."""
         return validate_compilation((inputs or {}).get("parameters"), _)
 
+    def fit_prior(self) -> None:
+        """Fit the prior that the settings ask for, where none is given."""
+        self.ctx.prior = self.inputs.training.get("prior")
+        parameters = self.inputs.training.parameters.get_dict()
+        if self.ctx.prior is not None or not prior_is_wanted(parameters):
+            return
+        settings = orm.Dict({"cutoff": float(complete_training_settings(parameters)["model"]["cutoff"])})
+        self.ctx.prior = run_once(
+            self, fit_lennard_jones_prior, "prior", dataset=self.inputs.training_set, settings=settings
+        )
+        self.out("prior", self.ctx.prior)
+        before, after = (self.ctx.prior.residuals[stage]["forces_rmse"] for stage in ("before", "after"))
+        self.report(f"fitted a prior: root mean square force {before:.3f} eV/A, {after:.3f} eV/A of it left")
+
     def run_training(self) -> ToContext:
         """Submit the training."""
+        inputs = self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False)
+        if self.ctx.prior is not None:
+            inputs = {**inputs, "prior": self.ctx.prior}
         return ToContext(
             training=submit_once(
                 self,
@@ -79,7 +110,7 @@ class TrainingWorkChain(WorkChain):
                 "training",
                 training_set=self.inputs.training_set,
                 validation_set=self.inputs.validation_set,
-                **self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False),
+                **inputs,
             )
         )
 

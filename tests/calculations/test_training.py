@@ -10,6 +10,9 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, nequip_config
+from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
+
 ENTRY_POINT = "sicmlip.training"
 
 
@@ -85,6 +88,7 @@ def test_seed_out_of_range(generate_calc_job: Callable[..., Any], inputs: dict[s
         ({"seeds": {"model": 1}}, ["`training.parameters.seeds` is taken from another input"]),
         ({"species": ["Si"]}, ["`training.parameters.species` is taken from another input"]),
         ({"wall_time_limit": 10}, ["`training.parameters.wall_time_limit` is taken from another input"]),
+        ({"prior": "prior.json"}, ["`training.parameters.prior` is taken from another input"]),
     ],
 )
 def test_wrong_parameters(
@@ -133,3 +137,61 @@ def test_validation_set_with_a_species_that_training_lacks(
     frame.calc = SinglePointCalculator(frame, energy=energy, forces=forces)
     with pytest.raises(ValueError, match=r"holds H, which the training set .* does not: the model would not know them"):
         generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": generate_dataset([frame])})
+
+
+def test_the_prior_is_written_for_the_program(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_prior: Callable[..., Any]
+) -> None:
+    prior = generate_prior(cutoff=4.5)
+    parameters = {"model": {"cutoff": 4.5, "pair_potential": "lennard-jones"}}
+    folder, _ = generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters, "prior": prior})
+    settings = json.loads((folder / "training.json").read_text())
+    assert settings["prior"] == "prior.json"
+    assert json.loads((folder / "prior.json").read_text()) == prior.prior().to_dict()
+    # What the program does with both.
+    written = LennardJonesPrior.from_dict(json.loads((folder / "prior.json").read_text()))
+    statistics = DatasetStatistics(neighbours=40.0, energies={"C": -7.0, "Si": -5.0}, forces_rms=1.5)
+    model = nequip_config(settings, statistics, written)["training_module"]["model"]
+    assert model["pair_potential"]["repulsion"] == prior.get_dict()["repulsion"]
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "words"),
+    [
+        ({"pair_potential": "lennard-jones"}, None, "give the `prior`, fitted with `fit_lennard_jones_prior`"),
+        ({"pair_potential": "zbl"}, {}, "There is a prior, but `model.pair_potential` is zbl"),
+        ({"pair_potential": "lennard-jones", "cutoff": 4.0}, {}, r"ends at 5.0 A, beyond `model.cutoff` \(4.0 A\)"),
+    ],
+)
+def test_a_prior_that_does_not_fit_the_model(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_prior: Callable[..., Any],
+    *,
+    model: dict[str, Any],
+    settings: dict[str, Any] | None,
+    words: str,
+) -> None:
+    given = {} if settings is None else {"prior": generate_prior(**settings)}
+    with pytest.raises(ValueError, match=words):
+        generate_calc_job(ENTRY_POINT, {**inputs, "parameters": {"model": model}, **given})
+
+
+def test_a_prior_that_lacks_an_element_of_the_training_set(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_dataset: Callable[..., Any],
+    generate_prior: Callable[..., Any],
+    labelled_frames: Callable[..., list[Atoms]],
+) -> None:
+    frame = labelled_frames(1, seed=3)[0]
+    energy, forces = frame.get_potential_energy(), frame.get_forces()
+    frame.symbols[0] = "H"
+    frame.calc = SinglePointCalculator(frame, energy=energy, forces=forces)
+    given = {
+        "training_set": generate_dataset([frame]),
+        "parameters": {"model": {"pair_potential": "lennard-jones"}},
+        "prior": generate_prior(),
+    }
+    with pytest.raises(ValueError, match="knows C, Si, but `species` lists H"):
+        generate_calc_job(ENTRY_POINT, {**inputs, **given})

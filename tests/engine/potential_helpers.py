@@ -56,6 +56,18 @@ def prepare_training(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def announce_extension(folder: Path) -> dict[str, str]:
+    """Return an environment in which the modules of models are announced, also where an older installation does not.
+
+    ``folder`` must not exist.
+    """
+    described = folder / "sicmlip_of_tests-0.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: sicmlip-of-tests\nVersion: 0\n")
+    (described / "entry_points.txt").write_text("[nequip.extension]\nsicmlip = aiida_sicmlip.nequip_extension\n")
+    return {"PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(folder)]).strip(os.pathsep)}
+
+
 def run_potential(
     folder: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +36,23 @@ def write_settings(ready: dict[str, str], tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def chain(aiida_profile: Any) -> Iterator[Callable[..., Any]]:
+    """Makes a work chain inside one of its steps: class, inputs."""
+    from aiida.engine.utils import instantiate_process
+    from aiida.manage import get_manager
+
+    scopes: list[Any] = []
+
+    def make(process: Any, given: dict[str, Any]) -> Any:
+        instance = instantiate_process(get_manager().get_runner(), process, **given)
+        scope = instance._process_scope()
+        scope.__enter__()
+        scopes.append(scope)
+        return instance
+
+    yield make
+    for scope in reversed(scopes):
+        scope.__exit__(None, None, None)

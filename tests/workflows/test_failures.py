@@ -9,8 +9,6 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
-from aiida.engine.utils import instantiate_process
-from aiida.manage import get_manager
 from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
@@ -50,23 +48,6 @@ def label_data():
 def inputs(write_settings):
     """Inputs of a run of the protocol `demo`."""
     return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
-
-
-@pytest.fixture
-def chain(inputs):
-    """Makes a work chain inside one of its steps: class, inputs."""
-    scopes = []
-
-    def make(process, given):
-        instance = instantiate_process(get_manager().get_runner(), process, **given)
-        scope = instance._process_scope()
-        scope.__enter__()
-        scopes.append(scope)
-        return instance
-
-    yield make
-    for scope in reversed(scopes):
-        scope.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.io.training_settings import complete_training_settings, validate_training_settings
+from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
 from aiida_sicmlip.science.metrics import fit_energy_offsets
 
 __all__ = [
     "CHECKPOINT_FOLDER",
     "MONITOR",
     "DatasetStatistics",
+    "check_prior",
     "nequip_config",
     "nequip_yaml",
     "per_type_energies",
@@ -56,18 +58,49 @@ def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]
     return mean + fit_energy_offsets(counts, energies - mean * counts.sum(axis=1))
 
 
-def nequip_config(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
+def nequip_config(
+    settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None = None
+) -> dict[str, Any]:
     """Return the configuration that NequIP's training takes, with plain Python values only.
 
-    :raises InputError: when the settings are not valid.
+    :param statistics: of what the network has to learn: where there is a prior, of what it leaves.
+    :param prior: for `model.pair_potential: lennard-jones`; its offsets are not used.
+    :raises InputError: when the settings are not valid, or the prior is missing, of no use or does not fit the model.
     """
     settings = complete_training_settings(settings)
+    check_prior(settings, prior)
     return {
         "run": ["train"],
         "data": _data(settings),
         "trainer": _trainer(settings),
-        "training_module": _training_module(settings, statistics),
+        "training_module": _training_module(settings, statistics, prior),
     }
+
+
+def check_prior(settings: Mapping[str, Any], prior: LennardJonesPrior | None) -> None:
+    """Raise :class:`InputError` unless there is a prior where it is asked for, and one that fits the model.
+
+    :param settings: complete settings of a training.
+    """
+    wanted = settings["model"]["pair_potential"] == "lennard-jones"
+    if prior is None:
+        if wanted:
+            raise InputError("`model.pair_potential` is lennard-jones: name the file of its coefficients as `prior`.")
+        return
+    if not wanted:
+        raise InputError(
+            f"There is a prior, but `model.pair_potential` is {settings['model']['pair_potential']}: make it "
+            "lennard-jones or leave the prior out."
+        )
+    if missing := [name for name in settings["species"] if name not in prior.species]:
+        raise InputError(
+            f"The prior knows {', '.join(prior.species)}, but `species` lists {', '.join(missing)}: fit it with all."
+        )
+    if prior.cutoff > settings["model"]["cutoff"]:
+        raise InputError(
+            f"The prior ends at {prior.cutoff} A, beyond `model.cutoff` ({settings['model']['cutoff']} A): raise that, "
+            "or fit a shorter prior."
+        )
 
 
 class _PlainDumper(yaml.SafeDumper):
@@ -165,7 +198,9 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _training_module(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
+def _training_module(
+    settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None
+) -> dict[str, Any]:
     average_decay = settings["optimiser"]["average_decay"]
     module: dict[str, Any] = {"_target_": "nequip.train.NequIPLightningModule"}
     if average_decay is not None:
@@ -187,7 +222,7 @@ def _training_module(settings: Mapping[str, Any], statistics: DatasetStatistics)
     scheduler = _scheduler(settings)
     if scheduler is not None:
         module["lr_scheduler"] = {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": 1}
-    module["model"] = _model(settings, statistics)
+    module["model"] = _model(settings, statistics, prior)
     return module
 
 
@@ -227,7 +262,9 @@ def _scheduler(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _model(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[str, Any]:
+def _model(
+    settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None
+) -> dict[str, Any]:
     """Return the arguments of the Allegro model, scaled with the statistics of the training set."""
     model, species = settings["model"], settings["species"]
     if not statistics.neighbours > 0:
@@ -265,5 +302,14 @@ def _model(settings: Mapping[str, Any], statistics: DatasetStatistics) -> dict[s
             "_target_": "nequip.nn.pair_potential.ZBL",
             "units": "metal",
             "chemical_species": species,
+        }
+    if prior is not None:
+        config["pair_potential"] = {
+            "_target_": "aiida_sicmlip.nequip_extension.lennard_jones.LennardJonesPairs",
+            "species": list(prior.species),
+            "repulsion": prior.repulsion.tolist(),
+            "attraction": prior.attraction.tolist(),
+            "cutoff": prior.cutoff,
+            "model_cutoff": float(model["cutoff"]),
         }
     return config

@@ -78,6 +78,12 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     "validation_set": Setting(
         "validation_set.npz", "a file name", _is_file_name, "labelled frames that judge the model"
     ),
+    "prior": Setting(
+        None,
+        "a file name or null",
+        lambda value: value is None or _is_file_name(value),
+        "file of the Lennard-Jones prior; needed by `model.pair_potential: lennard-jones`, and by nothing else",
+    ),
     "species": Setting(
         ["Si", "C"],
         "a list of different chemical symbols",
@@ -95,7 +101,11 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     "model.mlp_depth": _integer(1, 1, "hidden layers of the embedding and latent networks"),
     "model.mlp_width": _integer(32, 1, "width of those hidden layers"),
     "model.readout_mlp_width": _integer(16, 1, "width of the hidden layer that gives a pair's energy"),
-    "model.pair_potential": _choice("none", ("none", "zbl"), "repulsion added to the network's energy"),
+    "model.pair_potential": _choice(
+        "none",
+        ("none", "zbl", "lennard-jones"),
+        "pair energy added to the network's: screened nuclear repulsion (zbl), or a prior fitted to the labels",
+    ),
     "model.precision": _choice("float64", ("float32", "float64"), "floating-point type of the network"),
     "loss.energy": _number(1.0, "weight of the mean squared error of the energy per atom, in (eV/atom)^2", zero=True),
     "loss.forces": _number(1.0, "weight of the mean squared error of the force components, in (eV/A)^2", zero=True),

@@ -15,8 +15,47 @@ from aiida_sicmlip.science.io.training_settings import (
     default_training_settings,
     validate_training_settings,
 )
+from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
 
 STATISTICS = DatasetStatistics(neighbours=40.0, energies={"Si": -5.0, "C": -7.0}, forces_rms=1.5)
+
+
+@pytest.fixture
+def prior():
+    """A prior of three elements."""
+    coefficients = np.arange(9.0).reshape(3, 3)
+    return LennardJonesPrior(("C", "H", "Si"), coefficients + coefficients.T, np.ones((3, 3)), np.zeros(3), 4.0)
+
+
+def test_the_coefficients_of_the_prior_reach_the_model(prior):
+    settings = {"model": {"pair_potential": "lennard-jones", "cutoff": 4.5}, "prior": "prior.json"}
+    model = nequip_config(settings, STATISTICS, prior)["training_module"]["model"]
+    described = dict(model["pair_potential"])
+    assert described.pop("_target_") == "aiida_sicmlip.nequip_extension.lennard_jones.LennardJonesPairs"
+    assert described.pop("model_cutoff") == 4.5
+    again = LennardJonesPrior.from_dict({**described, "offsets": [0.0, 0.0, 0.0]})
+    np.testing.assert_array_equal(again.repulsion, prior.repulsion)
+    assert (again.species, again.cutoff) == (prior.species, 4.0)
+    assert yaml.safe_load(nequip_yaml(model))["pair_potential"] == model["pair_potential"]
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "words"),
+    [
+        ({"pair_potential": "lennard-jones"}, False, "name the file of its coefficients as `prior`"),
+        ({"pair_potential": "zbl"}, True, "There is a prior, but `model.pair_potential` is zbl"),
+        ({"pair_potential": "lennard-jones", "cutoff": 3.5}, True, r"ends at 4.0 A, beyond `model.cutoff` \(3.5 A\)"),
+    ],
+)
+def test_a_prior_and_a_model_that_do_not_fit_are_refused(prior, model, given, words):
+    with pytest.raises(InputError, match=words):
+        nequip_config({"model": model}, STATISTICS, prior if given else None)
+
+
+def test_a_prior_that_lacks_an_element_of_the_model_is_refused(prior):
+    settings = {"model": {"pair_potential": "lennard-jones"}, "species": ["Si", "Ge"]}
+    with pytest.raises(InputError, match="knows C, H, Si, but `species` lists Ge"):
+        nequip_config(settings, STATISTICS, prior)
 
 
 def test_every_default_is_accepted_by_its_own_check():
