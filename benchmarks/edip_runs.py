@@ -1,11 +1,10 @@
-"""Molecular dynamics for the benchmarks, with EDIP or another potential, as an exploration does it."""
+"""Molecular dynamics with EDIP for the benchmarks, as an exploration does it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
@@ -31,27 +30,10 @@ def is_complete(folder: Path, settings: ExplorationSettings) -> bool:
 
 def run_edip(folder: Path, atoms: Atoms, settings: ExplorationSettings, seed: int, biased: bool = False) -> None:
     """Run in ``folder``, whose files of an earlier run are removed; of a biased run, plumed.dat is there already."""
-    write_run(folder, atoms, settings, seed, potential_commands=POTENTIAL_COMMANDS, biased=biased)
-    begin = time.time()
-    program("aiida_sicmlip.engine.lmp", "-in", filenames.LAMMPS_INPUT_FILE, folder=folder)
-    steps = settings.steps(settings.production + settings.equilibration)
-    print(f"{folder.parent.name}, seed {seed}: {steps / (time.time() - begin):.0f} steps/s", flush=True)
-
-
-def write_run(
-    folder: Path,
-    atoms: Atoms,
-    settings: ExplorationSettings,
-    seed: int,
-    *,
-    potential_commands: Sequence[str],
-    biased: bool = False,
-) -> None:
-    """Write structure and input of a run with the potential that the commands set up."""
     (folder / filenames.STRUCTURE_FILE).write_text(write_structure_data(atoms, SPECIES))
     text = exploration_input(
         species=SPECIES,
-        potential_commands=potential_commands,
+        potential_commands=POTENTIAL_COMMANDS,
         temperature=settings.temperature,
         timestep_ps=settings.timestep,
         damping_ps=settings.damping,
@@ -63,6 +45,10 @@ def write_run(
         plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
     )
     (folder / filenames.LAMMPS_INPUT_FILE).write_text(text)
+    begin = time.time()
+    program("aiida_sicmlip.engine.lmp", "-in", filenames.LAMMPS_INPUT_FILE, folder=folder)
+    steps = settings.steps(settings.production + settings.equilibration)
+    print(f"{folder.parent.name}, seed {seed}: {steps / (time.time() - begin):.0f} steps/s", flush=True)
 
 
 def program(module: str, *arguments: str, folder: Path) -> None:
