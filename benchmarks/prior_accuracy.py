@@ -1,8 +1,9 @@
-"""Is a potential with the Lennard-Jones prior as accurate as one without? The same data, network and seeds, both ways.
+"""Is a potential with a prior as accurate as one without? The same data, network and seeds, with and without it.
 
 A divacancy in 3C-SiC (62 atoms), labels of EDIP. For each seed a run of its own gives the training sets, the smaller
-ones being beginnings of the larger; both kinds of model take as many optimiser steps. Errors are those on frames of
-other runs, at the temperature of the training and at a higher one.
+ones being beginnings of the larger. Models have no prior, the fitted Lennard-Jones prior, or its walls alone
+(`prior.wall_only`), and take as many optimiser steps. Errors are those on frames of other runs, at the temperature of
+the training and at a higher one.
 
     python benchmarks/prior_accuracy.py studies
 
@@ -39,35 +40,22 @@ def training_settings(n_frames: int, steps: int, seed: int) -> dict[str, Any]:
     }
 
 
-def train_both(
-    study: Study, seed: int, *, temperature: float, size: int, steps: int, prior: Mapping[str, Any] | None = None
-) -> dict[str, Trained]:
-    """Return a model without and one with a prior, of the same data and seed; ``prior``: settings of its fit."""
+def train_kinds(study: Study, seed: int, *, temperature: float, size: int, steps: int) -> dict[str, Trained]:
+    """Return a model of each kind, of the same data and seed."""
     training = study.frames(temperature, size, seed)
     validation = study.frames(temperature, N_VALIDATION, HELD_OUT_SEED + 1)
     settings = training_settings(size, steps, seed)
     return {
-        kind: study.train(
-            model_name(temperature, size, kind, seed),
-            training,
-            validation,
-            settings,
-            (prior or {}) if kind == "lennard-jones" else None,
-        )
-        for kind in KINDS
+        kind: study.train(f"{temperature:g}K_{size}_{kind}_seed_{seed}", training, validation, settings, prior)
+        for kind, prior in KINDS.items()
     }
 
 
-def model_name(temperature: float, size: int, kind: str, seed: int) -> str:
-    """Return the name of a model's folder."""
-    return f"{temperature:g}K_{size}_{kind}_seed_{seed}"
-
-
 def compare(errors: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return what one error of models without and with a prior tells; the values of a seed stand at the same place.
+    """Return what one error of models of each kind tells; the values of a seed stand at the same place.
 
-    For each kind the values, their mean and its standard error; and of the differences, with minus without, mean and
-    standard error, which a pair of models with the same data has in common. Without a second seed there is no error.
+    For each kind the values, their mean and its standard error; and the same of the differences from the models without
+    a prior, as `difference`: what data and seed do to all kinds is not in it. With one seed there is no error.
     """
 
     def spread(values: np.ndarray) -> dict[str, Any]:
@@ -76,19 +64,18 @@ def compare(errors: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 
     numbers = {kind: np.array(errors[kind]) for kind in KINDS}
     return {
-        **{kind: {"values": values.tolist(), **spread(values)} for kind, values in numbers.items()},
-        "difference": spread(numbers[KINDS[1]] - numbers[KINDS[0]]),
+        kind: {"values": values.tolist(), **spread(values), "difference": spread(values - numbers["none"])}
+        for kind, values in numbers.items()
     }
 
 
 def study_size(
     study: Study, held_out: Mapping[str, Sequence[Atoms]], options: argparse.Namespace, size: int
 ) -> dict[str, Any]:
-    """Train with `size` frames, both ways with each seed, and compare the errors on held-out frames."""
+    """Train models of each kind and seed with ``size`` frames, and compare the errors on held-out frames."""
     found: dict[str, dict[str, list[dict[str, float]]]] = {name: {kind: [] for kind in KINDS} for name in held_out}
     for seed in range(1, options.seeds + 1):
-        prior = {"wall_energy": options.wall_energy, "bond_energy": options.bond_energy}
-        models = train_both(study, seed, temperature=options.temperature, size=size, steps=options.steps, prior=prior)
+        models = train_kinds(study, seed, temperature=options.temperature, size=size, steps=options.steps)
         for kind, model in models.items():
             for name, frames in held_out.items():
                 errors = errors_on(model, frames)
@@ -104,16 +91,17 @@ def study_size(
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """Return the results as text: means and standard errors."""
-    lines = [f"{'frames':>7} {'held out at':>12} {'error':>11} {'without':>19} {'with':>19} {'difference':>19}"]
+    """Return the results as text: means with standard errors, and differences from the models without a prior."""
+    lines = [f"{'frames':>7} {'held out at':>12} {'error':>11} {'prior':>7} {'mean':>19} {'difference':>19}"]
     for size, temperatures in results["sizes"].items():
         for name, measures in temperatures.items():
-            for measure, entry in measures.items():
-                cells = (
-                    f"{part['mean']:10.4f} +- {part['standard_error'] or float('nan'):.4f}"
-                    for part in (entry[KINDS[0]], entry[KINDS[1]], entry["difference"])
-                )
-                lines.append(f"{size:>7} {name:>12} {measure:>11} " + " ".join(f"{cell:>19}" for cell in cells))
+            for measure, kinds in measures.items():
+                for kind, entry in kinds.items():
+                    cells = (
+                        f"{part['mean']:10.4f} +- {part['standard_error'] or 0.0:.4f}"
+                        for part in (entry, entry["difference"])
+                    )
+                    lines.append(f"{size:>7} {name:>12} {measure:>11} {kind:>7} " + " ".join(cells))
     return "\n".join(lines)
 
 
@@ -129,8 +117,6 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=40, help="held-out frames of each temperature")
     parser.add_argument("--temperature", type=float, default=1500.0, help="of training and held-out frames")
     parser.add_argument("--hot", type=float, default=2500.0, help="temperature of further held-out frames")
-    parser.add_argument("--wall-energy", type=float, default=5.0, help="setting of the prior's fit")
-    parser.add_argument("--bond-energy", type=float, default=1.0, help="setting of the prior's fit")
     return parser.parse_args(words)
 
 
@@ -144,7 +130,6 @@ def main() -> None:
     }
     results = {
         "steps": options.steps,
-        "prior": {"wall_energy": options.wall_energy, "bond_energy": options.bond_energy},
         "units": {"force_mae": "eV/A", "energy_mae": "eV/atom"},
         "sizes": {size: study_size(study, held_out, options, size) for size in options.sizes},
     }

@@ -1,96 +1,107 @@
 """Does a Lennard-Jones prior keep atoms apart where a potential has no data? Hot runs of small, cold training sets.
 
-A divacancy in 3C-SiC (62 atoms). Models with and without the prior, alike in everything else, learn 20 frames of EDIP
-at 300 K. Each then runs at 3000 K with `sicmlip-lmp`, several times, and EDIP itself does for comparison. Two atoms
-overlap where they are nearer than 0.7 of the sum of their covalent radii.
+A divacancy in 3C-SiC (62 atoms). Models without a prior, with the fitted one and with its walls alone, alike in
+everything else, learn 20 frames of EDIP at 300 K. Each then runs at 3000 K, several times (ASE, Langevin, on the
+packaged model), and EDIP itself does for comparison. Two atoms overlap where they are nearer than 0.7 of the sum of
+their covalent radii. A run ends 0.5 ps after the first overlap.
 
     python benchmarks/prior_walls.py studies
 
-writes models, runs, `prior_walls.json` and the picture `prior_walls.png` into the folder `studies`. It takes about a
-quarter of an hour on one core. What is there is not made again; for other settings take another folder.
+writes models, runs, `prior_walls.json` and the picture `prior_walls.png` into the folder `studies`. It takes about ten
+minutes on one core. What is there is not made again; for other settings take another folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from edip_runs import POTENTIAL_COMMANDS, SPECIES, program, write_run
-from prior_accuracy import train_both
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.md.langevin import Langevin
+from edip_runs import POTENTIAL_COMMANDS, SPECIES
+from prior_accuracy import train_kinds
 from small_models import KINDS, Study, Trained, errors_on
 
-from aiida_sicmlip.common import filenames
+from aiida_sicmlip.engine.classical_potential import ClassicalPotential
+from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.crystals import frames_with_overlap
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.dcd import read_dcd
-from aiida_sicmlip.science.io.lammps_log import RunEnd, find_errors, parse_thermo
 
 OVERLAP = 0.7
 """Of the sum of the covalent radii."""
-TITLES = {"none": "without the prior", "lennard-jones": "with the prior", "edip": "EDIP"}
+TIMESTEP, BETWEEN_ROWS = 0.001, 10
+"""Time step in ps, and steps from one row to the next."""
+AFTERWARDS = 0.5
+"""Time in ps that a run goes on after the first overlap."""
+TOO_HOT = 5.0
+"""A run ends when it gets hotter than so many times its thermostat."""
+TITLES = {"none": "no prior", "fitted": "fitted prior", "wall": "walls alone", "edip": "EDIP itself"}
+
+Compute = Callable[[Atoms], tuple[float, np.ndarray]]
 
 
-def compiled(model: Trained) -> Path:
-    """Return the model compiled for `pair_style allegro`, compiling it unless it is there."""
-    target = model.folder / filenames.COMPILED_MODEL_FILE
-    if not target.exists():
-        program("aiida_sicmlip.engine.potential_cli", "compile", str(model.package), folder=model.folder)
-    return target
+class Potential(Calculator):
+    """A function that returns energy (eV) and forces (N, 3) (eV/A) as a calculator of ASE."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012 - ASE has it so
+
+    def __init__(self, compute: Compute) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Sequence[str] = (), system_changes: Sequence[str] = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.results["energy"], self.results["forces"] = self._compute(self.atoms)
 
 
-def run(folder: Path, atoms: Atoms, settings: ExplorationSettings, seed: int, commands: Sequence[str]) -> None:
-    """Run in ``folder``, unless the run is there; it may fail, which is what the study is about."""
-    finished = folder / "exit_status"
-    if finished.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_run(folder, atoms, settings, seed, potential_commands=commands)
-    command = [sys.executable, "-m", "aiida_sicmlip.engine.lmp", "-in", filenames.LAMMPS_INPUT_FILE]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    finished.write_text(f"{done.returncode}\n{done.stderr}")
+def run(start: Atoms, compute: Compute, temperature: float, length: float, seed: int) -> dict[str, Any]:
+    """Run molecular dynamics and return what happened.
 
-
-def describe(folder: Path, atoms: Atoms, settings: ExplorationSettings) -> dict[str, Any]:
-    """Return what happened in a run.
-
-    Times are in ps, distances in A, temperatures in K. `overlap`: the time of the first frame in which two atoms
-    overlap, null without. `end` is `complete`, or the reason why the run ended before its time.
+    Times are in ps, distances in A, temperatures in K, a row each :data:`BETWEEN_ROWS` steps. `overlap`: the time of
+    the first row in which two atoms overlap, null without. `end`: `complete`, `overlap`, `too hot`, or `not finite`.
     """
-    log = (folder / filenames.LAMMPS_LOG_FILE).read_text()
-    thermo = parse_thermo(log)
-    kept = thermo["Production"]
-    times = thermo["Step"][kept] * settings.timestep
-    distances, temperatures = thermo["c_least_distance"][kept], thermo["Temp"][kept]
-    positions, _ = read_dcd(folder / filenames.TRAJECTORY_FILE)
-    finite = np.isfinite(positions).all(axis=(1, 2))
-    overlapping = np.flatnonzero(frames_with_overlap(positions[finite], atoms.cell.array, atoms.numbers, OVERLAP))
+    atoms = start.copy()
+    atoms.calc = Potential(compute)
+    rng = np.random.default_rng(seed)
+    widths = np.sqrt(units.kB * temperature / atoms.get_masses())[:, None]
+    atoms.set_velocities(widths * rng.normal(size=(len(atoms), 3)))
+    dynamics = Langevin(
+        atoms, 1000 * TIMESTEP * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False, rng=rng
+    )
+    rows: dict[str, list[float]] = {"times": [], "distances": [], "temperatures": []}
+    overlap, end = None, "complete"
+    for row in range(round(length / TIMESTEP / BETWEEN_ROWS) + 1):
+        if row:
+            dynamics.run(BETWEEN_ROWS)
+        time = row * BETWEEN_ROWS * TIMESTEP
+        if not np.isfinite(atoms.positions).all():
+            end = "not finite"
+            break
+        distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
+        for name, value in zip(rows, (time, distances.min(), atoms.get_temperature()), strict=True):
+            rows[name].append(float(value))
+        overlaps = frames_with_overlap(atoms.positions[None], atoms.cell.array, atoms.numbers, OVERLAP)[0]
+        if overlap is None and overlaps:
+            overlap = time
+        if atoms.get_temperature() > TOO_HOT * temperature:
+            end = "too hot"
+            break
+        if overlap is not None and time - overlap >= AFTERWARDS - 1e-9:
+            end = "overlap"
+            break
     return {
-        "end": how_it_ended(find_errors(log, (folder / "exit_status").read_text())),
-        "end_time": float(times[-1]),
-        "overlap": float(overlapping[0] * settings.frame_interval) if len(overlapping) else None,
-        "lowest_distance": float(np.nanmin(distances)),
-        "highest_temperature": float(np.nanmax(temperatures)),
-        "times": times.tolist(),
-        "distances": distances.tolist(),
+        "end": end,
+        "overlap": overlap,
+        "lowest_distance": min(rows["distances"]),
+        "highest_temperature": max(rows["temperatures"]),
+        **rows,
     }
-
-
-def how_it_ended(end: RunEnd) -> str:
-    """Return one word or two for the end of a run."""
-    if end.lost_atoms:
-        return "lost atoms"
-    if end.halted_temperature:
-        return "too hot"
-    if end.finished:
-        return "complete"
-    return "; ".join(end.errors) or "killed"
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -119,7 +130,7 @@ def draw(kinds: Mapping[str, Sequence[Mapping[str, Any]]], bond: float, path: Pa
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(kinds), figsize=(10, 3.4), sharex=True, sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(kinds), figsize=(11, 3.2), sharex=True, sharey=True, layout="constrained")
     for axes, (kind, runs) in zip(panels, kinds.items(), strict=True):
         for one in runs:
             (line,) = axes.plot(one["times"], one["distances"], linewidth=0.7, alpha=0.8)
@@ -146,7 +157,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", type=int, default=2, help="trainings of each kind, each with frames of its own")
     parser.add_argument("--temperature", type=float, default=3000.0, help="of the runs")
     parser.add_argument("--runs", type=int, default=3, help="runs of each model, and of EDIP for each training")
-    parser.add_argument("--length", type=float, default=5.0, help="of a run")
+    parser.add_argument("--length", type=float, default=2.0, help="of a run")
     return parser.parse_args(words)
 
 
@@ -154,40 +165,42 @@ def main() -> None:
     """Do the study, print its numbers and draw the picture."""
     options = arguments()
     study = Study(options.folder)
-    settings = ExplorationSettings(
-        temperature=options.temperature, equilibration=0.0, production=options.length, frame_interval=0.01
-    )
     held_out = study.frames(options.training_temperature, options.frames, 91)
     kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in (*KINDS, "edip")}
     training = []
-    for model_seed in range(1, options.models + 1):
-        models = train_both(
-            study,
-            model_seed,
-            temperature=options.training_temperature,
-            size=options.frames,
-            steps=options.steps,
-        )
-        commands = {"edip": POTENTIAL_COMMANDS}
-        for kind, model in models.items():
-            errors = errors_on(model, held_out)
-            training.append({"kind": kind, "seed": model_seed, "force_mae": errors.force_mae})
-            print(training[-1], flush=True)
-            commands[kind] = ["pair_style allegro", f"pair_coeff * * {compiled(model)} {' '.join(SPECIES)}"]
-        for kind, entries in kinds.items():
-            for number in range(1, options.runs + 1):
-                seed = 100 * model_seed + number
-                folder = study.folder / "hot" / f"{kind}_{seed}"
-                run(folder, study.atoms, settings, seed, commands[kind])
-                entries.append({"model": model_seed, "seed": seed, **describe(folder, study.atoms, settings)})
-                shown = {name: value for name, value in entries[-1].items() if name not in ("times", "distances")}
-                print(kind, shown, flush=True)
+    with ClassicalPotential(SPECIES, POTENTIAL_COMMANDS) as edip:
+        for number in range(1, options.models + 1):
+            models = train_kinds(
+                study, number, temperature=options.training_temperature, size=options.frames, steps=options.steps
+            )
+            potentials: dict[str, Compute] = {"edip": edip.compute}
+            for kind, model in models.items():
+                training.append({"kind": kind, "model": number, "force_mae": errors_on(model, held_out).force_mae})
+                print(training[-1], flush=True)
+                potentials[kind] = packaged(model)
+            for kind, entries in kinds.items():
+                for seed in range(100 * number + 1, 100 * number + options.runs + 1):
+                    kept = study.folder / "hot" / f"{kind}_{seed}.json"
+                    if not kept.exists():
+                        kept.parent.mkdir(exist_ok=True)
+                        found = run(study.atoms, potentials[kind], options.temperature, options.length, seed)
+                        kept.write_text(json.dumps(found))
+                    entries.append({"model": number, "seed": seed, **read_json(kept, "run")})
+                    shown = {name: value for name, value in entries[-1].items() if not isinstance(value, list)}
+                    print(kind, shown, flush=True)
     results = {"temperature": options.temperature, "length": options.length, "training": training}
     results["kinds"] = {kind: summary(entries) for kind, entries in kinds.items()}
     results["runs"] = kinds
     (study.folder / "prior_walls.json").write_text(json.dumps(results) + "\n")
     print(json.dumps(results["kinds"], indent=1))
     draw(kinds, study.bond, study.folder / "prior_walls.png")
+
+
+def packaged(model: Trained) -> Compute:
+    """Return what computes energy and forces with a model."""
+    from aiida_sicmlip.engine.packaged_model import PackagedModel
+
+    return PackagedModel.load(model.package).compute
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 from edip_runs import program
-from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_both, training_settings
+from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
 from scipy.stats import spearmanr
 from small_models import Study, Trained, errors_on, predict
 
@@ -38,6 +38,7 @@ RUN_FRAMES = 300
 N_ADDED = 20
 """Frames that the mixed training sets have instead of as many at the temperature of the training."""
 RESAMPLES = 1000
+PRIORS = {"none": "", "fitted": ", fitted prior", "wall": ", walls"}
 
 
 def migrating_frames(study: Study, seeds: Sequence[int]) -> list[Atoms]:
@@ -57,9 +58,9 @@ def train_all(study: Study, options: argparse.Namespace) -> dict[str, dict[str, 
     groups: dict[str, dict[str, Trained]] = {}
     for size in options.sizes:
         for seed in range(1, options.seeds + 1):
-            both = train_both(study, seed, temperature=options.temperature, size=size, steps=options.steps)
+            both = train_kinds(study, seed, temperature=options.temperature, size=size, steps=options.steps)
             for kind, model in both.items():
-                groups.setdefault(f"{size} frames" + (", prior" if kind != "none" else ""), {})[str(seed)] = model
+                groups.setdefault(f"{size} frames" + PRIORS[kind], {})[str(seed)] = model
     size = max(options.sizes)
     validation = study.frames(options.temperature, N_VALIDATION, HELD_OUT_SEED + 1)
     for seed in range(1, options.further_seeds + 1):

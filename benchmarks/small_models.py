@@ -35,8 +35,8 @@ MODEL = {
     "readout_mlp_width": 16,
 }
 """One layer, l_max 1, float64, as by default; some 3,000 weights."""
-KINDS = ("none", "lennard-jones")
-"""Without and with the prior, by the names of `model.pair_potential`."""
+KINDS: dict[str, dict[str, Any] | None] = {"none": None, "fitted": {}, "wall": {"wall_only": True}}
+"""Kinds of model: without a prior, and the settings of the prior's fit for the others."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,11 @@ def write_settings(
 ) -> None:
     """Write the settings of a training and its prior, fitted to the training set, into a folder."""
     chosen = {**settings, "species": SPECIES}
-    chosen["model"] = {**MODEL, **settings.get("model", {}), "pair_potential": KINDS[prior is not None]}
+    chosen["model"] = {
+        **MODEL,
+        **settings.get("model", {}),
+        "pair_potential": "none" if prior is None else "lennard-jones",
+    }
     if prior is not None:
         fit = fit_prior(training, LennardJonesSettings(**{"cutoff": chosen["model"]["cutoff"], **prior}), SPECIES)
         chosen["prior"] = filenames.PRIOR_FILE

@@ -41,7 +41,7 @@ from ase import Atoms
 from ase.io import write
 from edip_runs import SPECIES
 from machine import processor
-from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_both, training_settings
+from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
 from small_models import CUTOFF, KINDS, MODEL, Study, write_settings
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, VALIDATION_SET_FILE
@@ -78,7 +78,7 @@ class Bench:
             return [str(Path(sysconfig.get_path("scripts")) / "nequip-train"), "-cp", str(folder), "-cn", "direct"]
         write_labelled_frames(folder / TRAINING_SET_FILE, self.training)
         write_labelled_frames(folder / VALIDATION_SET_FILE, self.validation)
-        write_settings(folder, self.training, self.settings(epochs), {} if way == "prior" else None)
+        write_settings(folder, self.training, self.settings(epochs), KINDS["fitted"] if way == "prior" else None)
         return [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli", "train"]
 
     def place(self, way: str, epochs: int) -> Path:
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench = Bench(options.folder, options.frames)
 
     def curves(size: int, seed: int) -> dict[str, list[float]]:
-        models = train_both(bench.study, seed, temperature=TEMPERATURE, size=size, steps=options.steps)
+        models = train_kinds(bench.study, seed, temperature=TEMPERATURE, size=size, steps=options.steps)
         return {kind: model.curve["validation_force_mae"] for kind, model in models.items()}
 
     report = {

@@ -15,21 +15,21 @@ import pytest
 import rare_event_models
 import training
 from edip_runs import POTENTIAL_COMMANDS, SPECIES
-from small_models import CUTOFF, Study
+from small_models import CUTOFF, KINDS, Study
 
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.lammps_log import find_errors
+from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 
 
 def test_pairs_of_models_share_what_their_data_have_in_common() -> None:
-    found = prior_accuracy.compare({"none": [1.0, 2.0, 3.0], "lennard-jones": [1.1, 2.2, 3.0]})
+    found = prior_accuracy.compare({"none": [1.0, 2.0, 3.0], "fitted": [1.1, 2.2, 3.0], "wall": [1.0, 2.0, 3.0]})
     assert found["none"]["mean"] == pytest.approx(2.0)
     assert found["none"]["standard_error"] == pytest.approx(1.0 / np.sqrt(3))
-    assert found["difference"]["mean"] == pytest.approx(0.1)
-    assert found["difference"]["standard_error"] == pytest.approx(0.1 / np.sqrt(3))
-    assert prior_accuracy.compare({"none": [1.0], "lennard-jones": [2.0]})["difference"]["standard_error"] is None
+    assert found["fitted"]["difference"]["mean"] == pytest.approx(0.1)
+    assert found["fitted"]["difference"]["standard_error"] == pytest.approx(0.1 / np.sqrt(3))
+    assert found["wall"]["difference"] == {"mean": 0.0, "standard_error": 0.0}
+    assert prior_accuracy.compare({kind: [1.0] for kind in KINDS})["fitted"]["difference"]["standard_error"] is None
 
 
 def test_trainings_of_all_sizes_take_as_many_steps() -> None:
@@ -37,12 +37,23 @@ def test_trainings_of_all_sizes_take_as_many_steps() -> None:
     assert prior_accuracy.training_settings(60, 3000, 1)["maximum_epochs"] == 50
 
 
-def test_the_end_of_a_run_in_words() -> None:
-    halted = "Fix halt condition for fix-id halt met on step 30 with value 16000\nTotal wall time: 0:00:01\n"
-    assert prior_walls.how_it_ended(find_errors(halted)) == "too hot"
-    assert prior_walls.how_it_ended(find_errors("ERROR: Lost atoms: original 62 current 61\n")) == "lost atoms"
-    assert prior_walls.how_it_ended(find_errors("Total wall time: 0:00:01\n")) == "complete"
-    assert prior_walls.how_it_ended(find_errors("")) == "killed"
+def test_atoms_that_feel_nothing_overlap() -> None:
+    atoms = Study(Path()).atoms
+    found = prior_walls.run(atoms, lambda atoms: (0.0, np.zeros((len(atoms), 3))), 3000.0, 3.0, 1)
+    assert found["end"] == "overlap" and 0.05 < found["overlap"] < 1.0
+    assert found["times"][-1] == pytest.approx(found["overlap"] + prior_walls.AFTERWARDS)
+    assert found["lowest_distance"] == min(found["distances"]) < 0.7 * 2 * 1.11
+    assert 1500.0 < np.mean(found["temperatures"]) < 4500.0
+
+
+def test_a_run_ends_when_the_potential_fails() -> None:
+    atoms = Study(Path()).atoms
+    pull = np.zeros((len(atoms), 3))
+    pull[0, 0], pull[1, 0] = 300.0, -300.0
+    hot = prior_walls.run(atoms, lambda atoms: (0.0, pull), 300.0, 1.0, 1)
+    assert hot["end"] == "too hot" and hot["highest_temperature"] > 1500.0 and hot["times"][-1] < 0.5
+    lost = prior_walls.run(atoms, lambda atoms: (0.0, np.full((len(atoms), 3), np.nan)), 300.0, 1.0, 1)
+    assert lost["end"] == "not finite" and lost["times"] == [0.0]
 
 
 def test_runs_without_an_overlap_count_as_later_than_any() -> None:
@@ -58,22 +69,18 @@ def test_runs_without_an_overlap_count_as_later_than_any() -> None:
 
 
 @pytest.mark.program
-def test_overlaps_of_a_run(tmp_path: Path) -> None:
+def test_edip_parts_atoms_that_are_too_near(tmp_path: Path) -> None:
     study = Study(tmp_path)
-    settings = ExplorationSettings(temperature=300.0, equilibration=0.0, production=0.02, frame_interval=0.01)
-    prior_walls.run(tmp_path / "calm", study.atoms, settings, 1, POTENTIAL_COMMANDS)
-    calm = prior_walls.describe(tmp_path / "calm", study.atoms, settings)
-    assert (calm["end"], calm["overlap"]) == ("complete", None)
-    assert calm["times"] == pytest.approx([0.0, 0.01, 0.02])
-    assert calm["distances"][0] == pytest.approx(study.bond, abs=1e-6)
-    # One atom is moved to 0.65 of the bond length from its neighbour; EDIP, with a wall of its own, parts them.
     near = study.atoms.copy()
     neighbour = int(np.argsort(near.get_distances(0, range(len(near)), mic=True))[1])
     near.set_distance(0, neighbour, 0.65 * study.bond, fix=1, mic=True)
-    prior_walls.run(tmp_path / "near", near, settings, 1, POTENTIAL_COMMANDS)
-    found = prior_walls.describe(tmp_path / "near", near, settings)
-    assert found["overlap"] == 0.0
-    assert found["distances"][0] == pytest.approx(0.65 * study.bond, abs=1e-5)
+    with ClassicalPotential(SPECIES, POTENTIAL_COMMANDS) as edip:
+        calm = prior_walls.run(study.atoms, edip.compute, 300.0, 0.05, 1)
+        found = prior_walls.run(near, edip.compute, 300.0, 0.05, 1)
+    assert (calm["end"], calm["overlap"]) == ("complete", None)
+    assert calm["distances"][0] == pytest.approx(study.bond, abs=1e-6)
+    assert found["overlap"] == 0.0 and found["distances"][0] == pytest.approx(0.65 * study.bond, abs=1e-6)
+    assert found["distances"][-1] > 0.8 * study.bond
     assert found["highest_temperature"] > 2 * calm["highest_temperature"]
 
 
@@ -89,10 +96,13 @@ def test_the_cost_of_an_epoch_is_the_difference_of_two_trainings() -> None:
 def test_the_first_epoch_below_a_target() -> None:
     assert training.epochs_to([0.5, 0.4, 0.45, 0.3], 0.4) == 2
     assert training.epochs_to([0.5, 0.4], 0.3) is None
-    curves = {10: {"none": [0.5, 0.3], "lennard-jones": [0.3, 0.2]}, 20: {"none": [0.2], "lennard-jones": [0.1]}}
+    curves = {
+        10: {"none": [0.5, 0.3], "fitted": [0.3, 0.2], "wall": [0.5, 0.3]},
+        20: {"none": [0.2], "fitted": [0.1], "wall": [0.2]},
+    }
     found = training.reach(lambda size, seed: curves[size], [10, 20], 1, [0.3, 0.15])
     assert found["none"] == {"0.3": {10: [2], 20: [1]}, "0.15": {10: [None], 20: [None]}}
-    assert found["lennard-jones"] == {"0.3": {10: [1], 20: [1]}, "0.15": {10: [None], 20: [1]}}
+    assert found["fitted"] == {"0.3": {10: [1], 20: [1]}, "0.15": {10: [None], 20: [1]}}
 
 
 def test_rankings_agree_where_the_lower_error_has_the_higher_score() -> None:
@@ -126,11 +136,11 @@ def test_both_kinds_of_model_learn_from_the_same_data(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads((tmp_path / "prior_accuracy.json").read_text())["sizes"]["2"]
     assert list(found) == ["1500 K", "2500 K"]
-    values = {kind: found["1500 K"]["force_mae"][kind]["values"] for kind in ("none", "lennard-jones")}
-    assert all(0 < value < 10 for (value,) in values.values()) and values["none"] != values["lennard-jones"]
+    values = {kind: found["1500 K"]["force_mae"][kind]["values"] for kind in KINDS}
+    assert all(0 < value < 10 for (value,) in values.values()) and len({*map(tuple, values.values())}) == 3
     models = tmp_path / "models"
     sets = [models / f"1500K_2_{kind}_seed_1" / "training_set.npz" for kind in values]
-    assert sets[0].read_bytes() == sets[1].read_bytes()
+    assert len({path.read_bytes() for path in sets}) == 1
     # Called directly, NequIP gets the same model, scaled with the same numbers.
     bench = training.Bench(tmp_path, 2)
     scaled = json.loads((models / "1500K_2_none_seed_1" / "training.json").read_text())["model"]["cutoff"]
