@@ -34,7 +34,8 @@ def define_inputs(spec: ProcessSpec) -> None:
         dynamic=True,
         required=False,
         valid_type=orm.StructureData,
-        help="The perfect crystal of each structure, under its name: needed where variables are learned.",
+        help="The perfect crystal of each structure, under its name: needed where variables are learned, and what "
+        "evaluations tell errors near defects by.",
     )
     spec.input(
         "bootstrap_potential",
@@ -81,7 +82,7 @@ def define_inputs(spec: ProcessSpec) -> None:
     spec.expose_inputs(
         TrainingWorkChain,
         namespace="training",
-        exclude=("training_set", "validation_set", "further_sets", "training.seed"),
+        exclude=("training_set", "validation_set", "further_sets", "training.seed", "evaluation.hosts"),
     )
     # The checks between sets and structures belong to the children, which have them; here they would run without.
     for namespace in ("exploration", "descriptors", "labelling", "training"):
