@@ -1,44 +1,73 @@
-"""Errors of groups, the worst configurations and the texts, from graphs that are made by hand."""
+"""Errors of groups, the worst configurations, texts and files."""
 
 from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from aiida.orm import load_node
 from click.testing import CliRunner
 
-from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.evaluation import (
     GROUPINGS,
     evaluation_report,
     evaluation_text,
     grouped_errors,
     worst_configurations,
+    write_groups,
 )
+from aiida_sicmlip.science.atom_regions import AtomRegions
+from aiida_sicmlip.science.rare_events import score_regions
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
 from tests.evaluating import evaluated
 from tests.exploring import Explored
-from tests.learning import Learned
 
 
 @pytest.fixture
-def learned(aiida_profile_clean, divacancy, variables, generate_label, labelled_frames) -> Learned:
-    return Learned(Explored(divacancy, variables), generate_label, labelled_frames(6))
-
-
-@pytest.fixture
-def evaluation(learned: Learned, edip) -> Evaluation:
-    """Two imported configurations, and two rounds of two each."""
-    other = LabelledDataSetData.from_frames(learned.frames[4:], learned.datasets[1].level_of_theory).store()
-    merged = merge_datasets(dataset_00=other, dataset_01=learned.datasets[1])
-    return read_evaluation(evaluated(learned.explored, merged, edip, committee=3))
+def evaluation(labelled_frames) -> Evaluation:
+    """Two imported configurations, and two rounds of two each, with predictions that are wrong by noise."""
+    frames, generator = labelled_frames(6), np.random.default_rng(11)
+    forces = np.concatenate([frame.get_forces() for frame in frames])
+    energies = np.array([frame.get_potential_energy() for frame in frames])
+    predicted, place = forces + generator.normal(0.0, 0.2, forces.shape), np.tile(np.arange(14), 6)
+    # Two atoms migrate and three surround them in each; distances grow from atom to atom.
+    region = np.digitize(place, [2, 5])
+    scores = score_regions(predicted, forces, AtomRegions(region, place + 0.5, []).of_rare_events)
+    disagreement = {"mean": 0.1, "maximum": 0.4, "rank_correlation": 0.25}
+    sources = [{"file_uuid": "of a file", "file_index": index} for index in range(2)]
+    for index in range(4):
+        uuids = {f"{name}_uuid": f"{name} {index}" for name in ("label", "structure", "trajectory")}
+        start = ("vv", "antisite_pair")[index % 2]
+        sources.append({**uuids, "segment": 1, "frame": 7, "round": 10 * (index // 2), "start_structure": start})
+    return Evaluation(
+        pk=3,
+        uuid="of the evaluation",
+        potential=1,
+        dataset=2,
+        results={
+            "rare_events": {name: score.to_dict() for name, score in scores.items()},
+            "committee": {"n_members": 3, "forces": disagreement, "energies": disagreement},
+            "energy_offset_fitted": True,
+            "n_without_host": 0,
+        },
+        n_atoms=np.full(6, 14),
+        symbols=np.concatenate([frame.get_chemical_symbols() for frame in frames]),
+        reference_energies=energies,
+        predicted_energies=energies + generator.normal(0.0, 0.2, 6),
+        reference_forces=forces,
+        predicted_forces=predicted,
+        region=region,
+        distance_to_defect=place + 0.5,
+        energy_disagreement=None,
+        force_disagreement=None,
+        atomic_energies=None,
+        sources=sources,
+    )
 
 
 def errors_of(evaluation: Evaluation, frames: list[int]) -> np.ndarray:
@@ -47,7 +76,7 @@ def errors_of(evaluation: Evaluation, frames: list[int]) -> np.ndarray:
 
 def test_rounds_and_defects(evaluation: Evaluation) -> None:
     by_round, by_defect = (grouped_errors(evaluation, by) for by in ("round", "defect"))
-    assert [(group.name, group.n_frames) for group in by_round] == [("0", 2), ("1", 2), ("imported", 2)]
+    assert [(group.name, group.n_frames) for group in by_round] == [("0", 2), ("10", 2), ("imported", 2)]
     assert [(group.name, group.n_frames) for group in by_defect] == [("antisite_pair", 2), ("vv", 2), ("imported", 2)]
     for group, frames in zip([*by_round, *by_defect], [[2, 3], [4, 5], [0, 1], [3, 5], [2, 4], [0, 1]], strict=True):
         errors = errors_of(evaluation, frames)
@@ -82,13 +111,9 @@ def test_worst_configurations_name_their_sources(evaluation: Evaluation) -> None
     assert [entry["place"] for entry in worst] == list(np.argsort(-mae))
     for entry in worst:
         assert entry["force_mae"] == pytest.approx(mae[entry["place"]])
-        if entry["place"] < 2:
-            assert entry["defect"] == "imported"
-            assert "label_uuid" not in entry
-            continue
-        label = load_node(entry["label_uuid"])
-        assert entry["structure_uuid"] == label.creator.inputs.structure.uuid
-        assert load_node(entry["trajectory_uuid"]).n_frames > entry["frame"]
+        source = evaluation.sources[entry["place"]]
+        assert source.items() <= entry.items()
+        assert entry["defect"] == source.get("start_structure", "imported")
     assert len(worst_configurations(evaluation, 2)) == 2
 
 
@@ -97,12 +122,20 @@ def test_unknown_grouping(evaluation: Evaluation) -> None:
         grouped_errors(evaluation, "rounds")
 
 
-def test_atoms_without_host_are_a_group(generate_dataset, divacancy, variables, edip) -> None:
-    node = evaluated(Explored(divacancy, variables), generate_dataset(2), edip, regions=False)
-    last = grouped_errors(read_evaluation(node), "region")[-1]
-    assert (last.name, last.forces.n_atoms) == ("no host", 28)
-    # An evaluation of an earlier version has no scores to show.
-    assert "Rare events" not in evaluation_text(read_evaluation(node))
+def test_atoms_without_host_are_a_group(evaluation: Evaluation) -> None:
+    """As in evaluations that were made before there were regions, which have no scores to show either."""
+    nowhere = {"region": np.full(84, -1), "distance_to_defect": np.full(84, np.nan), "results": {}}
+    old = replace(evaluation, **nowhere)
+    last = grouped_errors(old, "region")[-1]
+    assert (last.name, last.forces.n_atoms) == ("no host", 84)
+    assert "Rare events" not in evaluation_text(old)
+
+
+def test_given_structures_have_a_round_of_their_own(evaluation: Evaluation) -> None:
+    given = replace(evaluation, sources=[{"label_uuid": "a"}, *evaluation.sources[1:]])
+    assert [group.name for group in grouped_errors(given, "round")] == ["0", "10", "imported", "no round"]
+    names = [group.name for group in grouped_errors(given, "defect")]
+    assert names == ["antisite_pair", "vv", "given structures", "imported"]
 
 
 def test_text(evaluation: Evaluation) -> None:
@@ -118,26 +151,27 @@ def test_text(evaluation: Evaluation) -> None:
     assert "by round" not in only
 
 
-def test_command(evaluation: Evaluation, tmp_path: Path) -> None:
-    path = tmp_path / "groups.csv"
-    result = CliRunner().invoke(main, ["evaluation", str(evaluation.pk), "--json", "--csv", str(path)])
-    assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout)
-    assert report == json.loads(json.dumps(evaluation_report(evaluation)))
+def test_files(evaluation: Evaluation, tmp_path: Path) -> None:
+    report = json.loads(json.dumps(evaluation_report(evaluation), allow_nan=False))
     assert {group["by"] for group in report["groups"]} == set(GROUPINGS)
-    with path.open(newline="") as handle:
+    write_groups(tmp_path / "groups.csv", evaluation)
+    with (tmp_path / "groups.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert len(rows) == len(report["groups"])
     for row, group in zip(rows, report["groups"], strict=True):
         assert (row["by"], row["group"]) == (group["by"], group["group"])
         assert float(row["force_mae"]) == group["force_mae"]
         assert row["energy_mae"] == ("" if group["energy_mae"] is None else str(group["energy_mae"]))
-    shown = CliRunner().invoke(main, ["evaluation", evaluation.uuid, "--by", "species"])
+
+
+def test_command(aiida_profile, divacancy, variables, generate_dataset, edip) -> None:
+    node = evaluated(Explored(divacancy, variables), generate_dataset(2), edip, committee=3)
+    result = CliRunner().invoke(main, ["evaluation", str(node.pk), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == json.loads(json.dumps(evaluation_report(read_evaluation(node))))
+    shown = CliRunner().invoke(main, ["evaluation", node.uuid, "--by", "species"])
     assert shown.exit_code == 0, shown.output
     assert "by species" in shown.output and "by round" not in shown.output
-
-
-def test_command_says_what_is_wrong(evaluation: Evaluation) -> None:
-    result = CliRunner().invoke(main, ["evaluation", str(evaluation.dataset)])
-    assert result.exit_code == 1
-    assert "give the PK of an EvaluationCalculation" in result.output
+    assert "Committee of 3" in shown.output
+    refused = CliRunner().invoke(main, ["evaluation", str(node.inputs.dataset.pk)])
+    assert refused.exit_code == 1
+    assert "give the PK of an EvaluationCalculation" in refused.output

@@ -16,27 +16,28 @@ from tests.learning import Learned
 
 
 @pytest.fixture
-def learned(aiida_profile_clean, divacancy, variables, generate_label, labelled_frames) -> Learned:
-    return Learned(Explored(divacancy, variables), generate_label, labelled_frames(6))
+def explored(aiida_profile, divacancy, variables) -> Explored:
+    return Explored(divacancy, variables)
 
 
-def test_rounds_and_defects_of_what_was_evaluated(learned: Learned, edip) -> None:
+@pytest.fixture
+def learned(explored: Explored, generate_label, labelled_frames) -> Learned:
+    return Learned(explored, generate_label, labelled_frames(6))
+
+
+def test_predictions_beside_labels_and_their_origin(learned: Learned, edip) -> None:
+    """Two imported configurations, then two rounds of two each."""
     other = LabelledDataSetData.from_frames(learned.frames[4:], learned.datasets[1].level_of_theory).store()
     merged = merge_datasets(dataset_00=other, dataset_01=learned.datasets[1])
-    found = read_evaluation(evaluated(learned.explored, merged, edip))
+    node = evaluated(learned.explored, merged, edip, energy_offsets={"Si": 2.0, "C": -0.5})
+    found = read_evaluation(node)
     assert found.rounds == [None, None, 0, 0, 1, 1]
     assert found.defects == [IMPORTED, IMPORTED, "vv", "antisite_pair", "vv", "antisite_pair"]
     assert (found.potential, found.dataset) == (edip.pk, merged.pk)
     assert found.sources[5]["label_uuid"] == learned.labels[3].uuid
     assert found.sources[5]["structure_uuid"] == learned.labels[3].creator.inputs.structure.uuid
-
-
-def test_arrays_are_those_of_labels_and_predictions(learned: Learned, edip) -> None:
-    dataset = learned.datasets[1]
-    node = evaluated(learned.explored, dataset, edip, energy_offsets={"Si": 2.0, "C": -0.5})
-    found = read_evaluation(node)
-    frames = dataset.frames()
-    assert list(found.n_atoms) == [14] * 4
+    frames = merged.frames()
+    assert list(found.n_atoms) == [14] * 6
     assert list(found.symbols) == [symbol for frame in frames for symbol in frame.symbols]
     assert list(found.reference_energies) == [frame.get_potential_energy() for frame in frames]
     np.testing.assert_array_equal(found.reference_forces, np.concatenate([frame.get_forces() for frame in frames]))
@@ -46,26 +47,27 @@ def test_arrays_are_those_of_labels_and_predictions(learned: Learned, edip) -> N
     np.testing.assert_allclose(found.predicted_energies, predictions.get_array("energies") + 7 * 2.0 - 7 * 0.5)
     np.testing.assert_allclose(found.energy_errors, (found.predicted_energies - found.reference_energies) / 14)
     assert found.force_mae_per_frame == pytest.approx(found.results["force_mae_per_frame"])
-    errors = np.abs(found.predicted_forces - found.reference_forces).reshape(4, -1)
+    errors = np.abs(found.predicted_forces - found.reference_forces).reshape(6, -1)
     np.testing.assert_allclose(found.force_max_per_frame, errors.max(axis=1))
-    assert list(found.frame_of_atom) == [place for place in range(4) for _ in range(14)]
+    assert list(found.frame_of_atom) == [place for place in range(6) for _ in range(14)]
 
 
-def test_evaluation_without_regions_and_committee(learned: Learned, edip) -> None:
-    """As those that were made before there were any."""
-    found = read_evaluation(evaluated(learned.explored, learned.datasets[0], edip, regions=False))
+def test_evaluation_without_regions_of_a_set_that_nothing_made(explored: Explored, generate_dataset, edip) -> None:
+    """As those that were made before there were any regions."""
+    found = read_evaluation(evaluated(explored, generate_dataset(2), edip, regions=False))
     assert set(found.region) == {-1}
     assert np.isnan(found.distance_to_defect).all()
     assert (found.energy_disagreement, found.force_disagreement, found.atomic_energies) == (None, None, None)
+    assert (found.rounds, found.defects) == ([None, None], [IMPORTED, IMPORTED])
 
 
-def test_what_is_no_evaluation(learned: Learned, edip) -> None:
+def test_what_is_no_evaluation(explored: Explored, generate_dataset, edip) -> None:
     with pytest.raises(InputError, match="no node is called `987654`"):
         load_evaluation(987654)
-    dataset = learned.datasets[0]
+    dataset = generate_dataset(2)
     with pytest.raises(InputError, match="is a LabelledDataSetData; give the PK of an EvaluationCalculation"):
         load_evaluation(dataset.pk)
-    node = evaluated(learned.explored, dataset, edip)
+    node = evaluated(explored, dataset, edip)
     assert load_evaluation(str(node.pk)).uuid == load_evaluation(node.uuid).uuid == node.uuid
     node.set_exit_status(420)
     node.set_exit_message("The evaluation stopped with an error")
@@ -73,14 +75,7 @@ def test_what_is_no_evaluation(learned: Learned, edip) -> None:
         load_evaluation(node.pk)
 
 
-def test_set_that_nothing_made_is_imported(generate_dataset, divacancy, variables, edip) -> None:
-    explored = Explored(divacancy, variables)
-    found = read_evaluation(evaluated(explored, generate_dataset(2), edip))
-    assert (found.rounds, found.defects) == ([None, None], [IMPORTED, IMPORTED])
-
-
-def test_labels_of_given_structures(learned: Learned, edip, labelled_frames, generate_label) -> None:
-    explored = learned.explored
+def test_labels_of_given_structures(explored: Explored, edip, labelled_frames, generate_label) -> None:
     frame = labelled_frames(1)[0]
     label = generate_label(frame, structure=orm.StructureData(ase=frame))
     level = orm.Dict({"settings": {}}).store()
