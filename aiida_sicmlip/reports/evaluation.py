@@ -222,18 +222,13 @@ def _rare_events_table(scores: dict[str, Any]) -> str:
 
 
 def _committee_table(committee: dict[str, Any]) -> str:
-    rows = [
-        (
-            f"{what} ({unit})",
-            _number(found["mean"], 4),
-            _number(found["maximum"], 4),
-            _number(found["rank_correlation"], 3),
-        )
-        for what, unit, found in (
-            ("forces", "eV/A", committee["forces"]),
-            ("energies", "eV/atom", committee["energies"]),
-        )
-    ]
+    rows = []
+    for name, scale, found in (
+        ("forces (eV/A)", 1.0, committee["forces"]),
+        ("energies (meV/atom)", 1000.0, committee["energies"]),
+    ):
+        values = (_number(scale * found["mean"], 3), _number(scale * found["maximum"], 3))
+        rows.append((name, *values, _number(found["rank_correlation"], 3)))
     header = ("disagreement", "mean", "largest", "rank correlation\nwith the error")
     return f"Committee of {committee['n_members']}\n{table(header, rows)}"
 
