@@ -243,10 +243,11 @@ class ActiveLearningWorkChain(WorkChain):
         """Judge the exploring potential on labels that it has not seen, and train the next one."""
         inputs = self.exposed_inputs(TrainingWorkChain, namespace="training")
         inputs["training"] = {**inputs["training"], "seed": self.ctx.seeds["training"]}
-        evaluation = {**inputs["evaluation"], "hosts": self.inputs.get("hosts", {})}
-        inputs["evaluation"] = evaluation
+        evaluation = self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"]
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
+        evaluation = {**evaluation, "hosts": self.inputs.get("hosts", {})}
+        inputs["evaluation"] = evaluation
         return ToContext(
             exploring_evaluation=submit_once(
                 self,
