@@ -231,11 +231,11 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     """
     from aiida_sicmlip.plots.selection import (
         RoundErrors,
-        add_shared_legend,
         plot_error_against_distance,
         plot_map,
         plot_novelty,
     )
+    from aiida_sicmlip.plots.style import add_shared_legend
 
     mapped = choose_rounds(found, index)
     columns = min(COLUMNS, len(mapped))
