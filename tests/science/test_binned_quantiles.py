@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def test_quantiles_are_those_of_the_values_in_each_bin():
     places, values = generator.uniform(-1, 5, 400), generator.exponential(size=400)
     places[:7] = np.nan
     found = quantiles_by_bin(places, values, EDGES)
-    for number, (lower, upper) in enumerate(zip(EDGES, EDGES[1:], strict=False)):
+    for number, (lower, upper) in enumerate(pairwise(EDGES)):
         inside = values[(places >= lower) & (places < upper)]
         assert found.counts[number] == len(inside) > 20
         np.testing.assert_allclose(found.quantiles[:, number], np.quantile(inside, LEVELS))
