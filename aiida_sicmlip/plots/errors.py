@@ -16,11 +16,16 @@ from aiida_sicmlip.science.binned_quantiles import BinnedQuantiles
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.4))
 
 
-def plot_error_by_distance(panels: Sequence[Axes], found: BinnedQuantiles, *, threshold: float | None = None) -> None:
+def plot_error_by_distance(
+    panels: Sequence[Axes], found: BinnedQuantiles, *, boundary: float | None = None, threshold: float | None = None
+) -> None:
     """Draw the force errors of atoms (eV/A) by their distance from the nearest defect (A), and their numbers below.
+
+    Bins without atoms leave a gap.
 
     :param panels: one for the median with bands of quantiles, one for the number of atoms in each bin.
     :param found: of the errors in bins of the distance, with the quantiles 0.05, 0.25, 0.5, 0.75 and 0.95.
+    :param boundary: distance in A up to which atoms count as near the defect.
     :param threshold: of the force error in eV/A.
     :raises InputError: when no atom lies in a bin.
     """
@@ -43,6 +48,10 @@ def plot_error_by_distance(panels: Sequence[Axes], found: BinnedQuantiles, *, th
     top.stairs(found.at(0.5), found.edges, baseline=None, color=COLOURS[0], linewidth=1.8, label="median")
     if threshold is not None:
         top.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold, {threshold:g} eV/Å")
+    if boundary is not None:
+        for number, axes in enumerate(panels):
+            name = f"near the defect: {boundary:g} Å" if number == 0 else "_nolegend_"
+            axes.axvline(boundary, color="black", linestyle=":", linewidth=1, label=name)
     logarithmic(top.yaxis)
     top.set_ylabel("force error of an atom (eV/Å)")
     top.legend(frameon=False, fontsize="small", loc="best")
