@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,19 @@ def draw_evaluation(
     folder: Path,
     *,
     ending: str = "png",
-    others: Mapping[str, Evaluation] | None = None,
+    others: Sequence[Evaluation] = (),
     name: str = "",
     threshold: float | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Draw what an evaluation has into files of a folder, which is made.
 
-    :param others: further evaluations, by the names of their potentials, whose rare events are drawn beside.
+    :param others: further evaluations, whose rare events are drawn beside.
     :param name: that of the data set, which the names of the files end with.
     :param threshold: of the force error in eV/A.
     :return: the files, and a sentence for each picture that could not be drawn.
     :raises InputError: if the ending names no format, or the folder cannot be made.
     """
-    models = {f"<{found.pk}>": found, **(others or {})}
+    models = {f"evaluation <{entry.pk}>": entry for entry in (found, *others)}
     end = f"_{name}" if name else ""
     pictures: dict[str, Callable[[Path], None]] = {
         f"parity{end}": lambda path: draw_parity(found, path),

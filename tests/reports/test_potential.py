@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
@@ -196,6 +197,21 @@ def test_command(run, tmp_path):
     assert f"drawn: {tmp_path / 'errors_by_round.svg'}" in shown.output
     numbers = CliRunner().invoke(main, ["potential", str(run.pk), "--json"])
     assert list(json.loads(numbers.output)["errors"]) == ["training", "validation"]
+
+
+def test_command_of_evaluations(found, tmp_path):
+    one, other = (node.pk for node in found.evaluations.values())
+    arguments = ["evaluation", str(one), "--compare", str(other)]
+    shown = CliRunner().invoke(main, [*arguments, "--pictures", str(tmp_path), "--format", "svg"])
+    assert shown.exit_code == 0, shown.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{name}.svg" for name in ("committee", "distance_to_defect", "parity", "rare_events")
+    ]
+    text = (tmp_path / "rare_events.svg").read_text()
+    assert f"evaluation <{one}>, migrating" in html.unescape(text)
+    assert f"evaluation <{other}>, migrating" in html.unescape(text)
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 1 and "give a folder with `--pictures`" in refused.output
 
 
 @pytest.mark.parametrize(
