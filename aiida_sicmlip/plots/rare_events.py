@@ -56,6 +56,5 @@ def plot_cumulative(
     axes.set_ylim(0.0, 1.02)
     axes.set_xlabel(f"{quantity} ({unit})")
     axes.set_ylabel("share of the atoms")
-    # Distributions rise to the left and stay high, so that this corner is free.
-    axes.legend(frameon=False, fontsize="small", loc="lower right", title="NAC (atoms)", title_fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="best", title="NAC (atoms)", title_fontsize="small")
     return axes

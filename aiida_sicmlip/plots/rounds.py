@@ -71,7 +71,8 @@ def plot_error_boxes(
     (trend,) = axes.plot(drawn, means, color=style.COLOURS[3], marker=".", linewidth=1.2)
     named = {"median": parts["medians"][0], "mean": parts["means"][0], "means by round": trend}
     if threshold is not None:
-        named[f"threshold, {threshold:g}"] = axes.axhline(threshold, color="black", linestyle=":", linewidth=1.2)
+        # Panels with several thresholds share a legend; the axis tells the value.
+        named["threshold"] = axes.axhline(threshold, color="black", linestyle=":", linewidth=1.2)
     axes.set_ylim(bottom=0.0)
     axes.set_xlim(rounds[0] - 0.6, rounds[-1] + 0.6)
     axes.set_xticks(rounds)

@@ -42,10 +42,17 @@ def potential_report(found: TrainedPotential) -> dict[str, Any]:
 
 
 def training_curve(found: TrainedPotential) -> dict[str, np.ndarray] | None:
-    """Return the columns of the training curve, (E,) each; None where there is none."""
-    if found.training is None or "training_curve" not in found.training.outputs:
+    """Return the columns of the training curve, (E,) each; None where there is none.
+
+    That of a continued training is whole: a checkpoint carries what came before it.
+    """
+    return None if found.training is None else _curve(found.training)
+
+
+def _curve(node: orm.CalcJobNode) -> dict[str, np.ndarray] | None:
+    if "training_curve" not in node.outputs:
         return None
-    curve = found.training.outputs.training_curve
+    curve = node.outputs.training_curve
     return {name: curve.get_array(name) for name in curve.get_arraynames()}
 
 
@@ -57,7 +64,8 @@ def best_epoch(found: TrainedPotential) -> float | None:
 
 def legs(found: TrainedPotential) -> list[float]:
     """Return the first epoch of each part that continued the training."""
-    return [_results(part)["epochs"] + 1.0 for part in found.trainings[:-1] if "epochs" in _results(part)]
+    curves = [_curve(part) for part in found.trainings[:-1]]
+    return [float(curve["epoch"][-1]) + 1.0 for curve in curves if curve is not None]
 
 
 def potential_lines(report: dict[str, Any]) -> list[str]:
@@ -149,16 +157,10 @@ def _training_rows(training: dict[str, Any]) -> dict[str, str]:
     pks = ", ".join(f"<{pk}>" for pk in training["calculations"])
     continued = " (continued)" if len(training["calculations"]) > 1 else ""
     rows = {"trained by": f"{pks}{continued} with {training['code']}, seed {training['seed']}"}
-    if training["initial_potential"] is not None:
-        rows["started from"] = f"potential <{training['initial_potential']}>"
     settings = training["settings"]
     if settings is not None:
-        model, loss, schedule = settings["model"], settings["loss"], settings["schedule"]
-        weights = "" if training["n_parameters"] is None else f", {training['n_parameters']} weights"
-        rows["model"] = (
-            f"{model['num_layers']} layer(s), l_max {model['l_max']}, {model['num_scalar_features']} scalar and "
-            f"{model['num_tensor_features']} tensor features{weights}, {model['precision']}"
-        )
+        loss, schedule = settings["loss"], settings["schedule"]
+        rows["model"] = _model_text(training)
         rows["loss"] = f"weights {loss['energy']:g} (energy per atom) and {loss['forces']:g} (forces)"
         rows["optimiser"] = (
             f"Adam, learning rate {settings['optimiser']['learning_rate']:g}, {schedule['kind']}; "
@@ -172,6 +174,18 @@ def _training_rows(training: dict[str, Any]) -> dict[str, str]:
         rows["epochs"] += f", kept the model of epoch {training['best_epoch']:g}; {STOPPED.get(reason, reason)}"
         rows["time"] = f"{duration(training['seconds'])} on {training['device']}, {training['threads']} thread(s)"
     return rows
+
+
+def _model_text(training: dict[str, Any]) -> str:
+    """Return what the network is like; one that started from a potential has the form of that."""
+    weights = "" if training["n_parameters"] is None else f", {training['n_parameters']} weights"
+    if training["initial_potential"] is not None:
+        return f"that of potential <{training['initial_potential']}>, trained further{weights}"
+    model = training["settings"]["model"]
+    return (
+        f"{model['num_layers']} layer(s), l_max {model['l_max']}, {model['num_scalar_features']} scalar and "
+        f"{model['num_tensor_features']} tensor features{weights}, {model['precision']}"
+    )
 
 
 def _prior_text(prior: dict[str, Any] | None) -> str:

@@ -43,7 +43,7 @@ def test_boxes_of_rounds():
     np.testing.assert_allclose(lines["median"].get_ydata(), np.median(ERRORS[0]))
     np.testing.assert_allclose(lines["mean"].get_ydata(), np.mean(ERRORS[0]))
     np.testing.assert_allclose(lines["means by round"].get_xydata(), [[0, np.mean(ERRORS[0])], [1, 0.15]])
-    assert list(lines["threshold, 0.1"].get_ydata()) == [0.1, 0.1]
+    assert list(lines["threshold"].get_ydata()) == [0.1, 0.1]
     box = axes.get_lines()[0].get_ydata()
     assert (min(box), max(box)) == (pytest.approx(np.quantile(ERRORS[0], 0.25)), pytest.approx(0.4))
     # Beyond 1.5 times the distance of the quartiles.

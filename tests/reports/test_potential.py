@@ -137,6 +137,14 @@ def test_parts_of_a_continued_training(judged, sets):
     assert f"<{first.pk}>, <{second.pk}> (continued)" in "\n".join(potential_lines(potential_report(continued)))
 
 
+def test_a_training_that_started_from_a_potential(judged, sets, found):
+    """The settings of a model are those of the potential then, not of the training."""
+    further = judged.training(None, *sets[:2], initial_potential=found.potential)
+    text = "\n".join(potential_lines(potential_report(read_potential(further.outputs.potential))))
+    assert f"that of potential <{found.potential.pk}>, trained further, 672 weights" in text
+    assert "scalar and" not in text
+
+
 def test_pictures_of_a_potential(found, tmp_path):
     drawn, missing = draw_potential(found, tmp_path / "new" / "folder", ending="svg")
     assert missing == []
