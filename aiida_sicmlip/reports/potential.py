@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
-from aiida_sicmlip.reports.tables import duration, table
+from aiida_sicmlip.reports.tables import duration, number, or_dash, table
 from aiida_sicmlip.tools.potentials import TrainedPotential
 
 ERRORS = ("force_mae", "force_rmse", "force_r2", "energy_mae", "energy_rmse", "energy_r2")
@@ -82,7 +82,7 @@ def potential_lines(report: dict[str, Any]) -> list[str]:
     if report["compiled"]:
         header = ("compiled model", "made by", "on", "device", "architecture", "torch", "called by")
         keys = ("pk", "calculation", "computer", "device", "gpu_architecture", "torch_version", "target")
-        lines += ["", table(header, [[_text(entry[key]) for key in keys] for entry in report["compiled"]])]
+        lines += ["", table(header, [[or_dash(entry[key]) for key in keys] for entry in report["compiled"]])]
     else:
         lines += ["", "It is compiled for no machine."]
     return lines
@@ -224,18 +224,10 @@ def _errors_table(report: dict[str, Any]) -> str:
                 f"<{data['pk']}>",
                 f"{data['n_frames']}",
                 "-" if not errors else f"<{errors['evaluation']}>",
-                *(_number(errors.get(key)) for key in ERRORS[:3]),
-                *(_number(errors.get(key), 1000.0, 1) for key in ERRORS[3:5]),
-                _number(errors.get("energy_r2")),
-                _number(errors.get("rare_event_score")),
+                *(number(errors.get(key), 3) for key in ERRORS[:3]),
+                *(number(errors.get(key), 1, 1000.0) for key in ERRORS[3:5]),
+                number(errors.get("energy_r2"), 3),
+                number(errors.get("rare_event_score"), 3),
             )
         )
     return table(header, rows)
-
-
-def _number(value: float | None, scale: float = 1.0, digits: int = 3) -> str:
-    return "-" if value is None else f"{scale * value:.{digits}f}"
-
-
-def _text(value: Any) -> str:
-    return "-" if value is None else str(value)
