@@ -22,6 +22,7 @@ from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.tools.evaluations import EVALUATION
 from tests.exploring import Explored
 
+TRAINING = "aiida.calculations:sicmlip.training"
 LEFT = Path(__file__).parent / "parsers" / "fixtures" / "training" / "default" / "retrieved"
 """What a training of three epochs left."""
 
@@ -40,7 +41,7 @@ class Judged:
         """Return a training of three epochs."""
         node = self.process(
             orm.CalcJobNode,
-            "aiida.calculations:sicmlip.training",
+            TRAINING,
             caller,
             "training" if caller is not None else "",
             code=self.code,

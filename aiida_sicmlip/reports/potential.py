@@ -163,8 +163,8 @@ def _training_rows(training: dict[str, Any]) -> dict[str, str]:
         rows["model"] = _model_text(training)
         rows["loss"] = f"weights {loss['energy']:g} (energy per atom) and {loss['forces']:g} (forces)"
         rows["optimiser"] = (
-            f"Adam, learning rate {settings['optimiser']['learning_rate']:g}, {schedule['kind']}; "
-            f"{settings['batch_size']} configuration(s) a step"
+            f"Adam, learning rate {settings['optimiser']['learning_rate']:g}, schedule {schedule['kind']}, "
+            f"batches of {settings['batch_size']}"
         )
     if training["epochs"] is not None:
         most = "" if settings is None else f" of at most {settings['maximum_epochs']}"
@@ -172,7 +172,7 @@ def _training_rows(training: dict[str, Any]) -> dict[str, str]:
     if training["best_epoch"] is not None:
         reason = training["stop_reason"]
         rows["epochs"] += f", kept the model of epoch {training['best_epoch']:g}; {STOPPED.get(reason, reason)}"
-        rows["time"] = f"{duration(training['seconds'])} on {training['device']}, {training['threads']} thread(s)"
+        rows["time"] = f"{duration(training['seconds'])} on {training['device']}, threads {training['threads']}"
     return rows
 
 
@@ -183,8 +183,8 @@ def _model_text(training: dict[str, Any]) -> str:
         return f"that of potential <{training['initial_potential']}>, trained further{weights}"
     model = training["settings"]["model"]
     return (
-        f"{model['num_layers']} layer(s), l_max {model['l_max']}, {model['num_scalar_features']} scalar and "
-        f"{model['num_tensor_features']} tensor features{weights}, {model['precision']}"
+        f"layers {model['num_layers']}, l_max {model['l_max']}, scalar features {model['num_scalar_features']}, tensor "
+        f"features {model['num_tensor_features']}{weights}, {model['precision']}"
     )
 
 
@@ -224,9 +224,10 @@ def _errors_table(report: dict[str, Any]) -> str:
                 f"<{data['pk']}>",
                 f"{data['n_frames']}",
                 "-" if not errors else f"<{errors['evaluation']}>",
-                *(number(errors.get(key), 3) for key in ERRORS[:3]),
+                *(number(errors.get(key), 3) for key in ERRORS[:2]),
+                number(errors.get("force_r2")),
                 *(number(errors.get(key), 1, 1000.0) for key in ERRORS[3:5]),
-                number(errors.get("energy_r2"), 3),
+                number(errors.get("energy_r2")),
                 number(errors.get("rare_event_score"), 3),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -116,7 +117,12 @@ def draw_potential(
     drawn, missing = draw_all(pictures, folder, ending)
     for name, node in found.evaluations.items():
         files, reasons = draw_evaluation(
-            read_evaluation(node), folder, ending=ending, name=name.replace(" ", "_").strip("<>"), threshold=threshold
+            read_evaluation(node), folder, ending=ending, name=file_name(name), threshold=threshold
         )
         drawn, missing = drawn + files, missing + reasons
     return drawn, missing
+
+
+def file_name(name: str) -> str:
+    """Return the name of an evaluation as part of the name of a file: ``data_set_12`` for ``data set <12>``."""
+    return re.sub(r"\W+", "_", name).strip("_")

@@ -16,6 +16,8 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.runs import last_potential, read_run
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, called_nodes
 
+TRAINING = ":sicmlip.training"
+"""In the types of all processes that train a potential, one calculation or a chain of them."""
 EXPLORING = "evaluation_of_exploring_potential"
 """Step of a round in which the potential that explored is judged on the new labels."""
 
@@ -56,9 +58,10 @@ def load_potential(identifier: Any) -> tuple[PotentialData, orm.WorkChainNode | 
     if isinstance(node, CompiledPotentialData) and node.creator is not None:
         return node.creator.inputs.potential, None
     kind = getattr(node, "process_label", None) or type(node).__name__
-    if not isinstance(node, orm.ProcessNode):
+    process_type = getattr(node, "process_type", None) or ""
+    if process_type != ACTIVE_LEARNING and TRAINING not in process_type:
         raise InputError(f"node <{node.pk}> is a {kind}; give the PK of a potential, of its training or of a run.")
-    run = node if node.process_type == ACTIVE_LEARNING else None
+    run = node if process_type == ACTIVE_LEARNING else None
     if run is not None:
         found = last_potential(read_run(node))
     else:

@@ -16,7 +16,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation, draw_rare_events
 from aiida_sicmlip.reports.potential import legs, potential_lines, potential_report
-from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_potential
+from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_potential, file_name
 from aiida_sicmlip.science.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects import build_defects
 from aiida_sicmlip.tools.evaluations import read_evaluation
@@ -101,11 +101,12 @@ def test_text(found):
     text = "\n".join(potential_lines(potential_report(found)))
     assert f"Potential <{found.potential.pk}>" in text
     assert "3 of at most 3, kept the model of epoch 3; all epochs done" in text
-    assert "8 scalar and 4 tensor features, 672 weights, float64" in text
+    assert "scalar features 8, tensor features 4, 672 weights, float64" in text
     (row,) = [line.split() for line in text.splitlines() if line.startswith("validation ")]
     results = found.evaluations["validation"].outputs.results
     assert row[2:4] == ["4", f"<{found.evaluations['validation'].pk}>"]
-    assert row[4:7] == [f"{results[name]:.3f}" for name in ("force_mae", "force_rmse", "force_r2")]
+    assert row[4:6] == [f"{results[name]:.3f}" for name in ("force_mae", "force_rmse")]
+    assert (row[6], row[9]) == (f"{results['force_r2']:.4f}", f"{results['energy_r2']:.4f}")
     assert row[7:9] == [f"{1000 * results[name]:.1f}" for name in ("energy_mae", "energy_rmse")]
 
 
@@ -142,7 +143,7 @@ def test_a_training_that_started_from_a_potential(judged, sets, found):
     further = judged.training(None, *sets[:2], initial_potential=found.potential)
     text = "\n".join(potential_lines(potential_report(read_potential(further.outputs.potential))))
     assert f"that of potential <{found.potential.pk}>, trained further, 672 weights" in text
-    assert "scalar and" not in text
+    assert "scalar features" not in text
 
 
 def test_pictures_of_a_potential(found, tmp_path):
@@ -177,6 +178,14 @@ def test_pictures_of_a_run(run, tmp_path):
     assert text.count("<!-- means by round -->") == 1
     text = (tmp_path / "rare_events_by_round.svg").read_text()
     assert "round 0, migrating" in text and "round 1, migrating" in text
+
+
+def test_names_of_files_hold_letters_and_digits_alone():
+    assert [file_name(name) for name in ("validation", "new labels of round 1", "data set <12>")] == [
+        "validation",
+        "new_labels_of_round_1",
+        "data_set_12",
+    ]
 
 
 def test_evaluations_beside_each_other(found, tmp_path):

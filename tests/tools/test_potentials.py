@@ -6,9 +6,10 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.tools.evaluations import EVALUATION
 from aiida_sicmlip.tools.potentials import evaluations_of_rounds, load_potential, read_potential
 from tests.exploring import Explored
-from tests.judging import Judged
+from tests.judging import TRAINING, Judged
 
 
 @pytest.fixture
@@ -102,7 +103,8 @@ def test_what_has_no_potential_is_said(judged, generate_dataset):
         ("nothing", "no node is called `nothing`"),
         (generate_dataset(2, seed=3).pk, "is a LabelledDataSetData; give the PK of a potential"),
         (run.pk, "has made no potential"),
-        (judged.process(orm.CalcJobNode, "").pk, "has made no potential"),
+        (judged.process(orm.CalcJobNode, TRAINING).pk, "has made no potential"),
+        (judged.process(orm.CalcJobNode, EVALUATION).pk, "give the PK of a potential, of its training or of a run"),
     ):
         with pytest.raises(InputError, match=message):
             load_potential(identifier)
