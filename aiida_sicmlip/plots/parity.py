@@ -29,7 +29,8 @@ def plot_parity(
 
     RMSE, MAE and the coefficient of determination R2 are written into the picture.
 
-    :param quantity: what is compared, and :param unit: of it, for the axes.
+    :param quantity: what is compared, for the axes.
+    :param unit: of the quantity.
     :param error_unit: another unit for the errors, and what makes them so: ``("meV/atom", 1000.0)``.
     :param count: what values are of, for the colour bar.
     :raises InputError: when there is no value or the shapes differ.

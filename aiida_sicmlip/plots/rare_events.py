@@ -24,7 +24,8 @@ def plot_cumulative(
     gives NAC and the number of atoms. Regions without atoms are left out.
 
     :param distributions: by model and region, all on the same bins.
-    :param quantity: such as ``delta_F``, and :param unit: of it, for the axis.
+    :param quantity: such as ``delta_F``, for the axis.
+    :param unit: of the quantity.
     :raises InputError: when no region of any model has atoms.
     """
     regions = list(dict.fromkeys(region for found in distributions.values() for region in found))
