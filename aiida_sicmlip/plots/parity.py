@@ -47,6 +47,8 @@ def plot_parity(
     axes.set(xlim=limits, ylim=limits, box_aspect=1)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=5))
+    # Energies per atom differ by little; a part that all share, written elsewhere, would be overlooked.
+    axes.ticklabel_format(useOffset=False)
     axes.set_xlabel(f"reference {quantity} ({unit})")
     axes.set_ylabel(f"predicted {quantity} ({unit})")
     difference = predicted - reference

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots import style
@@ -97,6 +98,8 @@ def plot_energy_distributions(axes: Axes, energies: Mapping[int, np.ndarray]) ->
         axes.stairs(counts, edges, color=colour, linewidth=1.5, label=f"round {index} ({len(energies[index])})")
         axes.stairs(counts, edges, color=colour, fill=True, alpha=0.12)
     axes.set_ylim(bottom=0.0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.ticklabel_format(axis="x", useOffset=False)
     axes.set_xlabel("reference energy (eV/atom)")
     axes.set_ylabel("configurations")
     axes.legend(frameon=False, fontsize="small")

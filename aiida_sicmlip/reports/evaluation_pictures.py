@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -84,6 +83,7 @@ def draw_distance(found: Evaluation, path: Path, threshold: float | None = None)
     """
     from aiida_sicmlip.plots.errors import plot_error_by_distance
 
+    _require_regions(found)
     distance = found.distance_to_defect
     greatest = float(np.nanmax(distance, initial=0.0))
     edges = np.arange(0.0, greatest + BIN, BIN) if greatest else np.array([0.0, BIN])
@@ -108,6 +108,8 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
     """
     from aiida_sicmlip.plots.rare_events import plot_cumulative
 
+    for found in models.values():
+        _require_regions(found)
     # All atoms together are told from those elsewhere by nothing.
     shown = REGIONS[:1] if len(models) > 1 else REGIONS
     figure = new_figure(path, (9.6, 4))
@@ -119,21 +121,19 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
         strict=True,
     ):
         distributions = {
-            name: {region: ErrorDistribution(**_rare_events(found)[region][key]) for region in shown}
+            name: {region: ErrorDistribution(**found.results["rare_events"][region][key]) for region in shown}
             for name, found in models.items()
         }
         plot_cumulative(axes, distributions, quantity=quantity, unit=unit)
     save_figure(figure, path)
 
 
-def _rare_events(found: Evaluation) -> dict[str, Any]:
-    """Return the errors on rare events by region.
-
-    :raises InputError: if there are none.
-    """
+def _require_regions(found: Evaluation) -> None:
+    """Raise :class:`InputError` where an evaluation does not tell where atoms stand."""
     if "rare_events" not in found.results:
-        raise InputError(f"evaluation <{found.pk}> was made by a version that knew no rare events; evaluate again.")
-    return dict(found.results["rare_events"])
+        raise InputError(
+            f"evaluation <{found.pk}> was made by a version that told no regions; evaluate again."
+        )
 
 
 def draw_committee(found: Evaluation, path: Path) -> None:

@@ -56,6 +56,17 @@ def test_density_begins_where_points_would_be_too_many():
         assert isinstance(axes.collections[0], kind)
 
 
+def test_energies_are_written_in_full():
+    """Those of a program with its own zero: no part that all share is taken out."""
+    figure = Figure()
+    axes = figure.subplots()
+    plot_parity(axes, np.array([-192.35, -192.32]), np.array([-192.34, -192.33]), quantity="energy", unit="eV/atom")
+    figure.draw_without_rendering()
+    assert axes.xaxis.get_offset_text().get_text() == ""
+    labels = [float(label.get_text().replace("\N{MINUS SIGN}", "-")) for label in axes.get_xticklabels()]
+    np.testing.assert_allclose(labels, axes.get_xticks())
+
+
 def test_one_value_has_no_coefficient():
     axes = Figure().subplots()
     plot_parity(axes, np.array([1.0]), np.array([1.0]))

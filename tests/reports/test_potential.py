@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,6 +204,11 @@ def test_what_an_evaluation_lacks_is_said(judged, sets, found, tmp_path):
     assert len(missing) == 2
     assert "distance_to_defect_other.png: No atom has a known distance" in missing[0]
     assert "rare_events_other.png: No region has atoms" in missing[1]
+    node = judged.evaluation(sets[3], compiled)
+    older = replace(read_evaluation(node), results={})
+    _, missing = draw_evaluation(older, tmp_path, name="older")
+    assert all(f"evaluation <{node.pk}> was made by a version that told no regions" in sentence for sentence in missing)
+    assert len(missing) == 2
     with pytest.raises(InputError, match="no round has an evaluation yet"):
         draw_boxes({"training": {}, "validation": {}}, tmp_path / "none.png")
 
