@@ -57,5 +57,14 @@ def plot_cumulative(
     axes.set_ylim(0.0, 1.02)
     axes.set_xlabel(f"{quantity} ({unit})")
     axes.set_ylabel("share of the atoms")
-    axes.legend(frameon=False, fontsize="small", loc="best", title="NAC (atoms)", title_fontsize="small")
+    # Lines may run anywhere, so that the legend stands above.
+    axes.legend(
+        frameon=False,
+        fontsize="small",
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        title="NAC (atoms)",
+        title_fontsize="small",
+        alignment="left",
+    )
     return axes

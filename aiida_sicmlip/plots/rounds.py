@@ -97,7 +97,8 @@ def plot_energy_distributions(axes: Axes, energies: Mapping[int, np.ndarray]) ->
         counts, _ = np.histogram(energies[index], edges)
         axes.stairs(counts, edges, color=colour, linewidth=1.5, label=f"round {index} ({len(energies[index])})")
         axes.stairs(counts, edges, color=colour, fill=True, alpha=0.12)
-    axes.set_ylim(bottom=0.0)
+    # Room for the legend.
+    axes.set_ylim(0.0, 1.35 * axes.dataLim.ymax)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.ticklabel_format(axis="x", useOffset=False)
     axes.set_xlabel("reference energy (eV/atom)")

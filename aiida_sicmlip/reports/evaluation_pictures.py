@@ -112,7 +112,7 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
         _require_regions(found)
     # All atoms together are told from those elsewhere by nothing.
     shown = REGIONS[:1] if len(models) > 1 else REGIONS
-    figure = new_figure(path, (9.6, 4))
+    figure = new_figure(path, (9.6, 4.8))
     for axes, key, quantity, unit in zip(
         figure.subplots(1, 2),
         ("delta_f", "delta_theta"),
@@ -131,9 +131,7 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
 def _require_regions(found: Evaluation) -> None:
     """Raise :class:`InputError` where an evaluation does not tell where atoms stand."""
     if "rare_events" not in found.results:
-        raise InputError(
-            f"evaluation <{found.pk}> was made by a version that told no regions; evaluate again."
-        )
+        raise InputError(f"evaluation <{found.pk}> was made by a version that told no regions; evaluate again.")
 
 
 def draw_committee(found: Evaluation, path: Path) -> None:
