@@ -24,7 +24,7 @@ def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:
     strange = [name for name in model.species if name not in atomic_numbers]
     if strange:
         raise InputError(
-            f"`initial_model` has the type {strange[0]}, which is no chemical symbol: frames name elements alone. Start "
+            f"`initial_model` has the type {strange[0]}, which is no chemical symbol, as frames have them: start "
             "from a model whose types are elements."
         )
     species = given.get("species")

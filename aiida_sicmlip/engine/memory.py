@@ -11,8 +11,8 @@ from aiida_sicmlip.engine.compiled_file import first_line
 from aiida_sicmlip.engine.errors import OutOfGpuMemoryError, OutOfMemoryError
 
 _REMEDY = (
-    "make `batch_size` or `validation_batch_size` smaller, set `keep_neighbour_lists` to false, or train where there is "
-    "more memory."
+    "make `batch_size` or `validation_batch_size` smaller, set `keep_neighbour_lists` to false, or train where there "
+    "is more memory."
 )
 
 
