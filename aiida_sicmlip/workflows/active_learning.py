@@ -243,6 +243,10 @@ class ActiveLearningWorkChain(WorkChain):
         """Judge the exploring potential on labels that it has not seen, and train the next one."""
         inputs = self.exposed_inputs(TrainingWorkChain, namespace="training")
         inputs["training"] = {**inputs["training"], "seed": self.ctx.seeds["training"]}
+        if self.inputs.start_from.value == "previous_round" and "potential" in self.ctx.finished:
+            # The earlier model has its prior in it.
+            inputs["training"].pop("prior", None)
+            inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
         evaluation = self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"]
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}

@@ -133,7 +133,8 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
         self.ctx.inputs.pop("checkpoint", None)
         rate = parameters.get_dict()["optimiser"]["learning_rate"]
         self.report(
-            f"{self._leg} <{calculation.pk}>: the loss became not-a-number; beginning anew with a learning rate of {rate:g}"
+            f"{self._leg} <{calculation.pk}>: the loss became not-a-number; beginning anew with a learning rate of "
+            f"{rate:g}"
         )
         return ProcessHandlerReport(do_break=True)
 
