@@ -6,15 +6,17 @@ import re
 
 _MEMORY = re.compile(r"oom[-_ ]?kill|out[-_ ]of[-_ ]memory|exceeded memory limit|TERM_MEMLIMIT|\bv?mem\b.*exceed", re.I)
 _TIME = re.compile(r"time limit|walltime|TERM_RUNLIMIT", re.I)
+_CANCELLED = re.compile(r"preempt|node[-_ ]?fail|\bcancelled\b", re.I)
 _SIGNAL_9 = re.compile(r"\bKilled\b|signal 9\b|SIGKILL")
 
 
 def cause_of_end(text: str) -> str | None:
-    """Return what ended a job: `memory`, `time`, `kill` (signal 9, with no word of a reason), or ``None``.
+    """Return what ended a job: `memory`, `time`, `cancelled` (by scheduler or user), `kill` (signal 9, with no word of
+    a reason), or ``None``.
 
     :param text: what scheduler and shell wrote to the job's standard error.
     """
-    for cause, words in (("memory", _MEMORY), ("time", _TIME), ("kill", _SIGNAL_9)):
+    for cause, words in (("memory", _MEMORY), ("time", _TIME), ("cancelled", _CANCELLED), ("kill", _SIGNAL_9)):
         if words.search(text):
             return cause
     return None

@@ -91,6 +91,7 @@ class ActiveLearningWorkChain(WorkChain):
         self.ctx.converged = False
         self.ctx.seed = self.inputs.seed
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
+        self.ctx.committee = {}
         self.ctx.datasets = dict.fromkeys(ROLES)
         self.ctx.finished = {}
         self.ctx.trajectories = {}
@@ -247,7 +248,9 @@ class ActiveLearningWorkChain(WorkChain):
             # The earlier model has its prior in it.
             inputs["training"].pop("prior", None)
             inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
-        evaluation = self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"]
+        evaluation = dict(self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"])
+        if self.ctx.committee and "committee" in EvaluationCalculation.spec().inputs:
+            evaluation["committee"] = self.ctx.committee
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
         return ToContext(
@@ -294,6 +297,7 @@ class ActiveLearningWorkChain(WorkChain):
             )
         self.ctx.converged = assessment["converged"]
         self.ctx.exploring_potential = training.outputs.compiled_potential
+        self.ctx.committee = dict(training.outputs.committee) if "committee" in training.outputs else {}
         self.ctx.seed = self.ctx.seeds["next_round"]
         self.out(f"assessments.round_{self.ctx.round:02d}", assessment)
         self.ctx.finished = {

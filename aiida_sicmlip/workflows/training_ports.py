@@ -103,7 +103,7 @@ def define_inputs(spec: ProcessSpec) -> None:
         validator=validate_further_compilations,
         help="Further machines that the potential is compiled for, by name: `code`, `parameters` and `options`.",
     )
-    spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset"))
+    spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset", "committee"))
 
 
 def define_outcomes(spec: ProcessSpec) -> None:

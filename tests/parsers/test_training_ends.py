@@ -126,6 +126,7 @@ def test_a_training_that_does_not_improve_on_where_it_started(ended: Callable[..
         ("TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.", "memory"),
         ("TERM_RUNLIMIT: job killed after reaching LSF run time limit.", "time"),
         (KILLED.decode(), "kill"),
+        ("slurmstepd: error: *** JOB 42 ON node1 CANCELLED AT 2025-01-01T00:00:00 DUE TO PREEMPTION ***", "cancelled"),
         ("line 14: 4711 Terminated  'sicmlip-potential'", None),
         ("", None),
     ],
