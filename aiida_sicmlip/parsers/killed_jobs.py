@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _MEMORY = re.compile(r"oom[-_ ]?kill|out[-_ ]of[-_ ]memory|exceeded memory limit|TERM_MEMLIMIT|\bv?mem\b.*exceed", re.I)
-_TIME = re.compile(r"time limit|walltime|TERM_RUNLIMIT", re.I)
+_TIME = re.compile(r"time limit|walltime\b.*exceed|exceed\w*.*\bwalltime|TERM_RUNLIMIT", re.I)
 _CANCELLED = re.compile(r"preempt|node[-_ ]?fail|\bcancelled\b", re.I)
 _SIGNAL_9 = re.compile(r"\bKilled\b|signal 9\b|SIGKILL")
 

@@ -27,7 +27,12 @@ def ended(
     """Parses a complete run with a state beside it: the scheduler's words, changes of report and files."""
     generate_checkpoint()
 
-    def make(scheduler: bytes | None = None, report: dict[str, Any] | None = None, **files: bytes | None) -> Any:
+    def make(
+        scheduler: bytes | None = None,
+        report: dict[str, Any] | None = None,
+        scheduler_status: int | None = None,
+        **files: bytes | None,
+    ) -> Any:
         folder = tmp_path / "training" / "run"
         for source in (FIXTURES / "default").rglob("*"):
             if source.is_file():
@@ -42,7 +47,8 @@ def ended(
             path.unlink()
         else:
             path.write_text(json.dumps({**json.loads(path.read_text()), **(report or {})}))
-        return parse_folder(folder, {name.replace("__", "."): content for name, content in files.items()})
+        changed = {name.replace("__", "."): content for name, content in files.items()}
+        return parse_folder(folder, changed, scheduler_status=scheduler_status)
 
     return make
 
@@ -88,6 +94,17 @@ def test_a_kill_before_the_first_epoch(ended: Callable[..., Any], scheduler: byt
 
 
 @pytest.mark.parametrize(
+    ("scheduler_status", "state", "status"),
+    [(110, True, 411), (110, False, 411), (120, True, 400), (120, False, 402), (140, True, 401), (140, False, 0)],
+)
+def test_the_scheduler_knows_better(ended: Callable[..., Any], scheduler_status: int, state: bool, status: int) -> None:
+    """Where it keeps accounts. Of a failed node without a state the parser says nothing, so that they stand."""
+    none = {} if state else {"last__ckpt": None, "best__ckpt": None, "training_curve__json": None}
+    parsed = ended(b"", scheduler_status=scheduler_status, **none)
+    assert (parsed.status, "checkpoint" in parsed.outputs) == (status, state)
+
+
+@pytest.mark.parametrize(
     ("reported", "status", "kept"),
     [
         (OUT_OF_MEMORY, 411, True),
@@ -127,6 +144,7 @@ def test_a_training_that_does_not_improve_on_where_it_started(ended: Callable[..
         ("TERM_RUNLIMIT: job killed after reaching LSF run time limit.", "time"),
         (KILLED.decode(), "kill"),
         ("slurmstepd: error: *** JOB 42 ON node1 CANCELLED AT 2025-01-01T00:00:00 DUE TO PREEMPTION ***", "cancelled"),
+        ("Resources used: cput=00:10:00,walltime=00:10:02", None),
         ("line 14: 4711 Terminated  'sicmlip-potential'", None),
         ("", None),
     ],
