@@ -13,7 +13,7 @@ from aiida_sicmlip.common.exit_status import NO_FORCES, OUT_OF_GPU_MEMORY, OUT_O
 from aiida_sicmlip.parsers.killed_jobs import cause_of_end
 
 FIXTURES = Path(__file__).parent / "fixtures" / "training"
-KILLED = b"/work/_aiidasubmit.sh: line 14: 4711 Killed  'sicmlip-potential' 'train'\n"
+KILLED = b"_aiidasubmit.sh: line 14: 4711 Killed  'sicmlip-potential' 'train'\n"
 SLURM_TIME = b"slurmstepd: error: *** JOB 42 ON node1 CANCELLED AT 2025-01-01T00:00:00 DUE TO TIME LIMIT ***\n"
 SLURM_MEMORY = b"slurmstepd: error: Detected 1 oom_kill event in StepId=42.batch. Some of the step tasks have been\n"
 

@@ -82,6 +82,23 @@ def test_a_model_that_is_there_takes_the_place_of_the_protocols(builder, ready):
     assert "model" not in loop.training.training.parameters.get_dict()
 
 
+@pytest.mark.parametrize(
+    ("species", "parameters", "words"),
+    [
+        (["Si", "Ge"], {}, r"`structures.divacancy` holds C, which `training.initial_potential`"),
+        (["C", "Si"], {"model": {"l_max": 3}}, r"`model.l_max` is given, but the model comes from `initial_potential`"),
+    ],
+)
+def test_a_run_whose_trainings_would_be_refused_is_refused(ready, species, parameters, words):
+    """Not after the labels of the first round."""
+    from aiida_sicmlip.cli.cmd_run import checked_builder
+
+    potential = PotentialData(io.BytesIO(b"model"), "a.nequip.zip", species=species, cutoff=5.0).store()
+    given = {"initial_potential": potential.pk, "parameters": parameters}
+    with pytest.raises(InputError, match=words):
+        checked_builder(load_protocol("demo", {"codes": ready, "training": given}))
+
+
 def test_further_machines_become_nodes(builder, generate_code):
     generate_code("sicmlip.compilation", "sicmlip-gpu")
     machine = {
