@@ -77,7 +77,9 @@ def load_potential(identifier: Any) -> PotentialData:
     if isinstance(node, CompiledPotentialData):
         made_from = models_of_compiled([node.pk])
         if node.pk not in made_from:
-            raise InputError(f"the compiled model <{node.pk}> was not compiled in this profile; it has no lineage here.")
+            raise InputError(
+                f"the compiled model <{node.pk}> was not compiled in this profile; it has no lineage here."
+            )
         node = orm.load_node(made_from[node.pk])
     if not isinstance(node, PotentialData):
         kind = getattr(node, "process_label", None) or type(node).__name__
