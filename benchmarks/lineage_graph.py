@@ -40,9 +40,14 @@ class Writer:
         self._nodes: list[dict[str, Any]] = []
         self._links: list[tuple[int, int, LinkType, str]] = []
         self._user = orm.User.collection.get_default().pk
+        _, machine = orm.Computer.collection.get_or_create(
+            label="machine", hostname="localhost", transport_type="core.local", scheduler_type="core.direct"
+        )
+        self._computer = machine.store().pk
 
     def node(self, kind: type[orm.Node], process_type: str | None = None, **attributes: Any) -> int:
         """Add a node and return its number."""
+        is_code = issubclass(kind, orm.AbstractCode)
         if issubclass(kind, orm.ProcessNode):
             attributes = {"process_state": "finished", "exit_status": 0, "sealed": True, **attributes}
         self._nodes.append(
@@ -51,6 +56,8 @@ class Writer:
                 "node_type": kind.class_node_type,
                 "process_type": process_type,
                 "attributes": attributes,
+                "label": attributes.get("input_plugin", ""),
+                "dbcomputer_id": self._computer if is_code else None,
                 "user_id": self._user,
             }
         )

@@ -20,7 +20,7 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.growth import Creation, creations_of_datasets, in_chunks
 
-KINDS: dict[str, type] = {
+KINDS: dict[str, Any] = {
     "data set": LabelledDataSetData,
     "trajectory": SegmentTrajectoryData,
     "model": PotentialData,
@@ -51,9 +51,9 @@ def kinds_of_node(node: orm.Node) -> Found:
 
     :raises InputError: if nothing is followed from a node of its kind.
     """
-    for kind, cls in KINDS.items():
-        if isinstance(node, cls):
-            return {kind: {node.pk}}
+    kind = next((name for name, cls in KINDS.items() if isinstance(node, cls)), None)
+    if kind is not None:
+        return {kind: {node.pk}}
     if isinstance(node, orm.CalcJobNode):
         made = _outputs_of_calculations(orm.QueryBuilder().append(orm.CalcJobNode, filters={"id": node.pk}, tag="call"))
         if made:
@@ -72,9 +72,17 @@ class Spread:
         self._children: dict[int, set[int]] = {}
         self._creations: dict[int, Creation] = {}
         self._picked: dict[int, dict[int, set[int]]] = {}
+        self._steps: dict[tuple[str, frozenset[int]], Found] = {}
+        self._places: dict[frozenset[int], Places] = {}
 
-    def step(self, kind: str, pks: Iterable[int]) -> Found:
+    def step(self, kind: str, pks: set[int]) -> Found:
         """Return what came of nodes of one kind in one step, but for data sets."""
+        key = (kind, frozenset(pks))
+        if key not in self._steps:
+            self._steps[key] = self._step(kind, pks)
+        return self._steps[key]
+
+    def _step(self, kind: str, pks: set[int]) -> Found:
         found: Found = {}
         for chunk in in_chunks(pks):
             if kind == "trajectory":
@@ -87,8 +95,14 @@ class Spread:
             _add(found, _outputs_of_calculations(query))
         return found
 
-    def places_of_labels(self, pks: Iterable[int]) -> Places:
+    def places_of_labels(self, pks: set[int]) -> Places:
         """Return the places of labels in the data sets that took them."""
+        key = frozenset(pks)
+        if key not in self._places:
+            self._places[key] = self._places_of_labels(pks)
+        return self._places[key]
+
+    def _places_of_labels(self, pks: set[int]) -> Places:
         found: Places = {}
         for chunk in in_chunks(pks):
             query = orm.QueryBuilder()
