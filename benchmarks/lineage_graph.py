@@ -31,6 +31,18 @@ FRAMES = 1000
 """Frames of a trajectory."""
 
 
+STRUCTURE = {
+    "cell": [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0]],
+    "pbc1": True,
+    "pbc2": True,
+    "pbc3": True,
+    "kinds": [{"name": "Si", "symbols": ["Si"], "weights": [1.0], "mass": 28.085}],
+    "sites": [{"kind_name": "Si", "position": [0.0, 0.0, 0.0]}],
+}
+"""Attributes of all structures: one atom stands for all, since no question looks at atoms."""
+LEVEL = {"functional": "PBE", "settings": {"ecutwfc": 30.0}}
+
+
 class Writer:
     """Collects nodes and links, and stores them in bulk; nodes are numbers of its own until then."""
 
@@ -155,7 +167,7 @@ class RunWriter:
         self.run = writer.process(orm.WorkChainNode, ACTIVE_LEARNING, "ActiveLearningWorkChain", {})
         self.codes = {name: writer.node(orm.InstalledCode, input_plugin=name) for name in ("pw", "lmp", "potential")}
         self.pseudos = {f"pseudos__{name}": writer.node(UpfData, element=name) for name in ("Si", "C")}
-        self.start = writer.node(orm.StructureData)
+        self.start = writer.node(orm.StructureData, **STRUCTURE)
         self.settings = writer.node(orm.Dict)
         self.kpoints = writer.node(orm.KpointsData)
         self.bootstrap = writer.node(LammpsPotentialData, pair_style="edip/multi")
@@ -257,7 +269,7 @@ class RunWriter:
         }
         return {
             role: [
-                writer.output(selection, f"{role}__{frame_label(segment, frame)}", orm.StructureData)
+                writer.output(selection, f"{role}__{frame_label(segment, frame)}", orm.StructureData, **STRUCTURE)
                 for segment, frame in found
             ]
             for role, found in places.items()
@@ -303,7 +315,7 @@ class RunWriter:
             {"parameters": self.settings, **shared},
             (labelling, "level_of_theory"),
         )
-        self.level = writer.output(derived, "result", LevelOfTheoryData)
+        self.level = writer.output(derived, "result", LevelOfTheoryData, **LEVEL)
         self.graph.structures.append(structures)
         self.graph.labels.append(made)
         return {"training": made[: self.n_labels], "validation": made[self.n_labels :]}

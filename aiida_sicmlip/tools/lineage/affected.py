@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from aiida import orm
 
-from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.lineage.growth import in_chunks
+from aiida_sicmlip.tools.lineage.growth import sizes_of_datasets
 from aiida_sicmlip.tools.lineage.models import Model, models_of_potentials
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun
 from aiida_sicmlip.tools.lineage.spread import Found, Places, Spread, kinds_of_node
@@ -97,7 +95,7 @@ def affected_by(node: orm.Node) -> Affected:
     spread = Spread()
     _, own = _closure(spread, start, {*_ON_THE_WAY, *(["compiled model"] if "model" in start else [])})
     found, every = _closure(spread, start, None)
-    sizes = _sizes(every)
+    sizes = sizes_of_datasets(every)
     sets = {pk: _affected_set(pk, sizes[pk], own.get(pk, set()), every[pk]) for pk in sorted(every)}
     models = sorted(
         models_of_potentials(found.get("model", set()) - {node.pk}).values(),
@@ -122,7 +120,7 @@ def _closure(spread: Spread, start: Found, leading: set[str] | None) -> tuple[Fo
     found: Found = {}
     places: Places = {}
     waiting = {kind: set(pks) for kind, pks in start.items()}
-    coming = {pk: set(range(size)) for pk, size in _sizes(start.get("data set", set())).items()}
+    coming = {pk: set(range(size)) for pk, size in sizes_of_datasets(start.get("data set", set())).items()}
     coming |= spread.places_of_files(start.get("file", set()))
     while waiting or coming:
         following: Found = {}
@@ -151,13 +149,3 @@ def _affected_set(pk: int, size: int, own: set[int], every: set[int]) -> Affecte
     masks[0, list(own)] = True
     masks[1, list(every - own)] = True
     return AffectedSet(pk, size, masks[0], masks[1])
-
-
-def _sizes(pks: Iterable[int]) -> dict[int, int]:
-    """Return the numbers of configurations of data sets."""
-    sizes: dict[int, int] = {}
-    for chunk in in_chunks(pks):
-        query = orm.QueryBuilder()
-        query.append(LabelledDataSetData, filters={"id": {"in": chunk}}, project=["id", "attributes.n_frames"])
-        sizes.update(query.all())
-    return sizes

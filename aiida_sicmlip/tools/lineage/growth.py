@@ -79,6 +79,16 @@ def in_chunks(pks: Iterable[int], size: int = _CHUNK) -> Iterator[list[int]]:
         yield ordered[start : start + size]
 
 
+def sizes_of_datasets(pks: Iterable[int]) -> dict[int, int]:
+    """Return the numbers of configurations of data sets."""
+    sizes: dict[int, int] = {}
+    for chunk in in_chunks(pks):
+        query = orm.QueryBuilder()
+        query.append(LabelledDataSetData, filters={"id": {"in": chunk}}, project=["id", "attributes.n_frames"])
+        sizes.update(query.all())
+    return sizes
+
+
 def creations_of_datasets(pks: Iterable[int]) -> dict[int, Creation]:
     """Return how each of the data sets was made; those that nothing made are left out.
 
