@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aiida_sicmlip.reports.lineage import round_title
+from aiida_sicmlip.reports.lineage import counted, round_title
 from aiida_sicmlip.reports.tables import table
 from aiida_sicmlip.tools.lineage import Affected, AffectedSet
 from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes
@@ -17,7 +17,10 @@ def affected_lines(found: Affected) -> list[str]:
     title = f"<{found.node}> ({', '.join(found.kinds)})"
     if not found.models and not found.datasets:
         return [f"No data set and no model depends on {title}."]
-    lines = [f"On {title} depend {len(found.models)} models and {len(found.datasets)} data sets.", ""]
+    lines = [
+        f"On {title} depend {counted(len(found.models), 'model')} and {counted(len(found.datasets), 'data set')}.",
+        "",
+    ]
     if found.models:
         names = list(dict.fromkeys(name for one in found.models for name in one.sets))
         header = ("model", "of", *(f"{name.replace('_', ' ')}\n{what}" for name in names for what in _COLUMNS))

@@ -155,6 +155,11 @@ def lineage_values(lineage: Lineage) -> dict[str, Any]:
     return {"model": values(lineage.model), "earlier": [values(one) for one in lineage.earlier], "sets": sets}
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun, in the plural where it is not one."""
+    return f"{number} {what}" + ("s" if number != 1 else "")
+
+
 def round_title(where: RoundOfRun | None) -> str:
     """Return the name of a round."""
     return "outside of a run" if where is None else f"round {where.index} of run <{where.run}>"
@@ -164,7 +169,7 @@ def _rounds(configurations: Iterable[Configuration], rounds: dict[int, RoundOfRu
     """Return a branch for each round of a data set."""
     branches: list[Branch] = []
     for where, found in by_round(configurations).items():
-        title = f"{round_title(where)}: {_count(found)}, places {_spans(entry.place for entry in found)}"
+        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, places {_spans(entry.place for entry in found)}"
         branches.append((title, [(line, []) for line in _of_round(found, rounds)]))
     return branches
 
@@ -219,16 +224,12 @@ def _seed(model: Model) -> str:
 
 
 def _of_set(name: str, pk: int, configurations: Sequence[Configuration]) -> str:
-    return f"{_name(name)} <{pk}>: {_count(configurations)}"
+    return f"{_name(name)} <{pk}>: {counted(len(configurations), 'configuration')}"
 
 
 def _name(name: str) -> str:
     """Return the name of a set in words."""
     return f"{name.replace('_', ' ')} set"
-
-
-def _count(found: Sequence[Configuration]) -> str:
-    return f"{len(found)} configuration" + ("s" if len(found) != 1 else "")
 
 
 def _level(pk: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from aiida import orm
 
 from aiida_sicmlip.plots.lineage import LineageRow, plot_lineage
+from aiida_sicmlip.reports.lineage import counted
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, Model, by_round, sizes_of_datasets
 
@@ -86,7 +87,7 @@ def _boxes(
         frames = _some(sorted(trajectories), "trajectories", "trajectory") + biased
     elif files:
         frames = _some(sorted(files), "files", "file")
-    labels = f"{len(taken)} labels" if taken else None
+    labels = counted(len(taken), "label") if taken else None
     if codes:
         labels = f"{', '.join(orm.load_node(code).label for code in codes)}\n{labels}"
     return (
@@ -116,7 +117,7 @@ def _notes(lineage: Lineage) -> list[str]:
     """Return lines on what else the last training took."""
     model = lineage.model
     lines = [
-        f"{name.replace('_', ' ')} set <{model.sets[name]}>: {len(configurations)} configurations"
+        f"{name.replace('_', ' ')} set <{model.sets[name]}>: {counted(len(configurations), 'configuration')}"
         for name, configurations in lineage.sets.items()
         if name != "training"
     ]
