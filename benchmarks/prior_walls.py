@@ -156,8 +156,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000, help="optimiser steps of a training")
     parser.add_argument("--models", type=int, default=2, help="trainings of each kind, each with frames of its own")
     parser.add_argument("--temperature", type=float, default=3000.0, help="of the runs")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each model, and of EDIP for each training")
-    parser.add_argument("--length", type=float, default=2.0, help="of a run")
+    parser.add_argument("--runs", type=int, default=2, help="runs of each model, and of EDIP for each training")
+    parser.add_argument("--length", type=float, default=1.0, help="of a run")
     return parser.parse_args(words)
 
 
