@@ -51,6 +51,14 @@ COMMANDS = {
         "evaluation",
         "Print errors of a potential on a data set, by round, defect, element and region.",
     ),
+    "lineage": LazyCommand(
+        "aiida_sicmlip.cli.cmd_lineage", "lineage", "Print what a model was trained on, and where all of it is from."
+    ),
+    "affected-by": LazyCommand(
+        "aiida_sicmlip.cli.cmd_affected_by",
+        "affected_by",
+        "Print every data set and model that depends on a label, a frame, a code and so on.",
+    ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
         "free_energy",
