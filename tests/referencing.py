@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from ase import Atoms
 
-REFERENCE_LABEL = "aiida.calculations:sicmlip.reference_label"
+from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
 
 
 def reference_label(

@@ -138,8 +138,9 @@ def plan(settings: dict[str, Any]) -> list[str]:
         f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
         f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
         f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
-        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round"
-        f"{fixed}, {rounds * selection.n_picks + selection.n_fixed_validation} in all, "
+        f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
+        f"{selection.n_validation} for validation a round{fixed}, "
+        f"{rounds * selection.n_picks + selection.n_fixed_validation} in all, "
         f"{settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]
@@ -152,6 +153,15 @@ def plan(settings: dict[str, Any]) -> list[str]:
             f"{scouting.equilibration + scouting.production:g} ps, later from the round before",
         )
     return lines
+
+
+def label_kind(reference: dict[str, Any] | None) -> str:
+    """Return in words what labels a configuration."""
+    if reference is None:
+        return "DFT calculations"
+    given = reference.get("node")
+    named = f"potential <{given}>" if given is not None else f"{reference['pair_style']} ({reference['file']})"
+    return f"Labels by {named} in the place of DFT"
 
 
 def submit(builder: ProcessBuilder) -> int:

@@ -81,6 +81,8 @@ def results_table(run: Run) -> str:
         ],
     )
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if run.reference is not None:
+        notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
     return f"{errors}\n\n{times}\n\n" + "\n".join(notes)
@@ -93,6 +95,8 @@ def _count(value: int | None) -> str:
 def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
+    if run.reference is not None:
+        lines.append(f"  labelled by {run.reference}, a reference potential in the place of DFT")
     for entry in run.rounds:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
     left = run.expected_seconds_left

@@ -16,6 +16,7 @@ from aiida_sicmlip.common.labels import (
     segment_label,
 )
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL, potential_name
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -187,7 +188,7 @@ def _with_frame(
 
 def segments_of_selection(pk: int) -> dict[str, int]:
     """Return the trajectories whose candidates a selection chose from, of all rounds, by the label of the segment."""
-    query = _candidates_of_selection(pk)
+    query = query_of_candidates(pk)
     query.append(
         SegmentTrajectoryData,
         with_outgoing="description",
@@ -198,11 +199,16 @@ def segments_of_selection(pk: int) -> dict[str, int]:
     return {label.rsplit("__", 1)[-1]: trajectory for trajectory, label in query.all()}
 
 
-def _candidates_of_selection(pk: int) -> orm.QueryBuilder:
-    """Return the part of a query that leads from a selection to what made its candidates."""
+def query_of_candidates(pk: int, label: str = "%") -> orm.QueryBuilder:
+    """Return the part of a query that leads from a selection to what made its candidates, with the tag `description`.
+
+    :param label: of the link of the candidates, as SQL's ``like`` takes it; those of its own round are `candidates`.
+    """
     query = orm.QueryBuilder()
     query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="selection")
-    query.append(CandidateFramesData, with_outgoing="selection", tag="candidates")
+    query.append(
+        CandidateFramesData, with_outgoing="selection", edge_filters={"label": {"like": label}}, tag="candidates"
+    )
     query.append(orm.CalcJobNode, with_outgoing="candidates", tag="description")
     return query
 
@@ -239,6 +245,7 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
         PathStep(
             calculation.pk, "computed by", f"{calculation.process_label} with {calculation.inputs.code.full_label}"
         ),
+        *_path_of_reference(calculation),
         PathStep(source.structure, "for the structure", calculation.inputs.structure.get_formula()),
     ]
     if source.trajectory is not None and source.selection is not None and source.frame is not None:
@@ -262,9 +269,17 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
     return steps
 
 
+def _path_of_reference(calculation: orm.CalcJobNode) -> list[PathStep]:
+    """Return the potential that a label is by; nothing for one from first principles."""
+    if calculation.process_type != REFERENCE_LABEL:
+        return []
+    potential = calculation.inputs.potential
+    return [PathStep(potential.pk, "by the reference potential", potential_name(potential))]
+
+
 def _path_of_candidates(selection: int, trajectory: int) -> PathStep:
     """Return the calculation whose candidates a selection took the frames of a trajectory from."""
-    query = _candidates_of_selection(selection)
+    query = query_of_candidates(selection)
     query.append(SegmentTrajectoryData, filters={"id": trajectory}, with_outgoing="description")
     query.add_projection("description", "*")
     query.add_projection("candidates", "attributes.n_candidates")

@@ -10,13 +10,12 @@ from aiida_sicmlip.calculations.functions.derive_level_of_theory import level_fr
 from aiida_sicmlip.calculations.functions.derive_reference_level import level_of_potential
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import label_of_place, place_of_label
+from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData, require_same_level
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
-
-REFERENCE_LABEL = "aiida.calculations:sicmlip.reference_label"
 
 
 def labelled_frame(label: orm.TrajectoryData, name: str) -> Atoms:
