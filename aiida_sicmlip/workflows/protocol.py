@@ -23,7 +23,7 @@ from aiida_sicmlip.science.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.codes import torch_version
-from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
+from aiida_sicmlip.workflows.protocol_exploration import exploration_settings, fill_exploration
 from aiida_sicmlip.workflows.protocol_labelling import check_kpoints, fill_labelling, labelling_settings
 from aiida_sicmlip.workflows.protocol_potentials import described_potential
 from aiida_sicmlip.workflows.protocol_structures import build_host, build_structure, check_structures, check_type
@@ -93,6 +93,7 @@ def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None =
             # Who names structures means those alone, not those of the protocol beside them.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
     given = overrides or {}
+    settings["exploration"] = exploration_settings(settings["exploration"], given.get("exploration", {}))
     settings["labelling"] = labelling_settings(
         settings["labelling"], given.get("labelling", {}), defaults["evaluation"]["options"]
     )
@@ -214,7 +215,7 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     builder.selection.parameters = settings["selection"]["parameters"]
     builder.descriptors.code = codes["descriptors"]
     builder.descriptors.metadata.options = settings["descriptors"]["options"]
-    fill_exploration(builder.exploration, settings["exploration"], codes, switches)
+    fill_exploration(builder.exploration, settings["exploration"], settings["structures"], codes, switches)
     fill_labelling(builder.labelling, settings["labelling"], codes, structures)
 
     for step in ("training", "compilation", "evaluation"):
