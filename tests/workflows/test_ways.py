@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from aiida_sicmlip.workflows import exploration as exploration_module
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.protocol import load_protocol
 
+TEMPLATE = Path(__file__).parents[2] / "docs" / "how-to" / "templates" / "reference.yaml"
 SMALL = {
     "host": {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "primitive"},
     "defects": [{"kind": "divacancy"}],
@@ -96,6 +98,22 @@ def test_ways_that_cannot_run(
             read_settings(write_settings({"structures": structures, "exploration": exploration})), store=False
         )
     assert words in str(caught.value)
+
+
+def test_template_of_a_study(ready: dict[str, str]) -> None:
+    """The file of the documentation is in order, with the three temperatures in both cells."""
+    settings = read_settings(str(TEMPLATE))
+    settings["codes"] = {**ready, "pw": "pw@nowhere"}
+    builder = checked_builder(settings, store=False)
+    assert {name: len(node.sites) for name, node in builder.structures.items()} == {"vv62": 62, "vv214": 214}
+    ways = builder._inputs(prune=True)["exploration"]["walker_parameters"]
+    for name, production in (("vv62", 100.0), ("vv214", 50.0)):
+        assert [way["temperature"] for _, way in sorted(ways[name].items())] == [1000.0, 1500.0, 2000.0]
+        assert {way["production"] for way in ways[name].values()} == {production}
+    assert (builder.bootstrap_potential.pair_style, builder.labelling.reference.potential.pair_style) == (
+        "tersoff",
+        "edip/multi",
+    )
 
 
 def test_frames_are_counted_way_by_way(write_settings: Callable[..., str]) -> None:
