@@ -240,7 +240,7 @@ def selection_tables(found: Sequence[Selection]) -> str:
             for entry in found
         ],
     )
-    return f"{frames}\n\n{novelty}\n\n{composition_table(found)}\n\n" + "\n".join(_notes(found))
+    return f"{frames}\n\n{novelty}\n\n" + "\n".join(_notes(found))
 
 
 def _notes(found: Sequence[Selection]) -> list[str]:
