@@ -11,14 +11,15 @@ from ase import Atoms
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.errors import NotANumberError
-from aiida_sicmlip.engine.evaluation import read_classical_settings, write_predictions
+from aiida_sicmlip.engine.evaluation import read_classical_settings
 from aiida_sicmlip.engine.reports import read_json
 
 
 def label(configuration: Path, classical: Path, output: Path, report: dict[str, Any]) -> None:
     """Compute energy and forces of a configuration with a classical potential and write them to ``output``.
 
-    ``output`` (``.npz``) is as that of :func:`~aiida_sicmlip.engine.evaluation.evaluate`, with one frame.
+    ``output`` (``.npz``) gets ``energies`` (1,) in eV, ``forces`` (N, 3) in eV/A and ``n_atoms`` (1,), named as in the
+    output of :func:`~aiida_sicmlip.engine.evaluation.evaluate`.
 
     :raises InputError: when a file cannot be used or the potential does not know an element.
     :raises NotANumberError: when energy or forces are not finite. :raises ProgramError: when LAMMPS fails.
@@ -30,7 +31,8 @@ def label(configuration: Path, classical: Path, output: Path, report: dict[str, 
         energy, forces = potential.compute(atoms)
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         raise NotANumberError("The energy or the forces of the configuration are not finite: atoms may coincide.")
-    write_predictions(output, [(energy, forces)])
+    with output.open("wb") as handle:
+        np.savez(handle, energies=np.array([energy]), forces=forces, n_atoms=np.array([len(atoms)]))
 
 
 def read_configuration(path: Path) -> Atoms:
