@@ -10,8 +10,8 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.labels import number_of_segment
+from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.tools.lineage import query_of_candidates
 
 BUILDER = "build_defect_structure"
 """The calcfunction whose inputs say which defects a start structure has."""
@@ -83,18 +83,29 @@ def _one_in_words(defect: Mapping[str, Any]) -> str:
     return text if count == 1 else f"{count} x {text}"
 
 
+def _query_of_descriptions(pk: int, label: str = "%") -> orm.QueryBuilder:
+    """Return the part of a query that leads from a selection to the calculations whose candidates it chose from.
+
+    :param label: of the link of the candidates, as SQL's ``like`` takes it; those of its own round are `candidates`.
+    """
+    query = orm.QueryBuilder()
+    query.append(orm.CalcFunctionNode, filters={"id": pk}, tag="selection")
+    query.append(
+        CandidateFramesData, with_outgoing="selection", edge_filters={"label": {"like": label}}, tag="candidates"
+    )
+    return query.append(orm.CalcJobNode, with_outgoing="candidates", project="id", tag="description")
+
+
 def _description_of_round(pk: int) -> int | None:
     """Return the PK of the calculation that described the frames of a selection's own round."""
-    query = query_of_candidates(pk, "candidates")
-    query.add_projection("description", "id")
+    query = _query_of_descriptions(pk, "candidates")
     found = query.first(flat=True)
     return found if found is None else int(found)
 
 
 def _segments(pk: int) -> list[tuple[int, int, int, OriginOfSegment]]:
     """Return number, PK of the description, number of frames and origin of the segments that a selection saw."""
-    query = query_of_candidates(pk)
-    query.add_projection("description", "id")
+    query = _query_of_descriptions(pk)
     query.append(
         SegmentTrajectoryData,
         with_outgoing="description",
