@@ -36,6 +36,10 @@ PRIOR_FILE = "prior.json"
 TRAINING_REPORT_FILE = "training_report.json"
 TRAINING_CURVE_FILE = "training_curve.json"
 NEQUIP_CONFIGURATION_FILE = "nequip.yaml"
+INITIAL_MODEL_FILE = "initial.nequip.zip"
+CHECKPOINT_FOLDER = "checkpoints"
+BEST_CHECKPOINT_FILE = "best.ckpt"
+LAST_CHECKPOINT_FILE = "last.ckpt"
 
 # Compilation
 COMPILATION_REPORT_FILE = "compilation.json"
@@ -45,6 +49,10 @@ EVALUATION_DATASET_FILE = "dataset.npz"
 CLASSICAL_POTENTIAL_SETTINGS_FILE = "classical.json"
 PREDICTIONS_FILE = "predictions.npz"
 EVALUATION_REPORT_FILE = "evaluation.json"
+
+# Labels by a reference potential
+CONFIGURATION_FILE = "configuration.json"
+LABEL_REPORT_FILE = "label.json"
 
 # Collective variables
 CV_SETTINGS_FILE = "cv_settings.json"

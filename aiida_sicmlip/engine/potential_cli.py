@@ -1,4 +1,4 @@
-"""`sicmlip-potential`: trains, compiles and evaluates potentials on the machine that computes; knows no AiiDA."""
+"""`sicmlip-potential`: trains, compiles and evaluates potentials, and labels with one, where it computes; no AiiDA."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aiida_sicmlip.common.filenames import (
     COMPILATION_REPORT_FILE,
     COMPILED_MODEL_FILE,
     EVALUATION_REPORT_FILE,
+    LABEL_REPORT_FILE,
     PREDICTIONS_FILE,
     TRAINING_REPORT_FILE,
     TRAINING_SETTINGS_FILE,
@@ -67,10 +68,42 @@ def _parser() -> argparse.ArgumentParser:
     potential = command.add_mutually_exclusive_group(required=True)
     potential.add_argument("--compiled", type=Path, help="compiled model, target pair_allegro (.nequip.pt2)")
     potential.add_argument("--classical", type=Path, help="JSON file with `species` and LAMMPS `commands`")
+    command.add_argument(
+        "--committee",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="other compiled models that a compiled model is a committee with: how much all of them disagree",
+    )
+    command.add_argument(
+        "--host",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="perfect crystals in the cells of the frames, in any format that ASE reads (default: found from the "
+        "frames); errors near defects and on migrating atoms are told by them",
+    )
     command.add_argument("--device", default="cpu", help="where a compiled model runs: cpu, cuda or cuda:INDEX")
     command.add_argument("--output", type=Path, default=PREDICTIONS_FILE, help="predictions to write (.npz)")
     command.add_argument("--report", type=Path, default=EVALUATION_REPORT_FILE, help="JSON file to write")
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser(
+        "label",
+        help="compute energy and forces of one configuration with a classical potential",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument(
+        "--configuration", type=Path, required=True, help="JSON file with `symbols`, `cell` and `positions` (A)"
+    )
+    command.add_argument("--classical", type=Path, required=True, help="JSON file with `species` and LAMMPS `commands`")
+    command.add_argument("--output", type=Path, default=PREDICTIONS_FILE, help="energy and forces to write (.npz)")
+    command.add_argument("--report", type=Path, default=LABEL_REPORT_FILE, help="JSON file to write")
+    command.set_defaults(command=_label)
 
     command = commands.add_parser("versions", help="print the versions that decide the numbers, as JSON")
     command.set_defaults(command=_versions)
@@ -104,8 +137,17 @@ def _evaluate(options: argparse.Namespace) -> None:
             report,
             compiled=options.compiled,
             classical=options.classical,
+            committee=options.committee,
+            hosts=options.host,
             device=options.device,
         )
+
+
+def _label(options: argparse.Namespace) -> None:
+    with reported(options.report) as report:
+        from aiida_sicmlip.engine.labelling import label
+
+        label(options.configuration, options.classical, options.output, report)
 
 
 def _versions(options: argparse.Namespace) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
+SCORED = ("validation", "exploring")
+"""What the table shows scores on migrating atoms of."""
+
 
 def duration(seconds: float) -> str:
     """Return a time as people say it: ``48 s``, ``3 min 05 s``, ``2 h 10 min``."""
@@ -16,6 +19,16 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def or_dash(value: object) -> str:
+    """Return a value as text, or a dash where it is not known."""
+    return "-" if value is None else str(value)
+
+
+def number(value: float | None, digits: int = 4, scale: float = 1.0) -> str:
+    """Return a number, times a scale, with so many digits after the point, or a dash where it is not known."""
+    return "-" if value is None else f"{scale * value:.{digits}f}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -42,7 +55,8 @@ def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
 
 
 def results_table(run: Run) -> str:
-    """Return errors and times by round."""
+    """Return errors and times by round, and scores on migrating atoms where there are any."""
+    scored = any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
     errors = table(
         (
             "round",
@@ -54,16 +68,18 @@ def results_table(run: Run) -> str:
             "energy MAE (meV/atom)\ntraining",
             "\nvalidation",
             "\nexploring, new",
+            *(("P (migrating atoms)\nvalidation", "\nexploring, new") if scored else ()),
         ),
         [
             (
                 f"{entry.index}",
-                f"{_count(entry.training_configurations)} / {_count(entry.validation_configurations)}",
+                f"{or_dash(entry.training_configurations)} / {or_dash(entry.validation_configurations)}",
                 f"{entry.labels_done} / {entry.labels_failed}",
                 *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
                 _error(entry, "exploring", "energy_mae", 1000.0)
                 + ("*" if (entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") else ""),
+                *(_score(entry, which) for which in (SCORED if scored else ())),
             )
             for entry in run.rounds
         ],
@@ -81,18 +97,26 @@ def results_table(run: Run) -> str:
         ],
     )
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if run.reference is not None:
+        notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
+    if scored:
+        notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
     return f"{errors}\n\n{times}\n\n" + "\n".join(notes)
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else str(value)
+def _score(entry: Round, which: str) -> str:
+    """Return the score of an assessment on migrating atoms and how many these are, or a dash where there is none."""
+    found = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
+    return "-" if found["score"] is None else f"{found['score']:.2f} ({found['n_atoms']})"
 
 
 def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
+    if run.reference is not None:
+        lines.append(f"  labelled by {run.reference}, a reference potential in the place of DFT")
     for entry in run.rounds:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
     left = run.expected_seconds_left

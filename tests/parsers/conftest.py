@@ -104,6 +104,12 @@ def case_inputs(
         potential = classical_potential(find_potential_file("SiC.edip"), style, species).store()
         return {"dataset": generate_dataset(2, seed=3), "potential": potential}
 
+    def reference_label(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        atoms = divacancy.copy()
+        atoms.rotate(37.0, (1.0, 2.0, -0.5), rotate_cell=True)
+        atoms.positions[3] += [0.1, 0.05, -0.1]
+        return {"structure": orm.StructureData(ase=atoms), "potential": evaluation(case, folder)["potential"]}
+
     def collective_variables(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         generate_segment = request.getfixturevalue("generate_segment")
         host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
@@ -117,6 +123,7 @@ def case_inputs(
         "training": training,
         "compilation": compilation,
         "evaluation": evaluation,
+        "reference_label": reference_label,
         "collective_variables": collective_variables,
         "descriptors": request.getfixturevalue("descriptors_inputs"),
     }
@@ -136,13 +143,17 @@ def case_inputs(
 def parse_folder(
     generate_code: Callable[..., Any], case_inputs: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> Callable[..., Parsed]:
-    """Parses a run: its folder of fixtures; files to leave out or to replace, by name; inputs to replace."""
+    """Parses a run: its folder of fixtures; files to leave out or to replace, by name; inputs to replace;
+    what the scheduler's accounts say."""
     from aiida import orm
     from aiida.common.links import LinkType
     from aiida.plugins import ParserFactory
 
     def parse(
-        folder: Path, files: Mapping[str, bytes | None] | None = None, inputs: Mapping[str, Any] | None = None
+        folder: Path,
+        files: Mapping[str, bytes | None] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        scheduler_status: int | None = None,
     ) -> Parsed:
         entry_point = f"sicmlip.{folder.parent.name}"
         node = orm.CalcJobNode(process_type=f"aiida.calculations:{entry_point}", computer=generate_code(None).computer)
@@ -151,6 +162,8 @@ def parse_folder(
         for label, part in flat(given):
             node.base.links.add_incoming(part.store(), LinkType.INPUT_CALC, label)
         node.store()
+        if scheduler_status is not None:
+            node.set_exit_status(scheduler_status)
         retrieved = orm.FolderData()
         temporary = tmp_path / "retrieved_temporarily"
         temporary.mkdir(exist_ok=True)
