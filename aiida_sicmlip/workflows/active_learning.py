@@ -253,6 +253,8 @@ class ActiveLearningWorkChain(WorkChain):
             evaluation["committee"] = self.ctx.committee
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
+        evaluation = {**evaluation, "hosts": self.inputs.get("hosts", {})}
+        inputs["evaluation"] = evaluation
         return ToContext(
             exploring_evaluation=submit_once(
                 self,

@@ -46,7 +46,8 @@ def define_inputs(spec: ProcessSpec) -> None:
         dynamic=True,
         required=False,
         valid_type=orm.StructureData,
-        help="The perfect crystal of each structure, under its name: needed where variables are learned.",
+        help="The perfect crystal of each structure, under its name: needed where variables are learned, and what "
+        "evaluations tell errors near defects by.",
     )
     spec.input(
         "bootstrap_potential",
@@ -93,7 +94,7 @@ def define_inputs(spec: ProcessSpec) -> None:
     spec.expose_inputs(
         TrainingWorkChain,
         namespace="training",
-        exclude=("training_set", "validation_set", "further_sets", "training.seed"),
+        exclude=("training_set", "validation_set", "further_sets", "training.seed", "evaluation.hosts"),
     )
     spec.input(
         "start_from",
