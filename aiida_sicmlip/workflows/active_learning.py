@@ -248,13 +248,9 @@ class ActiveLearningWorkChain(WorkChain):
             # The earlier model has its prior in it.
             inputs["training"].pop("prior", None)
             inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
-        evaluation = dict(self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"])
-        if self.ctx.committee and "committee" in EvaluationCalculation.spec().inputs:
-            evaluation["committee"] = self.ctx.committee
+        inputs["evaluation"] = {**inputs["evaluation"], "hosts": self.inputs.get("hosts", {})}
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
-        evaluation = {**evaluation, "hosts": self.inputs.get("hosts", {})}
-        inputs["evaluation"] = evaluation
         return ToContext(
             exploring_evaluation=submit_once(
                 self,
@@ -262,7 +258,8 @@ class ActiveLearningWorkChain(WorkChain):
                 self._label("evaluation_of_exploring_potential"),
                 dataset=self.ctx.new_labels,
                 potential=self.ctx.exploring_potential,
-                **evaluation,
+                committee=self.ctx.committee,
+                **inputs["evaluation"],
             ),
             training=submit_once(
                 self,

@@ -153,10 +153,7 @@ class TrainingWorkChain(WorkChain):
 
     def run_evaluations(self) -> ToContext:
         """Submit the evaluation of the compiled model on all sets."""
-        inputs = dict(self.exposed_inputs(EvaluationCalculation, namespace="evaluation"))
-        others = self._compiled_committee
-        if others and "committee" in EvaluationCalculation.spec().inputs:
-            inputs["committee"] = others
+        inputs = self.exposed_inputs(EvaluationCalculation, namespace="evaluation")
         compiled = self.ctx[_label("compilation", FIRST)].outputs.compiled_potential
         return ToContext(
             **{
@@ -166,6 +163,7 @@ class TrainingWorkChain(WorkChain):
                     f"evaluation_{name}",
                     dataset=dataset,
                     potential=compiled,
+                    committee=self._compiled_committee,
                     **inputs,
                 )
                 for name, dataset in self._sets.items()
