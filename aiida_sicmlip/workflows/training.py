@@ -153,7 +153,10 @@ class TrainingWorkChain(WorkChain):
 
     def run_evaluations(self) -> ToContext:
         """Submit the evaluation of the compiled model on all sets."""
-        inputs = self.exposed_inputs(EvaluationCalculation, namespace="evaluation")
+        inputs = dict(self.exposed_inputs(EvaluationCalculation, namespace="evaluation"))
+        others = self._compiled_committee
+        if others:
+            inputs["committee"] = others
         compiled = self.ctx[_label("compilation", FIRST)].outputs.compiled_potential
         return ToContext(
             **{
@@ -163,7 +166,6 @@ class TrainingWorkChain(WorkChain):
                     f"evaluation_{name}",
                     dataset=dataset,
                     potential=compiled,
-                    committee=self._compiled_committee,
                     **inputs,
                 )
                 for name, dataset in self._sets.items()
