@@ -130,12 +130,15 @@ def plan(settings: dict[str, Any]) -> list[str]:
     force_mae = settings["convergence"]["force_mae"]
     bias = settings["exploration"]["bias"]
     drive = "free"
+    others = [name for name, value in settings["convergence"].items() if name != "force_mae" and value is not None]
+    further = f", and {', '.join(f'`{name}`' for name in others)} of `convergence` met" if others else ""
     fixed = f", {selection.n_fixed_validation} fixed ones in the first" if selection.n_fixed_validation else ""
     if bias is not None:
         drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
     lines = [
         f"Start structures: {', '.join(settings['structures'])}",
-        f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
+        f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A"
+        f"{further}",
         f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
         f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
         f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round"

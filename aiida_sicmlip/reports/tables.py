@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aiida_sicmlip.reports.criteria import (
+    criteria_table,
+    notes_on_novelty,
+    novelty_table,
+    spread_table,
+    verdict_lines,
+)
+from aiida_sicmlip.reports.text import duration, table
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: ``48 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table with aligned columns; the first to the left, numbers to the right."""
-    columns = list(zip(header, *rows, strict=True))
-    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
-
-    def line(cells: Sequence[str]) -> str:
-        parts = [cells[0].ljust(widths[0])]
-        parts += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-        return "  ".join(parts).rstrip()
-
-    heads = [cell.split("\n") for cell in header]
-    height = max(len(head) for head in heads)
-    padded = [[""] * (height - len(head)) + head for head in heads]
-    lines = [line([head[row] for head in padded]) for row in range(height)]
-    return "\n".join([*lines, "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
 
 
 def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
@@ -83,7 +64,11 @@ def results_table(run: Run) -> str:
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
-    return f"{errors}\n\n{times}\n\n" + "\n".join(notes)
+    about_data = novelty_table(run)
+    if about_data is not None:
+        notes += notes_on_novelty(run)
+    parts = [errors, criteria_table(run), spread_table(run), about_data, times, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part is not None)
 
 
 def _count(value: int | None) -> str:
@@ -93,8 +78,11 @@ def _count(value: int | None) -> str:
 def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
+    assessed = [entry.index for entry in run.rounds if entry.assessment is not None]
     for entry in run.rounds:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
+        if entry.assessment is not None and entry.index == assessed[-1]:
+            lines += [f"    {line}" for line in verdict_lines(entry.assessment)]
     left = run.expected_seconds_left
     if left is not None:
         lines.append(f"  expected: at most {duration(left)} more")

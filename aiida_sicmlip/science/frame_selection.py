@@ -10,6 +10,7 @@ import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.clustering import squared_distances
+from aiida_sicmlip.science.distributions import distribution
 from aiida_sicmlip.science.io.candidates import Candidates
 from aiida_sicmlip.science.picks import ROLES, Picks
 from aiida_sicmlip.science.selection import Eligibility, Pick, UnitRows, blocks, choose_frames, near_in_time
@@ -22,7 +23,8 @@ class FrameSelection:
 
     picks: in the order in which they were picked, training first.
     places: for each pick which round's candidate it is (0 for the first that was given) and its row there.
-    summary: counts, and the distances at which training configurations were picked.
+    summary: counts, the distances at which training configurations were picked, and how novel they are: the spread of
+        their distances from the training set, None where there is no training set.
     """
 
     picks: Picks
@@ -107,6 +109,8 @@ def select_frames_of_candidates(
     # Nothing is known before a random first pick: its distance is infinite, which no database holds.
     distances = [pick.distance if np.isfinite(pick.distance) else None for pick in training]
     counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
+    # None in the first round, where all these distances are infinite.
+    novelty = distribution([pick.reference_distance for pick in training])
     summary = {
         **counts,
         "n_training_asked": settings.n_training,
@@ -116,6 +120,7 @@ def select_frames_of_candidates(
         "n_from_earlier_rounds": sum(place[0] < len(earlier) for place in places),
         "method": settings.method,
         "distances_when_picked": distances,
+        "novelty": novelty,
     }
     return FrameSelection(picks, places, summary)
 

@@ -10,7 +10,6 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkC
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
-from aiida_sicmlip.calculations.functions.assess_round import assess_round
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_round_seeds
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
@@ -18,6 +17,7 @@ from aiida_sicmlip.common.labels import label_of_place, number_of_segment, round
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.workflows.active_learning_assessment import assess_this_round
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
 from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
@@ -89,6 +89,7 @@ class ActiveLearningWorkChain(WorkChain):
         """Start with the bootstrap potential and no data."""
         self.ctx.round = 0
         self.ctx.converged = False
+        self.ctx.assessment = None
         self.ctx.seed = self.inputs.seed
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
         self.ctx.datasets = dict.fromkeys(ROLES)
@@ -274,20 +275,8 @@ class ActiveLearningWorkChain(WorkChain):
     def run_assessment(self) -> None:
         """Decide whether the new potential is good enough, and hand out what there is so far."""
         training = self.ctx.training
-        assessment = run_once(
-            self,
-            assess_round,
-            self._label("assessment"),
-            criteria=self.inputs.convergence,
-            exploring=self.ctx.exploring_evaluation.outputs.results,
-            selection=self.ctx.selection,
-            **dict(training.outputs.evaluations),
-        )
-        for verdict in assessment["criteria"]:
-            self.report(
-                f"round {self.ctx.round}: {verdict['criterion']} is {verdict['value']:.4f} {verdict['unit']}, "
-                f"{'below' if verdict['met'] else 'not below'} {verdict['threshold']:g}"
-            )
+        assessment = assess_this_round(self)
+        self.ctx.assessment = assessment
         self.ctx.converged = assessment["converged"]
         self.ctx.exploring_potential = training.outputs.compiled_potential
         self.ctx.seed = self.ctx.seeds["next_round"]

@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.hosts import infer_host
@@ -76,6 +77,19 @@ def require_centres(
             ) from error
 
 
+def require_known_defects(
+    criteria: ConvergenceCriteria, structures: Mapping[str, Any], hosts: Mapping[str, Any]
+) -> None:
+    """Raise :class:`InputError` where a criterion needs the types of defects, and hosts are missing to tell them by."""
+    missing = sorted(set(structures) - set(hosts))
+    if criteria.rounds_without_new_defects is not None and missing:
+        raise InputError(
+            f"`convergence.rounds_without_new_defects` is {criteria.rounds_without_new_defects}, but `structures."
+            f"{missing[0]}` has no host, without which its defects are not told: give `host` beside `node`, or leave "
+            "the criterion out."
+        )
+
+
 def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
@@ -103,6 +117,8 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
         require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
         require_centres(selected, structures, inputs.get("hosts", {}))
+        criteria = ConvergenceCriteria.from_mapping(inputs["convergence"].get_dict())
+        require_known_defects(criteria, structures, inputs.get("hosts", {}))
     except InputError as error:
         return str(error)
     except KeyError:

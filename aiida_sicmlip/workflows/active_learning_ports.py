@@ -12,7 +12,7 @@ from aiida_sicmlip.calculations.validation import sentence_of, validate_positive
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.assessment import ConvergenceCriteria
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures

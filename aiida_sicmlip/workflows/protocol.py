@@ -20,6 +20,7 @@ from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.bias_settings import BiasSettings
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
@@ -57,6 +58,7 @@ OPTIONS_OF_STEPS = {
 NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
 """Settings that null switches off as a whole."""
 OPTIONAL = {
+    "convergence": ConvergenceCriteria.names(),
     "exploration.parameters": ExplorationSettings.names(),
     "exploration.scouting.parameters": ExplorationSettings.names(),
     "exploration.bias": BiasSettings.names(),

@@ -68,6 +68,13 @@ WRONG = [
     ("seed", 0, "`seed` is 0; give a whole number from 1"),
     ("labelling.allowed_failed_fraction", 1.0, "`allowed_failed_fraction` is 1.0; give a number from 0"),
     ("convergence.force_mae", 0.0, "`convergence.force_mae` is 0.0; give a number above zero"),
+    ("convergence.novelty", "low", "`convergence.novelty` is 'low'; give a number"),
+    ("convergence.rare_event_score", 2, "`convergence.rare_event_score` is 2; give a number of at most 1"),
+    (
+        "convergence.minimum_round",
+        2,
+        "`convergence.minimum_round` is not a known setting. Did you mean `minimum_rounds",
+    ),
     (
         "exploration.parameters.production",
         -0.6,

@@ -9,7 +9,7 @@ from aiida_sicmlip.science.frame_selection import select_frames_of_candidates
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
