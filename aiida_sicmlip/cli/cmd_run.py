@@ -119,6 +119,7 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
 
 def plan(settings: dict[str, Any]) -> list[str]:
     """Return what a run would do, one line a fact."""
+    from aiida_sicmlip.science.budgets import UNITS, Budget
     from aiida_sicmlip.science.exploration import ExplorationSettings
     from aiida_sicmlip.science.selection_settings import SelectionSettings
     from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters
@@ -146,6 +147,9 @@ def plan(settings: dict[str, Any]) -> list[str]:
         f"{settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]
+    limits = Budget.from_mapping(settings["budget"]).limits
+    if limits:
+        lines.append(f"Budget: at most {', '.join(f'{value:g} {UNITS[name]}' for name, value in limits.items())}")
     if bias is not None:
         scouting = ExplorationSettings.from_mapping(scouting_parameters(settings["exploration"]))
         scouts = settings["exploration"]["scouting"]["walkers"] * starts

@@ -12,6 +12,7 @@ from aiida_sicmlip.reports.criteria import (
     verdict_lines,
 )
 from aiida_sicmlip.reports.text import duration, table
+from aiida_sicmlip.science.budgets import UNITS
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
@@ -67,7 +68,8 @@ def results_table(run: Run) -> str:
     about_data = novelty_table(run)
     if about_data is not None:
         notes += notes_on_novelty(run)
-    parts = [errors, criteria_table(run), spread_table(run), about_data, times, "\n".join(notes)]
+    costs = "\n".join(cost_lines(run)) or None
+    parts = [errors, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part is not None)
 
 
@@ -83,11 +85,24 @@ def status_lines(run: Run) -> list[str]:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
         if entry.assessment is not None and entry.index == assessed[-1]:
             lines += [f"    {line}" for line in verdict_lines(entry.assessment)]
+    lines += [f"  {line}" for line in cost_lines(run)]
     left = run.expected_seconds_left
     if left is not None:
         lines.append(f"  expected: at most {duration(left)} more")
     elif not run.terminated:
         lines.append("  expected: known after the first round")
+    return lines
+
+
+def cost_lines(run: Run) -> list[str]:
+    """Return what the run has cost and may cost, one line a budget; nothing where its costs were not looked up."""
+    if run.costs is None:
+        return []
+    lines = []
+    for name, unit in UNITS.items():
+        allowed, used = run.budget.get(name), getattr(run.costs, name)
+        limit = f" of {allowed:g} (`budget.{name}`)" if allowed is not None else ""
+        lines.append(f"used: {used:.4g}{limit} {unit}")
     return lines
 
 

@@ -12,8 +12,10 @@ from aiida.common.exceptions import NotExistent
 from aiida.common.links import LinkType
 from aiida.common.timezone import now
 
+from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.tools.costs import costs_of_run
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
@@ -76,7 +78,10 @@ class Round:
 
 @dataclass
 class Run:
-    """An active-learning run."""
+    """An active-learning run.
+
+    budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
+    """
 
     pk: int
     state: str
@@ -86,6 +91,8 @@ class Run:
     changed: datetime.datetime
     max_rounds: int
     rounds: list[Round]
+    budget: dict[str, Any] = field(default_factory=dict)
+    costs: Costs | None = None
 
     @property
     def terminated(self) -> bool:
@@ -124,8 +131,11 @@ def load_run(identifier: Any) -> orm.WorkChainNode:
     return node
 
 
-def read_run(node: orm.WorkChainNode) -> Run:
-    """Return where the run stands; a handful of queries, whatever its size."""
+def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
+    """Return where the run stands; a handful of queries, whatever its size.
+
+    :param with_costs: whether its costs are looked up where it has no budget, too.
+    """
     rounds: dict[int, Round] = {}
     for label, step in _called(node.pk):
         try:
@@ -144,7 +154,10 @@ def read_run(node: orm.WorkChainNode) -> Run:
     )
     state, status, message, started, changed = fresh.one()
     ordered = [rounds[index] for index in sorted(rounds)]
-    return Run(node.pk, state, status, message, started, changed, node.inputs.max_rounds.value, ordered)
+    budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
+    costs = costs_of_run(node) if with_costs or any(value is not None for value in budget.values()) else None
+    max_rounds = node.inputs.max_rounds.value
+    return Run(node.pk, state, status, message, started, changed, max_rounds, ordered, budget, costs)
 
 
 def _called(pk: int) -> list[tuple[str, Step]]:

@@ -18,6 +18,11 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning_assessment import assess_this_round
+from aiida_sicmlip.workflows.active_learning_budget import (
+    budget_before_exploration,
+    budget_before_labelling,
+    budget_before_training,
+)
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
 from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
@@ -45,14 +50,17 @@ class ActiveLearningWorkChain(WorkChain):
         spec.outline(
             cls.setup,
             while_(cls.should_run_round)(
+                cls.check_budget_of_exploration,
                 cls.run_exploration,
                 cls.inspect_exploration,
                 cls.run_descriptors,
                 cls.inspect_descriptors,
                 cls.run_selection,
+                cls.fit_labelling_to_budget,
                 cls.run_labelling,
                 cls.inspect_labelling,
                 cls.run_datasets,
+                cls.check_budget_of_training,
                 cls.run_training,
                 cls.inspect_training,
                 cls.run_assessment,
@@ -103,6 +111,10 @@ class ActiveLearningWorkChain(WorkChain):
     def should_run_round(self) -> bool:
         """Return whether another round is needed and allowed."""
         return not self.ctx.converged and self.ctx.round < self.inputs.max_rounds.value
+
+    def check_budget_of_exploration(self) -> ExitCode | None:
+        """End the run where the budgets do not hold another round."""
+        return budget_before_exploration(self)
 
     def run_exploration(self) -> ToContext:
         """Explore with the best potential so far, along variables learned from the round before."""
@@ -200,6 +212,10 @@ class ActiveLearningWorkChain(WorkChain):
         )
         return None
 
+    def fit_labelling_to_budget(self) -> ExitCode | None:
+        """Leave the last picks out where the budgets do not hold all their labels, or end the run."""
+        return budget_before_labelling(self)
+
     def run_labelling(self) -> ToContext:
         """Label the picked frames."""
         return ToContext(
@@ -239,6 +255,10 @@ class ActiveLearningWorkChain(WorkChain):
                 )
         self.ctx.new_labels = extended("new_labels", None, sorted(labels))
         return None
+
+    def check_budget_of_training(self) -> ExitCode | None:
+        """End the run where the budgets do not hold a training; labels that are done are trained on otherwise."""
+        return budget_before_training(self)
 
     def run_training(self) -> ToContext:
         """Judge the exploring potential on labels that it has not seen, and train the next one."""
@@ -290,12 +310,12 @@ class ActiveLearningWorkChain(WorkChain):
 
     def results(self) -> ExitCode | None:
         """Hand out the last potential, with a warning where the criteria are not met."""
-        self._hand_out()
+        self.hand_out()
         if not self.ctx.converged:
             return self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=self.ctx.round)
         return None
 
-    def _hand_out(self) -> None:
+    def hand_out(self) -> None:
         """Hand out what the last complete round made."""
         for name, node in self.ctx.finished.items():
             self.out(name, node)
@@ -306,13 +326,13 @@ class ActiveLearningWorkChain(WorkChain):
 
     def _nothing_new(self) -> ExitCode:
         """Return that there is nothing to label, and hand out the earlier rounds."""
-        self._hand_out()
+        self.hand_out()
         return self.exit_codes.ERROR_NOTHING_NEW.format(round=self.ctx.round)
 
     def _failure(self, child: orm.ProcessNode, code: ExitCode) -> ExitCode | None:
         """Return ``code``, filled in, where ``child`` did not finish well, and hand out the earlier rounds."""
         if child.is_finished_ok:
             return None
-        self._hand_out()
+        self.hand_out()
         reason = child.exit_message or child.process_state.value
         return code.format(round=self.ctx.round, pk=child.pk, reason=reason)

@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.budgets import Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
@@ -16,6 +17,9 @@ from aiida_sicmlip.science.io.training_settings import complete_training_setting
 from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+
+LABELS_OF_A_ROUND = 2
+"""One to train on, and one to validate with."""
 
 
 def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
@@ -90,6 +94,15 @@ def require_known_defects(
         )
 
 
+def require_labels_for_a_round(budget: Budget) -> None:
+    """Raise :class:`InputError` where a budget does not hold the labels of the smallest round."""
+    if budget.labels is not None and budget.labels < LABELS_OF_A_ROUND:
+        raise InputError(
+            f"`budget.labels` is {budget.labels}, but a first round labels at least one configuration for training and "
+            f"one for validation: give {LABELS_OF_A_ROUND} at least."
+        )
+
+
 def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
@@ -117,6 +130,7 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
         require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
         require_centres(selected, structures, inputs.get("hosts", {}))
+        require_labels_for_a_round(Budget.from_mapping(inputs["budget"].get_dict()))
         criteria = ConvergenceCriteria.from_mapping(inputs["convergence"].get_dict())
         require_known_defects(criteria, structures, inputs.get("hosts", {}))
     except InputError as error:

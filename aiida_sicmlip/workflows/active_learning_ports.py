@@ -12,12 +12,21 @@ from aiida_sicmlip.calculations.validation import sentence_of, validate_positive
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.budgets import UNITS, Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training import TrainingWorkChain
+
+BUDGETS = {702: "labels", 703: "dft_core_hours", 704: "gpu_hours", 705: "wall_hours"}
+"""Exit statuses of the runs that a budget has ended."""
+
+
+def code_of_budget(name: str) -> str:
+    """Return the name of the exit code for a budget that has ended a run."""
+    return f"WARNING_BUDGET_OF_{name.upper()}"
 
 
 def define_inputs(spec: ProcessSpec) -> None:
@@ -63,6 +72,14 @@ def define_inputs(spec: ProcessSpec) -> None:
         default=lambda: orm.Dict(ConvergenceCriteria().to_dict()),
         validator=sentence_of(ConvergenceCriteria.from_mapping),
         help="Thresholds of the criteria; see `ConvergenceCriteria`.",
+    )
+    spec.input(
+        "budget",
+        valid_type=orm.Dict,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Dict({}),
+        validator=sentence_of(Budget.from_mapping),
+        help="What the run may cost beside `max_rounds`; see `Budget`.",
     )
     spec.input(
         "selection.parameters",
@@ -127,3 +144,10 @@ def define_outcomes(spec: ProcessSpec) -> None:
         message="The criteria are not met after {rounds} rounds; the last potential is usable within its errors. "
         "Allow more rounds (`max_rounds`) to go on.",
     )
+    for status, name in BUDGETS.items():
+        spec.exit_code(
+            status,
+            code_of_budget(name),
+            message=f"The budget of {{allowed:g}} {UNITS[name]} (`budget.{name}`) does not hold the {{step}} of round "
+            "{round}: {used:.4g} are used up. {what}",
+        )

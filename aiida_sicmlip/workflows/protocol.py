@@ -20,6 +20,7 @@ from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.bias_settings import BiasSettings
+from aiida_sicmlip.science.budgets import Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
@@ -58,6 +59,7 @@ OPTIONS_OF_STEPS = {
 NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
 """Settings that null switches off as a whole."""
 OPTIONAL = {
+    "budget": Budget.names(),
     "convergence": ConvergenceCriteria.names(),
     "exploration.parameters": ExplorationSettings.names(),
     "exploration.scouting.parameters": ExplorationSettings.names(),
@@ -266,6 +268,7 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     builder.seed = settings["seed"]
     builder.max_rounds = settings["max_rounds"]
     builder.convergence = settings["convergence"]
+    builder.budget = settings["budget"]
     builder.selection.parameters = settings["selection"]["parameters"]
     builder.descriptors.code = codes["descriptors"]
     builder.descriptors.metadata.options = settings["descriptors"]["options"]

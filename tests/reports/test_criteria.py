@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.reports.criteria import criteria_table, novelty_table, spread_table, verdict_lines
-from aiida_sicmlip.reports.tables import results_table, status_lines
+from aiida_sicmlip.reports.tables import cost_lines, results_table, status_lines
 from aiida_sicmlip.science.assessment import assess
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.tools.runs import Round, Run
@@ -85,3 +86,18 @@ def test_runs_of_older_versions_have_no_such_tables():
     run = Run(7, "finished", 0, None, START, START, 1, [Round(0, {"exploration": step(1, 0, 10)}, old)])
     assert criteria_table(run) is spread_table(run) is novelty_table(run) is None
     assert "force MAE" in results_table(run)
+
+
+def test_costs_are_shown_beside_what_is_allowed(run):
+    run.costs = Costs(labels=24, dft_core_hours=1.25, gpu_hours=0.0, wall_hours=0.5)
+    run.budget = {"labels": 100, "gpu_hours": None}
+    assert cost_lines(run) == [
+        "used: 24 of 100 (`budget.labels`) labels",
+        "used: 1.25 core hours of DFT",
+        "used: 0 GPU hours",
+        "used: 0.5 hours",
+    ]
+    assert "used: 24 of 100" in results_table(run)
+    assert "  used: 1.25 core hours of DFT" in status_lines(run)
+    run.costs = None
+    assert cost_lines(run) == [] and "used" not in results_table(run)
