@@ -41,7 +41,10 @@ def verdict_lines(assessment: Mapping[str, Any]) -> list[str]:
 
 
 def spread_table(run: Run) -> str | None:
-    """Return how the force errors of single configurations are spread, by round and set; None where it is not known."""
+    """Return how the force errors of single configurations are spread, by round and set; None where it is not known.
+
+    Beside them stand the score on migrating atoms and a committee's mean disagreement about forces, where known.
+    """
     rows = []
     for entry in run.rounds:
         for name in SETS:
@@ -51,10 +54,15 @@ def spread_table(run: Run) -> str | None:
                 continue
             values = [f"{spread[key]:.3f}" for key in ("smallest", "median", "quantile_90", "largest")]
             above = f"{100 * errors['fraction_above_threshold']:.0f} %"
-            rows.append((f"round {entry.index}, {_words(name)}", str(errors.get("n_frames", "-")), *values, above))
+            score = errors.get("migrating", {}).get("score")
+            disagreement = errors.get("disagreement", {}).get("mean")
+            further = ["-" if value is None else f"{value:.3f}" for value in (score, disagreement)]
+            count = str(errors.get("n_frames", "-"))
+            rows.append((f"round {entry.index}, {_words(name)}", count, *values, above, *further))
     if not rows:
         return None
-    heads = ("configurations", "force MAE (eV/A)\nsmallest", "\nmedian", "\n90 %", "\nlargest", "above\nthreshold")
+    spread_heads = ("force MAE (eV/A)\nsmallest", "\nmedian", "\n90 %", "\nlargest", "above\nthreshold")
+    heads = ("configurations", *spread_heads, "score on\nmigrating atoms", "committee's\ndisagreement (eV/A)")
     return table(("by configuration", *heads), rows)
 
 

@@ -10,7 +10,7 @@ from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.distributions import distribution, fraction_above
 
 ERRORS = ("force_mae", "force_rmse", "energy_mae", "energy_rmse")
-KEPT = (*ERRORS, "n_frames", "energy_offset_fitted", "rare_events", "by_region", "committee")
+KEPT = (*ERRORS, "n_frames", "energy_offset_fitted")
 """What an assessment keeps of an evaluation, where it is there."""
 
 
@@ -103,8 +103,18 @@ def assess(
 
 
 def _kept(errors: Mapping[str, Any], threshold: float) -> dict[str, Any]:
-    """Return what is kept of an evaluation, with the spread of the errors of single configurations."""
+    """Return what is kept of an evaluation, with the spread of the errors of single configurations.
+
+    Of rare events that is ``migrating``, the number of migrating atoms and their score P, None without any; of a
+    committee ``disagreement``, the mean and the largest about forces (eV/A).
+    """
     kept = {key: errors[key] for key in KEPT if key in errors}
+    if "rare_events" in errors:
+        migrating = errors["rare_events"]["migrating"]
+        kept["migrating"] = {key: migrating[key] for key in ("n_atoms", "score")}
+    if "committee" in errors:
+        forces = errors["committee"]["forces"]
+        kept["disagreement"] = {key: forces[key] for key in ("mean", "maximum")}
     single: Sequence[float] = errors.get("force_mae_per_frame", ())
     if single:
         kept["force_mae_of_configurations"] = distribution(single)
@@ -158,7 +168,7 @@ def _verdicts_on_errors(
             )
         )
     if criteria.rare_event_score is not None:
-        rare = validation.get("rare_events") or {}
+        rare = validation.get("rare_events", {}).get("migrating", {})
         verdicts.append(
             _verdict(
                 "score on migrating atoms of the validation set",
@@ -242,7 +252,7 @@ def sentence_of_verdict(verdict: Mapping[str, Any]) -> str:
     unit = f" {verdict['unit']}" if verdict["unit"] else ""
     if verdict["value"] is None:
         asked = f"{direction} {verdict['threshold']:g}{unit}"
-        return f"{verdict['criterion']}: {verdict['reason']}, asked is {asked}"
+        return f"{verdict['criterion']}: {verdict['reason'].rstrip('.')}; asked is {asked}"
     words = {
         ("below", True): "below",
         ("below", False): "not below",

@@ -56,7 +56,10 @@ def test_every_criterion_has_a_row_with_its_verdicts(run):
 
 def test_spread_of_single_configurations(run):
     row = next(line for line in spread_table(run).splitlines() if line.startswith("round 0, validation"))
-    assert row.split()[3:] == ["2", "0.100", "0.200", "0.280", "0.300", "100", "%"]
+    assert row.split()[3:] == ["2", "0.100", "0.200", "0.280", "0.300", "100", "%", "-", "-"]
+    run.rounds[0].assessment["validation"] |= {"migrating": {"score": 0.5}, "disagreement": {"mean": 0.25}}
+    row = next(line for line in spread_table(run).splitlines() if line.startswith("round 0, validation"))
+    assert row.split()[-2:] == ["0.500", "0.250"]
 
 
 def test_new_defects_and_diversity(run):

@@ -49,16 +49,22 @@ def test_exploring_potential_is_judged_where_asked() -> None:
 
 @pytest.mark.parametrize(("score", "met"), [(0.79, False), (0.8, True), (1.0, True)])
 def test_score_has_to_reach_its_threshold(score: float, met: bool) -> None:
-    verdict = only(round_of(validation={**GOOD, "rare_events": {"score": score}}, rare_event_score=0.8))
+    verdict = only(
+        round_of(
+            validation={**GOOD, "rare_events": {"migrating": {"n_atoms": 2, "score": score}}}, rare_event_score=0.8
+        )
+    )
     assert verdict["met"] is met and verdict["direction"] == "at least"
     assert ("not at least 0.8" in sentence_of_verdict(verdict)) is not met
 
 
 def test_what_is_not_known_is_not_met_and_says_why() -> None:
-    rare = {"score": None, "reason": "no atom migrates"}
-    verdict = only(round_of(validation={**GOOD, "rare_events": rare}, rare_event_score=0.8))
+    rare = {"n_atoms": 0, "score": None, "reason": "There are no such atoms."}
+    assessment = round_of(validation={**GOOD, "rare_events": {"migrating": rare}}, rare_event_score=0.8)
+    assert assessment["validation"]["migrating"] == {"n_atoms": 0, "score": None}
+    verdict = only(assessment)
     assert verdict["value"] is None and verdict["met"] is False
-    assert sentence_of_verdict(verdict).endswith("no atom migrates, asked is at least 0.8")
+    assert sentence_of_verdict(verdict).endswith("There are no such atoms; asked is at least 0.8")
     assert "the evaluation gave none" in only(round_of(rare_event_score=0.8))["reason"]
     assert "no training set" in only(round_of(novelty=1e-3, selection={"novelty": None}))["reason"]
     assert "without hosts" in only(round_of(rounds_without_new_defects=1))["reason"]
@@ -122,6 +128,13 @@ def test_errors_of_single_configurations() -> None:
     assert spread["quantile_90"] == pytest.approx(0.05 + 0.7 * 0.35)
     assert kept["fraction_above_threshold"] == 0.25
     assert round_of(force_mae=0.02)["validation"]["fraction_above_threshold"] == 1.0
+
+
+def test_committee_is_reported_and_decides_nothing() -> None:
+    forces = {"mean": 0.2, "maximum": 1.5, "rank_correlation": 0.7}
+    assessment = round_of(exploring={**GOOD, "committee": {"n_members": 4, "forces": forces}})
+    assert assessment["exploring"]["disagreement"] == {"mean": 0.2, "maximum": 1.5}
+    assert "disagreement" not in assessment["validation"] and assessment["converged"] is True
 
 
 def test_history_survives_a_round_of_an_older_version() -> None:

@@ -6,7 +6,7 @@ from aiida.engine import calcfunction
 from aiida_sicmlip.science.assessment import assess
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
