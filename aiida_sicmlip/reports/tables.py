@@ -69,7 +69,8 @@ def results_table(run: Run) -> str:
     if about_data is not None:
         notes += notes_on_novelty(run)
     costs = "\n".join(cost_lines(run)) or None
-    parts = [errors, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
+    failures = "\n".join(failure_lines(run)) or None
+    parts = [errors, failures, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part is not None)
 
 
@@ -91,6 +92,20 @@ def status_lines(run: Run) -> list[str]:
         lines.append(f"  expected: at most {duration(left)} more")
     elif not run.terminated:
         lines.append("  expected: known after the first round")
+    return lines
+
+
+def failure_lines(run: Run) -> list[str]:
+    """Return the labels that failed with their reasons, and how many others took their places, round by round."""
+    lines = []
+    for entry in run.rounds:
+        if not entry.failures:
+            continue
+        lines.append(
+            f"round {entry.index}: {entry.labels_asked} labels asked, {entry.labels_done} done, "
+            f"{entry.labels_failed} failed, {entry.labels_replaced} of them replaced"
+        )
+        lines += [f"  {failed.frame} <{failed.pk}>: {failed.reason}" for failed in entry.failures]
     return lines
 
 
@@ -132,7 +147,7 @@ def round_status(entry: Round, run: Run) -> str:
     name = entry.current
     if name is None:
         return "stopped" if run.terminated else "between two steps"
-    text = f"{name}, {duration(entry.steps[name].seconds)}"
+    text = f"{name.replace('_', ' ')}, {duration(entry.steps[name].seconds)}"
     if name == "labelling":
         text = f"{name}, {entry.labels_done} of {entry.labels_asked} labels"
         text += f", {entry.labels_failed} failed" if entry.labels_failed else ""

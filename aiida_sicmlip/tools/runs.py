@@ -20,6 +20,8 @@ from aiida_sicmlip.tools.costs import costs_of_run
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
+REPLACEMENTS = "replacement_labelling"
+"""The labelling of what takes the places of failed labels, where there is one; it comes after the first."""
 TERMINATED = ("finished", "excepted", "killed")
 
 
@@ -49,9 +51,22 @@ class Step:
         return ((self.changed if self.terminated else now()) - self.started).total_seconds()
 
 
+@dataclass(frozen=True)
+class FailedLabel:
+    """A label that failed: the link label of its frame, the PK of its process, and why."""
+
+    frame: str
+    pk: int
+    reason: str
+
+
 @dataclass
 class Round:
-    """The steps of one round, and its assessment once there is one."""
+    """The steps of one round, and its assessment once there is one.
+
+    Labels are those that were asked for first and those that took the places of failed ones: done and failed count
+    both, replaced those of the second kind that are done.
+    """
 
     index: int
     steps: dict[str, Step] = field(default_factory=dict)
@@ -61,11 +76,14 @@ class Round:
     labels_asked: int = 0
     labels_done: int = 0
     labels_failed: int = 0
+    labels_replaced: int = 0
+    failures: list[FailedLabel] = field(default_factory=list)
 
     @property
     def current(self) -> str | None:
         """Name of the shown step that is at work."""
-        return next((name for name in STEPS if name in self.steps and not self.steps[name].terminated), None)
+        names = (*STEPS, REPLACEMENTS)
+        return next((name for name in names if name in self.steps and not self.steps[name].terminated), None)
 
     @property
     def seconds(self) -> float:
@@ -181,18 +199,29 @@ def _called(pk: int) -> list[tuple[str, Step]]:
 
 def _read_labels(entry: Round) -> None:
     """Count the labels of a round."""
-    step = entry.steps.get("labelling")
-    if step is None:
-        return
-    entry.labels_asked = (
-        orm.QueryBuilder()
-        .append(orm.WorkChainNode, filters={"id": step.pk}, tag="labelling")
-        .append(orm.StructureData, with_outgoing="labelling", edge_filters={"type": LinkType.INPUT_WORK.value})
-        .count()
-    )
-    latest = {label: child for label, child in _called(step.pk) if label.startswith("frame_")}
-    entry.labels_done = sum(child.finished_ok for child in latest.values())
-    entry.labels_failed = sum(child.terminated and not child.finished_ok for child in latest.values())
+    for name in ("labelling", REPLACEMENTS):
+        step = entry.steps.get(name)
+        if step is None:
+            continue
+        entry.labels_asked += (
+            orm.QueryBuilder()
+            .append(orm.WorkChainNode, filters={"id": step.pk}, tag="labelling")
+            .append(orm.StructureData, with_outgoing="labelling", edge_filters={"type": LinkType.INPUT_WORK.value})
+            .count()
+        )
+        latest = {label: child for label, child in _called(step.pk) if label.startswith("frame_")}
+        done = sum(child.finished_ok for child in latest.values())
+        failed = {label: child for label, child in latest.items() if child.terminated and not child.finished_ok}
+        entry.labels_done += done
+        entry.labels_failed += len(failed)
+        entry.labels_replaced += done if name == REPLACEMENTS else 0
+        entry.failures += [FailedLabel(label, failed[label].pk, _reason(failed[label])) for label in sorted(failed)]
+
+
+def _reason(step: Step) -> str:
+    """Return why a process failed, as it says itself."""
+    node = orm.load_node(step.pk)
+    return node.exit_message or (f"status {step.exit_status}" if step.exit_status else step.state)
 
 
 def _read_results(entry: Round) -> None:

@@ -25,6 +25,7 @@ from aiida_sicmlip.workflows.active_learning_budget import (
 )
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
 from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_outcomes
+from aiida_sicmlip.workflows.active_learning_replacements import label_replacements, labels_of_round
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
@@ -59,6 +60,8 @@ class ActiveLearningWorkChain(WorkChain):
                 cls.fit_labelling_to_budget,
                 cls.run_labelling,
                 cls.inspect_labelling,
+                cls.run_replacements,
+                cls.inspect_replacements,
                 cls.run_datasets,
                 cls.check_budget_of_training,
                 cls.run_training,
@@ -106,6 +109,7 @@ class ActiveLearningWorkChain(WorkChain):
         # Segments are numbered through all rounds, so that a frame is called the same wherever it turns up.
         self.ctx.n_segments = 0
         self.ctx.candidates = {}
+        self.ctx.replacement = None
         self.ctx.picks = {}
 
     def should_run_round(self) -> bool:
@@ -232,9 +236,21 @@ class ActiveLearningWorkChain(WorkChain):
         """Stop where too many labels failed."""
         return self._failure(self.ctx.labelling, self.exit_codes.ERROR_LABELLING_FAILED)
 
+    def run_replacements(self) -> ToContext | None:
+        """Label other frames in the places of those whose labels have failed."""
+        self.ctx.replacement = None
+        return label_replacements(self)
+
+    def inspect_replacements(self) -> None:
+        """Say where replacements failed, too; the round goes on with what there is."""
+        replacement = self.ctx.replacement
+        if replacement is not None and not replacement.is_finished_ok:
+            reason = replacement.exit_message or replacement.process_state.value
+            self.report(f"round {self.ctx.round}: the replacements <{replacement.pk}> failed: {reason}")
+
     def run_datasets(self) -> ExitCode | None:
         """Extend the sets by their new labels, or replace one, and gather all new labels in a set of their own."""
-        labels = dict(self.ctx.labelling.outputs.labels)
+        labels = labels_of_round(self)
         level = self.ctx.labelling.outputs.level_of_theory
 
         def extended(name: str, previous: LabelledDataSetData | None, frames: list[str]) -> LabelledDataSetData | None:

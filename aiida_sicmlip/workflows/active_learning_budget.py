@@ -26,7 +26,7 @@ AFTER_LABELS = ("gpu_hours", "wall_hours")
 
 def budget_before_exploration(chain: ActiveLearningWorkChain) -> ExitCode | None:
     """Return the exit code of a budget that does not hold another round, if one is used up."""
-    budget, costs = _of(chain)
+    budget, costs = budget_and_costs(chain)
     name = used_up(budget, costs)
     left = labels_left(budget, costs)
     if name is None and left is not None and left[0] < sum(_needed(chain).values()):
@@ -36,7 +36,7 @@ def budget_before_exploration(chain: ActiveLearningWorkChain) -> ExitCode | None
 
 def budget_before_labelling(chain: ActiveLearningWorkChain) -> ExitCode | None:
     """Leave the last of the picks out where the budgets do not hold all labels; end the run where they hold too few."""
-    budget, costs = _of(chain)
+    budget, costs = budget_and_costs(chain)
     name = used_up(budget, costs, *AFTER_LABELS)
     left = labels_left(budget, costs)
     if name is not None or left is None:
@@ -60,7 +60,7 @@ def budget_before_labelling(chain: ActiveLearningWorkChain) -> ExitCode | None:
 
 def budget_before_training(chain: ActiveLearningWorkChain) -> ExitCode | None:
     """Return the exit code of a budget that does not hold the training, if one is used up."""
-    budget, costs = _of(chain)
+    budget, costs = budget_and_costs(chain)
     return _end(chain, used_up(budget, costs, *AFTER_LABELS), "training", budget, costs)
 
 
@@ -73,7 +73,7 @@ def labels_in_order(picks: orm.ArrayData) -> dict[str, list[str]]:
     return found
 
 
-def _of(chain: ActiveLearningWorkChain) -> tuple[Budget, Costs]:
+def budget_and_costs(chain: ActiveLearningWorkChain) -> tuple[Budget, Costs]:
     """Return what a run may cost and what it has cost; nothing is looked up where it may cost anything."""
     budget = Budget.from_mapping(chain.inputs.budget.get_dict())
     return budget, costs_of_run(chain.node) if budget.limits else Costs()

@@ -8,7 +8,12 @@ from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
-from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
+from aiida_sicmlip.calculations.validation import (
+    sentence_of,
+    validate_not_negative,
+    validate_positive,
+    validate_seed,
+)
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
@@ -95,6 +100,14 @@ def define_inputs(spec: ProcessSpec) -> None:
     )
     spec.expose_inputs(DescriptorsCalculation, namespace="descriptors", include=("code", "metadata"))
     spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))
+    spec.input(
+        "max_replacements",
+        valid_type=orm.Int,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Int(10),
+        validator=validate_not_negative("max_replacements"),
+        help="In each round at most so many labels that failed are replaced by further candidates; 0 for none.",
+    )
     spec.expose_inputs(
         TrainingWorkChain,
         namespace="training",

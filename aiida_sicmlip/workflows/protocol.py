@@ -276,6 +276,7 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
 
     labelling = settings["labelling"]
     builder.labelling.max_concurrent = labelling["max_concurrent"]
+    builder.max_replacements = labelling["max_replacements"]
     builder.labelling.allowed_failed_fraction = labelling["allowed_failed_fraction"]
     pw = builder.labelling.pw
     pw.kpoints = orm.KpointsData()

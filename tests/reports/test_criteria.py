@@ -6,10 +6,10 @@ import pytest
 
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.reports.criteria import criteria_table, novelty_table, spread_table, verdict_lines
-from aiida_sicmlip.reports.tables import cost_lines, results_table, status_lines
+from aiida_sicmlip.reports.tables import cost_lines, failure_lines, results_table, status_lines
 from aiida_sicmlip.science.assessment import assess
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
-from aiida_sicmlip.tools.runs import Round, Run
+from aiida_sicmlip.tools.runs import FailedLabel, Round, Run
 from tests.reports.test_tables import START, step
 
 
@@ -104,3 +104,15 @@ def test_costs_are_shown_beside_what_is_allowed(run):
     assert "  used: 1.25 core hours of DFT" in status_lines(run)
     run.costs = None
     assert cost_lines(run) == [] and "used" not in results_table(run)
+
+
+def test_failed_labels_have_reasons_and_links(run):
+    assert failure_lines(run) == []
+    first = run.rounds[0]
+    first.labels_asked, first.labels_done, first.labels_failed, first.labels_replaced = 13, 12, 1, 1
+    first.failures = [FailedLabel("frame_s00_000012", 345, "the electrons did not converge")]
+    assert failure_lines(run) == [
+        "round 0: 13 labels asked, 12 done, 1 failed, 1 of them replaced",
+        "  frame_s00_000012 <345>: the electrons did not converge",
+    ]
+    assert "frame_s00_000012 <345>" in results_table(run)
