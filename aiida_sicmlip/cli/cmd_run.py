@@ -25,9 +25,23 @@ if TYPE_CHECKING:
     help="Override one setting, for example `-s exploration.parameters.temperature=1200`. May be repeated.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything, say what would run, and submit nothing.")
+@click.option(
+    "--continue",
+    "parent",
+    metavar="PK",
+    help="Go on from the run PK, which has ended: with its labels, its last potential and all that it has learned.",
+)
 @click.option("--show", is_flag=True, help="Print the complete settings as YAML and end.")
 @PROFILE
-def run(what: str | None, assignments: tuple[str, ...], dry_run: bool, show: bool, profile_name: str | None) -> None:
+def run(
+    *,
+    what: str | None,
+    assignments: tuple[str, ...],
+    dry_run: bool,
+    parent: str | None,
+    show: bool,
+    profile_name: str | None,
+) -> None:
     """Start a run from a protocol (`demo`, `moderate`) or from a YAML file.
 
     A file holds what differs from a protocol, which it names under `protocol`. All of it is checked before anything is
@@ -46,8 +60,8 @@ def run(what: str | None, assignments: tuple[str, ...], dry_run: bool, show: boo
         click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
         return
     load_profile(profile_name)
-    builder = checked_builder(settings, store=not dry_run)
-    for line in plan(settings):
+    builder, taken_over = checked_continuation(settings, parent, store=not dry_run)
+    for line in (*taken_over, *plan(settings)):
         click.echo(line)
     if dry_run:
         click.echo("Everything is in order; nothing was submitted.")
@@ -101,10 +115,32 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
     :param store: whether the start structures are put into the graph, once everything is in order.
     :raises InputError: with a sentence for whatever is wrong; the graph is left as it was.
     """
+    return checked_continuation(settings, None, store)[0]
+
+
+def checked_continuation(
+    settings: dict[str, Any], parent: str | None, store: bool = True
+) -> tuple[ProcessBuilder, list[str]]:
+    """Return the builder of a run that goes on from another one, all checked, and what it takes over from that.
+
+    :param parent: PK or UUID of the other run; without one there is nothing to take over.
+    :param store: as in :func:`checked_builder`.
+    :raises InputError: likewise.
+    """
+    from aiida_sicmlip.tools.runs import load_run
     from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
+    from aiida_sicmlip.workflows.active_learning_continuation import continue_from
+
+    run = load_run(parent) if parent is not None else None
+    if run is not None and settings["initial"]:
+        raise InputError("`initial` is set, and `--continue` takes the data sets of a run: give one of the two.")
+
+    def build(store: bool) -> tuple[ProcessBuilder, list[str]]:
+        builder = ActiveLearningWorkChain.get_builder_from_settings(settings, store=store)
+        return builder, [] if run is None else continue_from(builder, run)
 
     try:
-        builder = ActiveLearningWorkChain.get_builder_from_settings(settings, store=False)
+        builder, lines = build(store=False)
     except InputError:
         raise
     except (ValueError, TypeError) as error:
@@ -114,7 +150,7 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
     if problem is not None:
         where = problem.port.replace("inputs", "", 1).strip(".")
         raise InputError(f"{where + ': ' if where else ''}{problem.message}")
-    return ActiveLearningWorkChain.get_builder_from_settings(settings) if store else builder
+    return build(store=True) if store else (builder, lines)
 
 
 def plan(settings: dict[str, Any]) -> list[str]:

@@ -133,8 +133,9 @@ def verdict(run: Run) -> str:
 
 
 def round_name(entry: Round, run: Run) -> str:
-    """Return the number of a round, which counts from 0, and how many there can be."""
-    return f"round {entry.index} ({entry.index + 1} of at most {run.max_rounds})"
+    """Return the number of a round, and which it is of this run: numbers go on from a run that this one continues."""
+    first = run.rounds[0].index if run.rounds else 0
+    return f"round {entry.index} ({entry.index - first + 1} of at most {run.max_rounds})"
 
 
 def round_status(entry: Round, run: Run) -> str:

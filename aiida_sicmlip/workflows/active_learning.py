@@ -24,6 +24,7 @@ from aiida_sicmlip.workflows.active_learning_budget import (
     budget_before_training,
 )
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
+from aiida_sicmlip.workflows.active_learning_continuation import begin_with_initial
 from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.active_learning_replacements import label_replacements, labels_of_round
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
@@ -97,24 +98,17 @@ class ActiveLearningWorkChain(WorkChain):
         return validate_loop(inputs)
 
     def setup(self) -> None:
-        """Start with the bootstrap potential and no data."""
-        self.ctx.round = 0
+        """Start with the bootstrap potential, and no data but those that are given."""
         self.ctx.converged = False
-        self.ctx.assessment = None
         self.ctx.seed = self.inputs.seed
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
-        self.ctx.datasets = dict.fromkeys(ROLES)
         self.ctx.finished = {}
-        self.ctx.trajectories = {}
-        # Segments are numbered through all rounds, so that a frame is called the same wherever it turns up.
-        self.ctx.n_segments = 0
-        self.ctx.candidates = {}
         self.ctx.replacement = None
-        self.ctx.picks = {}
+        begin_with_initial(self)
 
     def should_run_round(self) -> bool:
         """Return whether another round is needed and allowed."""
-        return not self.ctx.converged and self.ctx.round < self.inputs.max_rounds.value
+        return not self.ctx.converged and self.ctx.round - self.ctx.first_round < self.inputs.max_rounds.value
 
     def check_budget_of_exploration(self) -> ExitCode | None:
         """End the run where the budgets do not hold another round."""
@@ -150,6 +144,12 @@ class ActiveLearningWorkChain(WorkChain):
         """How frames are picked."""
         return SelectionSettings.from_mapping(self.inputs.selection.parameters.get_dict())
 
+    @property
+    def _picks_fixed_set(self) -> bool:
+        """Whether this round picks configurations that all later potentials are judged on."""
+        is_first = self.ctx.round == self.ctx.first_round and self.ctx.datasets["fixed_validation"] is None
+        return is_first and self._selection.n_fixed_validation > 0
+
     def run_descriptors(self) -> ToContext:
         """Describe all frames of the round, and keep those that the selection may pick."""
         outputs = self.ctx.exploration.outputs
@@ -173,7 +173,7 @@ class ActiveLearningWorkChain(WorkChain):
                 picks=self.ctx.picks,
                 earlier=self.ctx.candidates,
                 parameters=self.inputs.selection.parameters,
-                with_fixed=orm.Bool(self.ctx.round == 0 and self._selection.n_fixed_validation > 0),
+                with_fixed=orm.Bool(self._picks_fixed_set),
                 seed=self.ctx.seeds["descriptors"],
                 **training,
                 **self.exposed_inputs(DescriptorsCalculation, namespace="descriptors"),

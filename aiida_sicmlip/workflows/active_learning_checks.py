@@ -15,6 +15,7 @@ from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.hosts import infer_host
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
+from aiida_sicmlip.workflows.active_learning_continuation import require_usable_sets
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 
@@ -130,6 +131,7 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
         require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
         require_centres(selected, structures, inputs.get("hosts", {}))
+        require_usable_sets(inputs)
         require_labels_for_a_round(Budget.from_mapping(inputs["budget"].get_dict()))
         criteria = ConvergenceCriteria.from_mapping(inputs["convergence"].get_dict())
         require_known_defects(criteria, structures, inputs.get("hosts", {}))

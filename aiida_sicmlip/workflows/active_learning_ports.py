@@ -20,6 +20,7 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.budgets import UNITS, Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.workflows.active_learning_continuation import define_initial_inputs
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
@@ -93,6 +94,7 @@ def define_inputs(spec: ProcessSpec) -> None:
         validator=sentence_of(SelectionSettings.from_mapping),
         help="How many frames are picked, and SOAP's parameters; see `SelectionSettings`.",
     )
+    define_initial_inputs(spec)
     spec.expose_inputs(
         ExplorationWorkChain,
         namespace="exploration",

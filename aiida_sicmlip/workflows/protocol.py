@@ -19,6 +19,7 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.bias_settings import BiasSettings
 from aiida_sicmlip.science.budgets import Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
@@ -27,6 +28,7 @@ from aiida_sicmlip.science.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.codes import torch_version
+from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
 from aiida_sicmlip.workflows.protocol_structures import (
     build_host,
@@ -70,6 +72,7 @@ OPTIONAL = {
     "selection.parameters": SelectionSettings.names(),
     "compilation.parameters": ("torch_version", "gpu_architecture"),
     "bootstrap": ("node",),
+    "initial": SETS,
 }
 """Settings that a protocol leaves at their default, beside those it names."""
 
@@ -240,6 +243,16 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
     return translated
 
 
+def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
+    """Fill in the data sets that a run begins with.
+
+    :raises InputError: if a node is none.
+    """
+    for name, identifier in settings.items():
+        if identifier is not None:
+            builder.initial[name] = load_data(identifier, f"initial.{name}", LabelledDataSetData)
+
+
 def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
 
@@ -265,6 +278,7 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
             hosts[name] = host
     builder.structures = structures
     builder.hosts = hosts
+    fill_initial(builder, settings["initial"])
     builder.seed = settings["seed"]
     builder.max_rounds = settings["max_rounds"]
     builder.convergence = settings["convergence"]
