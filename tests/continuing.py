@@ -25,6 +25,7 @@ class Parent:
     selections: list[Any] = field(default_factory=list)
     sets: list[dict[str, Any]] = field(default_factory=list)
     potential: Any = None
+    compiled_potential: Any = None
     assessment: Any = None
     replacement_picks: Any = None
 
@@ -33,10 +34,13 @@ def made_parent(
     explored: Explored,
     bootstrap: Any,
     generate_dataset: Callable[..., Any],
-    compiled: Any,
+    models: tuple[Any, Any],
     state: ProcessState = ProcessState.FINISHED,
 ) -> Parent:
-    """Return a run whose first round is complete, with a replacement, and whose second failed in its training."""
+    """Return a run whose first round is complete, with a replacement, and whose second failed in its training.
+
+    :param models: of the first round, portable and compiled.
+    """
     inputs = {
         "max_rounds": orm.Int(2),
         "seed": orm.Int(1),
@@ -79,8 +83,9 @@ def made_parent(
         replacements = explored.process(orm.CalcFunctionNode, "", run, f"{label}_replacements")
         explored.output(replacements, "picks", parent.selections[0].outputs.picks.clone())
         parent.replacement_picks = replacements.outputs.picks
-        compiled.base.links.add_incoming(training, LinkType.RETURN, "compiled_potential")
-        parent.potential = compiled
+        for name, model in zip(("potential", "compiled_potential"), models, strict=True):
+            model.base.links.add_incoming(training, LinkType.RETURN, name)
+        parent.potential, parent.compiled_potential = models
         assessment = explored.process(orm.CalcFunctionNode, "", run, f"{label}_assessment")
         explored.output(assessment, "result", orm.Dict({"history": {"diversity": [1e-4]}, "criteria": []}))
         parent.assessment = assessment.outputs.result

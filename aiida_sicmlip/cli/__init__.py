@@ -41,6 +41,11 @@ COMMANDS = {
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
     ),
+    "evaluation": LazyCommand(
+        "aiida_sicmlip.cli.cmd_evaluation",
+        "evaluation",
+        "Print errors of a potential on a data set, by round, defect, element and region.",
+    ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
         "free_energy",

@@ -16,6 +16,9 @@ from aiida_sicmlip.science.budgets import UNITS
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
+SCORED = ("validation", "exploring")
+"""What the table shows scores on migrating atoms of."""
+
 
 def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
     """Return an error of the assessment, or a dash where there is none."""
@@ -24,7 +27,8 @@ def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
 
 
 def results_table(run: Run) -> str:
-    """Return errors and times by round."""
+    """Return errors and times by round, and scores on migrating atoms where there are any."""
+    scored = any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
     errors = table(
         (
             "round",
@@ -36,6 +40,7 @@ def results_table(run: Run) -> str:
             "energy MAE (meV/atom)\ntraining",
             "\nvalidation",
             "\nexploring, new",
+            *(("P (migrating atoms)\nvalidation", "\nexploring, new") if scored else ()),
         ),
         [
             (
@@ -46,6 +51,7 @@ def results_table(run: Run) -> str:
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
                 _error(entry, "exploring", "energy_mae", 1000.0)
                 + ("*" if (entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") else ""),
+                *(_score(entry, which) for which in (SCORED if scored else ())),
             )
             for entry in run.rounds
         ],
@@ -63,6 +69,8 @@ def results_table(run: Run) -> str:
         ],
     )
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if scored:
+        notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
     about_data = novelty_table(run)
@@ -72,6 +80,12 @@ def results_table(run: Run) -> str:
     failures = "\n".join(failure_lines(run)) or None
     parts = [errors, failures, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part is not None)
+
+
+def _score(entry: Round, which: str) -> str:
+    """Return the score of an assessment on migrating atoms and how many these are, or a dash where there is none."""
+    found = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
+    return "-" if found["score"] is None else f"{found['score']:.2f} ({found['n_atoms']})"
 
 
 def _count(value: int | None) -> str:

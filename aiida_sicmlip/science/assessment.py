@@ -77,6 +77,9 @@ def assess(
         no criterion.
     :param defect_types: how many of the new labels show which type of defect; None where that is not known.
     :param previous: the assessment of the round before.
+
+    Of rare events, which are no criterion either, each set has ``migrating``: the number of migrating atoms and their
+    score P, None without any.
     """
     judged = {"exploring": exploring, "training": training, "validation": validation}
     if fixed_validation is not None:

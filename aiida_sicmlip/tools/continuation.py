@@ -12,6 +12,7 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import number_of_segment, parse_round_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.walkers import called_nodes
 
 SETS = ("training_set", "validation_set", "fixed_validation_set")
@@ -21,15 +22,16 @@ SETS = ("training_set", "validation_set", "fixed_validation_set")
 class Leavings:
     """What a run leaves, that of the runs which it continued included.
 
-    potential: the last one that was trained and compiled. sets: the latest data sets, under the names of :data:`SETS`;
-    labels whose training did not end are among them.
+    potential: the last one that was trained, portable. compiled_potential: the same, compiled.
+    sets: the latest data sets, under the names of :data:`SETS`; labels whose training did not end are among them.
     trajectories: the segments of the last exploration by start structure, each under ``s00`` and so on.
     candidates, picks: of all rounds that have selected, by the names of the rounds. assessment: the last one.
     next_round: number of the round that comes next. n_segments: of all rounds that have described their frames.
     seed: of the next round.
     """
 
-    potential: CompiledPotentialData | None = None
+    potential: PotentialData | None = None
+    compiled_potential: CompiledPotentialData | None = None
     sets: dict[str, orm.Data] = field(default_factory=dict)
     trajectories: dict[str, dict[str, orm.Data]] = field(default_factory=dict)
     candidates: dict[str, orm.Data] = field(default_factory=dict)
@@ -68,7 +70,8 @@ def leavings_of_run(run: orm.WorkChainNode) -> Leavings:
             found.next_round = index + 1
             found.seed = _output(steps["seeds"], "next_round")
         if "training" in steps:
-            found.potential = steps["training"].outputs.compiled_potential
+            outputs = steps["training"].outputs
+            found.potential, found.compiled_potential = outputs.potential, outputs.compiled_potential
         if "assessment" in steps:
             found.assessment = steps["assessment"].outputs.result
     return found
@@ -78,9 +81,10 @@ def _inherited(run: orm.WorkChainNode) -> Leavings:
     """Return what a run was given by the one that it continues; what no run made where there is none."""
     inputs = run.inputs
     initial: Mapping[str, Any] = inputs.initial if "initial" in inputs else {}
-    potential = inputs.bootstrap_potential
+    explorer = inputs.bootstrap_potential
     return Leavings(
-        potential=potential if isinstance(potential, CompiledPotentialData) else None,
+        potential=initial.get("potential"),
+        compiled_potential=explorer if isinstance(explorer, CompiledPotentialData) else None,
         sets={kind: initial[kind] for kind in SETS if kind in initial},
         trajectories={name: dict(given) for name, given in initial.get("trajectories", {}).items()},
         candidates=dict(initial.get("candidates", {})),

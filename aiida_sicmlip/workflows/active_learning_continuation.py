@@ -14,6 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import require_same_level
+from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
@@ -35,6 +36,12 @@ def define_initial_inputs(spec: ProcessSpec) -> None:
     }
     for name in SETS:
         spec.input(f"initial.{name}", valid_type=LabelledDataSetData, required=False, help=helps[name])
+    spec.input(
+        "initial.potential",
+        valid_type=PotentialData,
+        required=False,
+        help="The last potential of an earlier run, whose compiled model is the bootstrap potential.",
+    )
     spec.input_namespace(
         "initial.trajectories",
         dynamic=True,
@@ -79,6 +86,13 @@ def begin_with_initial(chain: ActiveLearningWorkChain) -> None:
     context.candidates = dict(initial.get("candidates", {}))
     context.picks = dict(initial.get("picks", {}))
     context.assessment = initial.get("assessment")
+    # Until there is a new one, the potential of the earlier run is the last.
+    context.finished = {}
+    if "potential" in initial:
+        context.finished = {
+            "potential": initial["potential"],
+            "compiled_potential": chain.inputs.bootstrap_potential,
+        }
 
 
 def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
@@ -98,9 +112,11 @@ def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
     lines = [f"Continues run <{run.pk}>: round {found.next_round} comes next"]
     sizes = [f"{found.sets[kind].n_frames} for {kind.removesuffix('_set')}" for kind in SETS if kind in found.sets]
     lines.append(f"Labels taken over: {', '.join(sizes).replace('_', ' ')}")
+    if found.compiled_potential is not None:
+        builder.bootstrap_potential = found.compiled_potential
+        lines.append(f"Explores first with: potential <{found.compiled_potential.pk}>")
     if found.potential is not None:
-        builder.bootstrap_potential = found.potential
-        lines.append(f"Explores first with: potential <{found.potential.pk}>")
+        initial["potential"] = found.potential
     shared = sorted(set(found.trajectories) & set(builder.structures))
     initial["trajectories"] = {name: found.trajectories[name] for name in shared}
     reason = _other_descriptors(builder, run)

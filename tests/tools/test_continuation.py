@@ -19,11 +19,11 @@ def explored(aiida_profile_clean, divacancy, variables):
 
 
 @pytest.fixture
-def make(explored, edip, generate_dataset, generate_compiled_potential):
+def make(explored, edip, generate_dataset, generate_compiled_potential, portable_potential):
     """Makes the run: its state."""
 
     def make(state=ProcessState.FINISHED):
-        return made_parent(explored, edip, generate_dataset, generate_compiled_potential(), state)
+        return made_parent(explored, edip, generate_dataset, (portable_potential, generate_compiled_potential()), state)
 
     return make
 
@@ -39,6 +39,7 @@ def test_latest_data_and_last_potential(make):
     found = leavings_of_run(parent.run)
     assert pks(found.sets) == pks(parent.sets[1])
     assert found.potential.pk == parent.potential.pk
+    assert found.compiled_potential.pk == parent.compiled_potential.pk
     assert found.assessment.pk == parent.assessment.pk
 
 
@@ -63,7 +64,8 @@ def test_run_that_continued_another_hands_on_what_it_was_given(make):
     first = leavings_of_run(parent.run)
     second = orm.WorkChainNode(process_type="aiida.workflows:sicmlip.active_learning")
     given = {
-        "bootstrap_potential": first.potential,
+        "bootstrap_potential": first.compiled_potential,
+        "initial__potential": first.potential,
         "seed": first.seed,
         "initial__first_round": orm.Int(first.next_round).store(),
         "initial__n_segments": orm.Int(first.n_segments).store(),
@@ -81,6 +83,7 @@ def test_run_that_continued_another_hands_on_what_it_was_given(make):
     for name in ("sets", "candidates", "picks"):
         assert pks(getattr(again, name)) == pks(getattr(first, name))
     assert (again.next_round, again.n_segments, again.seed.pk) == (2, 4, first.seed.pk)
+    assert again.compiled_potential.pk == first.compiled_potential.pk
     assert again.potential.pk == first.potential.pk and again.assessment.pk == first.assessment.pk
     assert pks(again.trajectories["divacancy"]) == pks(first.trajectories["divacancy"])
 

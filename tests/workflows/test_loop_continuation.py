@@ -31,9 +31,14 @@ def labels(labelled_frames, write_settings):
 
 
 @pytest.fixture
-def parent(divacancy, variables, edip, labels, generate_compiled_potential):
+def explored(divacancy, variables):
+    return Explored(divacancy, variables)
+
+
+@pytest.fixture
+def parent(explored, edip, labels, generate_compiled_potential, portable_potential):
     """A run whose second training failed."""
-    return made_parent(Explored(divacancy, variables), edip, labels, generate_compiled_potential())
+    return made_parent(explored, edip, labels, (portable_potential, generate_compiled_potential()))
 
 
 def test_run_begins_with_labels_that_exist(chain, write_settings, labels):
@@ -96,7 +101,9 @@ def test_run_goes_on_where_another_ended(chain, write_settings, parent):
         "training": parent.sets[1]["training_set"].pk,
         "validation": parent.sets[1]["validation_set"].pk,
     }
-    assert context.exploring_potential.pk == parent.potential.pk
+    assert context.exploring_potential.pk == parent.compiled_potential.pk
+    # A run that a budget ends before its first training has a potential to hand out.
+    assert context.finished["potential"].pk == parent.potential.pk
     assert [node.pk for node in context.trajectories["divacancy"].values()] == [node.pk for node in parent.segments[1]]
     assert sorted(context.candidates) == ["round_00", "round_01"]
     assert sorted(context.picks) == ["round_00", "round_00_replacements", "round_01"]
@@ -124,7 +131,7 @@ def test_command_continues(write_settings, parent):
     result = CliRunner().invoke(main, ["run", path, "--continue", str(parent.run.pk), "--dry-run"])
     assert result.exit_code == 0, result.output
     assert f"Continues run <{parent.run.pk}>: round 2 comes next" in result.output
-    assert f"Explores first with: potential <{parent.potential.pk}>" in result.output
+    assert f"Explores first with: potential <{parent.compiled_potential.pk}>" in result.output
 
 
 @pytest.mark.parametrize(
