@@ -45,17 +45,23 @@ def define_initial_inputs(spec: ProcessSpec) -> None:
     spec.input_namespace(
         "initial.trajectories",
         dynamic=True,
+        required=False,
         valid_type=SegmentTrajectoryData,
         help="Segments of an earlier run by start structure, from which the first round's variables are learned.",
     )
     spec.input_namespace(
         "initial.candidates",
         dynamic=True,
+        required=False,
         valid_type=CandidateFramesData,
         help="Candidates of an earlier run by its rounds: `round_00` and so on.",
     )
     spec.input_namespace(
-        "initial.picks", dynamic=True, valid_type=orm.ArrayData, help="What an earlier run picked, by its rounds."
+        "initial.picks",
+        dynamic=True,
+        required=False,
+        valid_type=orm.ArrayData,
+        help="What an earlier run picked, by its rounds.",
     )
     spec.input("initial.assessment", valid_type=orm.Dict, required=False, help="The last assessment of an earlier run.")
     for name, what in (("first_round", "Number of the first round"), ("n_segments", "Segments of earlier rounds")):
