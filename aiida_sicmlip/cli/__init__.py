@@ -38,6 +38,11 @@ COMMANDS = {
         "selection",
         "Print what was picked for labels in each round, and how novel it was.",
     ),
+    "potential": LazyCommand(
+        "aiida_sicmlip.cli.cmd_potential",
+        "potential",
+        "Print how a potential was trained, its errors, and where it is compiled; draw pictures of it.",
+    ),
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
     ),
@@ -45,6 +50,14 @@ COMMANDS = {
         "aiida_sicmlip.cli.cmd_evaluation",
         "evaluation",
         "Print errors of a potential on a data set, by round, defect, element and region.",
+    ),
+    "lineage": LazyCommand(
+        "aiida_sicmlip.cli.cmd_lineage", "lineage", "Print what a model was trained on, and where all of it is from."
+    ),
+    "affected-by": LazyCommand(
+        "aiida_sicmlip.cli.cmd_affected_by",
+        "affected_by",
+        "Print every data set and model that depends on a label, a frame, a code and so on.",
     ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",

@@ -11,7 +11,7 @@ from aiida_sicmlip.reports.criteria import (
     spread_table,
     verdict_lines,
 )
-from aiida_sicmlip.reports.text import duration, table
+from aiida_sicmlip.reports.text import duration, or_dash, table
 from aiida_sicmlip.science.budgets import UNITS
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
@@ -45,7 +45,7 @@ def results_table(run: Run) -> str:
         [
             (
                 f"{entry.index}",
-                f"{_count(entry.training_configurations)} / {_count(entry.validation_configurations)}",
+                f"{or_dash(entry.training_configurations)} / {or_dash(entry.validation_configurations)}",
                 f"{entry.labels_done} / {entry.labels_failed}",
                 *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
@@ -86,10 +86,6 @@ def _score(entry: Round, which: str) -> str:
     """Return the score of an assessment on migrating atoms and how many these are, or a dash where there is none."""
     found = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
     return "-" if found["score"] is None else f"{found['score']:.2f} ({found['n_atoms']})"
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else str(value)
 
 
 def status_lines(run: Run) -> list[str]:

@@ -15,6 +15,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def or_dash(value: object) -> str:
+    """Return a value as text, or a dash where it is not known."""
+    return "-" if value is None else str(value)
+
+
+def number(value: float | None, digits: int = 4, scale: float = 1.0) -> str:
+    """Return a number, times a scale, with so many digits after the point, or a dash where it is not known."""
+    return "-" if value is None else f"{scale * value:.{digits}f}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table with aligned columns; the first to the left, numbers to the right."""
     columns = list(zip(header, *rows, strict=True))
