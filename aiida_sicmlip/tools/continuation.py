@@ -25,7 +25,9 @@ class Leavings:
     potential: the last one that was trained, portable. compiled_potential: the same, compiled.
     sets: the latest data sets, under the names of :data:`SETS`; labels whose training did not end are among them.
     trajectories: the segments of the last exploration by start structure, each under ``s00`` and so on.
-    candidates, picks: of all rounds that have selected, by the names of the rounds. assessment: the last one.
+    candidates: of all rounds that have selected, by the names of the rounds.
+    picks: of those whose labels are in a data set; what others have picked may be picked again.
+    assessment: the last one.
     next_round: number of the round that comes next. n_segments: of all rounds that have described their frames.
     seed: of the next round.
     """
@@ -63,8 +65,9 @@ def leavings_of_run(run: orm.WorkChainNode) -> Leavings:
         if "selection" in steps:
             description = steps["descriptors"]
             found.candidates[name] = description.outputs.candidates
-            found.picks[name] = _output(steps["selection"], "picks")
-            if "replacements" in steps:
+            if "training_set" in steps:
+                found.picks[name] = _output(steps["selection"], "picks")
+            if "training_set" in steps and "replacements" in steps:
                 found.picks[f"{name}_replacements"] = _output(steps["replacements"], "picks")
             found.n_segments = 1 + max(_numbers_of_segments(description.pk))
             found.next_round = index + 1

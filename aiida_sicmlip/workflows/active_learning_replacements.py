@@ -13,7 +13,7 @@ from aiida_sicmlip.science.budgets import labels_left
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.workflows.active_learning_budget import budget_and_costs, labels_in_order
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
-from aiida_sicmlip.workflows.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.reattach import called, run_once, submit_once
 
 if TYPE_CHECKING:
     from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
@@ -24,7 +24,9 @@ def label_replacements(chain: ActiveLearningWorkChain) -> ToContext | None:
     context = chain.ctx
     failed = _failed(chain)
     count = min(len(failed), chain.inputs.max_replacements.value)
-    left = labels_left(*budget_and_costs(chain)) if count else None
+    # After an interruption the replacements that are at work have spent of the budget themselves.
+    begun = called(chain.node, round_label(context.round, "replacements"))
+    left = labels_left(*budget_and_costs(chain)) if count and not begun else None
     if left is not None:
         count = min(count, left[0])
     if not count:

@@ -58,6 +58,18 @@ def test_rounds_segments_and_seeds_go_on(make):
     assert pks(found.picks) == {**picks, "round_00_replacements": parent.replacement_picks.pk}
 
 
+def test_picks_whose_labels_are_in_no_data_set_may_be_picked_again(make, explored):
+    """A run that ended while it labelled: its candidates are there, as if nothing had been picked of them."""
+    parent = make()
+    seeds = explored.process(orm.CalcFunctionNode, "", parent.run, "round_02_seeds")
+    explored.output(seeds, "next_round", orm.Int(102))
+    explored.selection(parent.run, 2, [explored.segment(biased=False)], n_training=8, n_validation=3, separation=0.5)
+    found = leavings_of_run(parent.run)
+    assert sorted(found.candidates) == ["round_00", "round_01", "round_02"]
+    assert sorted(found.picks) == ["round_00", "round_00_replacements", "round_01"]
+    assert (found.next_round, found.n_segments, found.seed.value) == (3, 5, 102)
+
+
 def test_run_that_continued_another_hands_on_what_it_was_given(make):
     """A run that ended before its first selection leaves what it began with."""
     parent = make()

@@ -131,6 +131,20 @@ def test_no_more_than_settings_and_budget_allow(failed_loop, monkeypatch, settin
         assert next(iter(structures.values())).creator.inputs.failed.get_list() == loop.order[:count]
 
 
+def test_step_that_runs_again_finds_its_replacements(failed_loop, monkeypatch):
+    """What it had begun before an interruption has used the budget up, and is not given up for that."""
+    spent = {"labels": 9}
+    monkeypatch.setattr(active_learning_budget, "costs_of_run", lambda node: Costs(**spent))
+    loop = failed_loop(0, budget={"labels": 10})
+    before = (loop.ctx.picks, loop.ctx.picked)
+    loop.run_replacements()
+    spent["labels"] = 10
+    loop.ctx.picks, loop.ctx.picked = before
+    loop.run_replacements()
+    first, second = (set(inputs["structures"]) for _, _, inputs in loop.submitted)
+    assert first == second and len(first) == 1
+
+
 def test_nothing_is_replaced_where_nothing_failed(failed_loop):
     loop = failed_loop()
     assert loop.run_replacements() is None
