@@ -15,6 +15,7 @@ from aiida.common.timezone import now
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.tools.costs import costs_of_run
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
@@ -99,6 +100,7 @@ class Run:
     """An active-learning run.
 
     budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
+    reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
     """
 
     pk: int
@@ -111,6 +113,7 @@ class Run:
     rounds: list[Round]
     budget: dict[str, Any] = field(default_factory=dict)
     costs: Costs | None = None
+    reference: str | None = None
 
     @property
     def terminated(self) -> bool:
@@ -175,7 +178,15 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
     budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
     costs = costs_of_run(node) if with_costs or any(value is not None for value in budget.values()) else None
     max_rounds = node.inputs.max_rounds.value
-    return Run(node.pk, state, status, message, started, changed, max_rounds, ordered, budget, costs)
+    ends = (state, status, message, started, changed)
+    return Run(node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, reference=_reference(node))
+
+
+def _reference(node: orm.WorkChainNode) -> str | None:
+    """Return the name of the potential that labels, None where DFT does."""
+    links = node.base.links.get_incoming(link_label_filter="labelling\\_\\_reference\\_\\_potential")
+    given = links.first()
+    return potential_name(given.node) if given is not None else None
 
 
 def _called(pk: int) -> list[tuple[str, Step]]:

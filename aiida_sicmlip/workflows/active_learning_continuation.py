@@ -9,6 +9,7 @@ from aiida import orm
 from aiida.engine import ProcessBuilder, ProcessSpec
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import level_from_nodes
+from aiida_sicmlip.calculations.functions.derive_reference_level import level_of_potential
 from aiida_sicmlip.calculations.validation import validate_not_negative
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
@@ -166,11 +167,20 @@ def require_usable_sets(inputs: Mapping[str, Any]) -> None:
                     f"`initial.{name}` is given without `initial.training_set`: give what it belongs to, or none."
                 )
         return
-    pw = inputs["labelling"].get("pw", {})
-    if "pw" not in pw:
+    level = _level_of_labels(inputs["labelling"])
+    if level is None:
         return
-    level = level_from_nodes(pw["pw"]["parameters"], pw["kpoints"], pw["pw"]["code"], dict(pw["pw"]["pseudos"]))
     for name in SETS:
         if name in initial:
             dataset = initial[name]
             require_same_level(level, dataset.level_of_theory, f"`initial.{name}` <{dataset.pk}>")
+
+
+def _level_of_labels(labelling: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the level of theory that a labelling will have; None where its inputs do not say (yet)."""
+    if "reference" in labelling and "potential" in labelling["reference"]:
+        return level_of_potential(labelling["reference"]["potential"])
+    if "pw" in labelling.get("pw", {}):
+        pw = labelling["pw"]["pw"]
+        return level_from_nodes(pw["parameters"], labelling["pw"]["kpoints"], pw["code"], dict(pw["pseudos"]))
+    return None

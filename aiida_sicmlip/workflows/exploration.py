@@ -145,6 +145,18 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
             exclude=[f"exploration.{name}" for name in PER_STRUCTURE],
             namespace_options={"help": "How each walker runs; biased where `exploration.bias` is given."},
         )
+        for name, who in (("walker_parameters", "walkers"), ("scout_parameters", "scouts")):
+            several = (
+                ", one entry for each way; every entry has `walkers` of them" if who == "walkers" else ", one entry"
+            )
+            spec.input_namespace(
+                name,
+                dynamic=True,
+                required=False,
+                valid_type=orm.Dict,
+                help=f"How {who} of a start structure run, under its name{several}. Where a structure has none, "
+                f"`{'walker.exploration' if who == 'walkers' else 'scouting'}.parameters` holds.",
+            )
         spec.input(
             "scouting.parameters",
             valid_type=orm.Dict,
@@ -220,12 +232,18 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
 
     def prepare_scouts(self) -> None:
         """Derive the scouts' seeds."""
-        self._prepare("scout", self._to_scout, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
+        starts = {name: {"": self.inputs.structures[name]} for name in self._to_scout}
+        self._prepare("scout", starts, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
 
     def run_scouts(self) -> None:
         """Keep scouts at work."""
-        settings = {"parameters": self.inputs.scouting.parameters}
-        self.fill_window(lambda name: self._submit(name, settings, left_out=("bias",)))
+        own = self.inputs.get("scout_parameters", {})
+
+        def submit(name: str) -> orm.ProcessNode:
+            parameters = own.get(self.ctx.start_of[name], self.inputs.scouting.parameters)
+            return self._submit(name, {"parameters": parameters}, left_out=("bias",))
+
+        self.fill_window(submit)
 
     def inspect_scouts(self) -> ExitCode | None:
         """Collect what there is to learn from."""
@@ -288,11 +306,22 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         """Derive the walkers' seeds."""
         if self.ctx.variables:
             self.out("collective_variables", self.ctx.variables)
-        self._prepare("walker", sorted(self.inputs.structures), self.inputs.walkers, self.ctx.seeds["walkers"])
+        own = self.inputs.get("walker_parameters", {})
+        starts = {
+            name: dict(own.get(name, {})) or {"": self.inputs.structures[name]}
+            for name in sorted(self.inputs.structures)
+        }
+        self._prepare("walker", starts, self.inputs.walkers, self.ctx.seeds["walkers"])
 
     def run_walkers(self) -> None:
         """Keep walkers at work."""
-        self.fill_window(lambda name: self._submit(name, {}))
+        own = self.inputs.get("walker_parameters", {})
+
+        def submit(name: str) -> orm.ProcessNode:
+            way = self.ctx.way_of[name]
+            return self._submit(name, {"parameters": own[self.ctx.start_of[name]][way]} if way else {})
+
+        self.fill_window(submit)
 
     def inspect_walkers(self) -> ExitCode | None:
         """Collect the trajectories, and say which walkers failed."""
@@ -329,18 +358,23 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         if filters:
             self.out("frame_filters", filters)
 
-    def _prepare(self, kind: str, structures: list[str], count: orm.Int, seed: orm.Int) -> None:
-        """Name the walkers of ``structures`` and derive their seeds."""
+    def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
+        """Name the walkers and derive their seeds.
+
+        :param starts: for each structure the ways in which its walkers run, each with ``count`` walkers.
+        """
+        each = [(name, way, node) for name, ways in starts.items() for way, node in sorted(ways.items())]
         self.ctx.walker_seeds = run_once(
             self,
             derive_walker_seeds,
             f"{kind}_seeds",
             seed=seed,
             walkers=count,
-            **{name: self.inputs.structures[name] for name in structures},
+            **{f"start_{index:02d}": node for index, (_, _, node) in enumerate(each)},
         )
-        starts = [name for name in structures for _ in range(count.value)]
-        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, name in enumerate(starts)}
+        all_walkers = [(name, way) for name, way, _ in each for _ in range(count.value)]
+        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, (name, _) in enumerate(all_walkers)}
+        self.ctx.way_of = {f"{kind}_{index:02d}": way for index, (_, way) in enumerate(all_walkers)}
         self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
 
     def _submit(self, name: str, changed: Mapping[str, orm.Data], left_out: tuple[str, ...] = ()) -> orm.ProcessNode:
