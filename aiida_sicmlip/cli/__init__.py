@@ -41,6 +41,20 @@ COMMANDS = {
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
     ),
+    "diff": LazyCommand("aiida_sicmlip.cli.cmd_diff", "diff", "Say how two models differ: data, settings, errors."),
+    "reproduce": LazyCommand(
+        "aiida_sicmlip.cli.cmd_reproduce", "reproduce", "Make a node again from its inputs, and compare."
+    ),
+    "retrain": LazyCommand(
+        "aiida_sicmlip.cli.cmd_retrain", "retrain", "Train a model again without some of its data, and compare."
+    ),
+    "verify": LazyCommand("aiida_sicmlip.cli.cmd_verify", "verify", "Check the provenance of a run or a model."),
+    "export": LazyCommand(
+        "aiida_sicmlip.cli.cmd_export", "export", "Write a model with its history, its model card and its file."
+    ),
+    "import": LazyCommand(
+        "aiida_sicmlip.cli.cmd_import", "import_", "Bring an exported model with its history into a profile."
+    ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
         "free_energy",
