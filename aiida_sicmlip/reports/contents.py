@@ -86,6 +86,8 @@ def _same(node: orm.Data) -> str:
     """Return that two nodes are the same, with what they are."""
     if isinstance(node, PotentialData):
         return f"identical weights, all {sum(array.size for array in node.weights().values())} numbers"
+    if isinstance(node, orm.Dict):
+        return "the same to the last bit, besides what says when and where"
     return "the same to the last bit"
 
 

@@ -154,5 +154,3 @@ def _errors_at(errors: Mapping[str, Any], places: list[int], sizes: list[int]) -
     """Return force (eV/A) and energy MAE (eV/atom) of some configurations of a set, with so many atoms each."""
     forces = np.average(np.asarray(errors["force_mae_per_frame"])[places], weights=sizes)
     return float(forces), float(np.abs(np.asarray(errors["energy_error_per_frame"])[places]).mean())
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,25 @@ def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[li
         told += f"; {len(different) - 3} more outputs" if len(different) > 3 else ""
         lines.append(f"{label}: {told or 'the same'}")
     return [*lines, "reproduced: every step gave the same" if identical else "not identical"], identical
+
+
+def removal_lines(left_out: Mapping[str, Sequence[int]], remaining: Mapping[str, int], descended: int) -> list[str]:
+    """Return what a training without some data leaves out, and what it cannot leave out.
+
+    :param left_out: places by name of the set. :param remaining: number of configurations that stay.
+    :param descended: of them, how many are from trajectories of models that had learned from what is left out.
+    """
+    lines = [
+        f"{name.replace('_', ' ')}: without {len(places)} of {len(places) + remaining[name]} configurations"
+        + (f" (places {', '.join(map(str, places[:20]))}{', ...' if len(places) > 20 else ''})" if places else "")
+        for name, places in left_out.items()
+    ]
+    if descended:
+        lines.append(
+            f"not removed: {descended} configurations that stay are from trajectories driven by models that had "
+            "learned from what is left out; their labels do not depend on it, but which frames there are does"
+        )
+    return lines
 
 
 def _metrics(found: Reproduction) -> list[str]:

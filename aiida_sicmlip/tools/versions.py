@@ -86,9 +86,9 @@ def _report(process: orm.ProcessNode) -> dict[str, Any]:
     """Return what the program of a calculation said about itself; empty where it said nothing."""
     for name in _REPORTS:
         try:
-            node = process.base.links.get_outgoing(
-                link_type=LinkType.CREATE, link_label_filter=name
-            ).get_node_by_label(name)
+            node = process.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter=name).get_node_by_label(
+                name
+            )
         except NotExistent:
             continue
         if isinstance(node, orm.Dict):
