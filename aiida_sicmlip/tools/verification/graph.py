@@ -14,6 +14,8 @@ _AT_ONCE = 500
 _INPUTS = {"type": {"in": [LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value]}}
 _CREATED = {"type": LinkType.CREATE.value}
 _CALLS = {"type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]}}
+_TAKEN = ("with_outgoing", _INPUTS)
+_CALLING = ("with_outgoing", _CALLS)
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Graph:
     taken: by process, the PK of each input by link label.
     made: by datum, its creator and the label of the link.
     callers: by process, its caller and the label of the call; no entry for one that nothing called.
+    given: what the user gave: inputs of the root, and of the first caller of each process, be it part of this or not.
     """
 
     root: orm.Node
@@ -34,6 +37,7 @@ class Graph:
     taken: dict[int, dict[str, int]] = field(default_factory=dict)
     made: dict[int, tuple[int, str]] = field(default_factory=dict)
     callers: dict[int, tuple[int, str]] = field(default_factory=dict)
+    given: set[int] = field(default_factory=set)
 
     def nodes(self, kind: type[orm.Node]) -> list[Any]:
         """Return the nodes of a class, by their PKs."""
@@ -59,20 +63,34 @@ def collect(root: orm.Node) -> Graph:
         for pk, creator, label in _rows(data, orm.Data, orm.ProcessNode, "with_outgoing", _CREATED):
             graph.made[pk] = creator, label
             found_processes.add(creator)
-        for pk, taken, label in _rows(processes, orm.ProcessNode, orm.Data, "with_outgoing", _INPUTS):
+        for pk, taken, label in _rows(processes, orm.ProcessNode, orm.Data, *_TAKEN):
             graph.taken.setdefault(pk, {})[label] = taken
             found_data.add(taken)
         for pk, made, label in _rows(processes, orm.ProcessNode, orm.Data, "with_incoming", _CREATED):
             graph.made[made] = pk, label
             found_data.add(made)
-        for pk, caller, label in _rows(processes, orm.ProcessNode, orm.ProcessNode, "with_outgoing", _CALLS):
+        for pk, caller, label in _rows(processes, orm.ProcessNode, orm.ProcessNode, *_CALLING):
             graph.callers[pk] = caller, label
         # What made something that a model needs is part of its history; what a run called is part of the run.
         if isinstance(root, orm.ProcessNode):
             for _, called, _ in _rows(processes, orm.ProcessNode, orm.ProcessNode, "with_incoming", _CALLS):
                 found_processes.add(called)
         processes, data = found_processes - graph.processes, found_data - graph.data
+    graph.given = {taken for _, taken, _ in _rows(_first_callers(graph), orm.ProcessNode, orm.Data, *_TAKEN)}
     return graph
+
+
+def _first_callers(graph: Graph) -> set[int]:
+    """Return the processes that a user started: those that nothing called, and the root, whatever called it."""
+    first = {graph.root.pk} & graph.processes
+    waiting = set(graph.processes)
+    seen: set[int] = set()
+    while waiting:
+        seen |= waiting
+        above = {pk: caller for pk, caller, _ in _rows(waiting, orm.ProcessNode, orm.ProcessNode, *_CALLING)}
+        first |= waiting - set(above)
+        waiting = set(above.values()) - seen
+    return first
 
 
 def _rows(

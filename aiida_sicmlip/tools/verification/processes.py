@@ -52,17 +52,13 @@ def check_roots(graph: Graph) -> tuple[int, list[str]]:
 
     What a user gave is an input of the run, or of a process that nothing called.
     """
-    given = set()
-    for process, taken in graph.taken.items():
-        if process == graph.root.pk or process not in graph.callers:
-            given |= set(taken.values())
     problems, examined = [], 0
     for kind in MADE_HERE:
         for node in graph.nodes(kind):
             if type(node) is not kind:
                 continue
             examined += 1
-            if node.pk not in graph.made and node.pk not in given and node.pk != graph.root.pk:
+            if node.pk not in graph.made and node.pk not in graph.given and node.pk != graph.root.pk:
                 problems.append(f"{kind.__name__} <{node.pk}> was made by nothing and is no input of the user")
     if isinstance(graph.root, PotentialData) and graph.root.pk not in graph.made:
         problems.append(f"the model <{graph.root.pk}> was made by nothing")
