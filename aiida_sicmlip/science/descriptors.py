@@ -27,7 +27,6 @@ def averaged_soap(
     sigma: float = 0.5,
     centres: Centres | None = None,
     average: str = "outer",
-    n_jobs: int = 1,
 ) -> np.ndarray:
     """Return the SOAP power spectrum of each frame, averaged over its centres and scaled to unit length.
 
@@ -47,7 +46,6 @@ def averaged_soap(
         :class:`~aiida_sicmlip.science.defect_centres.DefectCentres`.
     :param average: `outer`, the mean of the atoms' power spectra (the paper's), or `inner`, the power spectrum of the
         mean expansion coefficients.
-    :param n_jobs: number of processes.
     :return: (F, D) float64.
     :raises InputError: when a frame is not periodic or holds another species, or the centres do not fit.
     """
@@ -65,7 +63,7 @@ def averaged_soap(
             chosen.append(_checked_centres(next(lists, None), frame, index))
         # DScribe repeats the cell as far as r_cut, which misses neighbours of atoms that lie outside the cell.
         wrapped = [_wrapped(frame) for frame in chunk]
-        result = soap.create(wrapped, centers=chosen, n_jobs=n_jobs)
+        result = soap.create(wrapped, centers=chosen)
         rows.append(np.reshape(result, (len(chunk), -1)).astype(np.float64))
         done += len(chunk)
     if not rows:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
-from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset
-from aiida_sicmlip.tools.walkers import EXPLORATION
+from aiida_sicmlip.tools.lineage.rounds import rounds_of_calls, starts_of_trajectories, uuids_of_nodes
 
 NODES = ("label", "calculation", "structure", "trajectory", "selection", "file")
 """The nodes among the fields of :class:`SourceOfLabel` that are a configuration's sources."""
@@ -56,12 +52,12 @@ def origins_of_dataset(dataset: LabelledDataSetData) -> list[Origin]:
     Asks for all configurations at once: three queries besides those of :func:`labels_of_dataset`.
     """
     sources = labels_of_dataset(dataset)
-    rounds = _rounds_of_calls({source.added_by for source in sources if source.added_by is not None})
-    starts = _starts_of_trajectories({source.trajectory for source in sources if source.trajectory is not None})
+    rounds = rounds_of_calls({source.added_by for source in sources if source.added_by is not None})
+    starts = starts_of_trajectories({source.trajectory for source in sources if source.trajectory is not None})
     return [
         Origin(
             source,
-            rounds.get(source.added_by) if source.added_by is not None else None,
+            rounds[source.added_by].index if source.added_by in rounds else None,
             starts.get(source.trajectory) if source.trajectory is not None else None,
         )
         for source in sources
@@ -121,7 +117,7 @@ def source_columns(dataset: LabelledDataSetData) -> list[dict[str, str | int]]:
     ``file_uuid``, ``segment``, ``frame`` (index in its trajectory), ``file_index``, ``round``, ``start_structure``.
     """
     origins = origins_of_dataset(dataset)
-    uuids = _uuids({getattr(origin.source, name) for origin in origins for name in NODES} - {None})
+    uuids = uuids_of_nodes({getattr(origin.source, name) for origin in origins for name in NODES} - {None})
     columns = []
     for origin in origins:
         source = origin.source
@@ -141,76 +137,3 @@ def _place_of_label(label: Any, at: dict[int, int], dataset: LabelledDataSetData
     if node.pk not in at:
         raise InputError(f"data set <{dataset.pk}> has no label <{node.pk}>; `dataset show --all` lists its labels.")
     return at[node.pk]
-
-
-def _rounds_of_calls(pks: set[int]) -> dict[int, int]:
-    """Return the round of each calcfunction that a round of a run called."""
-    if not pks:
-        return {}
-    query = orm.QueryBuilder()
-    query.append(orm.CalcFunctionNode, filters={"id": {"in": sorted(pks)}}, project="id", tag="called")
-    query.append(
-        orm.WorkChainNode,
-        with_outgoing="called",
-        edge_filters={"type": LinkType.CALL_CALC.value, "label": {"like": "round\\_%"}},
-        edge_project="label",
-    )
-    rounds = {}
-    for pk, label in query.all():
-        # Another work chain than that of this package may use such labels for something else.
-        with contextlib.suppress(ValueError):
-            rounds[pk] = parse_round_label(label)[0]
-    return rounds
-
-
-def _starts_of_trajectories(pks: set[int]) -> dict[int, str]:
-    """Return the name of the start structure of each trajectory that a walker of an exploration made."""
-    if not pks:
-        return {}
-    query = orm.QueryBuilder()
-    query.append(SegmentTrajectoryData, filters={"id": {"in": sorted(pks)}}, project="id", tag="trajectory")
-    query.append(orm.CalcJobNode, with_outgoing="trajectory", tag="segment")
-    query.append(
-        orm.StructureData, with_outgoing="segment", edge_filters={"label": "structure"}, project="id", tag="start"
-    )
-    query.append(
-        orm.WorkChainNode, with_outgoing="segment", edge_filters={"type": LinkType.CALL_CALC.value}, tag="walker"
-    )
-    query.append(
-        orm.WorkChainNode,
-        with_outgoing="walker",
-        filters={"process_type": EXPLORATION},
-        edge_filters={"type": LinkType.CALL_WORK.value},
-        project="id",
-    )
-    rows = query.all()
-    names = _names_of_structures({exploration for _, _, exploration in rows})
-    return {
-        trajectory: names[exploration, start]
-        for trajectory, start, exploration in rows
-        if (exploration, start) in names
-    }
-
-
-def _names_of_structures(explorations: set[int]) -> dict[tuple[int, int], str]:
-    """Return what each start structure of each exploration is called there."""
-    if not explorations:
-        return {}
-    query = orm.QueryBuilder()
-    query.append(orm.WorkChainNode, filters={"id": {"in": sorted(explorations)}}, project="id", tag="exploration")
-    query.append(
-        orm.StructureData,
-        with_outgoing="exploration",
-        edge_filters={"label": {"like": "structures\\_\\_%"}},
-        edge_project="label",
-        project="id",
-    )
-    return {(exploration, pk): label.split("__", 1)[1] for exploration, pk, label in query.all()}
-
-
-def _uuids(pks: set[int]) -> dict[int | None, str]:
-    """Return the UUIDs of nodes."""
-    if not pks:
-        return {}
-    query = orm.QueryBuilder().append(orm.Node, filters={"id": {"in": sorted(pks)}}, project=["id", "uuid"])
-    return dict(query.all())

@@ -12,13 +12,9 @@ from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_frame_label, parse_round_label, segment_label
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.tools.lineage import segments_of_selection
-
-CALCULATION = "aiida.calculations:sicmlip.exploration"
-WALKER = "aiida.workflows:sicmlip.walker"
-EXPLORATION = "aiida.workflows:sicmlip.exploration"
-ACTIVE_LEARNING = "aiida.workflows:sicmlip.active_learning"
 
 
 @dataclass(frozen=True)
