@@ -64,15 +64,15 @@ def compare_models(first: PotentialData, second: PotentialData) -> ModelComparis
         frames = one.frames(), other.frames()
         found.sets[name] = compare_datasets(*frames)
         kind = name.removesuffix("_set")
-        errors = [model.metrics.get(kind) for model in (first, second)]
-        if None not in errors:
-            found.errors[f"own {kind} set"] = _whole(errors[0]), _whole(errors[1])
+        mine, theirs = first.metrics.get(kind), second.metrics.get(kind)
+        if mine is not None and theirs is not None:
+            found.errors[f"own {kind} set"] = _whole(mine), _whole(theirs)
             both = found.sets[name].both
             if both and (len(both) < one.n_frames or len(both) < other.n_frames):
                 sizes = [len(frame) for frame in frames[0]]
                 found.errors[f"{len(both)} in both {kind} sets"] = (
-                    _errors_at(errors[0], [place for place, _ in both], [sizes[place] for place, _ in both]),
-                    _errors_at(errors[1], [place for _, place in both], [sizes[place] for place, _ in both]),
+                    _errors_at(mine, [place for place, _ in both], [sizes[place] for place, _ in both]),
+                    _errors_at(theirs, [place for _, place in both], [sizes[place] for place, _ in both]),
                 )
     settings = [dict(flat(complete_training_settings(given["parameters"].get_dict()))) for given in inputs]
     names = sorted(set(settings[0]) | set(settings[1]))
@@ -108,8 +108,8 @@ def model_comparison_lines(found: ModelComparison) -> list[str]:
     lines += [f"{name}: {one} and {other}" for name, one, other in found.machine]
     lines.append(f"weights: {weights_text(found.weights)}")
     if found.errors:
-        header = ("errors on", f"force MAE (eV/A)\n<{first.pk}>", f"\n<{second.pk}>")
-        header += (f"energy MAE (meV/atom)\n<{first.pk}>", f"\n<{second.pk}>")
+        header = ["errors on", f"force MAE (eV/A)\n<{first.pk}>", f"\n<{second.pk}>"]
+        header += [f"energy MAE (meV/atom)\n<{first.pk}>", f"\n<{second.pk}>"]
         rows = [
             (name, f"{one[0]:.4f}", f"{other[0]:.4f}", f"{1000 * one[1]:.2f}", f"{1000 * other[1]:.2f}")
             for name, (one, other) in found.errors.items()

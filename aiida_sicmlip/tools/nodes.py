@@ -8,8 +8,8 @@ from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.lineage import load_potential
 from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, read_run
 
 
@@ -30,17 +30,12 @@ def load_model(identifier: Any) -> PotentialData:
     :raises InputError: if there is no such node, or it leads to no model.
     """
     node = load_any(identifier)
-    if isinstance(node, CompiledPotentialData) and node.creator is not None:
-        node = node.creator.inputs.potential
-    elif getattr(node, "process_type", None) == PROCESS_TYPE:
-        found = last_potential(read_run(node))
-        if found is None:
-            raise InputError(f"run <{node.pk}> has made no model; `aiida-sicmlip status {node.pk}` says where it is.")
-        node = found
-    if not isinstance(node, PotentialData):
-        kind = getattr(node, "process_label", None) or type(node).__name__
-        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of a model (PotentialData) or of a run.")
-    return node
+    if getattr(node, "process_type", None) != PROCESS_TYPE:
+        return load_potential(node)
+    found = last_potential(read_run(node))
+    if not isinstance(found, PotentialData):
+        raise InputError(f"run <{node.pk}> has made no model; `aiida-sicmlip status {node.pk}` says where it is.")
+    return found
 
 
 def training_of(model: PotentialData) -> orm.CalcJobNode:

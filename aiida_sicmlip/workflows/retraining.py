@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiida import orm
@@ -17,13 +17,17 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import dataset_label, index_of_dataset, label_of_place
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset
+from aiida_sicmlip.tools.lineage import Configuration, configurations_of_dataset, labels_of_dataset
 from aiida_sicmlip.tools.nodes import training_of
 from aiida_sicmlip.workflows.reproduction import legs_of, usable_code
 
 TRAINING_WORK_CHAIN = "aiida.workflows:sicmlip.training"
 SETS = ("training_set", "validation_set")
-_FIELDS = ("label", "calculation", "structure", "selection", "trajectory", "file")
+NODES = (
+    *("label", "calculation", "structure", "selection", "trajectory", "exploration", "potential", "model"),
+    *("collective_variables", "run", "file"),
+)
+"""Fields of a configuration that name what a model can be trained without."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class Removal:
     remaining: dict[str, int] = field(default_factory=dict)
     descended: int = 0
 
-    def concerns(self, source: SourceOfLabel) -> bool:
-        """Whether a configuration is left out."""
-        return source.label in self.labels or source.file in self.files
+    def concerns(self, label: int | None, file: int | None) -> bool:
+        """Whether a configuration with such a label, or from such a file, is left out."""
+        return label in self.labels or (label is None and file in self.files)
 
 
 def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal:
@@ -60,35 +64,33 @@ def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal
     """
     training = training_of(model)
     sets = {name: getattr(training.inputs, name) for name in SETS}
-    sources = {name: labels_of_dataset(dataset) for name, dataset in sets.items()}
-    drivers = _drivers({source.trajectory for found in sources.values() for source in found} - {None})
-    labels: set[int | None] = set()
-    files: set[int | None] = set()
+    found = {name: configurations_of_dataset(dataset) for name, dataset in sets.items()}
+    concerned: list[Configuration] = []
     for node in without:
-        concerned = [source for found in sources.values() for source in found if node.pk in _ancestors(source, drivers)]
-        if not concerned:
+        of_node = [entry for every in found.values() for entry in every if node.pk in _nodes_of(entry)]
+        if not of_node:
             raise InputError(
                 f"no configuration of the training and validation sets of model <{model.pk}> depends on node "
                 f"<{node.pk}>; `aiida-sicmlip dataset show {sets['training_set'].pk} --all` lists what they depend on."
             )
-        labels |= {source.label for source in concerned}
-        files |= {source.file for source in concerned if source.label is None}
-    found = Removal(
-        model, frozenset(pk for pk in labels if pk is not None), frozenset(pk for pk in files if pk is not None)
-    )
-    staying: list[SourceOfLabel] = []
+        concerned += of_node
+    labels = frozenset(entry.label for entry in concerned if entry.label is not None)
+    files = frozenset(entry.file for entry in concerned if entry.label is None and entry.file is not None)
+    removal = Removal(model, labels, files)
+    drivers: list[int] = []
     for name, dataset in sets.items():
-        found.left_out[name] = [source.place for source in sources[name] if found.concerns(source)]
-        found.remaining[name] = dataset.n_frames - len(found.left_out[name])
-        if not found.remaining[name]:
+        staying = [entry for entry in found[name] if not removal.concerns(entry.label, entry.file)]
+        if not staying:
             raise InputError(
                 f"nothing of the {name.replace('_', ' ')} <{dataset.pk}> would stay; leave out less, or train by hand "
                 "with another set."
             )
-        staying += [source for source in sources[name] if not found.concerns(source)]
-    taught = {pk for pk in {pk for pks in drivers.values() for pk in pks} if _learned_from(pk, found)}
-    descended = sum(bool(taught & set(drivers.get(source.trajectory, ()))) for source in staying if source.trajectory)
-    return Removal(model, found.labels, found.files, found.left_out, found.remaining, descended)
+        kept = {entry.place for entry in staying}
+        removal.left_out[name] = [place for place in range(dataset.n_frames) if place not in kept]
+        removal.remaining[name] = len(staying)
+        drivers += [entry.model for entry in staying if entry.model is not None]
+    taught = {pk for pk in set(drivers) if _learned_from(pk, removal)}
+    return replace(removal, descended=sum(pk in taught for pk in drivers))
 
 
 def retraining_builder(removal: Removal, code: str | None = None) -> Any:
@@ -216,24 +218,9 @@ def _regrown(
     return extend_dataset(inputs["level_of_theory"], **given, **places), kept
 
 
-def _ancestors(source: SourceOfLabel, drivers: Mapping[int, tuple[int, ...]]) -> set[int]:
-    """Return the PKs that a configuration depends on in the sense of :func:`plan_removal`."""
-    own = {getattr(source, name) for name in _FIELDS} - {None}
-    return own | set(drivers.get(source.trajectory, ()) if source.trajectory is not None else ())
-
-
-def _drivers(trajectories: set[int]) -> dict[int, tuple[int, ...]]:
-    """Return what made each trajectory: the calculation, the potential that drove it, and the model compiled for it."""
-    if not trajectories:
-        return {}
-    query = orm.QueryBuilder()
-    query.append(orm.Data, filters={"id": {"in": sorted(trajectories)}}, project="id", tag="trajectory")
-    query.append(orm.CalcJobNode, with_outgoing="trajectory", project="id", tag="run")
-    query.append(orm.Data, with_outgoing="run", edge_filters={"label": "potential"}, project="id", tag="driver")
-    found = {trajectory: (run, driver) for trajectory, run, driver in query.all()}
-    query.append(orm.CalcJobNode, with_outgoing="driver", tag="compilation")
-    query.append(PotentialData, with_outgoing="compilation", project="id")
-    return found | {trajectory: (run, driver, model) for trajectory, run, driver, model in query.all()}
+def _nodes_of(entry: Configuration) -> set[int]:
+    """Return the PKs of what a configuration depends on in the sense of :func:`plan_removal`."""
+    return {pk for name in NODES if (pk := getattr(entry, name)) is not None}
 
 
 def _learned_from(pk: int, removal: Removal) -> bool:
@@ -242,7 +229,7 @@ def _learned_from(pk: int, removal: Removal) -> bool:
     if not isinstance(node, PotentialData) or node.creator is None:
         return False
     return any(
-        removal.concerns(source)
+        removal.concerns(source.label, source.file)
         for name in SETS
         if name in node.creator.inputs
         for source in labels_of_dataset(node.creator.inputs[name])
