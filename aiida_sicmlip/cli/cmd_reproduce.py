@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiida_sicmlip.cli.options import PROFILE, load_profile, status_of_errors
+from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs, status_of_errors
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -57,6 +57,8 @@ def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
     if plan:
         click.echo("Nothing was run.")
         return True
+    if isinstance(legs[0], orm.CalcJobNode):
+        say_where_it_runs()
     again: orm.ProcessNode | None = None
     for leg in legs:
         replaced = {}
@@ -83,6 +85,7 @@ def _run(node: orm.Node, plan: bool) -> bool:
         click.echo("Nothing was run.")
         return True
     require_no_cache()
+    say_where_it_runs()
     again = wait(run_again(process), click.echo)
     lines, identical = run_lines(process, again)
     click.echo("\n" + "\n".join(lines))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from aiida_sicmlip.cli.options import PROFILE, load_profile
+from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs
 
 
 @click.command("retrain")
@@ -46,6 +46,7 @@ def retrain(
     if plan:
         click.echo("Nothing was run.")
         return
+    say_where_it_runs()
     process = wait(start(retraining_builder(removal, code)), click.echo)
     if not process.is_finished_ok:
         reason = process.exit_message or process.process_state.value

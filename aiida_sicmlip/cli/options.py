@@ -70,6 +70,14 @@ def load_profile(name: str | None) -> Profile:
     return profile
 
 
+def say_where_it_runs() -> None:
+    """Say that something runs in this process, where the daemon does not run."""
+    from aiida_sicmlip.workflows.reproduction import daemon_runs
+
+    if not daemon_runs():
+        click.echo("The daemon is not running, so that it runs here; Ctrl-C ends it.")
+
+
 @contextmanager
 def status_of_errors(status: int) -> Iterator[None]:
     """Let an error that the package raises on purpose end the command with ``status``.

@@ -11,8 +11,10 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import IncompatibleStorageSchema, NotExistent
-from aiida.tools.archive import EXPORT_LOGGER, IMPORT_LOGGER, create_archive, import_archive
+from aiida.tools.archive import create_archive, import_archive
+from aiida.tools.archive.create import EXPORT_LOGGER
 from aiida.tools.archive.exceptions import ArchiveExportError, ArchiveImportError
+from aiida.tools.archive.imports import IMPORT_LOGGER
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import PORTABLE_MODEL_FILE

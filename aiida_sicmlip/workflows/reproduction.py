@@ -110,11 +110,14 @@ def start(builder: Any) -> orm.ProcessNode:
     :raises InputError: if an input is not taken.
     """
     try:
-        if get_daemon_client().is_daemon_running:
-            return submit(builder)
-        return run_get_node(builder).node
+        return submit(builder) if daemon_runs() else run_get_node(builder).node
     except (ValueError, TypeError) as error:
         raise InputError(f"it cannot be run again with its inputs: {error}") from error
+
+
+def daemon_runs() -> bool:
+    """Return whether the daemon of the profile runs."""
+    return bool(get_daemon_client().is_daemon_running)
 
 
 def wait(process: orm.ProcessNode, show: Callable[[str], None], interval: float = 1.0) -> orm.ProcessNode:
