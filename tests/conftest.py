@@ -77,23 +77,47 @@ def generate_dataset(labelled_frames: Callable[..., list[Atoms]]) -> Callable[..
 
 
 @pytest.fixture
-def generate_prior(entry_points: Any, generate_dataset: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a stored Lennard-Jones prior of a small data set: further names are inputs of the fit."""
-    from aiida import orm
+def announce(entry_points: Any) -> Callable[[Any, str], None]:
+    """Announces a data type where an installed package, older than its sources, does not: class, entry point."""
     from aiida.plugins.entry_point import (
         get_entry_point_from_class,
         get_entry_point_names,
         is_registered_entry_point,
     )
 
+    def make(data_type: Any, name: str) -> None:
+        if name not in get_entry_point_names("aiida.data"):
+            entry_points.add(data_type, f"aiida.data:{name}")
+            get_entry_point_from_class.cache_clear()
+            is_registered_entry_point.cache_clear()
+
+    return make
+
+
+@pytest.fixture
+def generate_checkpoint(announce: Callable[[Any, str], None], tmp_path: Path) -> Callable[..., Any]:
+    """Makes unstored checkpoints of trainings, whose files are none: number of epochs."""
+    from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
+
+    announce(TrainingCheckpointData, "sicmlip.training_checkpoint")
+
+    def make(epochs: int = 3) -> TrainingCheckpointData:
+        for name in ("last", "best"):
+            (tmp_path / f"{name}.ckpt").write_bytes(name.encode())
+        return TrainingCheckpointData.from_files(epochs, tmp_path / "last.ckpt", tmp_path / "best.ckpt")
+
+    return make
+
+
+@pytest.fixture
+def generate_prior(announce: Callable[[Any, str], None], generate_dataset: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a stored Lennard-Jones prior of a small data set: further names are inputs of the fit."""
+    from aiida import orm
+
     from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
     from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 
-    # An installed package that is older than its sources does not announce the type.
-    if "sicmlip.lennard_jones_prior" not in get_entry_point_names("aiida.data"):
-        entry_points.add(LennardJonesPriorData, "aiida.data:sicmlip.lennard_jones_prior")
-        get_entry_point_from_class.cache_clear()
-        is_registered_entry_point.cache_clear()
+    announce(LennardJonesPriorData, "sicmlip.lennard_jones_prior")
 
     def make(dataset: Any = None, **settings: Any) -> LennardJonesPriorData:
         return fit_lennard_jones_prior(dataset or generate_dataset(4), orm.Dict(settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -10,6 +11,7 @@ from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
+from ase.io import write
 
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_potential
@@ -19,13 +21,26 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 
 
+def validate_members(committee: Mapping[str, CompiledPotentialData] | None, _: Any) -> str | None:
+    """Say which member of a committee cannot be evaluated, if any."""
+    for name, member in (committee or {}).items():
+        if member.target != "pair_allegro":
+            return (
+                f"`committee.{name}` <{member.pk}> was compiled for the target `{member.target}`; give one that was "
+                "compiled for `pair_allegro`."
+            )
+    return None
+
+
 class EvaluationCalculation(CalcJob):
     """Predict energies and forces of a data set with a potential and compare them with its labels.
 
     A classical potential has its own zero of energy: energies are compared after the best shift for each element.
+    Errors are told by element, near defects and in the bulk, and on migrating atoms, which takes the perfect crystals
+    of the configurations; those that fit none are counted, and left out there.
     """
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     @classmethod
@@ -45,26 +60,63 @@ class EvaluationCalculation(CalcJob):
             validator=validate_potential,
             help="What is judged: a compiled model, or a classical potential.",
         )
+        spec.input_namespace(
+            "committee",
+            dynamic=True,
+            required=False,
+            valid_type=CompiledPotentialData,
+            validator=validate_members,
+            help="The other members of a committee of compiled models that `potential` is one of, such as trainings "
+            "with other seeds: how much all of them disagree.",
+        )
+        spec.input_namespace(
+            "hosts",
+            dynamic=True,
+            required=False,
+            valid_type=orm.StructureData,
+            help="The perfect crystal of each defect; found from the configurations where it is left out.",
+        )
         spec.inputs.validator = cls.validate_inputs
         set_option_defaults(spec, "evaluation", 3600)
 
-        spec.output("predictions", valid_type=orm.ArrayData, help="Energies (eV) and forces (eV/A) of each frame.")
-        spec.output("results", valid_type=orm.Dict, help="Errors: forces in eV/A, energies in eV/atom.")
+        spec.output(
+            "predictions",
+            valid_type=orm.ArrayData,
+            help="Of F frames with A atoms in all: `energies` (F,) eV, `forces` (A, 3) eV/A, `n_atoms` (F,), "
+            "`atomic_energies` (A,) eV where the potential gives them; `region` (A,): 0 migrating, 1 surroundings, "
+            "2 elsewhere, -1 without a host; `distance_to_defect` (A,) A, not a number where there is none; of a "
+            "committee `energy_disagreement` (F,) eV/atom and `force_disagreement` (A,) eV/A.",
+        )
+        spec.output(
+            "results",
+            valid_type=orm.Dict,
+            help="Errors of forces (eV/A) and energies (eV/atom): of all, by element and region, on rare events, and "
+            "the worst frames.",
+        )
         spec.default_output_node = "results"
         spec.exit_code(302, "ERROR_PREDICTIONS_MISSING", message="The evaluation left no predictions.")
         spec.exit_code(420, "ERROR_EVALUATION_FAILED", message="The evaluation stopped with an error: {error}")
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
-        """Check that the potential knows the species of the data."""
+        """Check that the potentials know the species of the data, and fit each other."""
         if "dataset" not in inputs or "potential" not in inputs:
             return None
-        dataset, potential = inputs["dataset"], inputs["potential"]
-        unknown = sorted(set(dataset.species) - set(potential.species))
-        if unknown:
-            return (
-                f"data set <{dataset.pk}> holds {', '.join(unknown)}, which `potential` <{potential.pk}> does not know."
-            )
+        dataset, potential, committee = inputs["dataset"], inputs["potential"], inputs.get("committee", {})
+        if committee and not isinstance(potential, CompiledPotentialData):
+            return "`committee` is given for a classical potential, which is no member of one: leave it out."
+        members = {"potential": potential, **{f"committee.{name}": node for name, node in committee.items()}}
+        for name, member in members.items():
+            unknown = sorted(set(dataset.species) - set(member.species))
+            if unknown:
+                return (
+                    f"data set <{dataset.pk}> holds {', '.join(unknown)}, which `{name}` <{member.pk}> does not know."
+                )
+            if committee and member.device != potential.device:
+                return (
+                    f"`{name}` <{member.pk}> was compiled for {member.device} and `potential` <{potential.pk}> for "
+                    f"{potential.device}: compile all members for one machine."
+                )
         return None
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
@@ -83,11 +135,21 @@ class EvaluationCalculation(CalcJob):
         arguments = ["evaluate", "--dataset", filenames.EVALUATION_DATASET_FILE, *which, "--device", device]
         arguments += ["--output", filenames.PREDICTIONS_FILE, "--report", filenames.EVALUATION_REPORT_FILE]
         dataset = self.inputs.dataset
+        copies = [(dataset.uuid, dataset.filename, filenames.EVALUATION_DATASET_FILE), potential_file(potential)]
+        for name, member in sorted(self.inputs.get("committee", {}).items()):
+            file = f"member_{name}.nequip.pt2"
+            copies.append((member.uuid, member.filename, file))
+            arguments += ["--committee", file]
+        for name, host in sorted(self.inputs.get("hosts", {}).items()):
+            file = f"host_{name}.extxyz"
+            with folder.open(file, "w") as handle:
+                write(handle, host.get_ase(), format="extxyz")
+            arguments += ["--host", file]
         return job_of_one_program(
             self,
             "evaluation",
             arguments,
-            copies=[(dataset.uuid, dataset.filename, filenames.EVALUATION_DATASET_FILE), potential_file(potential)],
+            copies=copies,
             retrieve=[filenames.EVALUATION_REPORT_FILE],
             retrieve_temporarily=[filenames.PREDICTIONS_FILE],
         )

@@ -11,6 +11,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.calculations.validation import (
     POTENTIAL_PLUGINS,
     sentence_of,
@@ -21,14 +22,13 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.io.nequip_config import check_prior
-from aiida_sicmlip.science.io.training_settings import complete_training_settings, validate_training_settings
+from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
+from aiida_sicmlip.science.io.training_settings import validate_training_settings
 
 RESERVED_SETTINGS = (
     *("seeds", "species", "training_set", "validation_set", "prior"),
-    *("wall_time_limit", "restart_checkpoint"),
+    *("wall_time_limit", "restart_checkpoint", "initial_model"),
 )
 """Settings of the program that come from other inputs than ``parameters``."""
 
@@ -41,8 +41,8 @@ def validate_parameters(parameters: dict[str, Any]) -> None:
     reserved = [key for key in parameters if key in RESERVED_SETTINGS]
     if reserved:
         raise InputError(
-            f"`training.parameters.{reserved[0]}` is taken from another input (`seed`, `prior`, the data sets, or the "
-            "options of the calculation); leave it out."
+            f"`training.parameters.{reserved[0]}` is taken from another input (`seed`, `prior`, `initial_potential`, "
+            "`checkpoint`, the data sets, or the options of the calculation); leave it out."
         )
     try:
         validate_training_settings(parameters)
@@ -51,9 +51,13 @@ def validate_parameters(parameters: dict[str, Any]) -> None:
 
 
 class TrainingCalcJob(CalcJob):
-    """Train an Allegro potential on one data set, watch it on another, and package it as a portable model."""
+    """Train an Allegro potential on one data set, watch it on another, and package it as a portable model.
 
-    CACHE_VERSION = 1
+    A training that its walltime ends, or a kill, leaves a ``checkpoint``, which another calculation with otherwise the
+    same inputs goes on from.
+    """
+
+    CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     @classmethod
@@ -88,65 +92,69 @@ class TrainingCalcJob(CalcJob):
             required=False,
             help="Pairs that the network learns on top of, where `model.pair_potential` is lennard-jones.",
         )
+        spec.input(
+            "initial_potential",
+            valid_type=PotentialData,
+            required=False,
+            help="Packaged model to start from, instead of random weights: an earlier one, or a foundation model. "
+            "Species, cutoff and all else of the model are its own.",
+        )
+        spec.input(
+            "checkpoint",
+            valid_type=TrainingCheckpointData,
+            required=False,
+            help="Where a training with the same inputs was cut off, to go on from.",
+        )
         spec.inputs.validator = cls.validate_inputs
         set_option_defaults(spec, "training", 86400, filenames.TRAINING_SETTINGS_FILE)
 
-        spec.output("potential", valid_type=PotentialData, help="The portable model with the lowest validation loss.")
+        spec.output(
+            "potential",
+            valid_type=PotentialData,
+            required=False,
+            help="The portable model with the lowest validation loss; also where the training is not complete.",
+        )
         spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
         spec.output("results", valid_type=orm.Dict, required=False, help="Errors, epochs, reason to stop, versions.")
         spec.output(
             "configuration", valid_type=orm.SinglefileData, required=False, help="The complete NequIP configuration."
         )
+        spec.output(
+            "checkpoint",
+            valid_type=TrainingCheckpointData,
+            required=False,
+            help="Where a training that was cut off can go on; one that ended by itself leaves none.",
+        )
         spec.default_output_node = "results"
-
-        spec.exit_code(
-            301, "ERROR_REPORT_MISSING", message="The training left no report: look at `verdi calcjob outputcat PK`."
-        )
-        spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no packaged model: {error}")
-        spec.exit_code(
-            400, "ERROR_OUT_OF_WALLTIME", message="The walltime ended the training before a model could be packaged."
-        )
-        spec.exit_code(
-            410,
-            "ERROR_NOT_A_NUMBER",
-            message="The loss became not-a-number: lower the learning rate, or look for a broken label. {error}",
-        )
-        spec.exit_code(420, "ERROR_TRAINING_FAILED", message="The training program stopped with an error: {error}")
+        define_exit_codes(spec)
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
         """Check inputs against each other."""
-        if (wrong := _prior_sentence(inputs)) is not None:
-            return wrong
-        if "training_set" not in inputs or "validation_set" not in inputs:
-            return None
-        training, validation = inputs["training_set"], inputs["validation_set"]
-        strangers = sorted(set(validation.species) - set(training.species))
-        if strangers:
-            return (
-                f"the validation set <{validation.pk}> holds {', '.join(strangers)}, which the training set "
-                f"<{training.pk}> does not: the model would not know them."
-            )
         try:
-            require_same_level(
-                training.level_of_theory, validation.level_of_theory, f"validation set <{validation.pk}>"
-            )
+            check_training(inputs)
         except InputError as error:
             return str(error)
-        seen = {_fingerprint(frame): place for place, frame in enumerate(training.frames())}
-        for place, frame in enumerate(validation.frames()):
-            if _fingerprint(frame) in seen:
-                return (
-                    f"configuration {place} of the validation set <{validation.pk}> is configuration "
-                    f"{seen[_fingerprint(frame)]} of the training set <{training.pk}>; validation frames are never "
-                    "training frames."
-                )
         return None
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the settings of the training."""
         settings = self.inputs.parameters.get_dict()
         settings["species"] = self.inputs.training_set.species
+        copies = [
+            (self.inputs.training_set, self.inputs.training_set.filename, filenames.TRAINING_SET_FILE),
+            (self.inputs.validation_set, self.inputs.validation_set.filename, filenames.VALIDATION_SET_FILE),
+        ]
+        if "initial_potential" in self.inputs:
+            potential = self.inputs.initial_potential
+            # The program compares both with the package, which decides.
+            settings |= {"species": potential.species, "model": {"cutoff": potential.cutoff}}
+            settings["initial_model"] = filenames.INITIAL_MODEL_FILE
+            copies.append((potential, potential.filename, filenames.INITIAL_MODEL_FILE))
+        if "checkpoint" in self.inputs:
+            for name in (filenames.LAST_CHECKPOINT_FILE, filenames.BEST_CHECKPOINT_FILE):
+                copies.append((self.inputs.checkpoint, name, f"{filenames.CHECKPOINT_FOLDER}/{name}"))
+            settings["restart_checkpoint"] = f"{filenames.CHECKPOINT_FOLDER}/{filenames.LAST_CHECKPOINT_FILE}"
         settings["seeds"] = {"model": self.inputs.seed.value, "data": self.inputs.seed.value}
         settings["wall_time_limit"] = FRACTION_OF_WALLTIME * self.inputs.metadata.options.max_wallclock_seconds
         settings["training_set"] = filenames.TRAINING_SET_FILE
@@ -162,45 +170,79 @@ class TrainingCalcJob(CalcJob):
             self,
             "training",
             ["train", "--settings", filenames.TRAINING_SETTINGS_FILE],
-            copies=[
-                (node.uuid, node.filename, name)
-                for node, name in (
-                    (self.inputs.training_set, filenames.TRAINING_SET_FILE),
-                    (self.inputs.validation_set, filenames.VALIDATION_SET_FILE),
-                )
-            ],
+            copies=[(node.uuid, name, target) for node, name, target in copies],
             retrieve=[
                 filenames.TRAINING_REPORT_FILE,
                 filenames.TRAINING_CURVE_FILE,
                 filenames.NEQUIP_CONFIGURATION_FILE,
             ],
-            retrieve_temporarily=[filenames.PORTABLE_MODEL_FILE],
+            retrieve_temporarily=[
+                filenames.PORTABLE_MODEL_FILE,
+                # A pattern, since a training that fails early has none.
+                (f"{filenames.CHECKPOINT_FOLDER}/*.ckpt", ".", 1),
+            ],
         )
 
 
-def prior_is_wanted(parameters: dict[str, Any]) -> bool:
-    """Return whether the settings of a training ask for a Lennard-Jones prior."""
-    return (parameters.get("model") or {}).get("pair_potential") == "lennard-jones"
-
-
-def _prior_sentence(inputs: dict[str, Any]) -> str | None:
-    """Return what is wrong with the prior, or its absence, as far as ``inputs`` are there."""
-    if "parameters" not in inputs:
-        return None
-    parameters, prior = inputs["parameters"].get_dict(), inputs.get("prior")
-    if prior is None:
-        # Work chains, which fit one themselves, are checked without the data sets.
-        if prior_is_wanted(parameters) and "training_set" in inputs:
-            return "`model.pair_potential` is lennard-jones: give the `prior`, fitted with `fit_lennard_jones_prior`."
-        return None
-    species = inputs["training_set"].species if "training_set" in inputs else list(prior.prior().species)
-    try:
-        check_prior({**complete_training_settings(parameters), "species": species}, prior.prior())
-    except InputError as error:
-        return str(error)
-    return None
-
-
-def _fingerprint(frame: Any) -> bytes:
-    """Return what makes a configuration the same as another: species, positions and cell, to the last digit."""
-    return frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.array.tobytes()
+def define_exit_codes(spec: CalcJobProcessSpec) -> None:
+    """Define how a training can end. Where memory or time was short, other machines do better: nothing is cached."""
+    spec.exit_code(
+        210, "ERROR_NO_FORCES", message="The labels have no forces, which a training needs as well as energies: {error}"
+    )
+    spec.exit_code(
+        211,
+        "ERROR_UNKNOWN_SPECIES",
+        message="The data hold an element that the model does not know. Train from scratch, or start from a model that "
+        "knows it. {error}",
+    )
+    spec.exit_code(
+        301, "ERROR_REPORT_MISSING", message="The training left no report: look at `verdi calcjob outputcat PK`."
+    )
+    spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no packaged model: {error}")
+    spec.exit_code(
+        400,
+        "ERROR_OUT_OF_WALLTIME",
+        invalidates_cache=True,
+        message="The walltime ended the training after {epochs} epochs; go on with the output `checkpoint` as an "
+        "input.",
+    )
+    spec.exit_code(
+        401,
+        "ERROR_INTERRUPTED",
+        invalidates_cache=True,
+        message="The training was cut off from outside after {epochs} epochs; go on with the output `checkpoint` as an "
+        "input.",
+    )
+    spec.exit_code(
+        402,
+        "ERROR_NO_CHECKPOINT",
+        invalidates_cache=True,
+        message="The walltime ended the training before its first epoch was done, so that there is nothing to go on "
+        "from: allow more time (`max_wallclock_seconds`).",
+    )
+    spec.exit_code(
+        410,
+        "ERROR_NOT_A_NUMBER",
+        message="The loss became not-a-number: lower the learning rate, or look for a broken label. {error}",
+    )
+    spec.exit_code(
+        411,
+        "ERROR_OUT_OF_MEMORY",
+        invalidates_cache=True,
+        message="The training ran out of memory: ask for more (`max_memory_kb`), or make `batch_size` or "
+        "`validation_batch_size` smaller or `keep_neighbour_lists` false. {error}",
+    )
+    spec.exit_code(
+        412,
+        "ERROR_OUT_OF_GPU_MEMORY",
+        invalidates_cache=True,
+        message="The training ran out of the GPU's memory: make `batch_size` or `validation_batch_size` smaller, or "
+        "take a larger GPU. {error}",
+    )
+    spec.exit_code(420, "ERROR_TRAINING_FAILED", message="The training program stopped with an error: {error}")
+    spec.exit_code(
+        500,
+        "ERROR_NO_IMPROVEMENT",
+        message="No epoch has a lower validation loss ({best:.4g}) than the weights that the training started from "
+        "({start:.4g}): change the learning rate, or look at the data.",
+    )

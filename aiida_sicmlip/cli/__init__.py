@@ -55,6 +55,11 @@ COMMANDS = {
     "import": LazyCommand(
         "aiida_sicmlip.cli.cmd_import", "import_", "Bring an exported model with its history into a profile."
     ),
+    "evaluation": LazyCommand(
+        "aiida_sicmlip.cli.cmd_evaluation",
+        "evaluation",
+        "Print errors of a potential on a data set, by round, defect, element and region.",
+    ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
         "free_energy",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from aiida_sicmlip.common.exit_status import NO_FORCES, UNKNOWN_SPECIES
+
 
 class SicmlipError(Exception):
     """Base of all errors that the package raises on purpose."""
@@ -12,6 +14,18 @@ class SicmlipError(Exception):
 
 class InputError(SicmlipError, ValueError):
     """Something the user gave is wrong; the message says which field, what was given and what to do."""
+
+
+class NoForcesError(InputError):
+    """Labelled frames lack the forces that a training needs."""
+
+    exit_status = NO_FORCES
+
+
+class UnknownSpeciesError(InputError):
+    """Labelled frames hold an element that the model does not know."""
+
+    exit_status = UNKNOWN_SPECIES
 
 
 class ProgramError(SicmlipError, RuntimeError):

@@ -17,5 +17,13 @@ NO_COMPILER: Final = 43
 NO_MODEL: Final = 44
 #: A library or program that does the work (NequIP's compilation, LAMMPS) failed.
 PROGRAM_FAILED: Final = 45
+#: The memory of the machine does not suffice.
+OUT_OF_MEMORY: Final = 47
+#: The memory of the GPU does not suffice.
+OUT_OF_GPU_MEMORY: Final = 48
+#: The labelled frames have no forces.
+NO_FORCES: Final = 49
+#: The labelled frames hold an element that the model does not know.
+UNKNOWN_SPECIES: Final = 50
 #: No frame of a round may be picked for a label.
 NOTHING_NEW: Final = 46

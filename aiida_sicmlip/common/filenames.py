@@ -36,6 +36,10 @@ PRIOR_FILE = "prior.json"
 TRAINING_REPORT_FILE = "training_report.json"
 TRAINING_CURVE_FILE = "training_curve.json"
 NEQUIP_CONFIGURATION_FILE = "nequip.yaml"
+INITIAL_MODEL_FILE = "initial.nequip.zip"
+CHECKPOINT_FOLDER = "checkpoints"
+BEST_CHECKPOINT_FILE = "best.ckpt"
+LAST_CHECKPOINT_FILE = "last.ckpt"
 
 # Compilation
 COMPILATION_REPORT_FILE = "compilation.json"

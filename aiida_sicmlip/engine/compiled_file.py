@@ -119,6 +119,13 @@ class CompiledFile:
             raise InputError(
                 f"The model `{self.path}` was compiled for `{self.device}`, but torch finds no such device; {remedy}"
             )
+        elif (compiled_for := self.versions.get("gpu_architecture")) is not None:
+            present_gpu = gpu_architecture(device)
+            if compiled_for != present_gpu:
+                raise InputError(
+                    f"The model `{self.path}` was compiled for GPUs of architecture {compiled_for}, but this one has "
+                    f"{present_gpu}; {remedy}"
+                )
 
     def import_libraries(self) -> None:
         """Import the packages whose operators the model calls.
@@ -142,10 +149,18 @@ class CompiledFile:
         return f"it was compiled with torch {compiled_with}, this is torch {present}"
 
 
+def gpu_architecture(device: str) -> str:
+    """Return the compute capability of a GPU, such as ``9.0``."""
+    import torch  # only what runs a model pays for the import
+
+    return ".".join(str(number) for number in torch.cuda.get_device_capability(device))
+
+
 def record_versions(path: str | Path, versions: dict[str, str]) -> None:
     """Write into a compiled model what compiled it, e.g. ``{"torch": "2.13.0", "nequip": "0.19.1"}``.
 
-    ``CompiledPotential.load`` compares the entry ``torch`` with the torch that loads the file.
+    ``CompiledPotential.load`` compares the entry ``torch`` with the torch that loads the file, and
+    ``gpu_architecture``, where there is one, with the GPU.
     """
     with zipfile.ZipFile(path, "a") as archive:
         folder = next(name.split("/")[0] for name in archive.namelist() if _METADATA_ENTRY.search(name))

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from aiida_sicmlip.common.exceptions import ProgramError
-from aiida_sicmlip.common.exit_status import NO_COMPILER, NO_MODEL, NOT_A_NUMBER
+from aiida_sicmlip.common.exit_status import (
+    NO_COMPILER,
+    NO_MODEL,
+    NOT_A_NUMBER,
+    OUT_OF_GPU_MEMORY,
+    OUT_OF_MEMORY,
+)
 
 
 class NotANumberError(ProgramError):
@@ -16,6 +22,18 @@ class NoModelError(ProgramError):
     """The training ended before there was a model."""
 
     exit_status = NO_MODEL
+
+
+class OutOfMemoryError(ProgramError):
+    """The memory of the machine does not suffice."""
+
+    exit_status = OUT_OF_MEMORY
+
+
+class OutOfGpuMemoryError(ProgramError):
+    """The memory of the GPU does not suffice."""
+
+    exit_status = OUT_OF_GPU_MEMORY
 
 
 class NoCompilerError(ProgramError):

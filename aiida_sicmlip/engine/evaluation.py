@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.engine.errors import NotANumberError
-from aiida_sicmlip.engine.prediction import Prediction, prediction_errors
+from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee, report_regions
+from aiida_sicmlip.engine.frames import find_hosts_where_possible, read_hosts
+from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
+
+#: Energy, eV, forces (N, 3), eV/A, and energies of the atoms (N,), eV, of one frame; None where there are no such.
+AtomicPrediction = tuple[float, NDArray[np.float64], NDArray[np.float64] | None]
 
 
 def evaluate(
@@ -23,22 +29,32 @@ def evaluate(
     *,
     compiled: Path | None = None,
     classical: Path | None = None,
+    committee: Sequence[Path] = (),
+    hosts: Sequence[Path] = (),
     device: str = "cpu",
 ) -> None:
     """Predict all frames of ``dataset`` with a compiled model or a classical potential and fill ``report`` with errors.
 
-    ``output`` (``.npz``) gets ``energies`` (F,) in eV, ``forces`` (sum of n_atoms, 3) in eV/A, frame after frame, and
-    ``n_atoms`` (F,). A classical potential has an energy zero of its own, so its energies are compared after the best
-    shift of each element; the predictions are written as they are.
+    ``output`` (``.npz``) gets, frame after frame, with A atoms in all F frames together: ``energies`` (F,) eV,
+    ``forces`` (A, 3) eV/A, ``n_atoms`` (F,), ``atomic_energies`` (A,) eV where the potential gives them, ``region``
+    (A,) and ``distance_to_defect`` (A,) A, and with a committee ``energy_disagreement`` (F,) eV/atom and
+    ``force_disagreement`` (A,) eV/A. A classical potential has an energy zero of its own, so its energies are compared
+    after the best shift of each element; the predictions are written as they are.
 
+    :param committee: compiled models that a compiled model is a committee with, for the same device.
+    :param hosts: perfect crystals in the cells of the frames; for other cells they are found from the frames. Frames
+        that fit none have no regions, and are counted.
     :raises InputError: when a file cannot be used or the data hold an element that the potential does not know.
     :raises NotANumberError: when a prediction is not finite. :raises ProgramError: when LAMMPS or torch fails.
     """
     if (compiled is None) == (classical is None):
         raise InputError("Give either a compiled model or a classical potential.")
+    if committee and compiled is None:
+        raise InputError("A committee is one of compiled models: a classical potential has no other members.")
     if not dataset.is_file():
         raise InputError(f"The file of labelled frames `{dataset}` does not exist.")
     frames = read_labelled_frames(dataset)
+    given = read_hosts(hosts)
     if compiled is not None:
         report.update(potential="compiled", device=device)
         predictions, species = _predict_compiled(compiled, device, frames)
@@ -46,52 +62,70 @@ def evaluate(
         report.update(potential="classical", device="cpu")
         predictions, species = _predict_classical(Path(str(classical)), frames)
     report["species"] = list(species)
-    for index, (energy, forces) in enumerate(predictions):
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise NotANumberError(f"The potential predicts energies or forces that are not finite for frame {index}.")
-    write_predictions(output, predictions)
-    report.update(prediction_errors(frames, predictions, fit_energy_offset=classical is not None))
-
-
-def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Write energies (F,), forces (sum of n_atoms, 3) and n_atoms (F,) as an npz file."""
-    with path.open("wb") as handle:
-        np.savez(
-            handle,
-            energies=np.array([energy for energy, _ in predictions]),
-            forces=np.concatenate([forces for _, forces in predictions]),
-            n_atoms=np.array([len(forces) for _, forces in predictions]),
+    members = [_predict_compiled(path, device, frames)[0] for path in committee]
+    arrays: dict[str, Any] = predictions.arrays()
+    errors = prediction_errors(frames, predictions.by_frame(), fit_energy_offset=classical is not None)
+    report.update(errors)
+    by_region, places = report_regions(
+        frames, predictions.forces, find_hosts_where_possible(frames, given), given=set(given)
+    )
+    report.update(by_region)
+    arrays |= places
+    if members:
+        report["committee"], disagreement = report_committee(
+            frames, predictions, members, errors["energy_error_per_frame"]
         )
+        arrays |= disagreement
+    with output.open("wb") as handle:
+        np.savez(handle, **arrays)
 
 
-def _predict_compiled(path: Path, device: str, frames: Sequence[Atoms]) -> tuple[list[Prediction], tuple[str, ...]]:
+def _predict_compiled(path: Path, device: str, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:
     # Only who evaluates a model pays for torch.
     from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 
     potential = CompiledPotential.load(path, device)
     number = {symbol: index for index, symbol in enumerate(potential.species)}
 
-    def predict(frame: Atoms) -> Prediction:
+    def predict(frame: Atoms) -> AtomicPrediction:
         unknown = sorted(set(frame.symbols) - set(number))
         if unknown:
-            raise InputError(f"The model knows {', '.join(number)}, but a frame holds {', '.join(unknown)}.")
+            raise InputError(f"The model `{path}` knows {', '.join(number)}, but a frame holds {', '.join(unknown)}.")
         types = [number[symbol] for symbol in frame.symbols]
         result = potential.compute(frame.positions, frame.cell.array, frame.pbc, types)
-        return result.energy, result.forces
+        return result.energy, result.forces, result.atomic_energies
 
-    return _predict(predict, frames), potential.species
+    return _predict(predict, frames, f"The model `{path}`"), potential.species
 
 
-def _predict_classical(path: Path, frames: Sequence[Atoms]) -> tuple[list[Prediction], tuple[str, ...]]:
+def _predict_classical(path: Path, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:
     from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 
     species, commands = read_classical_settings(path)
     with ClassicalPotential(species, commands) as potential:
-        return _predict(potential.compute, frames), potential.species
+        return _predict(potential.compute_atomic, frames, "The potential"), potential.species
 
 
-def _predict(predict: Callable[[Atoms], Prediction], frames: Sequence[Atoms]) -> list[Prediction]:
-    return [predict(frame) for frame in frames]
+def _predict(predict: Callable[[Atoms], AtomicPrediction], frames: Sequence[Atoms], what: str) -> Predictions:
+    """Return what a potential says of all frames.
+
+    :param what: it is, for the message. :raises NotANumberError: when a prediction is not finite.
+    """
+    energies, forces, of_atoms = [], [], []
+    for index, frame in enumerate(frames):
+        energy, force, atomic = predict(frame)
+        if not (np.isfinite(energy) and np.isfinite(force).all()):
+            raise NotANumberError(f"{what} predicts energies or forces that are not finite for frame {index}.")
+        energies.append(energy)
+        forces.append(force)
+        of_atoms.append(atomic)
+    known = [atomic for atomic in of_atoms if atomic is not None]
+    return Predictions(
+        energies=np.array(energies),
+        forces=np.concatenate(forces),
+        n_atoms=np.array([len(frame) for frame in frames]),
+        atomic_energies=np.concatenate(known) if len(known) == len(frames) else None,
+    )
 
 
 def read_classical_settings(path: Path) -> tuple[list[str], list[str]]:

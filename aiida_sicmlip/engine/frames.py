@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FRAMES_FOR_HOST = 50
 """Configurations that a perfect crystal is found from, at most."""
 
+FRAMES_TO_TRY = 5
+"""Configurations that are tried one by one where they have no perfect crystal together."""
+
 
 def read_frames(path: Path) -> Iterator[Atoms]:
     """Yield the frames of an extended XYZ file, one after the other.
@@ -71,6 +74,42 @@ def find_hosts(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None
         hosts[f"cell {len(hosts)}"] = host
         found.append(HostSites(host))
     return hosts
+
+
+def find_hosts_where_possible(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None) -> dict[str, Atoms]:
+    """Return the known perfect crystals and those that are found from frames in other cells, and say so.
+
+    Frames in whose cell no perfect crystal is found have none: they may be molten, or no crystals at all. Where all
+    frames of a cell together have none, single ones are tried.
+    """
+    from aiida_sicmlip.science.host_sites import HostSites
+    from aiida_sicmlip.science.hosts import infer_host
+
+    hosts = dict(known or {})
+    seen = [HostSites(host) for host in hosts.values()]
+    for frame in frames:
+        if not frame.pbc.all() or any(_fits(frame, sites) for sites in seen):
+            continue
+        alike = _alike(frame, frames)
+        for chosen in (alike, *([single] for single in alike[:FRAMES_TO_TRY])):
+            try:
+                host = infer_host(chosen)
+            except InputError:
+                continue
+            print(f"perfect crystal of {len(host)} sites, found from {len(chosen)} configurations", flush=True)
+            hosts[f"cell {len(hosts)}"] = host
+            break
+        # Its cell, which other frames have up to a small strain, is not looked at again.
+        seen.append(HostSites(frame))
+    return hosts
+
+
+def _alike(frame: Atoms, frames: Sequence[Atoms]) -> list[Atoms]:
+    """Return the frames that have the cell of one of them, no more than a perfect crystal is found from."""
+    import numpy as np
+
+    same = [other for other in frames if other.pbc.all() and np.allclose(other.cell.array, frame.cell.array, atol=1e-3)]
+    return same[:FRAMES_FOR_HOST]
 
 
 def _fits(frame: Atoms, sites: HostSites) -> bool:

@@ -58,6 +58,17 @@ class PackagedModel:
                 f"`nequip-package` wrote. The libraries say: {first_line(error)}"
             ) from error
 
+    def energies_of_elements(self) -> dict[str, float]:
+        """Return the constant energy of each element in the model, eV; empty where the model has no such constants."""
+        # A package brings its own classes, so that they are known by their names.
+        found = [module for module in self._model.modules() if type(module).__name__ == "PerTypeScaleShift"]
+        # NequIP replaces the energies only where there are scales, too.
+        if len(found) != 1 or not (found[0].has_shifts and found[0].has_scales):
+            return {}
+        shifts = found[0].shifts.detach().reshape(-1).tolist()
+        shifts = shifts * len(self.species) if len(shifts) == 1 else shifts
+        return dict(zip(self.species, shifts, strict=True))
+
     def compute(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
         """Return the energy, eV, and the forces (N, 3), eV/A, of ``atoms`` in any cell.
 

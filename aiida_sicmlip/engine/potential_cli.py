@@ -67,6 +67,25 @@ def _parser() -> argparse.ArgumentParser:
     potential = command.add_mutually_exclusive_group(required=True)
     potential.add_argument("--compiled", type=Path, help="compiled model, target pair_allegro (.nequip.pt2)")
     potential.add_argument("--classical", type=Path, help="JSON file with `species` and LAMMPS `commands`")
+    command.add_argument(
+        "--committee",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="other compiled models that a compiled model is a committee with: how much all of them disagree",
+    )
+    command.add_argument(
+        "--host",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="perfect crystals in the cells of the frames, in any format that ASE reads (default: found from the "
+        "frames); errors near defects and on migrating atoms are told by them",
+    )
     command.add_argument("--device", default="cpu", help="where a compiled model runs: cpu, cuda or cuda:INDEX")
     command.add_argument("--output", type=Path, default=PREDICTIONS_FILE, help="predictions to write (.npz)")
     command.add_argument("--report", type=Path, default=EVALUATION_REPORT_FILE, help="JSON file to write")
@@ -104,6 +123,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             report,
             compiled=options.compiled,
             classical=options.classical,
+            committee=options.committee,
+            hosts=options.host,
             device=options.device,
         )
 

@@ -22,7 +22,7 @@ _PACKAGES = ("aiida-sicmlip", "torch", "nequip", "nequip-allegro", "numpy", "lam
 def exit_status(error: BaseException) -> int:
     """Return the exit status of a command that ends with ``error``."""
     if isinstance(error, InputError):
-        return INPUT_ERROR
+        return getattr(error, "exit_status", INPUT_ERROR)
     if isinstance(error, SicmlipError):
         return getattr(error, "exit_status", PROGRAM_FAILED)
     return UNEXPECTED
@@ -47,8 +47,10 @@ def reported(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def write_report(path: str | Path, report: Mapping[str, Any]) -> None:
-    """Write ``report`` as JSON; numbers that are not finite are refused, since JSON has none."""
-    Path(path).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write ``report`` as JSON, whole or not at all; numbers that are not finite are refused, since JSON has none."""
+    unfinished = Path(f"{path}.part")
+    unfinished.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
 
 
 def read_json(path: str | Path, what: str) -> Any:

@@ -20,19 +20,25 @@ from nequip.utils import get_current_code_versions
 from nequip.utils.global_state import set_global_state
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
-from aiida_sicmlip.common.filenames import NEQUIP_CONFIGURATION_FILE, PORTABLE_MODEL_FILE, TRAINING_CURVE_FILE
+from aiida_sicmlip.common.filenames import (
+    BEST_CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    NEQUIP_CONFIGURATION_FILE,
+    PORTABLE_MODEL_FILE,
+)
 from aiida_sicmlip.engine.errors import NoModelError
+from aiida_sicmlip.engine.initial_model import load_initial_model, starting_model
+from aiida_sicmlip.engine.memory import memory_errors_told
 from aiida_sicmlip.engine.packaged_model import PackagedModel
 from aiida_sicmlip.engine.prediction import prediction_errors
-from aiida_sicmlip.engine.reports import read_json, write_report
+from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.engine.training_data import LabelledFramesDataset, dataset_statistics, read_training_frames
-from aiida_sicmlip.engine.training_progress import CURVE_COLUMNS, TrainingProgress
-from aiida_sicmlip.science.io.nequip_config import CHECKPOINT_FOLDER, nequip_config, nequip_yaml
+from aiida_sicmlip.engine.training_progress import TrainingProgress
+from aiida_sicmlip.science.io.nequip_config import nequip_config, nequip_yaml
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
 
-BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/best.ckpt"
-LAST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/last.ckpt"
+BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT_FILE}"
 
 
 def train(settings_file: str | Path, report: dict[str, Any]) -> None:
@@ -43,8 +49,20 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
 
     :raises InputError: when the settings or the data cannot be used.
     :raises NotANumberError: when the loss is no longer finite. :raises NoModelError: when no epoch was finished.
+    :raises OutOfMemoryError, OutOfGpuMemoryError: when the memory does not suffice.
     """
-    settings = complete_training_settings(read_json(settings_file, "settings file"))
+    with memory_errors_told():
+        _train(read_json(settings_file, "settings file"), report)
+
+
+def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
+    """Train with the settings ``given``; see :func:`train`."""
+    settings = complete_training_settings(given)
+    initial = None
+    if settings["initial_model"] is not None:
+        initial = load_initial_model(settings["initial_model"], given)
+        model_settings = {**settings["model"], "cutoff": initial.cutoff}
+        settings = {**settings, "species": list(initial.species), "model": model_settings}
     species = settings["species"]
     report.update(settings=settings, species=species, cutoff=float(settings["model"]["cutoff"]))
     frames = {name: read_training_frames(settings[f"{name}_set"], species) for name in ("training", "validation")}
@@ -57,7 +75,11 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
 
     _fix_numerics(settings)
     _quieten_lightning()
-    config = _configuration(settings, frames["training"])
+    if initial is None:
+        config = _configuration(settings, frames["training"])
+    else:
+        start = starting_model(settings["initial_model"], initial, frames["training"])
+        config = nequip_config(given, start)
     Path(NEQUIP_CONFIGURATION_FILE).write_text(nequip_yaml(config), encoding="utf-8")
     _fit(config, report, restart)
     package_model(BEST_CHECKPOINT, PORTABLE_MODEL_FILE)
@@ -126,7 +148,11 @@ def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None)
         state = torch.load(restart, map_location="cpu", weights_only=False)
         datamodule.load_state_dict(state[type(datamodule).__qualname__])
     # Gradients of the energy are forces, needed in validation too: inference mode would forbid them.
-    trainer = instantiate(config["trainer"], inference_mode=False)
+    changes: dict[str, Any] = {"inference_mode": False}
+    if restart is not None:
+        # The loss before the first epoch is part of the restored state.
+        changes["num_sanity_val_steps"] = 0
+    trainer = instantiate(config["trainer"], **changes)
     module = _training_module(config, datamodule)
     module.world_size = trainer.world_size
     progress = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingProgress))
@@ -139,7 +165,8 @@ def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None)
     finally:
         report["fit_seconds"] = time.monotonic() - start
         report["epochs"] = len(progress.curve["epoch"])
-        write_report(TRAINING_CURVE_FILE, {"units": CURVE_COLUMNS, "columns": progress.curve})
+        report["starting_validation_loss"] = progress.starting_validation_loss
+        progress.write_curve()
     if not progress.curve["epoch"] or not Path(BEST_CHECKPOINT).is_file():
         raise NoModelError("The training ended before one epoch was finished: raise `wall_time_limit`.")
     report["stop_reason"] = progress.stop_reason(trainer)

@@ -11,7 +11,7 @@ from ase import Atoms
 from nequip.data import AtomicDataDict, from_ase
 from nequip.data.dataset import AtomicDataset
 
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError, UnknownSpeciesError, nearest_name
 from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
 from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, per_type_energies
 from aiida_sicmlip.science.lennard_jones import PairForces
@@ -20,8 +20,9 @@ from aiida_sicmlip.science.lennard_jones import PairForces
 def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms]:
     """Read labelled frames and check that a model of ``species`` can learn from them.
 
-    :raises InputError: when the file is missing, is not one of labelled frames with finite energies and forces, or
-        holds an element that is not in ``species``.
+    :raises InputError: when the file is missing or is not one of labelled frames with finite energies and forces.
+    :raises NoForcesError: when it has no forces. :raises UnknownSpeciesError: when it holds an element that is not in
+        ``species``.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,11 +30,12 @@ def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms
     try:
         frames = read_labelled_frames(path)
     except InputError as error:
-        raise InputError(f"`{path}` cannot be used: {error}") from error
+        # A set without forces keeps its own kind of error.
+        raise type(error)(f"`{path}` cannot be used: {error}") from error
     for index, frame in enumerate(frames):
         for symbol in frame.symbols:
             if symbol not in species:
-                raise InputError(
+                raise UnknownSpeciesError(
                     f"Frame {index} of `{path}` holds {symbol}, which is not in `species`. "
                     f"{nearest_name(symbol, species)} Add it to `species` or leave the frame out."
                 )

@@ -16,7 +16,7 @@ from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, tem
 class EvaluationParser(Parser):
     """Turn the predictions and their errors into nodes."""
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
 
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep errors and predictions."""

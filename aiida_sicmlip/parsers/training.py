@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,42 +11,109 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.common.exit_status import NO_MODEL, NOT_A_NUMBER
+from aiida_sicmlip.common.exit_status import (
+    NO_FORCES,
+    NO_MODEL,
+    NOT_A_NUMBER,
+    OUT_OF_GPU_MEMORY,
+    OUT_OF_MEMORY,
+    UNKNOWN_SPECIES,
+)
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
+from aiida_sicmlip.parsers.killed_jobs import cause_of_end
 from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, read_text, temporary_file
+
+SCHEDULER_STDERR = "_scheduler-stderr.txt"
+"""AiiDA's own name for the file of what scheduler and shell say."""
 
 
 class TrainingParser(Parser):
-    """Turn the report, the curve and the packaged model of a training into nodes."""
+    """Turn the report, the curve, the packaged model and the state of a training into nodes."""
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
         """Keep everything the training left, then say how it ended."""
+        self.folder = retrieved_temporary_folder
         report = read_report(self.retrieved, filenames.TRAINING_REPORT_FILE)
-        if report is None:
-            return self.exit_codes.ERROR_REPORT_MISSING
-        self.out("results", orm.Dict(report))
-        curve = read_report(self.retrieved, filenames.TRAINING_CURVE_FILE)
-        if curve and curve["columns"].get("epoch"):
-            self.out("training_curve", _curve_node(curve))
+        self.losses = self._keep_curve()
+        # A leg that was killed within its first epoch leaves what it began with.
+        before = self.node.inputs.checkpoint.epochs if "checkpoint" in self.node.inputs else 0
+        self.epochs = max(before, len(self.losses))
         configuration = read_text(self.retrieved, filenames.NEQUIP_CONFIGURATION_FILE)
         if configuration is not None:
             self.out(
                 "configuration",
                 orm.SinglefileData.from_string(configuration, filename=filenames.NEQUIP_CONFIGURATION_FILE),
             )
-        model = temporary_file(retrieved_temporary_folder, filenames.PORTABLE_MODEL_FILE)
-        error = report.get("error")
-        if error:
-            codes = {
-                NOT_A_NUMBER: self.exit_codes.ERROR_NOT_A_NUMBER,
-                NO_MODEL: self.exit_codes.ERROR_OUT_OF_WALLTIME,
-            }
-            code = codes.get(error.get("status"), self.exit_codes.ERROR_TRAINING_FAILED)
-            return code.format(error=error["message"])
+        if report is None:
+            return self._killed()
+        self.out("results", orm.Dict(report))
+        if report.get("error"):
+            return self._failed(report["error"])
+        model = temporary_file(self.folder, filenames.PORTABLE_MODEL_FILE)
         if model is None:
             return self.exit_codes.ERROR_MODEL_MISSING.format(error=last_line(self.retrieved, "training.err"))
+        self._keep_potential(model, report)
+        if report["stop_reason"] == "wall_time_limit":
+            self._keep_checkpoint()
+            return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(epochs=report["epochs"])
+        start = report.get("starting_validation_loss")
+        if start is not None and len(self.losses) and min(self.losses) >= start:
+            return self.exit_codes.ERROR_NO_IMPROVEMENT.format(best=float(min(self.losses)), start=start)
+        return COMPLETE
+
+    def _killed(self) -> ExitCode | None:
+        """Return the exit code of a training that was ended from outside; ``None`` leaves the scheduler's word."""
+        codes = self.exit_codes
+        kept = self._keep_checkpoint()
+        words = read_text(self.retrieved, self.node.get_option("scheduler_stderr") or SCHEDULER_STDERR)
+        cause = cause_of_end(words or "")
+        if self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
+            cause = "memory"
+        elif self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:
+            cause = "time"
+        elif self.node.exit_status == codes.ERROR_SCHEDULER_NODE_FAILURE.status:
+            return codes.ERROR_INTERRUPTED.format(epochs=self.epochs) if kept else None
+        if cause == "memory":
+            return codes.ERROR_OUT_OF_MEMORY.format(error="The scheduler ended it.")
+        if cause == "kill":
+            # The system's answer to a machine without memory; someone who kills a job by hand knows better.
+            return codes.ERROR_OUT_OF_MEMORY.format(error="It was killed with signal 9.")
+        if cause == "time" and not kept:
+            return codes.ERROR_NO_CHECKPOINT
+        if cause == "time":
+            return codes.ERROR_OUT_OF_WALLTIME.format(epochs=self.epochs)
+        return codes.ERROR_INTERRUPTED.format(epochs=self.epochs) if kept else codes.ERROR_REPORT_MISSING
+
+    def _failed(self, error: dict[str, Any]) -> ExitCode:
+        """Return the exit code of a training that said itself what was wrong."""
+        codes = self.exit_codes
+        known: dict[Any, ExitCode] = {
+            NO_FORCES: codes.ERROR_NO_FORCES,
+            UNKNOWN_SPECIES: codes.ERROR_UNKNOWN_SPECIES,
+            NOT_A_NUMBER: codes.ERROR_NOT_A_NUMBER,
+            NO_MODEL: codes.ERROR_NO_CHECKPOINT,
+            OUT_OF_MEMORY: codes.ERROR_OUT_OF_MEMORY,
+            OUT_OF_GPU_MEMORY: codes.ERROR_OUT_OF_GPU_MEMORY,
+        }
+        if error.get("status") in (OUT_OF_MEMORY, OUT_OF_GPU_MEMORY):
+            # With more memory it can go on.
+            self._keep_checkpoint()
+        code = known.get(error.get("status"), codes.ERROR_TRAINING_FAILED)
+        return code.format(error=error["message"])
+
+    def _keep_curve(self) -> list[float]:
+        """Store the curve; return the validation loss of each epoch."""
+        curve = read_report(self.retrieved, filenames.TRAINING_CURVE_FILE)
+        if not curve or not curve["columns"].get("epoch"):
+            return []
+        self.out("training_curve", _curve_node(curve))
+        return curve["columns"]["validation_loss"]
+
+    def _keep_potential(self, model: Path, report: dict[str, Any]) -> None:
+        """Store the packaged model."""
         self.out(
             "potential",
             PotentialData(
@@ -56,7 +124,15 @@ class TrainingParser(Parser):
                 metrics=report.get("best", {}),
             ),
         )
-        return COMPLETE
+
+    def _keep_checkpoint(self) -> bool:
+        """Store the state from which the training can go on; return whether there is one."""
+        names = (filenames.LAST_CHECKPOINT_FILE, filenames.BEST_CHECKPOINT_FILE)
+        last, best = (temporary_file(self.folder, name) for name in names)
+        if last is None or best is None:
+            return False
+        self.out("checkpoint", TrainingCheckpointData.from_files(self.epochs, last, best))
+        return True
 
 
 def _curve_node(curve: dict[str, Any]) -> orm.ArrayData:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
+SCORED = ("validation", "exploring")
+"""What the table shows scores on migrating atoms of."""
+
 
 def duration(seconds: float) -> str:
     """Return a time as people say it: ``48 s``, ``3 min 05 s``, ``2 h 10 min``."""
@@ -42,7 +45,8 @@ def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
 
 
 def results_table(run: Run) -> str:
-    """Return errors and times by round."""
+    """Return errors and times by round, and scores on migrating atoms where there are any."""
+    scored = any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
     errors = table(
         (
             "round",
@@ -54,6 +58,7 @@ def results_table(run: Run) -> str:
             "energy MAE (meV/atom)\ntraining",
             "\nvalidation",
             "\nexploring, new",
+            *(("P (migrating atoms)\nvalidation", "\nexploring, new") if scored else ()),
         ),
         [
             (
@@ -64,6 +69,7 @@ def results_table(run: Run) -> str:
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
                 _error(entry, "exploring", "energy_mae", 1000.0)
                 + ("*" if (entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") else ""),
+                *(_score(entry, which) for which in (SCORED if scored else ())),
             )
             for entry in run.rounds
         ],
@@ -81,9 +87,17 @@ def results_table(run: Run) -> str:
         ],
     )
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if scored:
+        notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
     return f"{errors}\n\n{times}\n\n" + "\n".join(notes)
+
+
+def _score(entry: Round, which: str) -> str:
+    """Return the score of an assessment on migrating atoms and how many these are, or a dash where there is none."""
+    found = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
+    return "-" if found["score"] is None else f"{found['score']:.2f} ({found['n_atoms']})"
 
 
 def _count(value: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,9 @@ def assess(
     :param selection: summary of the selection.
     :param fixed_validation: errors of the new potential on a set that stays the same from round to round; reported, and
         no criterion.
+
+    Of rare events, which are no criterion either, each set has ``migrating``: the number of migrating atoms and their
+    score P, None without any.
     """
     verdicts = []
     for where, errors in (("training", training), ("validation", validation)):
@@ -59,12 +62,18 @@ def assess(
     if fixed_validation is not None:
         judged["fixed_validation"] = fixed_validation
     return {
-        "exploring": {key: exploring[key] for key in (*ERRORS, "n_frames", "energy_offset_fitted") if key in exploring},
-        **{
-            name: {key: errors[key] for key in (*ERRORS, "n_frames") if key in errors}
-            for name, errors in judged.items()
-        },
+        "exploring": _kept(exploring, (*ERRORS, "n_frames", "energy_offset_fitted")),
+        **{name: _kept(errors, (*ERRORS, "n_frames")) for name, errors in judged.items()},
         "selection": dict(selection),
         "criteria": verdicts,
         "converged": all(verdict["met"] for verdict in verdicts),
     }
+
+
+def _kept(errors: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return what an assessment keeps of an evaluation."""
+    kept = {key: errors[key] for key in keys if key in errors}
+    if "rare_events" in errors:
+        migrating = errors["rare_events"]["migrating"]
+        kept["migrating"] = {key: migrating[key] for key in ("n_atoms", "score")}
+    return kept

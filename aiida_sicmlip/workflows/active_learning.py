@@ -91,6 +91,7 @@ class ActiveLearningWorkChain(WorkChain):
         self.ctx.converged = False
         self.ctx.seed = self.inputs.seed
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
+        self.ctx.committee = {}
         self.ctx.datasets = dict.fromkeys(ROLES)
         self.ctx.finished = {}
         self.ctx.trajectories = {}
@@ -243,9 +244,17 @@ class ActiveLearningWorkChain(WorkChain):
         """Judge the exploring potential on labels that it has not seen, and train the next one."""
         inputs = self.exposed_inputs(TrainingWorkChain, namespace="training")
         inputs["training"] = {**inputs["training"], "seed": self.ctx.seeds["training"]}
-        evaluation = self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"]
+        if self.inputs.start_from.value == "previous_round" and "potential" in self.ctx.finished:
+            # The earlier model has its prior in it.
+            inputs["training"].pop("prior", None)
+            inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
+        evaluation = dict(self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"])
+        if self.ctx.committee and "committee" in EvaluationCalculation.spec().inputs:
+            evaluation["committee"] = self.ctx.committee
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
+        evaluation = {**evaluation, "hosts": self.inputs.get("hosts", {})}
+        inputs["evaluation"] = evaluation
         return ToContext(
             exploring_evaluation=submit_once(
                 self,
@@ -290,6 +299,7 @@ class ActiveLearningWorkChain(WorkChain):
             )
         self.ctx.converged = assessment["converged"]
         self.ctx.exploring_potential = training.outputs.compiled_potential
+        self.ctx.committee = dict(training.outputs.committee) if "committee" in training.outputs else {}
         self.ctx.seed = self.ctx.seeds["next_round"]
         self.out(f"assessments.round_{self.ctx.round:02d}", assessment)
         self.ctx.finished = {

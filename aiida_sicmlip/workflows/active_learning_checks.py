@@ -7,7 +7,9 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.hosts import infer_host
@@ -30,6 +32,16 @@ def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping
                 f"`training.parameters.model.cutoff` is {cutoff:g} A, but the nearest atoms of `structures.{name}` are "
                 f"{nearest:.2f} A apart: the model would see no neighbours. Give a cutoff of several bond lengths, "
                 "such as 5 A."
+            )
+
+
+def require_known_species(potential: PotentialData, structures: Mapping[str, orm.StructureData]) -> None:
+    """Raise :class:`InputError` where the model that trainings start from does not know an element."""
+    for name, structure in structures.items():
+        if strangers := sorted(set(structure.get_symbols_set()) - set(potential.species)):
+            raise InputError(
+                f"`structures.{name}` holds {', '.join(strangers)}, which `training.initial_potential` "
+                f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): start from one that does, or from scratch."
             )
 
 
@@ -101,7 +113,11 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         require_something_to_train_on(selected, structures, exploration["walkers"].value)
         walkers = exploration["walkers"].value * len(structures)
         require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
-        require_bonds_within_cutoff(inputs["training"]["training"]["parameters"].get_dict(), structures)
+        training = inputs["training"]["training"]
+        require_bonds_within_cutoff(training["parameters"].get_dict(), structures)
+        check_training(training, fits_prior=True)
+        if "initial_potential" in training:
+            require_known_species(training["initial_potential"], structures)
         require_centres(selected, structures, inputs.get("hosts", {}))
     except InputError as error:
         return str(error)

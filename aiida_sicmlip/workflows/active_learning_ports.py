@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import ProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
@@ -9,6 +11,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
+from aiida_sicmlip.common.exceptions import nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
@@ -18,6 +21,15 @@ from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training import TrainingWorkChain
+
+STARTS = ("scratch", "previous_round")
+
+
+def validate_start(value: orm.Str | None, _: Any) -> str | None:
+    """A training starts anew or from the round before."""
+    if value is not None and value.value not in STARTS:
+        return f"`start_from` is `{value.value}`. {nearest_name(value.value, STARTS)}"
+    return None
 
 
 def define_inputs(spec: ProcessSpec) -> None:
@@ -34,7 +46,8 @@ def define_inputs(spec: ProcessSpec) -> None:
         dynamic=True,
         required=False,
         valid_type=orm.StructureData,
-        help="The perfect crystal of each structure, under its name: needed where variables are learned.",
+        help="The perfect crystal of each structure, under its name: needed where variables are learned, and what "
+        "evaluations tell errors near defects by.",
     )
     spec.input(
         "bootstrap_potential",
@@ -81,7 +94,16 @@ def define_inputs(spec: ProcessSpec) -> None:
     spec.expose_inputs(
         TrainingWorkChain,
         namespace="training",
-        exclude=("training_set", "validation_set", "further_sets", "training.seed"),
+        exclude=("training_set", "validation_set", "further_sets", "training.seed", "evaluation.hosts"),
+    )
+    spec.input(
+        "start_from",
+        valid_type=orm.Str,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Str("scratch"),
+        validator=validate_start,
+        help="Where the trainings of later rounds start: `scratch`, as the first round does (from random weights, or "
+        "from `training.training.initial_potential` where it is given), or `previous_round`, from that round's model.",
     )
     # The checks between sets and structures belong to the children, which have them; here they would run without.
     for namespace in ("exploration", "descriptors", "labelling", "training"):

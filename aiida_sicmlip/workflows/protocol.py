@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from aiida import orm
-from aiida.common.exceptions import MultipleObjectsError, NotExistent
+from aiida.common.exceptions import NotExistent
 from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
@@ -24,8 +24,8 @@ from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
-from aiida_sicmlip.tools.codes import torch_version
 from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
+from aiida_sicmlip.workflows.protocol_parts import load_code, merge
 from aiida_sicmlip.workflows.protocol_structures import (
     build_host,
     build_structure,
@@ -33,6 +33,7 @@ from aiida_sicmlip.workflows.protocol_structures import (
     check_type,
     load_data,
 )
+from aiida_sicmlip.workflows.protocol_training import fill_training, load_training_protocol
 from aiida_sicmlip.workflows.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
 
 PROTOCOL_FILE = "active_learning.yaml"
@@ -97,16 +98,11 @@ def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None =
         if "structures" in overrides:
             # Who names structures means those alone, not those of the protocol beside them.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
+    # The training's own protocol lies under what is said of it here.
+    said = {key: settings["training"][key] for key in ("parameters", "initial_potential")}
+    complete = load_training_protocol(settings["training"]["protocol"], {"training": said})
+    settings["training"] = {**settings["training"], "parameters": complete["training"]["parameters"]}
     return settings
-
-
-def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``top`` over it, mapping by mapping; neither is changed."""
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
 
 
 def without_nulls(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,23 +135,6 @@ def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "
             check_keys(value, inner, f"{where}.")
         elif inner is not None and path != "codes.":
             check_type(value, inner, where)
-
-
-def load_code(label: Any, field: str) -> orm.AbstractCode:
-    """Return the code ``label``.
-
-    :raises InputError: if there is none, with those that there are.
-    """
-    try:
-        return orm.load_code(str(label))
-    except MultipleObjectsError as error:
-        raise InputError(f"`{field}` is `{label}`, and several codes are called that; give its PK or UUID.") from error
-    except NotExistent as error:
-        query = orm.QueryBuilder().append(orm.AbstractCode, project="label", tag="code")
-        query.append(orm.Computer, with_node="code", project="label")
-        known = [f"{name}@{computer}" for name, computer in query.all()]
-        hint = nearest_name(str(label), known) if known else "No code is set up yet: run `aiida-sicmlip setup`."
-        raise InputError(f"`{field}` is `{label}`, which does not exist. {hint}") from error
 
 
 def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:
@@ -284,14 +263,6 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     if labelling["gamma_only"]:
         pw.pw.settings = orm.Dict({"GAMMA_ONLY": True})
 
-    for step in ("training", "compilation", "evaluation"):
-        namespace = builder.training[step]
-        namespace.code = codes["potential"]
-        namespace.metadata.options = settings[step]["options"]
-        if "parameters" in settings[step]:
-            namespace.parameters = settings[step]["parameters"]
-    compilation = settings["compilation"]["parameters"]
-    if "torch_version" not in compilation and (version := torch_version(codes["potential"])) is not None:
-        # What a compiled model depends on is an input, so that another torch does not take it from the cache.
-        builder.training.compilation.parameters = {**compilation, "torch_version": version}
+    builder.start_from = settings["training"]["start_from"]
+    fill_training(builder.training, settings, codes["potential"])
     return builder

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import CalcJob, ExitCode, ProcessSpec, ToContext, WorkChain
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain
 
 from aiida_sicmlip.calculations.compilation import CompilationCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
+from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_seeds
 from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
-from aiida_sicmlip.calculations.training import TrainingCalcJob, prior_is_wanted
-from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.workflows.protocol_training import training_builder
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
+from aiida_sicmlip.workflows.training_ports import define_inputs, define_outcomes, validate_compilation
 
-
-def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
-    """The compiled model is meant for LAMMPS, and the evaluation takes the same."""
-    if parameters is not None and parameters.get_dict().get("target", "pair_allegro") != "pair_allegro":
-        return "`compilation.parameters.target` must be `pair_allegro` here: exploration and evaluation run that model."
-    return None
+FIRST = "member_00"
+"""The member of a committee whose potential is handed out, explores and is evaluated."""
 
 
 class TrainingWorkChain(WorkChain):
     """Train a potential, compile it, and evaluate the compiled model on its training and validation sets.
 
     Where the settings ask for a Lennard-Jones prior and none is given, one is fitted to the training set first, with
-    the cutoff of the model.
+    the cutoff of the model. A committee is several potentials that differ by their seed alone; where they disagree,
+    none of them is to be trusted.
     """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        spec.expose_inputs(TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set"))
-        spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
-        spec.input_namespace(
-            "further_sets",
-            dynamic=True,
-            required=False,
-            valid_type=LabelledDataSetData,
-            help="Further sets that the compiled model is evaluated on, under the names that their errors get.",
-        )
-        spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
+        define_inputs(spec)
         spec.inputs["compilation"].validator = cls.validate_compilation_namespace
-        spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset"))
-        spec.inputs.validator = TrainingCalcJob.validate_inputs
+        spec.inputs.validator = cls.validate_inputs
         spec.outline(
             cls.fit_prior,
             cls.run_training,
@@ -60,24 +51,35 @@ class TrainingWorkChain(WorkChain):
             cls.inspect_evaluations,
             cls.results,
         )
-        spec.output("potential", valid_type=PotentialData, help="The portable model.")
-        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled for LAMMPS.")
-        spec.output(
-            "prior",
-            valid_type=LennardJonesPriorData,
-            required=False,
-            help="The prior that was fitted here.",
-        )
-        spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
-        spec.output_namespace(
-            "evaluations",
-            dynamic=True,
-            valid_type=orm.Dict,
-            help="Errors of the compiled model on the `training` and the `validation` set, and on the further sets.",
-        )
-        spec.exit_code(401, "ERROR_TRAINING_FAILED", message="The training <{pk}> failed: {reason}")
-        spec.exit_code(402, "ERROR_COMPILATION_FAILED", message="The compilation <{pk}> failed: {reason}")
-        spec.exit_code(403, "ERROR_EVALUATION_FAILED", message="The evaluation <{pk}> failed: {reason}")
+        define_outcomes(spec)
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        training_set: LabelledDataSetData,
+        validation_set: LabelledDataSetData,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
+
+        :param code: `sicmlip-potential`, for all steps.
+        :param protocol: `paper`, `balanced` (default) or `fast`.
+        :param overrides: settings as in `workflows/protocols/training.yaml`.
+        :raises InputError: if the protocol or a setting is unknown, or has a value that it does not take.
+        """
+        return training_builder(cls, code, training_set, validation_set, protocol=protocol, overrides=overrides)
+
+    @classmethod
+    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
+        """Check the inputs of the training against each other."""
+        sets: dict[str, Any] = {name: inputs[name] for name in ("training_set", "validation_set") if name in inputs}
+        try:
+            check_training({**inputs.get("training", {}), **sets}, fits_prior=True)
+        except InputError as error:
+            return str(error)
+        return None
 
     @classmethod
     def validate_compilation_namespace(cls, inputs: dict[str, Any] | None, _: Any) -> str | None:
@@ -85,10 +87,11 @@ class TrainingWorkChain(WorkChain):
         return validate_compilation((inputs or {}).get("parameters"), _)
 
     def fit_prior(self) -> None:
-        """Fit the prior that the settings ask for, where none is given."""
+        """Fit the prior that the settings ask for, where none is given; a packaged model carries its own."""
         self.ctx.prior = self.inputs.training.get("prior")
         parameters = self.inputs.training.parameters.get_dict()
-        if self.ctx.prior is not None or not prior_is_wanted(parameters):
+        packaged = "initial_potential" in self.inputs.training
+        if self.ctx.prior is not None or packaged or not prior_is_wanted(parameters):
             return
         settings = orm.Dict({"cutoff": float(complete_training_settings(parameters)["model"]["cutoff"])})
         self.ctx.prior = run_once(
@@ -99,41 +102,62 @@ class TrainingWorkChain(WorkChain):
         self.report(f"fitted a prior: root mean square force {before:.3f} eV/A, {after:.3f} eV/A of it left")
 
     def run_training(self) -> ToContext:
-        """Submit the training."""
-        inputs = self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False)
+        """Submit the trainings of all members."""
+        inputs = dict(self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False))
         if self.ctx.prior is not None:
-            inputs = {**inputs, "prior": self.ctx.prior}
-        return ToContext(
-            training=submit_once(
-                self,
-                TrainingCalcJob,
-                "training",
-                training_set=self.inputs.training_set,
-                validation_set=self.inputs.validation_set,
+            inputs["prior"] = self.ctx.prior
+        seeds = {FIRST: inputs.pop("seed")}
+        size = self.inputs.committee_size
+        if size.value > 1:
+            seeds |= run_once(self, derive_committee_seeds, "seeds", seed=seeds[FIRST], committee_size=size)
+        submitted = {}
+        for member in self._members:
+            training = {
                 **inputs,
+                "seed": seeds[member],
+                "training_set": self.inputs.training_set,
+                "validation_set": self.inputs.validation_set,
+            }
+            label = _label("training", member)
+            submitted[label] = submit_once(
+                self, TrainingBaseWorkChain, label, training=training, max_iterations=self.inputs.max_iterations
             )
-        )
+        return ToContext(**submitted)
 
     def inspect_training(self) -> ExitCode | None:
-        """Stop where the training failed."""
-        return self._failure(self.ctx.training, self.exit_codes.ERROR_TRAINING_FAILED)
+        """Stop where a training failed."""
+        labels = [_label("training", member) for member in self._members]
+        return self._failure(labels, self.exit_codes.ERROR_TRAINING_FAILED)
 
     def run_compilation(self) -> ToContext:
-        """Submit the compilation of the new model."""
+        """Submit the compilations: of each member for the machine that runs it, of the first for further ones."""
         inputs = self.exposed_inputs(CompilationCalculation, namespace="compilation")
-        potential = self.ctx.training.outputs.potential
-        return ToContext(
-            compilation=submit_once(self, CompilationCalculation, "compilation", potential=potential, **inputs)
-        )
+        submitted = {}
+        for member in self._members:
+            label, potential = _label("compilation", member), self._training(member).outputs.potential
+            submitted[label] = submit_once(self, CompilationCalculation, label, potential=potential, **inputs)
+        for name, machine in self.inputs.get("further_compilations", {}).items():
+            label = f"compilation_for_{name}"
+            given = {key: value for key, value in machine.items() if key != "options"}
+            if "options" in machine:
+                given["metadata"] = {"options": machine["options"].get_dict()}
+            potential = self._training(FIRST).outputs.potential
+            submitted[label] = submit_once(self, CompilationCalculation, label, potential=potential, **given)
+        return ToContext(**submitted)
 
     def inspect_compilation(self) -> ExitCode | None:
-        """Stop where the compilation failed."""
-        return self._failure(self.ctx.compilation, self.exit_codes.ERROR_COMPILATION_FAILED)
+        """Stop where a compilation failed."""
+        labels = [_label("compilation", member) for member in self._members]
+        labels += [f"compilation_for_{name}" for name in self.inputs.get("further_compilations", {})]
+        return self._failure(labels, self.exit_codes.ERROR_COMPILATION_FAILED)
 
     def run_evaluations(self) -> ToContext:
         """Submit the evaluation of the compiled model on all sets."""
-        inputs = self.exposed_inputs(EvaluationCalculation, namespace="evaluation")
-        compiled = self.ctx.compilation.outputs.compiled_potential
+        inputs = dict(self.exposed_inputs(EvaluationCalculation, namespace="evaluation"))
+        others = self._compiled_committee
+        if others and "committee" in EvaluationCalculation.spec().inputs:
+            inputs["committee"] = others
+        compiled = self.ctx[_label("compilation", FIRST)].outputs.compiled_potential
         return ToContext(
             **{
                 f"evaluation_{name}": submit_once(
@@ -150,19 +174,22 @@ class TrainingWorkChain(WorkChain):
 
     def inspect_evaluations(self) -> ExitCode | None:
         """Stop where an evaluation failed."""
-        for name in self._sets:
-            failure = self._failure(self.ctx[f"evaluation_{name}"], self.exit_codes.ERROR_EVALUATION_FAILED)
-            if failure is not None:
-                return failure
-        return None
+        labels = [f"evaluation_{name}" for name in self._sets]
+        return self._failure(labels, self.exit_codes.ERROR_EVALUATION_FAILED)
 
     def results(self) -> None:
         """Hand out the potential and what is known of it."""
-        training = self.ctx.training
-        self.out("potential", training.outputs.potential)
-        if "training_curve" in training.outputs:
-            self.out("training_curve", training.outputs.training_curve)
-        self.out("compiled_potential", self.ctx.compilation.outputs.compiled_potential)
+        training = self._training(FIRST)
+        for name in ("potential", "training_curve", "results", "configuration"):
+            if name in training.outputs:
+                self.out("training_results" if name == "results" else name, training.outputs[name])
+        self.out("compiled_potential", self.ctx[_label("compilation", FIRST)].outputs.compiled_potential)
+        for name in self.inputs.get("further_compilations", {}):
+            compilation = self.ctx[f"compilation_for_{name}"]
+            self.out(f"further_compilations.{name}", compilation.outputs.compiled_potential)
+        for member, compiled in self._compiled_committee.items():
+            self.out(f"committee.{member}", compiled)
+            self.out(f"committee_potentials.{member}", self._training(member).outputs.potential)
         evaluations = {name: self.ctx[f"evaluation_{name}"].outputs.results for name in self._sets}
         self.out("evaluations", evaluations)
         errors = ", ".join(
@@ -171,14 +198,36 @@ class TrainingWorkChain(WorkChain):
         self.report(f"force MAE {errors}")
 
     @property
+    def _members(self) -> list[str]:
+        """Names of the committee's members; a single potential is the first of one."""
+        return [f"member_{index:02d}" for index in range(self.inputs.committee_size.value)]
+
+    @property
+    def _compiled_committee(self) -> dict[str, orm.Data]:
+        """The compiled models of the further members."""
+        others = self._members[1:]
+        return {member: self.ctx[_label("compilation", member)].outputs.compiled_potential for member in others}
+
+    @property
     def _sets(self) -> dict[str, LabelledDataSetData]:
         """The sets that the model is evaluated on, by name."""
         further = dict(self.inputs.get("further_sets", {}))
         return {"training": self.inputs.training_set, "validation": self.inputs.validation_set, **further}
 
-    def _failure(self, calculation: CalcJob, code: ExitCode) -> ExitCode | None:
-        """Return ``code``, filled in, where ``calculation`` did not finish well."""
-        if calculation.is_finished_ok:
-            return None
-        reason = calculation.exit_message or calculation.process_state.value
-        return code.format(pk=calculation.pk, reason=reason)
+    def _training(self, member: str) -> orm.ProcessNode:
+        """Return the training of a member."""
+        return self.ctx[_label("training", member)]
+
+    def _failure(self, labels: list[str], code: ExitCode) -> ExitCode | None:
+        """Return ``code``, filled in, for the first child that did not finish well."""
+        for label in labels:
+            child = self.ctx[label]
+            if not child.is_finished_ok:
+                reason = child.exit_message or child.process_state.value
+                return code.format(pk=child.pk, reason=reason)
+        return None
+
+
+def _label(step: str, member: str) -> str:
+    """Return the call label of a member's step; that of the first is the step's own name."""
+    return step if member == FIRST else f"{step}_{member}"

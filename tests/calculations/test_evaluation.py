@@ -91,3 +91,57 @@ def test_potential_compiled_for_another_target(
 ) -> None:
     with pytest.raises(ValueError, match="was compiled for the target `ase`"):
         generate_calc_job(ENTRY_POINT, {**inputs, "potential": generate_compiled_potential(target="ase")})
+
+
+def test_committee_and_hosts(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_compiled_potential: Callable[..., Any],
+    divacancy_host: Any,
+) -> None:
+    from aiida import orm
+    from ase.io import read
+
+    members = {name: generate_compiled_potential() for name in ("seed_1", "seed_2")}
+    given = {"potential": generate_compiled_potential(), "committee": members}
+    host = orm.StructureData(ase=divacancy_host)
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, {**inputs, **given, "hosts": {"vv": host}})
+    words = calcinfo.codes_info[0].cmdline_params
+    pairs = list(zip(words[1::2], words[2::2], strict=True))
+    assert [value for name, value in pairs if name == "--committee"] == [
+        "member_seed_1.nequip.pt2",
+        "member_seed_2.nequip.pt2",
+    ]
+    assert ("--host", "host_vv.extxyz") in pairs
+    for name, member in members.items():
+        assert (member.uuid, "anything.nequip.pt2", f"member_{name}.nequip.pt2") in calcinfo.local_copy_list
+    written = read(folder / "host_vv.extxyz")
+    assert written.get_chemical_formula() == "C8Si8"
+    assert written.cell.array == pytest.approx(divacancy_host.cell.array)
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        ({"target": "ase"}, "`committee.other` <.*> was compiled for the target `ase`"),
+        ({"device": "cuda"}, "`committee.other` <.*> was compiled for cuda and `potential` <.*> for cpu"),
+        ({"species": ["C"]}, "holds Si, which `committee.other` <.*> does not know"),
+    ],
+)
+def test_member_that_does_not_fit(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_compiled_potential: Callable[..., Any],
+    member: dict[str, Any],
+    words: str,
+) -> None:
+    given = {"potential": generate_compiled_potential(), "committee": {"other": generate_compiled_potential(**member)}}
+    with pytest.raises(ValueError, match=words):
+        generate_calc_job(ENTRY_POINT, {**inputs, **given})
+
+
+def test_committee_of_a_classical_potential(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_compiled_potential: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match="`committee` is given for a classical potential"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "committee": {"other": generate_compiled_potential()}})

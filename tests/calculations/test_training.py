@@ -60,7 +60,7 @@ def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) ->
     assert set(calcinfo.retrieve_list) == {
         *("training.out", "training.err", "training_report.json", "training_curve.json", "nequip.yaml")
     }
-    assert calcinfo.retrieve_temporary_list == ["potential.nequip.zip"]
+    assert calcinfo.retrieve_temporary_list == ["potential.nequip.zip", ("checkpoints/*.ckpt", ".", 1)]
 
 
 def test_other_codes_are_refused(

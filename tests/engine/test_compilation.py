@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from potential_helpers import labelled_carbide, prepare_training, read_report, run_potential
+from scipy.stats import spearmanr
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, NO_COMPILER
+from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 from aiida_sicmlip.engine.potential_cli import main
 from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
 
@@ -71,6 +73,40 @@ def test_the_compiled_model_predicts_what_the_packaged_one_does(compiled):
     assert report["potential"] == "compiled"
     expected = [abs(predicted - frame.get_forces()).mean() for predicted, frame in zip(forces, frames, strict=True)]
     assert report["force_mae_per_frame"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_two_models_are_a_committee(compiled, allegro_model, tmp_path):
+    """Disagreement, and the energies of atoms, against the two models asked one by one."""
+    frames = [labelled_carbide(seed) for seed in range(60, 64)]
+    write_labelled_frames(tmp_path / "dataset.npz", frames)
+    models = [compiled / "potential.nequip.pt2", allegro_model.pair_allegro]
+    arguments = ("--dataset", "dataset.npz", "--compiled", models[0], "--committee", models[1])
+    result = run_potential(tmp_path, "evaluate", *arguments)
+    assert result.returncode == 0, result.stderr
+    results = []
+    for path in models:
+        model = CompiledPotential.load(path, "cpu")
+        types = [[model.species.index(symbol) for symbol in frame.symbols] for frame in frames]
+        results.append(
+            [model.compute(f.positions, f.cell.array, f.pbc, kinds) for f, kinds in zip(frames, types, strict=True)]
+        )
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        judged, (first, second) = dict(arrays), results
+    of_atoms = np.concatenate([result.atomic_energies for result in first])
+    np.testing.assert_allclose(judged["atomic_energies"], of_atoms, atol=1e-9)
+    np.testing.assert_allclose(of_atoms.reshape(4, 8).sum(axis=1), judged["energies"], atol=1e-9)
+    # The standard deviation of two numbers is half of their difference.
+    difference = np.concatenate([one.forces - other.forces for one, other in zip(first, second, strict=True)])
+    disagreement = np.linalg.norm(difference, axis=1) / 2
+    np.testing.assert_allclose(judged["force_disagreement"], disagreement, atol=1e-9)
+    energies = [abs(one.energy - other.energy) / 2 / 8 for one, other in zip(first, second, strict=True)]
+    np.testing.assert_allclose(judged["energy_disagreement"], energies, atol=1e-9)
+    report = read_report(tmp_path / "evaluation.json")["committee"]
+    assert report["n_members"] == 2
+    assert report["forces"]["mean"] == pytest.approx(disagreement.mean())
+    assert report["forces"]["maximum"] == pytest.approx(disagreement.max())
+    errors = np.linalg.norm(judged["forces"] - np.concatenate([frame.get_forces() for frame in frames]), axis=1)
+    assert report["forces"]["rank_correlation"] == pytest.approx(spearmanr(disagreement, errors).statistic)
 
 
 def test_evaluation_refuses_species_that_the_model_does_not_know(compiled, tmp_path):

@@ -193,3 +193,14 @@ def test_neighbours_agree_with_ase(rattled_carbide, shift, handedness):
         )
     )
     assert found == expected
+
+
+def test_model_of_another_gpu_architecture_is_refused(monkeypatch):
+    """The machine's GPU is made up, the comparison is not."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 6))
+    file = CompiledFile(Path("model.nequip.pt2"), {"AOTI_DEVICE_KEY": "cuda"}, {"gpu_architecture": "9.0"}, ())
+    with pytest.raises(InputError, match=r"for GPUs of architecture 9.0, but this one has 8.6; compile the packaged"):
+        file.check_machine("cuda")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    file.check_machine("cuda:0")

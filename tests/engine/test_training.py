@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from potential_helpers import labelled_carbide, prepare_training, read_report, run_potential
 
-from aiida_sicmlip.common.exit_status import INPUT_ERROR, NOT_A_NUMBER
+from aiida_sicmlip.common.exit_status import (
+    INPUT_ERROR,
+    NOT_A_NUMBER,
+    OUT_OF_GPU_MEMORY,
+    OUT_OF_MEMORY,
+    UNKNOWN_SPECIES,
+)
+from aiida_sicmlip.engine.reports import exit_status
 from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
 
 pytestmark = pytest.mark.program
@@ -131,12 +138,14 @@ def test_a_training_that_goes_on_from_its_last_checkpoint_ends_as_if_never_stopp
     assert result.returncode == 0, result.stderr
     report = read_report(folder / "training_report.json")
     assert (report["epochs"], report["stop_reason"]) == (1, "wall_time_limit")
+    start = report["starting_validation_loss"]
     assert (folder / "potential.nequip.zip").is_file()
 
     prepare_training(folder, restart_checkpoint="checkpoints/last.ckpt")
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
-    assert read_report(folder / "training_report.json")["epochs"] == 8
+    report = read_report(folder / "training_report.json")
+    assert (report["epochs"], report["starting_validation_loss"]) == (8, start)
     assert weights(folder / "checkpoints/last.ckpt") == weights(trained / "checkpoints/last.ckpt")
 
 
@@ -153,7 +162,7 @@ def test_a_loss_that_is_not_a_number_has_an_exit_status_of_its_own(tmp_path):
     read_report(folder / "training_curve.json")
 
 
-def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], **changes) -> str:
+def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], expected: int = INPUT_ERROR, **changes) -> str:
     """Train in this process with settings or data that cannot be used; return what stderr says."""
     from aiida_sicmlip.engine.potential_cli import main
 
@@ -164,9 +173,9 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], **changes) -> str
     (folder / "training.json").write_text(json.dumps(settings))
     report = folder / "training_report.json"
     status = main(["train", "--settings", str(folder / "training.json"), "--report", str(report)])
-    assert status == INPUT_ERROR
+    assert status == expected
     message = capsys.readouterr().err
-    assert read_report(report)["error"]["status"] == INPUT_ERROR
+    assert read_report(report)["error"]["status"] == expected
     assert len(message.strip().splitlines()) == 1
     return message
 
@@ -176,11 +185,13 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], **changes) -> str
     [
         ({"learning_rate": 0.1}, ["`learning_rate`"]),
         ({"training_set": "missing.npz"}, ["missing.npz", "does not exist"]),
-        ({"species": ["Si", "Ge"]}, ["holds C", "`species`"]),
         ({"species": ["Si", "C", "H"]}, ["lists H", "no training frame"]),
         ({"model": {"cutoff": 1.0}}, ["`model.cutoff`", "neighbour"]),
         ({"restart_checkpoint": "gone.ckpt"}, ["`restart_checkpoint`", "gone.ckpt"]),
         ({"device": "cuda"}, ["cuda", "no GPU"]),
+        ({"initial_model": "gone.nequip.zip", "model": {}}, ["gone.nequip.zip", "not an existing packaged model"]),
+        ({"initial_model": "a.nequip.zip", "model": {"l_max": 2}}, ["`model.l_max`", "comes from `initial_model`"]),
+        ({"initial_model": "a.nequip.zip", "model": {}, "prior": "p.json"}, ["`prior`", "its own prior"]),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path, capsys, monkeypatch, changes, words):
@@ -191,6 +202,40 @@ def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path, capsys, monkeypat
     message = refuse(tmp_path, capsys, **changes)
     for word in words:
         assert word in message
+
+
+def test_species_that_the_model_does_not_know_have_an_exit_status_of_their_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = refuse(tmp_path, capsys, UNKNOWN_SPECIES, species=["Si", "Ge"])
+    assert "holds C" in message and "`species`" in message
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy"])
+def test_memory_that_does_not_suffice_has_an_exit_status_of_its_own(library):
+    """More than any machine has is asked for."""
+    import torch
+
+    from aiida_sicmlip.engine.errors import OutOfMemoryError
+    from aiida_sicmlip.engine.memory import memory_errors_told
+
+    with pytest.raises(OutOfMemoryError, match="`batch_size`") as caught, memory_errors_told():
+        if library == "torch":
+            torch.empty(2**50, dtype=torch.float64)
+        np.empty(2**50)
+    assert exit_status(caught.value) == OUT_OF_MEMORY
+
+
+def test_memory_of_a_gpu_is_told_apart():
+    import torch
+
+    from aiida_sicmlip.engine.errors import OutOfGpuMemoryError
+    from aiida_sicmlip.engine.memory import memory_errors_told
+
+    with pytest.raises(OutOfGpuMemoryError) as caught, memory_errors_told():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert exit_status(caught.value) == OUT_OF_GPU_MEMORY
+    with pytest.raises(RuntimeError, match="something else"), memory_errors_told():
+        raise RuntimeError("something else")
 
 
 def test_forces_that_are_not_numbers_are_refused(tmp_path):
@@ -207,7 +252,7 @@ def test_forces_that_are_not_numbers_are_refused(tmp_path):
 
 
 def test_frames_without_forces_are_refused(tmp_path):
-    from aiida_sicmlip.common.exceptions import InputError
+    from aiida_sicmlip.common.exceptions import InputError, NoForcesError
     from aiida_sicmlip.engine.training_data import read_training_frames
 
     with pytest.raises(InputError, match="does not exist"):
@@ -217,5 +262,5 @@ def test_frames_without_forces_are_refused(tmp_path):
         arrays = dict(archive)
     arrays.pop("forces")
     np.savez(tmp_path / "frames.npz", **arrays)
-    with pytest.raises(InputError, match="forces"):
+    with pytest.raises(NoForcesError, match=r"frames\.npz.*forces"):
         read_training_frames(tmp_path / "frames.npz", ["Si", "C"])

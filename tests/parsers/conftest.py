@@ -136,13 +136,17 @@ def case_inputs(
 def parse_folder(
     generate_code: Callable[..., Any], case_inputs: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> Callable[..., Parsed]:
-    """Parses a run: its folder of fixtures; files to leave out or to replace, by name; inputs to replace."""
+    """Parses a run: its folder of fixtures; files to leave out or to replace, by name; inputs to replace;
+    what the scheduler's accounts say."""
     from aiida import orm
     from aiida.common.links import LinkType
     from aiida.plugins import ParserFactory
 
     def parse(
-        folder: Path, files: Mapping[str, bytes | None] | None = None, inputs: Mapping[str, Any] | None = None
+        folder: Path,
+        files: Mapping[str, bytes | None] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        scheduler_status: int | None = None,
     ) -> Parsed:
         entry_point = f"sicmlip.{folder.parent.name}"
         node = orm.CalcJobNode(process_type=f"aiida.calculations:{entry_point}", computer=generate_code(None).computer)
@@ -151,6 +155,8 @@ def parse_folder(
         for label, part in flat(given):
             node.base.links.add_incoming(part.store(), LinkType.INPUT_CALC, label)
         node.store()
+        if scheduler_status is not None:
+            node.set_exit_status(scheduler_status)
         retrieved = orm.FolderData()
         temporary = tmp_path / "retrieved_temporarily"
         temporary.mkdir(exist_ok=True)

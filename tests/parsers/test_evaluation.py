@@ -20,6 +20,12 @@ def test_errors_and_predictions(parse_folder: Callable[..., Any], generate_datas
     predictions = parsed.outputs["predictions"]
     assert predictions.get_array("energies").shape == (2,)
     assert predictions.get_array("n_atoms").tolist() == [14, 14]
+    assert predictions.get_array("atomic_energies").reshape(2, 14).sum(axis=1) == pytest.approx(
+        predictions.get_array("energies")
+    )
+    assert set(predictions.get_array("region")) <= {0, 1, 2}
+    # Two vacant sites side by side: each atom is near one of them.
+    assert predictions.get_array("distance_to_defect").min() < 2.2
     # The errors in the report are those of these predictions on these labels.
     labels = np.concatenate([frame.get_forces() for frame in generate_dataset(2, seed=3).frames()])
     mae = np.abs(predictions.get_array("forces") - labels).mean()

@@ -78,6 +78,21 @@ def test_results_table_holds_the_errors(run):
     assert "1 min 40 s" in times and "50 s" in times
 
 
+def test_results_table_holds_scores_where_there_are_any(run):
+    """Score and number of atoms; no columns where nothing migrates."""
+    assert "P (migrating" not in results_table(run)
+    scored = {
+        "validation": {"migrating": {"n_atoms": 14, "score": 0.623}},
+        "exploring": {"migrating": {"n_atoms": 0, "score": None}},
+    }
+    run.rounds[0].assessment = {name: {**errors, **scored.get(name, {})} for name, errors in ASSESSMENT.items()}
+    text = results_table(run)
+    assert "P (migrating atoms)" in text
+    row = next(line for line in text.splitlines() if line.startswith("0 "))
+    assert row.split()[-4:] == ["100.0*", "0.62", "(14)", "-"]
+    assert "P: score" in text
+
+
 def test_status_says_step_and_counts(run):
     """The round that is at work shows its step, its counts and what is left."""
     lines = status_lines(run)

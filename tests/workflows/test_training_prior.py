@@ -92,7 +92,7 @@ def with_prior(chain, inputs, generate_dataset, generate_prior, monkeypatch):
         instance = chain(TrainingWorkChain, {**namespace, **sets, "training": job})
         instance.fit_prior()
         instance.run_training()
-        return instance, submitted["training"]
+        return instance, submitted["training"]["training"]
 
     return make
 

@@ -5,7 +5,7 @@ from aiida.engine import calcfunction
 
 from aiida_sicmlip.science.assessment import ConvergenceCriteria, assess
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 

@@ -28,6 +28,13 @@ def derive_exploration_seeds(seed: orm.Int) -> dict:
 
 
 @calcfunction
+def derive_committee_seeds(seed: orm.Int, committee_size: orm.Int) -> dict:
+    """Return a seed for each further member of a committee, under ``member_01`` and so on; the first keeps ``seed``."""
+    values = independent_seeds(seed.value, committee_size.value - 1)
+    return {f"member_{index:02d}": orm.Int(value) for index, value in enumerate(values, start=1)}
+
+
+@calcfunction
 def derive_walker_seeds(seed: orm.Int, walkers: orm.Int, **structures: orm.StructureData) -> dict:
     """Return a seed for each walker, under ``walker_00`` and so on.
 

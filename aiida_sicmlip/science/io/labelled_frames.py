@@ -28,7 +28,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.exceptions import InputError, NoForcesError
 from aiida_sicmlip.science.io.archives import array_archive
 
 ARRAY_TYPES: dict[str, str] = {
@@ -67,7 +67,8 @@ def serialise_labelled_frames(frames: Sequence[Atoms]) -> bytes:
 def read_labelled_frames(source: Source) -> list[Atoms]:
     """Read the frames; each carries a SinglePointCalculator with energy (eV) and forces (eV/A).
 
-    :raises InputError: when the file is not one of labelled frames, holds pickled objects or contradicts itself.
+    :raises InputError: when the file is not one of labelled frames, holds pickled objects or contradicts itself;
+        :class:`NoForcesError` when forces are what is missing.
     """
     return unpack_frames(read_arrays(source))
 
@@ -81,7 +82,8 @@ def read_arrays(source: Source) -> dict[str, np.ndarray]:
     with _opened(source) as archive:
         missing = sorted(set(ARRAY_TYPES) - set(archive.files))
         if missing:
-            raise InputError(
+            kind_of_error = NoForcesError if "forces" in missing else InputError
+            raise kind_of_error(
                 f"The file of labelled frames lacks the array(s) {', '.join(missing)}; "
                 "it was not written by this package."
             )

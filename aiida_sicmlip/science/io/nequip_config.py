@@ -11,14 +11,15 @@ import yaml
 from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.filenames import BEST_CHECKPOINT_FILE, CHECKPOINT_FOLDER
 from aiida_sicmlip.science.io.training_settings import complete_training_settings, validate_training_settings
 from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
 from aiida_sicmlip.science.metrics import fit_energy_offsets
 
 __all__ = [
-    "CHECKPOINT_FOLDER",
     "MONITOR",
     "DatasetStatistics",
+    "StartingModel",
     "check_prior",
     "nequip_config",
     "nequip_yaml",
@@ -26,7 +27,6 @@ __all__ = [
     "validate_training_settings",
 ]
 
-CHECKPOINT_FOLDER = "checkpoints"
 #: NequIP's name of the validation loss, by which the best model is chosen.
 MONITOR = "val0_epoch/weighted_sum"
 #: Below this force, eV/A, the training set is taken to be at rest and gives no scale.
@@ -46,6 +46,20 @@ class DatasetStatistics:
     forces_rms: float
 
 
+@dataclass(frozen=True)
+class StartingModel:
+    """A packaged model that a training starts from.
+
+    ``path``: its file. ``species``: elements in its order. ``cutoff``: A. ``energies``: of elements of the training
+    set, eV, in the place of the model's own, since each level of theory has its zero of energy.
+    """
+
+    path: str
+    species: tuple[str, ...]
+    cutoff: float
+    energies: dict[str, float]
+
+
 def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return an energy per species, eV, whose sum over a frame's atoms is close to the frame's energy.
 
@@ -59,15 +73,21 @@ def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]
 
 
 def nequip_config(
-    settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None = None
+    settings: Mapping[str, Any],
+    statistics: DatasetStatistics | StartingModel,
+    prior: LennardJonesPrior | None = None,
 ) -> dict[str, Any]:
     """Return the configuration that NequIP's training takes, with plain Python values only.
 
-    :param statistics: of what the network has to learn: where there is a prior, of what it leaves.
+    :param statistics: of what the network has to learn: where there is a prior, of what it leaves. Or, for
+        `initial_model`, that model, whose species and cutoff count.
     :param prior: for `model.pair_potential: lennard-jones`; its offsets are not used.
     :raises InputError: when the settings are not valid, or the prior is missing, of no use or does not fit the model.
     """
     settings = complete_training_settings(settings)
+    if isinstance(statistics, StartingModel):
+        model = {**settings["model"], "cutoff": statistics.cutoff}
+        settings = {**settings, "species": list(statistics.species), "model": model}
     check_prior(settings, prior)
     return {
         "run": ["train"],
@@ -157,10 +177,10 @@ def _data(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
     checkpoint = {
-        "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "_target_": "aiida_sicmlip.engine.training_progress.TrainingCheckpoints",
         "monitor": MONITOR,
         "dirpath": CHECKPOINT_FOLDER,
-        "filename": "best",
+        "filename": BEST_CHECKPOINT_FILE.removesuffix(".ckpt"),
         "save_last": True,
         # Before, the epoch counts as unfinished, and a restart would draw the frames in another order.
         "save_on_train_epoch_end": True,
@@ -188,8 +208,9 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "devices": 1,
         "max_epochs": settings["maximum_epochs"],
         "check_val_every_n_epoch": 1,
-        # A trial run of the validation before the first epoch, progress bars and loggers only cost time here.
-        "num_sanity_val_steps": 0,
+        # The whole validation set once before the first epoch: whether training improves on where it starts.
+        "num_sanity_val_steps": -1,
+        # Progress bars and loggers only cost time here.
         "logger": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -199,7 +220,7 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training_module(
-    settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None
+    settings: Mapping[str, Any], statistics: DatasetStatistics | StartingModel, prior: LennardJonesPrior | None
 ) -> dict[str, Any]:
     average_decay = settings["optimiser"]["average_decay"]
     module: dict[str, Any] = {"_target_": "nequip.train.NequIPLightningModule"}
@@ -222,8 +243,20 @@ def _training_module(
     scheduler = _scheduler(settings)
     if scheduler is not None:
         module["lr_scheduler"] = {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": 1}
-    module["model"] = _model(settings, statistics, prior)
+    if isinstance(statistics, StartingModel):
+        module["model"] = _packaged_model(statistics)
+    else:
+        module["model"] = _model(settings, statistics, prior)
     return module
+
+
+def _packaged_model(start: StartingModel) -> dict[str, Any]:
+    """Return what loads the model of a package, with other energies of the elements where there are any."""
+    package = {"_target_": "nequip.model.ModelFromPackage", "package_path": start.path}
+    if not start.energies:
+        return package
+    modifier = {"modifier": "modify_PerTypeScaleShift", "shifts": dict(start.energies)}
+    return {"_target_": "nequip.model.modify", "model": package, "modifiers": [modifier]}
 
 
 def _metrics(metrics: list[dict[str, Any]]) -> dict[str, Any]:

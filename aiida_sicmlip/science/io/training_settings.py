@@ -90,6 +90,12 @@ TRAINING_SETTINGS: dict[str, Setting] = {
         _accepts_species,
         "elements in the order in which the model (and `pair_coeff`) numbers them",
     ),
+    "initial_model": Setting(
+        None,
+        "a file name or null",
+        lambda value: value is None or _is_file_name(value),
+        "packaged model to start from, which decides `species` and all of `model`; null: random weights",
+    ),
     "model.cutoff": _number(5.0, "radius of an atom's neighbourhood, A"),
     "model.l_max": _integer(1, 0, "highest order of the spherical harmonics"),
     "model.parity": Setting(True, "true or false", lambda value: isinstance(value, bool), "keep odd-parity features"),
@@ -175,8 +181,22 @@ def complete_training_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
             f"`schedule.minimum_learning_rate` ({lowest}) is above `optimiser.learning_rate` ({initial}): lower the "
             "first or raise the other."
         )
+    if completed["initial_model"] is not None:
+        _check_initial_model(completed, settings)
     completed["species"] = list(completed["species"])
     return completed
+
+
+def _check_initial_model(completed: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` for settings of a model that comes whole, from a package."""
+    for name in given.get("model", {}):
+        # The cutoff is compared with that of the package.
+        if name != "cutoff":
+            raise InputError(
+                f"`model.{name}` is given, but the model comes from `initial_model`, with its own: leave it out."
+            )
+    if completed["prior"] is not None:
+        raise InputError("`prior` is given, but a package carries its own prior where it has one: leave it out.")
 
 
 def validate_training_settings(settings: Mapping[str, Any]) -> None:

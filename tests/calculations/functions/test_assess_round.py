@@ -81,3 +81,14 @@ def test_errors_of_the_exploring_potential_are_kept_but_decide_nothing() -> None
 def test_wrong_criteria(criteria: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         verdict(0.05, 0.05, **criteria)
+
+
+def test_score_on_migrating_atoms_is_kept_but_decides_nothing() -> None:
+    bad = {"n_atoms": 3, "score": 0.0, "force_mae": 2.0}
+    judged = orm.Dict({**errors(0.05).get_dict(), "rare_events": {"migrating": bad, "all": {"n_atoms": 56}}})
+    result = assess_round(
+        orm.Dict({}), exploring=errors(0.5), training=errors(0.05), validation=judged, selection=orm.Dict({})
+    ).get_dict()
+    assert result["validation"]["migrating"] == {"n_atoms": 3, "score": 0.0}
+    assert "migrating" not in result["exploring"]
+    assert result["converged"] is True

@@ -128,7 +128,7 @@ def test_settings_reach_nequip():
     cutoffs = [config["data"][f"{name}_dataset"]["transforms"][1]["r_max"] for name in ("train", "val")]
     assert cutoffs == [4.0, 4.0]
     targets = [callback["_target_"].split(".")[-1] for callback in config["trainer"]["callbacks"]]
-    assert targets == ["TrainingProgress", "ModelCheckpoint", "EarlyStopping"]
+    assert targets == ["TrainingProgress", "TrainingCheckpoints", "EarlyStopping"]
     assert config["trainer"]["callbacks"][0]["wall_time_limit"] == 60
 
 

@@ -1,0 +1,172 @@
+"""What is wrong with the inputs of a training, in sentences, before any compute is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.level_of_theory import require_same_level
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.io.nequip_config import check_prior
+from aiida_sicmlip.science.io.training_settings import complete_training_settings
+
+TRAINED_WITH = ("parameters", "seed", "training_set", "validation_set", "prior", "initial_potential")
+"""Inputs that decide the numbers of a training; it goes on with the same ones alone."""
+
+
+def prior_is_wanted(parameters: Mapping[str, Any]) -> bool:
+    """Return whether the settings of a training ask for a Lennard-Jones prior."""
+    return (parameters.get("model") or {}).get("pair_potential") == "lennard-jones"
+
+
+def check_training(inputs: Mapping[str, Any], fits_prior: bool = False) -> None:
+    """Raise :class:`InputError` where inputs of a training contradict each other, as far as they are there.
+
+    :param fits_prior: whether a prior that is asked for and missing is fitted by who asks.
+    """
+    potential = inputs.get("initial_potential")
+    if "parameters" in inputs:
+        if potential is not None:
+            _check_initial_potential(potential, inputs["parameters"].get_dict(), inputs.get("prior"))
+        else:
+            _check_prior(inputs, fits_prior)
+    if "training_set" in inputs and "validation_set" in inputs:
+        _check_sets(inputs["training_set"], inputs["validation_set"], potential)
+        if "checkpoint" in inputs:
+            _check_checkpoint(inputs)
+
+
+def _check_prior(inputs: Mapping[str, Any], fits_prior: bool) -> None:
+    """Raise where a prior is missing, or is there and does not fit the model."""
+    parameters, prior = inputs["parameters"].get_dict(), inputs.get("prior")
+    if prior is None:
+        # The namespace of a work chain that fits one itself is checked without the data sets, too.
+        if prior_is_wanted(parameters) and "training_set" in inputs and not fits_prior:
+            raise InputError(
+                "`model.pair_potential` is lennard-jones: give the `prior`, fitted with `fit_lennard_jones_prior`."
+            )
+        return
+    species = inputs["training_set"].species if "training_set" in inputs else list(prior.prior().species)
+    check_prior({**complete_training_settings(parameters), "species": species}, prior.prior())
+
+
+def _check_initial_potential(potential: PotentialData, parameters: Mapping[str, Any], prior: orm.Data | None) -> None:
+    """Raise where settings say another thing of the model than the one that is there already."""
+    if prior is not None:
+        raise InputError(
+            f"there are a `prior` and an `initial_potential` <{potential.pk}>, which carries its own prior where it "
+            "has one: leave the `prior` out."
+        )
+    known = _model_settings(potential)
+    for name, value in _flat(parameters.get("model") or {}):
+        if name not in known:
+            raise InputError(
+                f"`model.{name}` is given, but the model comes from `initial_potential` <{potential.pk}>, with its "
+                "own: leave it out."
+            )
+        if value != known[name]:
+            raise InputError(
+                f"`model.{name}` is {value}, but `initial_potential` <{potential.pk}> was made with {known[name]}: "
+                "leave it out, or train from scratch."
+            )
+
+
+def _model_settings(potential: PotentialData) -> dict[str, Any]:
+    """Return what is known of the settings of a model: all that were trained here, its cutoff elsewhere."""
+    root = potential
+    while (creator := _training_of(root)) is not None and "initial_potential" in creator.inputs:
+        root = creator.inputs.initial_potential
+    creator = _training_of(root)
+    if creator is None:
+        return {"cutoff": potential.cutoff}
+    settings: dict[str, Any] = complete_training_settings(creator.inputs.parameters.get_dict())["model"]
+    return settings
+
+
+def _training_of(potential: PotentialData) -> orm.ProcessNode | None:
+    """Return the training that made a potential, where one did."""
+    creator = potential.creator
+    return creator if creator is not None and "parameters" in creator.inputs else None
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each setting."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _check_sets(
+    training: LabelledDataSetData, validation: LabelledDataSetData, potential: PotentialData | None
+) -> None:
+    """Raise where the sets do not fit each other, or hold what the model would not know."""
+    if potential is not None:
+        for name, dataset in (("training", training), ("validation", validation)):
+            if strangers := sorted(set(dataset.species) - set(potential.species)):
+                raise InputError(
+                    f"the {name} set <{dataset.pk}> holds {', '.join(strangers)}, which `initial_potential` "
+                    f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): train from scratch, or "
+                    "start from a model that knows them all."
+                )
+    elif strangers := sorted(set(validation.species) - set(training.species)):
+        raise InputError(
+            f"the validation set <{validation.pk}> holds {', '.join(strangers)}, which the training set "
+            f"<{training.pk}> does not: the model would not know them."
+        )
+    require_same_level(training.level_of_theory, validation.level_of_theory, f"validation set <{validation.pk}>")
+    seen = {_fingerprint(frame): place for place, frame in enumerate(_frames(training, "training"))}
+    for place, frame in enumerate(_frames(validation, "validation")):
+        if _fingerprint(frame) in seen:
+            raise InputError(
+                f"configuration {place} of the validation set <{validation.pk}> is configuration "
+                f"{seen[_fingerprint(frame)]} of the training set <{training.pk}>; validation frames are never "
+                "training frames."
+            )
+
+
+def _frames(dataset: LabelledDataSetData, name: str) -> list[Any]:
+    """Return the configurations of a set; one without forces, say, is told by its name."""
+    try:
+        return dataset.frames()
+    except InputError as error:
+        raise InputError(f"nothing can be learned from the {name} set <{dataset.pk}>: {error}") from error
+
+
+def _check_checkpoint(inputs: Mapping[str, Any]) -> None:
+    """Raise where a training would go on with other inputs than the one that left the checkpoint had."""
+    checkpoint = inputs["checkpoint"]
+    creator = checkpoint.creator
+    if creator is None:
+        return
+    given = creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).nested()
+    for name in TRAINED_WITH:
+        before = given.get(name)
+        now = inputs.get(name)
+        if before is None and now is None:
+            continue
+        if before is None or now is None or not _same(before, now):
+            raise InputError(
+                f"`checkpoint` <{checkpoint.pk}> was left by calculation <{creator.pk}>, whose `{name}` is another "
+                "one: a training goes on with the same inputs. Give those, or start anew without a checkpoint."
+            )
+
+
+def _same(one: orm.Data, other: orm.Data) -> bool:
+    """Return whether two nodes, stored or not, have the same content."""
+    if one.uuid == other.uuid:
+        return True
+    return one.base.attributes.all == other.base.attributes.all and (
+        one.base.repository.hash() == other.base.repository.hash()
+    )
+
+
+def _fingerprint(frame: Any) -> bytes:
+    """Return what makes a configuration the same as another: species, positions and cell, to the last digit."""
+    return frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.array.tobytes()

@@ -1,0 +1,45 @@
+"""Where a training can go on, as a node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiida import orm
+from aiida.common.exceptions import ValidationError
+
+from aiida_sicmlip.common.filenames import BEST_CHECKPOINT_FILE, LAST_CHECKPOINT_FILE
+
+
+class TrainingCheckpointData(orm.FolderData):
+    """The state of a training after one of its epochs, and that of its best epoch.
+
+    The last state holds weights, optimiser, schedule, random numbers and the curve so far, so that the training goes on
+    as if it had never stopped; the best one is packaged where no later epoch is better. Both are kept in the graph and
+    not on the machine that computed them. Made by a ``TrainingCalcJob`` that was cut off.
+    """
+
+    @classmethod
+    def from_files(cls, epochs: int, last: Path, best: Path) -> TrainingCheckpointData:
+        """Return an unstored node of two checkpoints of NequIP.
+
+        :param epochs: number of epochs that are known to be part of it.
+        """
+        node = cls()
+        node.base.attributes.set("epochs", int(epochs))
+        node.base.repository.put_object_from_file(str(last), LAST_CHECKPOINT_FILE)
+        node.base.repository.put_object_from_file(str(best), BEST_CHECKPOINT_FILE)
+        return node
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that are done; a training that was killed while it saved may have one more."""
+        return self.base.attributes.get("epochs")
+
+    def _validate(self) -> bool:
+        super()._validate()
+        if not isinstance(self.base.attributes.get("epochs", None), int):
+            raise ValidationError("`epochs` is missing: say after how many epochs the training goes on.")
+        missing = {LAST_CHECKPOINT_FILE, BEST_CHECKPOINT_FILE} - set(self.base.repository.list_object_names())
+        if missing:
+            raise ValidationError(f"the file `{min(missing)}` of the checkpoint is missing.")
+        return True

@@ -1,0 +1,97 @@
+"""What an evaluation says besides the plain errors: regions, rare events, and the disagreement of a committee."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from aiida_sicmlip.science.atom_regions import NEAR_DEFECT, AtomRegions, regions_of_frames
+from aiida_sicmlip.science.committee import energy_disagreement, force_disagreement, summarise_disagreement
+from aiida_sicmlip.science.metrics import force_errors
+from aiida_sicmlip.science.rare_events import score_regions
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one potential says of F frames with A atoms in all of them together.
+
+    energies: (F,) eV. forces: (A, 3) eV/A. n_atoms: of each frame, (F,). atomic_energies: (A,) eV, None where the
+    potential does not give them.
+    """
+
+    energies: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    n_atoms: NDArray[np.int64]
+    atomic_energies: NDArray[np.float64] | None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays under the names that they have in the file of predictions."""
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in ("energies", "forces", "n_atoms")}
+        return arrays if self.atomic_energies is None else {**arrays, "atomic_energies": self.atomic_energies}
+
+    def by_frame(self) -> list[tuple[float, NDArray[np.float64]]]:
+        """Return the energy and the forces of each frame."""
+        parts = np.split(self.forces, np.cumsum(self.n_atoms)[:-1])
+        return [(float(energy), forces) for energy, forces in zip(self.energies, parts, strict=True)]
+
+
+def report_regions(
+    frames: Sequence[Atoms], predicted: NDArray[np.float64], hosts: Mapping[str, Atoms], given: set[str]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the errors of predicted forces (A, 3) by region, and where each atom stands.
+
+    :param hosts: perfect crystals by name. :param given: names of those that were given, not found from the frames.
+    :return: for the report ``by_region``, ``near_defect_distance``, ``rare_events``, ``hosts`` and ``n_without_host``;
+        for the file of predictions ``region`` (A,) and ``distance_to_defect`` (A,), as
+        :class:`~aiida_sicmlip.science.atom_regions.AtomRegions` has them.
+    """
+    reference = np.concatenate([frame.get_forces() for frame in frames])
+    found: AtomRegions = regions_of_frames(frames, hosts)
+    masks = {**found.of_rare_events, **found.by_distance}
+    known = found.known
+    scores = score_regions(
+        predicted[known], reference[known], {name: mask[known] for name, mask in found.of_rare_events.items()}
+    )
+    report = {
+        "by_region": {name: asdict(force_errors(predicted[mask], reference[mask])) for name, mask in masks.items()},
+        "near_defect_distance": NEAR_DEFECT,
+        "rare_events": {name: score.to_dict() for name, score in scores.items()},
+        "hosts": {
+            name: {
+                "given": name in given,
+                "formula": host.get_chemical_formula(),
+                "n_sites": len(host),
+                "n_frames": found.hosts.count(name),
+            }
+            for name, host in hosts.items()
+        },
+        "n_without_host": found.n_without_host,
+    }
+    return report, {"region": found.region, "distance_to_defect": found.distance}
+
+
+def report_committee(
+    frames: Sequence[Atoms], judged: Predictions, others: Sequence[Predictions], energy_errors: Sequence[float]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return how much the members of a committee disagree, and whether that tells the errors of the one that is judged.
+
+    :param others: of the other members. :param energy_errors: of the judged one, (F,) eV/atom.
+    :return: for the report ``n_members``, ``forces`` and ``energies``, as
+        :class:`~aiida_sicmlip.science.committee.DisagreementSummary` has them; for the file of predictions
+        ``energy_disagreement`` (F,) eV/atom and ``force_disagreement`` (A,) eV/A.
+    """
+    members = [judged, *others]
+    reference = np.concatenate([frame.get_forces() for frame in frames])
+    of_forces = force_disagreement([member.forces for member in members])
+    of_energies = energy_disagreement([member.energies for member in members], judged.n_atoms)
+    report = {
+        "n_members": len(members),
+        "forces": summarise_disagreement(of_forces, np.linalg.norm(judged.forces - reference, axis=1)).to_dict(),
+        "energies": summarise_disagreement(of_energies, np.abs(energy_errors)).to_dict(),
+    }
+    return report, {"energy_disagreement": of_energies, "force_disagreement": of_forces}

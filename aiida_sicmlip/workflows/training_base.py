@@ -1,0 +1,189 @@
+"""One training, continued over as many walltimes as it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import (
+    BaseRestartWorkChain,
+    ExitCode,
+    ProcessHandlerReport,
+    ProcessSpec,
+    ToContext,
+    process_handler,
+    while_,
+)
+from aiida.engine.processes.workchains.context import append_
+
+from aiida_sicmlip.calculations.functions.lower_learning_rate import lower_learning_rate
+from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.workflows.reattach import run_once, submit_once
+
+CODES = TrainingCalcJob.exit_codes
+CUT_OFF = [
+    CODES.ERROR_OUT_OF_WALLTIME,
+    CODES.ERROR_INTERRUPTED,
+    CODES.ERROR_NO_CHECKPOINT,
+    CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME,
+    CODES.ERROR_SCHEDULER_NODE_FAILURE,
+]
+"""The training ended for want of time or with its machine, not by a fault of its own."""
+OUT_OF_MEMORY = [
+    CODES.ERROR_OUT_OF_MEMORY,
+    CODES.ERROR_OUT_OF_GPU_MEMORY,
+    CODES.ERROR_SCHEDULER_OUT_OF_MEMORY,
+]
+LEARNING_RATE_FACTOR = 0.1
+"""Where the loss became not-a-number, the one other try has a tenth of the learning rate."""
+OUTPUTS = ("potential", "training_curve", "results", "configuration", "checkpoint")
+
+
+class TrainingBaseWorkChain(BaseRestartWorkChain):
+    """Run a ``TrainingCalcJob`` and continue it until it ends by itself.
+
+    A training longer than the walltime is the normal case: each calculation is a leg, and the next one takes the
+    checkpoint that it left. The weights are those of a training that was never cut off, and so is the curve, which the
+    checkpoint carries along. A loss that became not-a-number is tried once more, from the beginning, with a tenth of
+    the learning rate. Memory that does not suffice ends the training: a smaller batch would be another training.
+    """
+
+    _process_class = TrainingCalcJob
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        spec.expose_inputs(TrainingCalcJob, namespace="training", namespace_options={"help": "The training, whole."})
+        spec.inputs["max_iterations"].default = lambda: orm.Int(20)
+        spec.inputs["max_iterations"].help = "Most calculations of one training."
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_process)(
+                cls.run_process,
+                cls.inspect_process,
+            ),
+            cls.results,
+        )
+        spec.expose_outputs(TrainingCalcJob, include=OUTPUTS)
+        spec.exit_code(
+            403,
+            "ERROR_NO_PROGRESS",
+            message="Leg {leg} <{pk}> got no further than the one before: its walltime ends before an epoch is done. "
+            "Allow more time. {reason}",
+        )
+        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Leg {leg} <{pk}> failed: {reason}")
+        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Leg {leg} <{pk}> ran out of memory: {reason}")
+        spec.exit_code(
+            406,
+            "ERROR_NOT_A_NUMBER",
+            message="The loss became not-a-number again in leg {leg} <{pk}>, with a tenth of the learning rate: look "
+            "for a broken label. {reason}",
+        )
+        spec.exit_code(500, "ERROR_NO_IMPROVEMENT", message="Leg {leg} <{pk}> ended without an improvement: {reason}")
+
+    def setup(self) -> None:
+        """Start with the inputs as they are."""
+        super().setup()
+        self.ctx.inputs = AttributeDict(self.exposed_inputs(TrainingCalcJob, namespace="training"))
+        self.ctx.children = []
+        self.ctx.lowered = False
+        self.ctx.begun_anew = False
+
+    def run_process(self) -> ToContext:
+        """Submit the next leg, or find it again after an interruption."""
+        self.ctx.iteration += 1
+        inputs = {name: value for name, value in self.ctx.inputs.items() if name != "metadata"}
+        metadata = {key: value for key, value in self.ctx.inputs.metadata.items() if key in ("options", "computer")}
+        node = submit_once(self, TrainingCalcJob, self._leg, metadata=metadata, **inputs)
+        self._note_handlers()
+        return ToContext(children=append_(node))
+
+    def _note_handlers(self) -> None:
+        """Begin the list of handlers of this leg, which the engine's handlers add to."""
+        considered = self.node.base.extras.get(self._considered_handlers_extra, [])
+        if len(considered) < self.ctx.iteration:
+            self.node.base.extras.set(self._considered_handlers_extra, [*considered, []])
+
+    @property
+    def _leg(self) -> str:
+        """Name of the present leg."""
+        return f"leg_{self.ctx.iteration - 1:02d}"
+
+    @process_handler(priority=400, exit_codes=CODES.ERROR_NOT_A_NUMBER)
+    def handle_not_a_number(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Begin once more with a lower learning rate.
+
+        The optimiser's memory of the steps before is what a loss runs away with, so that nothing of them is kept: the
+        result is that of one training with the lower rate.
+        """
+        if self.ctx.lowered:
+            return self._end(self.exit_codes.ERROR_NOT_A_NUMBER, calculation)
+        self.ctx.lowered = True
+        self.ctx.begun_anew = False
+        parameters = run_once(
+            self,
+            lower_learning_rate,
+            "lower_learning_rate",
+            parameters=self.ctx.inputs.parameters,
+            factor=orm.Float(LEARNING_RATE_FACTOR),
+        )
+        self.ctx.inputs.parameters = parameters
+        self.ctx.inputs.pop("checkpoint", None)
+        rate = parameters.get_dict()["optimiser"]["learning_rate"]
+        self.report(
+            f"{self._leg} <{calculation.pk}>: the loss became not-a-number; beginning anew with a learning rate of "
+            f"{rate:g}"
+        )
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(priority=300, exit_codes=CUT_OFF)
+    def handle_end_of_time(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Go on from the last saved state; where a machine failed before there was one, begin once more."""
+        before = self.ctx.inputs.get("checkpoint", None)
+        now = calculation.outputs.checkpoint if "checkpoint" in calculation.outputs else None
+        done, done_before = (0 if node is None else node.epochs for node in (now, before))
+        failed = calculation.exit_status in (
+            CODES.ERROR_SCHEDULER_NODE_FAILURE.status,
+            CODES.ERROR_INTERRUPTED.status,
+        )
+        if done <= done_before:
+            if not failed or self.ctx.begun_anew:
+                return self._end(self.exit_codes.ERROR_NO_PROGRESS, calculation)
+            self.ctx.begun_anew = True
+        else:
+            self.ctx.inputs.checkpoint = now
+            self.ctx.begun_anew = False
+        if self.ctx.iteration >= self.inputs.max_iterations.value:
+            return self._end(self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED, calculation)
+        self.report(f"{self._leg} <{calculation.pk}> ended; going on after {max(done, done_before)} epochs")
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(priority=200, exit_codes=OUT_OF_MEMORY)
+    def handle_out_of_memory(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Say so: what would help changes the result, or is the user's to ask for."""
+        return self._end(self.exit_codes.ERROR_OUT_OF_MEMORY, calculation)
+
+    @process_handler(priority=100)
+    def handle_other_failure(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Keep what there is, and say why it ended."""
+        if calculation.is_finished_ok:
+            return None
+        code = self.exit_codes.ERROR_TRAINING_FAILED
+        if calculation.exit_status == CODES.ERROR_NO_IMPROVEMENT.status:
+            code = self.exit_codes.ERROR_NO_IMPROVEMENT
+        return self._end(code, calculation)
+
+    def results(self) -> None:
+        """Hand out what the last leg left: the curve and the best model there are those of all legs."""
+        last = self.ctx.children[-1]
+        for name in OUTPUTS:
+            if name in last.outputs:
+                self.out(name, last.outputs[name])
+
+    def _end(self, code: ExitCode, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Hand out what there is and end with ``code``, filled in."""
+        self.results()
+        reason: Any = calculation.exit_message or calculation.process_state
+        return ProcessHandlerReport(True, code.format(leg=self.ctx.iteration - 1, pk=calculation.pk, reason=reason))
