@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast bench bench-selection docs clean distclean
+.PHONY: help install demo check test test-fast bench bench-selection bench-lineage docs clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,9 @@ bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the fol
 
 bench-selection: $(STAMP) ## Time a selection out of 100,000 frames, in the folder benchmark (some 15 minutes)
 	$(BIN)/python benchmarks/selection.py --folder benchmark --output benchmark/selection.json
+
+bench-lineage: $(STAMP) ## Time the questions of the lineage in a made-up graph of six rounds (some minutes)
+	$(BIN)/python benchmarks/lineage.py
 
 docs: $(STAMP) ## The documentation as HTML in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

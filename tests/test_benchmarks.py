@@ -34,3 +34,29 @@ def test_opes_divacancy(tmp_path):
     # What is there is not made again.
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0 and "steps/s" in first.stdout and "steps/s" not in again.stdout
+
+
+@pytest.mark.program
+def test_lineage(tmp_path):
+    """A small graph in a profile of its own: all is counted and timed."""
+    options = [
+        "--size",
+        "2",
+        "3",
+        "1",
+        "--databases",
+        "sqlite",
+        "--repeats",
+        "1",
+        "--output",
+        str(tmp_path / "all.json"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, str(SCRIPTS / "lineage.py"), *options]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    (graph,) = json.loads((tmp_path / "all.json").read_text())["graphs"]
+    assert (graph["database"], graph["rounds"], graph["labels"]) == ("sqlite", 2, 8)
+    assert graph["nodes"] > 5 * graph["labels"] and graph["links"] > graph["nodes"]
+    assert {"lineage of the last model", "affected by a pseudopotential"} < set(graph["seconds"])
+    assert all(found["median"] > 0 for found in graph["seconds"].values())

@@ -41,6 +41,19 @@ COMMANDS = {
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
     ),
+    "evaluation": LazyCommand(
+        "aiida_sicmlip.cli.cmd_evaluation",
+        "evaluation",
+        "Print errors of a potential on a data set, by round, defect, element and region.",
+    ),
+    "lineage": LazyCommand(
+        "aiida_sicmlip.cli.cmd_lineage", "lineage", "Print what a model was trained on, and where all of it is from."
+    ),
+    "affected-by": LazyCommand(
+        "aiida_sicmlip.cli.cmd_affected_by",
+        "affected_by",
+        "Print every data set and model that depends on a label, a frame, a code and so on.",
+    ),
     "diff": LazyCommand("aiida_sicmlip.cli.cmd_diff", "diff", "Say how two models differ: data, settings, errors."),
     "reproduce": LazyCommand(
         "aiida_sicmlip.cli.cmd_reproduce", "reproduce", "Make a node again from its inputs, and compare."
@@ -54,11 +67,6 @@ COMMANDS = {
     ),
     "import": LazyCommand(
         "aiida_sicmlip.cli.cmd_import", "import_", "Bring an exported model with its history into a profile."
-    ),
-    "evaluation": LazyCommand(
-        "aiida_sicmlip.cli.cmd_evaluation",
-        "evaluation",
-        "Print errors of a potential on a data set, by round, defect, element and region.",
     ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",

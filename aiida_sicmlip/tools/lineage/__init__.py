@@ -1,7 +1,8 @@
 """Where data sets and models come from, and what came of a node: explicit joins along known link labels."""
 
+from aiida_sicmlip.tools.lineage.affected import Affected, AffectedModel, AffectedSet, affected_by
 from aiida_sicmlip.tools.lineage.configurations import Configuration, configurations_of_dataset
-from aiida_sicmlip.tools.lineage.growth import Creation, creations_of_datasets
+from aiida_sicmlip.tools.lineage.growth import Creation, creations_of_datasets, sizes_of_datasets
 from aiida_sicmlip.tools.lineage.history import Lineage, by_round, lineage_of_model
 from aiida_sicmlip.tools.lineage.models import Model, load_potential, model_of_potential, models_of_potentials
 from aiida_sicmlip.tools.lineage.path import PathStep, path_to_calculation
@@ -14,6 +15,9 @@ from aiida_sicmlip.tools.lineage.sources import (
 )
 
 __all__ = [
+    "Affected",
+    "AffectedModel",
+    "AffectedSet",
     "Configuration",
     "Creation",
     "Lineage",
@@ -21,6 +25,7 @@ __all__ = [
     "PathStep",
     "RoundOfRun",
     "SourceOfLabel",
+    "affected_by",
     "by_round",
     "configurations_of_dataset",
     "creations_of_datasets",
@@ -32,4 +37,5 @@ __all__ = [
     "path_to_calculation",
     "segments_of_selection",
     "segments_of_selections",
+    "sizes_of_datasets",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from aiida import orm
 
@@ -98,7 +99,7 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
     for source in sources:
         where = rounds.get(source.selection or 0) or rounds.get(source.added_by or 0)
         drive = drives.get(source.trajectory or 0)
-        dynamics = {}
+        dynamics: dict[str, Any] = {}
         if drive is not None and source.frame is not None:
             dynamics = {
                 "step": drive.step(source.frame),

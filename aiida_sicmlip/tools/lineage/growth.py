@@ -59,12 +59,34 @@ class Creation:
             start += size
         return found
 
+    def of_parent(self, parent: int, places: Iterable[int]) -> set[int]:
+        """Return the places here of what stands at ``places`` of a parent; what is not kept is left out."""
+        if self.kept is not None:
+            kept = {there: here for here, there in enumerate(self.kept)}
+            return {kept[place] for place in places if place in kept}
+        start, found = 0, set()
+        for pk, size in self.parents:
+            if pk == parent:
+                found |= {start + place for place in places}
+            start += size
+        return found
+
 
 def in_chunks(pks: Iterable[int], size: int = _CHUNK) -> Iterator[list[int]]:
     """Yield ``pks``, ascending, in parts that one query can name."""
     ordered = sorted(pks)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
+
+
+def sizes_of_datasets(pks: Iterable[int]) -> dict[int, int]:
+    """Return the numbers of configurations of data sets."""
+    sizes: dict[int, int] = {}
+    for chunk in in_chunks(pks):
+        query = orm.QueryBuilder()
+        query.append(LabelledDataSetData, filters={"id": {"in": chunk}}, project=["id", "attributes.n_frames"])
+        sizes.update(query.all())
+    return sizes
 
 
 def creations_of_datasets(pks: Iterable[int]) -> dict[int, Creation]:

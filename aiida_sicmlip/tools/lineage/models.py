@@ -118,7 +118,7 @@ def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:
             edge_project="label",
             project="id",
         )
-        taken: dict[tuple[int, int], dict[str, int]] = {}
+        taken: dict[tuple[int, int], dict[str, Any]] = {}
         for potential, training, node, label in query.all():
             taken.setdefault((potential, training), {})[label] = node
         models |= {
@@ -143,7 +143,7 @@ def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:
 
 def _legs_of_trainings(pks: Iterable[int]) -> dict[int, tuple[int, ...]]:
     """Return the calculations that each training consists of, in order."""
-    legs = {pk: (pk,) for pk in pks}
+    legs: dict[int, tuple[int, ...]] = {pk: (pk,) for pk in pks}
     firsts = {pk: pk for pk in legs}
     while firsts:
         earlier: dict[int, int] = {}

@@ -1,0 +1,276 @@
+"""The lineage of a model as text: a tree by round, one configuration, tables, and plain values for JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from aiida import orm
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.tools.lineage import Configuration, Lineage, Model, RoundOfRun, by_round
+from aiida_sicmlip.tools.lineage.configurations import NODES, nodes_of_configurations
+from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes
+
+Branch = tuple[str, list[Any]]
+"""A line of a tree with the branches below it."""
+_MOST = 4
+"""So many nodes of a kind are named in a line; more would hide the rest."""
+
+
+def configurations_of_set(lineage: Lineage, name: str) -> list[Configuration]:
+    """Return the configurations of one of a model's data sets.
+
+    :raises InputError: if it has no set of that name.
+    """
+    if name not in lineage.sets:
+        raise InputError(f"model <{lineage.model.potential}> has no set `{name}`. {nearest_name(name, lineage.sets)}")
+    return lineage.sets[name]
+
+
+def lineage_tree(lineage: Lineage) -> list[str]:
+    """Return a lineage as a tree for people: data sets by round, and what each round's frames and labels are from."""
+    model = lineage.model
+    rounds = {one.potential: one.round for one in (*lineage.earlier, model)}
+    potential = orm.load_node(model.potential)
+    branches: list[Branch] = [
+        (_of_set(name, model.sets[name], configurations), _rounds(configurations, rounds))
+        for name, configurations in lineage.sets.items()
+    ]
+    if model.prior is not None:
+        fitted = f", fitted to data set <{model.prior_fitted_to}>" if model.prior_fitted_to is not None else ""
+        branches.append((f"prior <{model.prior}>{fitted}", []))
+    if model.initial_potential is not None:
+        branches.append((f"started from the weights of {_model(model.initial_potential, rounds)}", []))
+    if lineage.earlier:
+        earlier: list[Branch] = [
+            (f"{_title(one)}, trained on data set <{one.training_set}>", []) for one in lineage.earlier
+        ]
+        branches.append(("models before", earlier))
+    legs = f" in {len(model.legs)} legs {_pks(model.legs)}" if len(model.legs) > 1 else ""
+    return [
+        f"{_title(model)}: {', '.join(potential.species)}, cutoff {potential.cutoff:g} A,",
+        f"trained by {orm.load_node(model.training).process_label} <{model.training}>{legs}{_seed(model)}",
+        *_drawn(branches),
+    ]
+
+
+def configuration_lines(lineage: Lineage, name: str, place: int) -> list[str]:
+    """Return all that led to one configuration, one step a line.
+
+    :raises InputError: if the model has no such set, or the set no such place.
+    """
+    configurations = configurations_of_set(lineage, name)
+    if not 0 <= place < len(configurations):
+        raise InputError(
+            f"the {_name(name)} <{lineage.model.sets[name]}> has no configuration {place}; it has the places 0 to "
+            f"{len(configurations) - 1}."
+        )
+    entry = configurations[place]
+    rounds = {one.potential: one.round for one in (*lineage.earlier, lineage.model)}
+    steps: list[tuple[str, str]] = [("set", f"{_name(name)} <{lineage.model.sets[name]}>, place {place}")]
+    if entry.origin is not None:
+        steps.append(("round", f"{entry.origin.index} of run <{entry.origin.run}>"))
+    if entry.file is not None:
+        steps.append(("imported from", f"{orm.load_node(entry.file).filename} <{entry.file}>, frame {entry.index}"))
+    if entry.label is not None:
+        steps.append(("label", f"<{entry.label}>"))
+    if entry.calculation is not None:
+        code = f" with {_codes([entry.code])}" if entry.code is not None else ""
+        steps.append(("computed by", f"{orm.load_node(entry.calculation).process_label} <{entry.calculation}>{code}"))
+    if entry.level_of_theory is not None:
+        steps.append(("level of theory", _level(entry.level_of_theory)))
+    if entry.structure is not None:
+        steps.append(("structure", f"{orm.load_node(entry.structure).get_formula()} <{entry.structure}>"))
+    if entry.trajectory is not None:
+        time = f", step {entry.step}, {entry.time:g} ps" if entry.step is not None else ""
+        steps.append(("trajectory", f"<{entry.trajectory}>, frame {entry.frame}{time}"))
+    if entry.start is not None:
+        steps.append(("started from", entry.start))
+    if entry.exploration is not None:
+        steps.append(("run by", f"{orm.load_node(entry.exploration).process_label} <{entry.exploration}>"))
+    if entry.potential is not None:
+        steps.append(("driven by", _driver(entry, rounds)))
+    if entry.collective_variables is not None:
+        steps.append(("biased along", f"collective variables <{entry.collective_variables}>"))
+    width = max(len(what) for what, _ in steps)
+    return [f"{what.rjust(width)}  {detail}" for what, detail in steps]
+
+
+def configurations_table(configurations: Sequence[Configuration]) -> str:
+    """Return a table with a row for each configuration."""
+    header = (
+        *("place", "round", "label", "calculation", "code", "level of\ntheory", "structure", "start", "trajectory"),
+        *("frame", "step", "time\n(ps)", "driven\nby", "model", "biased\nalong"),
+    )
+    rows = [
+        tuple(
+            "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+            for value in (
+                *(entry.place, entry.round, entry.label, entry.calculation, entry.code, entry.level_of_theory),
+                *(entry.structure, entry.start, entry.trajectory, entry.frame, entry.step, entry.time),
+                *(entry.potential, entry.model, entry.collective_variables),
+            )
+        )
+        for entry in configurations
+    ]
+    return table(header, rows)
+
+
+def configuration_values(configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
+    """Return each configuration as plain values: its fields, and for each node its UUID, under `..._uuid`."""
+    uuids = uuids_of_nodes(nodes_of_configurations(configurations))
+    found = []
+    for entry in configurations:
+        values = asdict(entry)
+        for name in NODES:
+            values[f"{name}_uuid"] = uuids.get(values[name])
+        found.append(values)
+    return found
+
+
+CONFIGURATION_COLUMNS = (*(entry.name for entry in fields(Configuration)), *(f"{name}_uuid" for name in NODES))
+"""Names of the values of a configuration, in their order."""
+
+
+def lineage_values(lineage: Lineage) -> dict[str, Any]:
+    """Return a whole lineage as plain values for JSON: `model`, `earlier` models, and `sets` of configurations."""
+    models = (lineage.model, *lineage.earlier)
+    uuids = uuids_of_nodes({pk for one in models for pk in (one.potential, one.training, *one.sets.values())})
+
+    def values(model: Model) -> dict[str, Any]:
+        known = {name: uuids.get(getattr(model, name)) for name in ("potential", "training")}
+        return asdict(model) | {f"{name}_uuid": known[name] for name in known}
+
+    sets = {
+        name: {
+            "dataset": lineage.model.sets[name],
+            "dataset_uuid": uuids[lineage.model.sets[name]],
+            "configurations": configuration_values(configurations),
+        }
+        for name, configurations in lineage.sets.items()
+    }
+    return {"model": values(lineage.model), "earlier": [values(one) for one in lineage.earlier], "sets": sets}
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun, in the plural where it is not one."""
+    return f"{number} {what}" + ("s" if number != 1 else "")
+
+
+def round_title(where: RoundOfRun | None) -> str:
+    """Return the name of a round."""
+    return "outside of a run" if where is None else f"round {where.index} of run <{where.run}>"
+
+
+def _rounds(configurations: Iterable[Configuration], rounds: dict[int, RoundOfRun | None]) -> list[Branch]:
+    """Return a branch for each round of a data set."""
+    branches: list[Branch] = []
+    for where, found in by_round(configurations).items():
+        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, places {_spans(entry.place for entry in found)}"
+        branches.append((title, [(line, []) for line in _of_round(found, rounds)]))
+    return branches
+
+
+def _of_round(found: Sequence[Configuration], rounds: dict[int, RoundOfRun | None]) -> list[str]:
+    """Return what the frames and labels of a round are from."""
+    lines = []
+    files = _distinct(entry.file for entry in found)
+    lines += [f"imported from {orm.load_node(pk).filename} <{pk}>" for pk in files]
+    labels = sum(entry.label is not None for entry in found)
+    if labels:
+        codes = _codes(_distinct(entry.code for entry in found))
+        levels = "; ".join(_level(pk) for pk in _distinct(entry.level_of_theory for entry in found))
+        lines.append(f"labelled with {codes or 'an unknown code'}, at {levels or 'an unknown level of theory'}")
+    trajectories = _distinct(entry.trajectory for entry in found)
+    if trajectories:
+        starts = _distinct(entry.start for entry in found)
+        begun = f", started from {', '.join(starts)}" if starts else ""
+        several = "trajectory" if len(trajectories) == 1 else f"{len(trajectories)} trajectories"
+        lines.append(f"frames of {several} {_pks(trajectories)}{begun}")
+    driven = {entry.potential: entry for entry in found if entry.potential is not None}
+    if driven:
+        lines.append(f"driven by {'; '.join(_driver(entry, rounds) for entry in driven.values())}")
+    variables = _distinct(entry.collective_variables for entry in found)
+    if variables:
+        lines.append(f"biased along collective variables {_pks(variables)}")
+    return lines or ["given as they are"]
+
+
+def _driver(entry: Configuration, rounds: dict[int, RoundOfRun | None]) -> str:
+    """Return what drove a trajectory."""
+    if entry.model is not None:
+        return f"{_model(entry.model, rounds)}, compiled as <{entry.potential}>"
+    node = orm.load_node(entry.potential)
+    style = node.base.attributes.get("pair_style", None)
+    return f"{style or 'a given'} potential <{node.pk}>"
+
+
+def _model(pk: int, rounds: dict[int, RoundOfRun | None]) -> str:
+    where = rounds.get(pk)
+    return f"model <{pk}>" + (f" of round {where.index}" if where is not None else "")
+
+
+def _title(model: Model) -> str:
+    """Return what a model is called."""
+    where = f", {round_title(model.round)}" if model.round is not None else ""
+    return f"model <{model.potential}>{where}"
+
+
+def _seed(model: Model) -> str:
+    return f", seed {orm.load_node(model.seed).value}" if model.seed is not None else ""
+
+
+def _of_set(name: str, pk: int, configurations: Sequence[Configuration]) -> str:
+    return f"{_name(name)} <{pk}>: {counted(len(configurations), 'configuration')}"
+
+
+def _name(name: str) -> str:
+    """Return the name of a set in words."""
+    return f"{name.replace('_', ' ')} set"
+
+
+def _level(pk: int) -> str:
+    """Return a level of theory in a few words."""
+    level = orm.load_node(pk).get_dict()
+    cutoff = level.get("settings", {}).get("ecutwfc")
+    parts = [level.get("functional"), f"{cutoff:g} Ry" if cutoff is not None else None]
+    return " ".join([*filter(None, parts), f"<{pk}>"])
+
+
+def _codes(pks: Iterable[int | None]) -> str:
+    return ", ".join(orm.load_node(pk).full_label for pk in pks)
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Return values that are not None once each, in their order."""
+    return [value for value in dict.fromkeys(values) if value is not None]
+
+
+def _pks(pks: Sequence[int]) -> str:
+    """Return the PKs of nodes, or the first of many."""
+    return ", ".join(f"<{pk}>" for pk in pks[:_MOST]) + (", ..." if len(pks) > _MOST else "")
+
+
+def _spans(places: Iterable[int]) -> str:
+    """Return ascending numbers as spans: ``0-7, 9``."""
+    spans: list[list[int]] = []
+    for place in places:
+        if spans and place == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], place]
+        else:
+            spans.append([place])
+    listed = [f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans]
+    return ", ".join(listed[:_MOST]) + (", ..." if len(listed) > _MOST else "")
+
+
+def _drawn(branches: Sequence[Branch], indent: str = "") -> list[str]:
+    """Return branches with the lines that join them."""
+    lines = []
+    for index, (text, below) in enumerate(branches):
+        last = index == len(branches) - 1
+        lines.append(f"{indent}{'└─' if last else '├─'} {text}")
+        lines += _drawn(below, indent + ("   " if last else "│  "))
+    return lines
