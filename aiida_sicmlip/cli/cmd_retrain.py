@@ -36,7 +36,7 @@ def retrain(
     from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
     from aiida_sicmlip.reports.reproduction import removal_lines
     from aiida_sicmlip.tools.nodes import load_any, load_model
-    from aiida_sicmlip.workflows.reproduction import start, wait
+    from aiida_sicmlip.workflows.reproduction import complete, start
     from aiida_sicmlip.workflows.retraining import plan_removal, retraining_builder
 
     load_profile(profile_name)
@@ -47,7 +47,7 @@ def retrain(
         click.echo("Nothing was run.")
         return
     say_where_it_runs()
-    process = wait(start(retraining_builder(removal, code)), click.echo)
+    process = complete(start(retraining_builder(removal, code)), click.echo)
     if not process.is_finished_ok:
         reason = process.exit_message or process.process_state.value
         raise SicmlipError(f"{process.process_label} <{process.pk}> failed: {reason}")

@@ -14,11 +14,12 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.dataset_comparison import compare_datasets
 from aiida_sicmlip.science.weight_comparison import WeightComparison, compare_weights
 
-NOT_COMPARED = (orm.RemoteData, CompiledPotentialData, ContinuationData)
+NOT_COMPARED = (orm.RemoteData, CompiledPotentialData, ContinuationData, TrainingCheckpointData)
 """Places on a machine, machine code, and states that hold more than the numbers of a run."""
 LEFT_OUT_LABELS = ("retrieved",)
 """Output files with times and host names in them; what counts in them has nodes of its own."""

@@ -21,7 +21,8 @@ from aiida_sicmlip.tools.nodes import training_of
 from aiida_sicmlip.tools.versions import changes, recorded_versions, surroundings
 
 SETS = ("training_set", "validation_set")
-_COMPARED_APART = (*SETS, "parameters", "code")
+_COMPARED_APART = (*SETS, "parameters", "code", "checkpoint")
+"""Inputs that have a line of their own; where a training was cut off does not change its weights."""
 Errors = tuple[float, float]
 
 

@@ -18,6 +18,8 @@ from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
 
 CHECKPOINT = "checkpoint"
 """Input and output by which a training goes on where an earlier one was ended by its walltime."""
+MOST_LEGS = 50
+"""Parts of one training; one that needs more does not get anywhere."""
 
 
 def process_behind(node: orm.Node) -> orm.ProcessNode:
@@ -131,6 +133,17 @@ def wait(process: orm.ProcessNode, show: Callable[[str], None], interval: float 
         if process.is_terminated:
             return process
         time.sleep(interval)
+
+
+def complete(process: orm.ProcessNode, show: Callable[[str], None]) -> orm.ProcessNode:
+    """Wait for a process, continue a training that its walltime ended from its checkpoint, and return the last part."""
+    for _ in range(MOST_LEGS):
+        process = wait(process, show)
+        outputs = process.outputs
+        if not isinstance(process, orm.CalcJobNode) or "potential" in outputs or CHECKPOINT not in outputs:
+            break
+        process = run_again(process, replaced={CHECKPOINT: outputs[CHECKPOINT]})
+    return process
 
 
 def state_of(process: orm.ProcessNode) -> str:

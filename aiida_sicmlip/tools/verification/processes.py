@@ -13,6 +13,7 @@ from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.verification.graph import Graph
 
@@ -27,6 +28,7 @@ MADE_HERE = (
     CandidateFramesData,
     ContinuationData,
     LennardJonesPriorData,
+    TrainingCheckpointData,
 )
 """What is made by calculations and calcfunctions, unless a user gave it."""
 
