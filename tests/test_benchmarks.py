@@ -37,6 +37,19 @@ def test_opes_divacancy(tmp_path):
 
 
 @pytest.mark.program
+def test_potential_pictures(tmp_path):
+    """The pictures of the documentation, of two rounds with models that are hardly trained."""
+    options = ["--folder", str(tmp_path / "loop"), "--pictures", str(tmp_path / "pictures")]
+    options += ["--epochs", "1", "1", "--training", "2", "--validation", "6"]
+    command = [sys.executable, str(SCRIPTS / "potential_pictures.py"), *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert {"errors_by_round.png", "distance_to_defect.png", "parity.png", "training_curve.png"} <= names
+
+
+@pytest.mark.program
 def test_lineage(tmp_path):
     """A small graph in a profile of its own: all is counted and timed."""
     options = [

@@ -38,6 +38,11 @@ COMMANDS = {
         "selection",
         "Print what was picked for labels in each round, and how novel it was.",
     ),
+    "potential": LazyCommand(
+        "aiida_sicmlip.cli.cmd_potential",
+        "potential",
+        "Print how a potential was trained, its errors, and where it is compiled; draw pictures of it.",
+    ),
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
     ),

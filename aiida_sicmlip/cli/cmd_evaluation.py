@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aiida_sicmlip.cli.options import PROFILE, load_profile
+from aiida_sicmlip.cli.options import ENDING, PICTURES, PROFILE, echo_pictures, load_profile
 
 
 @click.command("evaluation")
@@ -26,18 +26,42 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the errors of all groups into this file as well.",
 )
+@PICTURES
+@ENDING
+@click.option(
+    "--compare",
+    metavar="PK",
+    multiple=True,
+    help="Another evaluation, whose errors on rare events are drawn beside; may be given more than once.",
+)
 @PROFILE
 def evaluation(
-    identifier: str, by: tuple[str, ...], as_json: bool, csv_file: Path | None, profile_name: str | None
+    *,
+    identifier: str,
+    by: tuple[str, ...],
+    as_json: bool,
+    csv_file: Path | None,
+    pictures: Path | None,
+    ending: str,
+    compare: tuple[str, ...],
+    profile_name: str | None,
 ) -> None:
     """Print the errors of evaluation PK by round, defect, element and region, and its worst configurations."""
+    from aiida_sicmlip.common.exceptions import InputError
     from aiida_sicmlip.reports.evaluation import GROUPINGS, evaluation_report, evaluation_text, write_groups
     from aiida_sicmlip.tools.evaluations import load_evaluation, read_evaluation
 
+    if compare and pictures is None:
+        raise InputError("`--compare` draws another evaluation beside: give a folder with `--pictures` as well.")
     load_profile(profile_name)
+    others = [read_evaluation(load_evaluation(other)) for other in compare]
     found = read_evaluation(load_evaluation(identifier))
     groupings = by or GROUPINGS
     click.echo(json.dumps(evaluation_report(found, groupings)) if as_json else evaluation_text(found, groupings))
     if csv_file is not None:
         write_groups(csv_file, found, groupings)
         click.echo(f"\nThe errors of all groups are in {csv_file}.", err=as_json)
+    if pictures is not None:
+        from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation
+
+        echo_pictures(*draw_evaluation(found, pictures, ending=ending, others=others), err=as_json)

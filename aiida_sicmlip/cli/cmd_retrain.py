@@ -37,7 +37,7 @@ def retrain(
     from aiida_sicmlip.reports.reproduction import removal_lines
     from aiida_sicmlip.tools.nodes import load_any, load_model
     from aiida_sicmlip.workflows.reproduction import complete, start
-    from aiida_sicmlip.workflows.retraining import plan_removal, retraining_builder
+    from aiida_sicmlip.workflows.retraining import counterpart, plan_removal, retraining_builder
 
     load_profile(profile_name)
     model = load_model(identifier)
@@ -51,6 +51,6 @@ def retrain(
     if not process.is_finished_ok:
         reason = process.exit_message or process.process_state.value
         raise SicmlipError(f"{process.process_label} <{process.pk}> failed: {reason}")
-    made = process.outputs.potential
+    made = counterpart(process, model)
     click.echo(f"\nMade model <{made.pk}> without them.\n")
     click.echo("\n".join(model_comparison_lines(compare_models(model, made))))

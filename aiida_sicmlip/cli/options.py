@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +30,29 @@ PROFILE = click.option(
     shell_complete=complete_profile,
     help="AiiDA profile; the default profile if not given.",
 )
+
+PICTURES = click.option(
+    "--pictures",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw pictures into this folder, which is made.",
+)
+ENDING = click.option(
+    "--format",
+    "ending",
+    type=click.Choice(["png", "svg", "pdf"]),
+    default="png",
+    show_default=True,
+    help="Format of the pictures.",
+)
+
+
+def echo_pictures(drawn: Sequence[Path], missing: Sequence[str], *, err: bool) -> None:
+    """Say which pictures were drawn, and why others were not; on standard error where ``err``, beside JSON."""
+    click.echo("", err=err)
+    for path in drawn:
+        click.echo(f"drawn: {path}", err=err)
+    for sentence in missing:
+        click.echo(f"not drawn: {sentence}", err=err)
 
 
 def profile_names() -> list[str]:

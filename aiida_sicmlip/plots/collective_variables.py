@@ -11,10 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from aiida_sicmlip.plots.free_energy import COLOURS, add_colour_bar
+from aiida_sicmlip.plots.style import add_colour_bar, distinct_colours, thin
 
-#: More points than this are thinned evenly: they would hide each other, and make vector pictures large.
-MOST_POINTS = 4000
 #: Of marked points; all have an inside that can be left empty.
 MARKERS = "o^sDvP*X"
 
@@ -80,11 +78,6 @@ def plot_rounds(
     return panels
 
 
-def thin(values: np.ndarray) -> np.ndarray:
-    """Return at most :data:`MOST_POINTS` of the values, evenly spread."""
-    return values[:: max(1, -(-len(values) // MOST_POINTS))]
-
-
 def _dots(axes: Axes, points: np.ndarray, colour: ColorType) -> None:
     x, y = thin(points).T
     # Large where there are few, so that they are seen, and small where they would cover each other.
@@ -95,15 +88,6 @@ def _dots(axes: Axes, points: np.ndarray, colour: ColorType) -> None:
 def _mark(axes: Axes, points: np.ndarray, marker: str, name: str) -> Artist:
     x, y = points.T
     return axes.scatter(x, y, s=28, marker=marker, facecolors="none", edgecolors="black", linewidths=0.9, label=name)
-
-
-def distinct_colours(count: int) -> Sequence[ColorType]:
-    """Return as many colours: the first of a list, or steps of a colour map where the list is too short."""
-    if count <= len(COLOURS):
-        return COLOURS[:count]
-    from matplotlib import colormaps
-
-    return list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 
 def _name_axes(axes: Axes, variables: Sequence[str]) -> None:

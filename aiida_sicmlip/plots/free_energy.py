@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 
+from aiida_sicmlip.plots.style import COLOURS, add_colour_bar
 from aiida_sicmlip.science.free_energy import FreeEnergy
-
-#: Okabe and Ito's colours, which all kinds of colour vision tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def plot_free_energy_curve(
@@ -60,13 +57,6 @@ def plot_free_energy_map(
     axes.set_xlabel(variables[0])
     axes.set_ylabel(variables[1])
     return axes
-
-
-def add_colour_bar(axes: Axes, drawn: ScalarMappable, label: str, *, beyond: bool = False) -> None:
-    """Add a colour bar beside the axes; ``beyond`` says by an arrow that values go on above its end."""
-    figure = axes.get_figure()
-    if figure is not None:
-        figure.colorbar(drawn, ax=axes, label=label, extend="max" if beyond else "neither")
 
 
 def _round_spacing(spacing: float) -> float:

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from aiida_sicmlip.plots.collective_variables import distinct_colours, thin
-from aiida_sicmlip.plots.free_energy import COLOURS
+from aiida_sicmlip.plots.style import COLOURS, distinct_colours, logarithmic, thin
 from aiida_sicmlip.science.novelty import Coefficient
 
 #: Marker, largest size and colour of picks on a map, by what they are for; the first colour is the training set's.
@@ -76,12 +74,9 @@ def plot_error_against_distance(axes: Axes, rounds: Sequence[RoundErrors]) -> Ax
             label=f"{entry.name}: {rank}{between}",
         )
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    logarithmic(axes.yaxis)
     axes.set_xlabel("distance from the training set")
     axes.set_ylabel("force MAE, exploring potential (eV/Å)")
-    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        set_formatter("{x:g}")
     # Far frames with small errors are what there should not be.
     axes.legend(frameon=False, fontsize="small", title="rank correlation", title_fontsize="small", loc="lower right")
     return axes
@@ -96,7 +91,7 @@ def plot_map(
 ) -> Axes:
     """Draw all frames of a round faintly, and on top of them the training set of that time and what was picked.
 
-    The legend is left to :func:`add_shared_legend`.
+    The legend is left to :func:`~aiida_sicmlip.plots.style.add_shared_legend`.
 
     All points are (K, 2), places on the two first principal axes of the descriptors.
 
@@ -118,22 +113,6 @@ def plot_map(
     axes.set_ylabel(f"component 2{parts[1]}")
     axes.set_box_aspect(0.9)
     return axes
-
-
-def add_shared_legend(panels: Sequence[Axes]) -> None:
-    """Add one legend for maps that stand together, below them: inside it would hide points."""
-    named: dict[str, Artist] = {}
-    # Later rounds have a training set, which then stands where it does on the maps.
-    for axes in reversed(panels):
-        named |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    panels[0].figure.legend(
-        named.values(),
-        list(named),
-        loc="outside lower center",
-        ncols=len(named),
-        frameon=False,
-        fontsize="small",
-    )
 
 
 def _size(points: np.ndarray, largest: float) -> float:

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.reports.tables import number, table
 from aiida_sicmlip.science.dataset_comparison import DatasetComparison
 from aiida_sicmlip.science.dataset_statistics import grouped_statistics
 from aiida_sicmlip.science.level_of_theory import differences
@@ -79,11 +79,11 @@ def statistics_lines(report: dict[str, Any]) -> list[str]:
     lines = [f"Data set <{report['pk']}>", "", _energies(rows), ""]
     header = ["round", *(f"{name}{unit}" for name in species for unit in ("\nmean", "\nrms", "\ngreatest"))]
     forces = [
-        (name, *(_number(found["forces"].get(s, {}).get(key)) for s in species for key in ("mean", "rms", "greatest")))
+        (name, *(number(found["forces"].get(s, {}).get(key)) for s in species for key in ("mean", "rms", "greatest")))
         for name, found in rows
     ]
     lines += ["Forces (eV/A): length, rms of components", table(header, forces), ""]
-    distances = [(name, *(_number(found["least_distances"].get(pair)) for pair in pairs)) for name, found in rows]
+    distances = [(name, *(number(found["least_distances"].get(pair)) for pair in pairs)) for name, found in rows]
     lines += ["Least distances (A)", table(("round", *pairs), distances), "", "Composition"]
     lines += [
         f"  {name}: {', '.join(f'{f} ({n})' for f, n in found['formulas'].items())}; "
@@ -137,7 +137,7 @@ def _energies(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
         energy, volume = found["energy_per_atom"], found["volume_per_atom"] or {}
         numbers = [energy[key] for key in ("mean", "standard_deviation", "least", "greatest")]
         numbers += [volume.get(key) for key in ("mean", "least", "greatest")]
-        cells.append((name, str(found["n_frames"]), str(found["n_atoms"]), *map(_number, numbers)))
+        cells.append((name, str(found["n_frames"]), str(found["n_atoms"]), *map(number, numbers)))
     return table(header, cells)
 
 
@@ -178,10 +178,6 @@ def _from(origin: Origin, files: dict[int, str]) -> str:
 
 def _round(index: int | None) -> str:
     return "-" if index is None else str(index)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _places(found: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.reports.tables import number, table
 from aiida_sicmlip.science.atom_regions import NEAR_DEFECT, AtomRegions
 from aiida_sicmlip.science.metrics import N_WORST, EnergyErrors, ForceErrors, energy_errors, force_errors
 from aiida_sicmlip.tools.evaluations import IMPORTED, Evaluation
@@ -200,13 +200,13 @@ def _groups_table(evaluation: Evaluation, groupings: Sequence[str]) -> str:
 
 def _group_row(group: GroupErrors, indent: str = "") -> tuple[str, ...]:
     forces = (group.forces.force_mae, group.forces.force_rmse, group.forces.force_r2)
-    cells = [_number(value, 4) for value in forces]
+    cells = [number(value, 4) for value in forces]
     if group.energies is None:
         cells += [""] * 3
     else:
         energies = (group.energies.energy_mae, group.energies.energy_rmse)
-        cells += [_number(None if value is None else 1000.0 * value, 2) for value in energies]
-        cells.append(_number(group.energies.energy_r2, 4))
+        cells += [number(value, 2, 1000.0) for value in energies]
+        cells.append(number(group.energies.energy_r2, 4))
     return (f"{indent}{group.name}", str(group.n_frames), str(group.forces.n_atoms), *cells)
 
 
@@ -215,9 +215,9 @@ def _rare_events_table(scores: dict[str, Any]) -> str:
     rows = []
     for name, score in scores.items():
         magnitude, direction = score["delta_f"], score["delta_theta"]
-        means = (_number(magnitude["mean"], 4), _number(direction["mean"], 2))
-        areas = (_number(magnitude["nac"], 4), _number(direction["nac"], 4))
-        rows.append((name, str(score["n_atoms"]), *means, *areas, _number(score["score"], 4)))
+        means = (number(magnitude["mean"], 4), number(direction["mean"], 2))
+        areas = (number(magnitude["nac"], 4), number(direction["nac"], 4))
+        rows.append((name, str(score["n_atoms"]), *means, *areas, number(score["score"], 4)))
     return table(header, rows)
 
 
@@ -227,8 +227,8 @@ def _committee_table(committee: dict[str, Any]) -> str:
         ("forces (eV/A)", 1.0, committee["forces"]),
         ("energies (meV/atom)", 1000.0, committee["energies"]),
     ):
-        values = (_number(scale * found["mean"], 3), _number(scale * found["maximum"], 3))
-        rows.append((name, *values, _number(found["rank_correlation"], 3)))
+        values = (number(scale * found["mean"], 3), number(scale * found["maximum"], 3))
+        rows.append((name, *values, number(found["rank_correlation"], 3)))
     header = ("disagreement", "mean", "largest", "rank correlation\nwith the error")
     return f"Committee of {committee['n_members']}\n{table(header, rows)}"
 
@@ -258,7 +258,3 @@ def _worst_lines(evaluation: Evaluation) -> list[str]:
     header = ("place", *(key.removesuffix("_uuid").replace("file_index", "index") for key in shown))
     rows = [(str(entry["place"]), *(str(entry.get(key, "-")) for key in shown)) for entry in worst]
     return [*lines, "", "Their sources (UUIDs; frame: index in the trajectory)", table(header, rows)]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -169,7 +169,8 @@ def _rounds(configurations: Iterable[Configuration], rounds: dict[int, RoundOfRu
     """Return a branch for each round of a data set."""
     branches: list[Branch] = []
     for where, found in by_round(configurations).items():
-        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, places {_spans(entry.place for entry in found)}"
+        spans = _spans(entry.place for entry in found)
+        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, places {spans}"
         branches.append((title, [(line, []) for line in _of_round(found, rounds)]))
     return branches
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,45 @@ def draw_errors(run: Run, path: Path) -> None:
     if not assessments:
         raise InputError("no round is complete yet, so that there are no errors to draw.")
     figure = new_figure(path, (6, 4))
-    threshold = next(iter(assessments.values()))["criteria"][0]["threshold"]
     errors = {name: [assessment[name]["force_mae"] for assessment in assessments.values()] for name in COLOURS}
-    plot_force_errors(figure.subplots(), list(assessments), errors, threshold)
+    plot_force_errors(figure.subplots(), list(assessments), errors, threshold_of(run))
     save_figure(figure, path)
+
+
+def threshold_of(run: Run) -> float | None:
+    """Return the force MAE in eV/A below which a run is converged; None before its first round is complete."""
+    assessments = (entry.assessment for entry in run.rounds if entry.assessment is not None)
+    return next((float(found["criteria"][0]["threshold"]) for found in assessments), None)
+
+
+def draw_all(pictures: Mapping[str, Callable[[Path], None]], folder: Path, ending: str) -> tuple[list[Path], list[str]]:
+    """Draw pictures into files of a folder, which is made; a picture that cannot be drawn does not stop the others.
+
+    :param pictures: what draws each, by the name of its file without the ending.
+    :return: the files, and a sentence for each picture that could not be drawn.
+    :raises InputError: if the ending names no format, or the folder cannot be made.
+    """
+    make_folder(folder)
+    # An ending that names no format would otherwise be said once for each picture.
+    new_figure(folder / f"picture.{ending}", (1, 1))
+    drawn, missing = [], []
+    for name, draw in pictures.items():
+        path = folder / f"{name}.{ending}"
+        try:
+            draw(path)
+        except InputError as error:
+            missing.append(f"{path.name}: {error}")
+        else:
+            drawn.append(path)
+    return drawn, missing
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for pictures unless it is there.
+
+    :raises InputError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder `{folder}` cannot be made: {error.strerror}.") from error

@@ -14,7 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.reports.exploration import plain_numbers
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
-from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.reports.tables import or_dash, table
 from aiida_sicmlip.science.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
 from aiida_sicmlip.science.picks import ROLES, Picks
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
@@ -158,10 +158,10 @@ def selection_tables(found: Sequence[Selection]) -> str:
         [
             (
                 f"{entry.steps.index}",
-                *(_count(entry.described.get(name)) for name in ("n_frames", "n_overlapping", "n_filtered")),
-                *(_count(entry.described.get(name)) for name in ("n_candidates", "n_earlier_candidates")),
+                *(or_dash(entry.described.get(name)) for name in ("n_frames", "n_overlapping", "n_filtered")),
+                *(or_dash(entry.described.get(name)) for name in ("n_candidates", "n_earlier_candidates")),
                 *(_picked_of_asked(entry.summary, role) for role in ROLES),
-                _count(entry.summary.get("n_from_earlier_rounds")),
+                or_dash(entry.summary.get("n_from_earlier_rounds")),
             )
             for entry in found
         ],
@@ -231,11 +231,11 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     """
     from aiida_sicmlip.plots.selection import (
         RoundErrors,
-        add_shared_legend,
         plot_error_against_distance,
         plot_map,
         plot_novelty,
     )
+    from aiida_sicmlip.plots.style import add_shared_legend
 
     mapped = choose_rounds(found, index)
     columns = min(COLUMNS, len(mapped))
@@ -269,10 +269,6 @@ def _pk(node: orm.ProcessNode | None) -> int | None:
 
 def _words(role: str) -> str:
     return role.replace("_", " ")
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value}"
 
 
 def _picked_of_asked(summary: dict[str, Any], role: str) -> str:

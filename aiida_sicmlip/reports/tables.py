@@ -21,6 +21,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def or_dash(value: object) -> str:
+    """Return a value as text, or a dash where it is not known."""
+    return "-" if value is None else str(value)
+
+
+def number(value: float | None, digits: int = 4, scale: float = 1.0) -> str:
+    """Return a number, times a scale, with so many digits after the point, or a dash where it is not known."""
+    return "-" if value is None else f"{scale * value:.{digits}f}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table with aligned columns; the first to the left, numbers to the right."""
     columns = list(zip(header, *rows, strict=True))
@@ -63,7 +73,7 @@ def results_table(run: Run) -> str:
         [
             (
                 f"{entry.index}",
-                f"{_count(entry.training_configurations)} / {_count(entry.validation_configurations)}",
+                f"{or_dash(entry.training_configurations)} / {or_dash(entry.validation_configurations)}",
                 f"{entry.labels_done} / {entry.labels_failed}",
                 *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
@@ -98,10 +108,6 @@ def _score(entry: Round, which: str) -> str:
     """Return the score of an assessment on migrating atoms and how many these are, or a dash where there is none."""
     found = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
     return "-" if found["score"] is None else f"{found['score']:.2f} ({found['n_atoms']})"
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else str(value)
 
 
 def status_lines(run: Run) -> list[str]:

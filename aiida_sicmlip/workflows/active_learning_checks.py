@@ -41,7 +41,8 @@ def require_known_species(potential: PotentialData, structures: Mapping[str, orm
         if strangers := sorted(set(structure.get_symbols_set()) - set(potential.species)):
             raise InputError(
                 f"`structures.{name}` holds {', '.join(strangers)}, which `training.initial_potential` "
-                f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): start from one that does, or from scratch."
+                f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): start from one that does, or "
+                "from scratch."
             )
 
 

@@ -132,6 +132,15 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
     return builder
 
 
+def counterpart(process: orm.ProcessNode, model: PotentialData) -> PotentialData:
+    """Return the model that a retraining made in the place of ``model``: of a committee, the same member."""
+    links = model.base.links.get_incoming(link_type=LinkType.RETURN).all()
+    names = [link.link_label for link in links if link.node.process_type == TRAINING_WORK_CHAIN]
+    made = process.base.links.get_outgoing(link_type=(LinkType.CREATE, LinkType.RETURN)).all()
+    models = {link.link_label: link.node for link in made}
+    return models[names[0] if names and names[0] in models else "potential"]
+
+
 def _remade(
     dataset: LabelledDataSetData, removal: Removal, made: dict[int, tuple[LabelledDataSetData | None, list[int]]]
 ) -> tuple[LabelledDataSetData | None, list[int]]:

@@ -7,13 +7,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from aiida_sicmlip.plots.collective_variables import (
-    MOST_POINTS,
     RoundSamples,
     plot_rounds,
     plot_samples,
     plot_samples_by_time,
-    thin,
 )
+from aiida_sicmlip.plots.style import MOST_POINTS, thin
 
 POINTS = np.random.default_rng(4).normal(size=(300, 2))
 

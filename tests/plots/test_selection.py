@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from aiida_sicmlip.plots.selection import (
     RoundErrors,
-    add_shared_legend,
     plot_error_against_distance,
     plot_map,
     plot_novelty,
 )
+from aiida_sicmlip.plots.style import add_shared_legend
 from aiida_sicmlip.science.novelty import Coefficient
 
 POINTS = np.random.default_rng(2).normal(size=(50, 2))

@@ -13,6 +13,9 @@ from potential_helpers import TINY, announce_extension, labelled_carbide
 
 import aiida_sicmlip
 from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
+from aiida_sicmlip.reports.potential import potential_report
+from aiida_sicmlip.reports.potential_pictures import draw_potential
+from aiida_sicmlip.tools.potentials import read_potential
 from aiida_sicmlip.workflows.training import TrainingWorkChain
 
 
@@ -36,7 +39,7 @@ def potential_code(aiida_localhost, tmp_path):
 
 
 @pytest.mark.program
-def test_prior_training_compilation_and_evaluation(potential_code, generate_dataset, generate_prior):
+def test_prior_training_compilation_and_evaluation(potential_code, generate_dataset, generate_prior, tmp_path):
     """The prior has the training set as its source, and is what the model was built with."""
     training_set = generate_dataset([labelled_carbide(seed) for seed in range(4)])
     options = {"options": {"max_wallclock_seconds": 600}}
@@ -62,6 +65,15 @@ def test_prior_training_compilation_and_evaluation(potential_code, generate_data
     compiled = outputs["evaluations"]["validation"]["force_mae"]
     packaged = training.outputs.results["best"]["validation"]["force_mae"]
     assert compiled == pytest.approx(packaged, rel=1e-6)
+    # What is told and drawn of a potential is found in the graph of a real training.
+    found = read_potential(outputs["potential"])
+    report = potential_report(found)
+    assert report["training"]["calculations"] == [training.pk]
+    assert report["errors"]["validation"]["force_mae"] == compiled
+    assert (report["prior"]["pk"], report["compiled"][0]["pk"]) == (prior.pk, outputs["compiled_potential"].pk)
+    assert list(report["data"]) == list(report["errors"]) == ["training", "validation"]
+    drawn, _ = draw_potential(found, tmp_path / "pictures")
+    assert {"training_curve.png", "parity_training.png", "parity_validation.png"} <= {path.name for path in drawn}
 
 
 @pytest.fixture

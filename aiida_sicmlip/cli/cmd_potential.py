@@ -1,0 +1,35 @@
+"""The command `aiida-sicmlip potential`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from aiida_sicmlip.cli.options import ENDING, PICTURES, PROFILE, echo_pictures, load_profile
+
+
+@click.command("potential")
+@click.argument("identifier", metavar="PK")
+@PICTURES
+@ENDING
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON, the training curve included.")
+@PROFILE
+def potential(identifier: str, pictures: Path | None, ending: str, as_json: bool, profile_name: str | None) -> None:
+    """Print how a potential was trained, its errors on each data set, and where it is compiled.
+
+    PK is a potential, its training, a compiled model of it, or a run, whose last potential it then is.
+    """
+    from aiida_sicmlip.reports.potential import potential_lines, potential_report
+    from aiida_sicmlip.tools.potentials import load_potential, read_potential
+
+    load_profile(profile_name)
+    node, run = load_potential(identifier)
+    found = read_potential(node)
+    report = potential_report(found)
+    click.echo(json.dumps(report) if as_json else "\n".join(potential_lines(report)))
+    if pictures is not None:
+        from aiida_sicmlip.reports.potential_pictures import draw_potential
+
+        echo_pictures(*draw_potential(found, pictures, ending=ending, run=run), err=as_json)

@@ -1,0 +1,135 @@
+"""How a training went: losses, errors and learning rate by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.plots.style import COLOURS, GREY, logarithmic
+
+
+class Quantity(NamedTuple):
+    """What a panel shows: the text along its axis, and what values are multiplied with."""
+
+    text: str
+    scale: float
+
+
+QUANTITIES = {
+    "loss": Quantity("loss (eV²/atom², eV²/Å²)", 1.0),
+    "force_mae": Quantity("force MAE (eV/Å)", 1.0),
+    "energy_mae": Quantity("energy MAE (meV/atom)", 1000.0),
+}
+SETS = {"training": COLOURS[0], "validation": COLOURS[1]}
+
+
+def plot_curve(
+    axes: Axes,
+    curve: Mapping[str, np.ndarray],
+    quantity: str = "loss",
+    *,
+    best_epoch: float | None = None,
+    legs: Sequence[float] = (),
+    threshold: float | None = None,
+) -> Axes:
+    """Draw one of the :data:`QUANTITIES` on the training and on the validation set against the epoch, logarithmic.
+
+    :param curve: columns (E,) of a training: ``epoch``, ``training_loss``, ``validation_loss`` and so on, energies in
+        eV/atom, forces in eV/A. Errors that are not above zero leave a gap.
+    :param best_epoch: of the model that was kept; it is marked on the validation's curve.
+    :param legs: first epochs of the parts of a training that was continued.
+    :param threshold: of the quantity, in the unit of the axis.
+    :raises InputError: when there is no epoch, or no such quantity.
+    """
+    if quantity not in QUANTITIES:
+        raise InputError(f"`quantity` is {quantity!r}. {nearest_name(quantity, QUANTITIES)}")
+    epochs = _epochs(curve)
+    text, scale = QUANTITIES[quantity]
+    values = {name: scale * np.asarray(curve[f"{name}_{quantity}"], dtype=float) for name in SETS}
+    _mark_legs(axes, legs)
+    for name, colour in SETS.items():
+        shown = np.where(values[name] > 0, values[name], np.nan)
+        # One epoch is a point, which no line would show.
+        marker = "o" if len(epochs) == 1 else ""
+        axes.plot(epochs, shown, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
+    at = np.flatnonzero(epochs == best_epoch)
+    if len(at):
+        axes.plot(
+            epochs[at],
+            values["validation"][at],
+            linestyle="",
+            marker="D",
+            markersize=6,
+            markerfacecolor="none",
+            markeredgecolor="black",
+            label=f"kept: epoch {best_epoch:g}",
+            zorder=3,
+        )
+    if threshold is not None:
+        axes.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold, {threshold:g}")
+    logarithmic(axes.yaxis)
+    _name_epochs(axes, text)
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_learning_rate(axes: Axes, curve: Mapping[str, np.ndarray], *, legs: Sequence[float] = ()) -> Axes:
+    """Draw the learning rate of each epoch, logarithmic; see :func:`plot_curve`.
+
+    :raises InputError: when there is no epoch.
+    """
+    epochs = _epochs(curve)
+    _mark_legs(axes, legs)
+    marker = "o" if len(epochs) == 1 else ""
+    rate = np.asarray(curve["learning_rate"], dtype=float)
+    axes.step(epochs, rate, where="mid", color=GREY, marker=marker, markersize=4, linewidth=1.4)
+    logarithmic(axes.yaxis)
+    _name_epochs(axes, "learning rate")
+    if len(legs):
+        axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_training(
+    panels: Sequence[Axes],
+    curve: Mapping[str, np.ndarray],
+    *,
+    best_epoch: float | None = None,
+    legs: Sequence[float] = (),
+    threshold: float | None = None,
+) -> Sequence[Axes]:
+    """Draw loss, force MAE, energy MAE and learning rate into four panels.
+
+    :param threshold: of the force MAE in eV/A. The rest as in :func:`plot_curve`.
+    """
+    for axes, quantity in zip(panels, QUANTITIES, strict=False):
+        wanted = threshold if quantity == "force_mae" else None
+        plot_curve(axes, curve, quantity, best_epoch=best_epoch, legs=legs, threshold=wanted)
+    plot_learning_rate(panels[len(QUANTITIES)], curve, legs=legs)
+    return panels
+
+
+def _epochs(curve: Mapping[str, np.ndarray]) -> np.ndarray:
+    epochs = np.asarray(curve["epoch"], dtype=float)
+    if not len(epochs):
+        raise InputError("The training curve has no epoch: the training ended before the first one was complete.")
+    return epochs
+
+
+def _mark_legs(axes: Axes, legs: Sequence[float]) -> None:
+    """Draw a line before the first epoch of each part that continued a training."""
+    for number, first in enumerate(legs):
+        axes.axvline(
+            first - 0.5, color=GREY, linestyle=":", linewidth=1.2, label="continued" if number == 0 else "_nolegend_"
+        )
+
+
+def _name_epochs(axes: Axes, text: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(text)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -1,0 +1,150 @@
+"""Pictures of an evaluation: parity, errors by distance from a defect, on rare events, of a committee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.reports.pictures import draw_all, new_figure, save_figure
+from aiida_sicmlip.science.binned_quantiles import quantiles_by_bin
+from aiida_sicmlip.science.frame_defects import REGIONS
+from aiida_sicmlip.science.rare_events import ErrorDistribution
+from aiida_sicmlip.tools.evaluations import Evaluation
+
+BIN = 0.5
+"""Width in A of the bins of the distance from a defect."""
+
+
+def draw_evaluation(
+    found: Evaluation,
+    folder: Path,
+    *,
+    ending: str = "png",
+    others: Sequence[Evaluation] = (),
+    name: str = "",
+    threshold: float | None = None,
+) -> tuple[list[Path], list[str]]:
+    """Draw what an evaluation has into files of a folder, which is made.
+
+    :param others: further evaluations, whose rare events are drawn beside.
+    :param name: that of the data set, which the names of the files end with.
+    :param threshold: of the force error in eV/A.
+    :return: the files, and a sentence for each picture that could not be drawn.
+    :raises InputError: if the ending names no format, or the folder cannot be made.
+    """
+    models = {f"evaluation <{entry.pk}>": entry for entry in (found, *others)}
+    end = f"_{name}" if name else ""
+    pictures: dict[str, Callable[[Path], None]] = {
+        f"parity{end}": lambda path: draw_parity(found, path),
+        f"distance_to_defect{end}": lambda path: draw_distance(found, path, threshold),
+        f"rare_events{end}": lambda path: draw_rare_events(models, path),
+    }
+    if found.force_disagreement is not None:
+        pictures[f"committee{end}"] = lambda path: draw_committee(found, path)
+    return draw_all(pictures, folder, ending)
+
+
+def draw_parity(found: Evaluation, path: Path) -> None:
+    """Draw predicted against reference energies and force components, and below them what is left.
+
+    :raises InputError: if the ending names no format.
+    """
+    from aiida_sicmlip.plots.parity import plot_parity, plot_residuals
+
+    figure = new_figure(path, (9, 6.6))
+    (energies, forces), (energies_left, forces_left) = figure.subplots(2, 2, height_ratios=[2.2, 1])
+    reference, predicted = found.reference_energies / found.n_atoms, found.predicted_energies / found.n_atoms
+    plot_parity(
+        energies,
+        reference,
+        predicted,
+        quantity="energy",
+        unit="eV/atom",
+        error_unit=("meV/atom", 1000.0),
+        count="frames",
+    )
+    plot_residuals(energies_left, 1000 * reference, 1000 * predicted, quantity="energy", unit="meV/atom")
+    energies_left.set_ylabel("frames")
+    plot_parity(forces, found.reference_forces, found.predicted_forces)
+    plot_residuals(forces_left, found.reference_forces, found.predicted_forces)
+    forces_left.set_ylabel("components")
+    save_figure(figure, path)
+
+
+def draw_distance(found: Evaluation, path: Path, threshold: float | None = None) -> None:
+    """Draw the force errors of the atoms by their distance from the nearest defect.
+
+    The error of an atom is the mean of the absolute errors of its three components, whose mean is the force MAE.
+
+    :raises InputError: if no distance is known, or the ending names no format.
+    """
+    from aiida_sicmlip.plots.errors import plot_error_by_distance
+
+    _require_regions(found)
+    distance = found.distance_to_defect
+    greatest = float(np.nanmax(distance, initial=0.0))
+    edges = np.arange(0.0, greatest + BIN, BIN) if greatest else np.array([0.0, BIN])
+    error = np.abs(found.predicted_forces - found.reference_forces).mean(axis=1)
+    figure = new_figure(path, (6, 5))
+    plot_error_by_distance(
+        figure.subplots(2, 1, height_ratios=[3, 1]),
+        quantiles_by_bin(distance, error, edges),
+        boundary=found.results.get("near_defect_distance"),
+        threshold=threshold,
+    )
+    save_figure(figure, path)
+
+
+def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
+    """Draw the cumulative distributions of the errors of forces in length and direction, by region.
+
+    Of several models the migrating atoms alone are drawn, which is where they differ.
+
+    :param models: evaluations by the name of what is judged.
+    :raises InputError: if the regions of one are not known, no region has atoms, or the ending names no format.
+    """
+    from aiida_sicmlip.plots.rare_events import plot_cumulative
+
+    for found in models.values():
+        _require_regions(found)
+    # All atoms together are told from those elsewhere by nothing.
+    shown = REGIONS[:1] if len(models) > 1 else REGIONS
+    figure = new_figure(path, (9.6, 4.8))
+    for axes, key, quantity, unit in zip(
+        figure.subplots(1, 2),
+        ("delta_f", "delta_theta"),
+        ("error of the force's length, δF", "error of the force's direction, δθ"),
+        ("eV/Å", "degrees"),
+        strict=True,
+    ):
+        distributions = {
+            name: {region: ErrorDistribution(**found.results["rare_events"][region][key]) for region in shown}
+            for name, found in models.items()
+        }
+        plot_cumulative(axes, distributions, quantity=quantity, unit=unit)
+    save_figure(figure, path)
+
+
+def _require_regions(found: Evaluation) -> None:
+    """Raise :class:`InputError` where an evaluation does not tell where atoms stand."""
+    if "rare_events" not in found.results:
+        raise InputError(f"evaluation <{found.pk}> was made by a version that told no regions; evaluate again.")
+
+
+def draw_committee(found: Evaluation, path: Path) -> None:
+    """Draw the force errors of the atoms, the lengths of the differences, against the disagreement of the committee.
+
+    :raises InputError: if there was no committee, or the ending names no format.
+    """
+    from aiida_sicmlip.plots.errors import plot_disagreement
+
+    if found.force_disagreement is None:
+        raise InputError("the potential was evaluated without the other members of a committee.")
+    error = np.linalg.norm(found.predicted_forces - found.reference_forces, axis=1)
+    correlation = found.results["committee"]["forces"]["rank_correlation"]
+    figure = new_figure(path, (5.6, 4.4))
+    plot_disagreement(figure.subplots(), found.force_disagreement, error, correlation=correlation)
+    save_figure(figure, path)

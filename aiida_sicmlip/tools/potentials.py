@@ -1,0 +1,164 @@
+"""Trained potentials: which calculations trained, compiled and judged one, and those of each round of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import MultipleObjectsError, NotExistent
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.runs import last_potential, read_run
+from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, called_nodes
+
+TRAINING = ":sicmlip.training"
+"""In the types of all processes that train a potential, one calculation or a chain of them."""
+EXPLORING = "evaluation_of_exploring_potential"
+"""Step of a round in which the potential that explored is judged on the new labels."""
+
+
+@dataclass(frozen=True)
+class TrainedPotential:
+    """A potential with the calculations that it is from and that took it, each in the order in which they were made.
+
+    trainings: the parts of its training, several where one was continued; none where it was not trained here.
+    compilations: those that made it a model for one machine.
+    evaluations: of any of these models, by name: that of the data set in the training, or where it was called else.
+    """
+
+    potential: PotentialData
+    trainings: list[orm.CalcJobNode]
+    compilations: list[orm.CalcJobNode]
+    evaluations: dict[str, orm.CalcJobNode]
+
+    @property
+    def training(self) -> orm.CalcJobNode | None:
+        """The calculation that packaged the potential."""
+        return self.trainings[-1] if self.trainings else None
+
+
+def load_potential(identifier: Any) -> tuple[PotentialData, orm.WorkChainNode | None]:
+    """Return a potential by its PK or UUID, by that of a compiled model, of its training, or of a run.
+
+    Of a run it is the one that its last complete training made, and the run is returned as well.
+
+    :raises InputError: if there is no such node, it is something else, or it has no potential (yet).
+    """
+    try:
+        node = orm.load_node(identifier)
+    except (NotExistent, MultipleObjectsError, ValueError) as error:
+        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of a potential.") from error
+    if isinstance(node, PotentialData):
+        return node, None
+    if isinstance(node, CompiledPotentialData) and node.creator is not None:
+        return node.creator.inputs.potential, None
+    kind = getattr(node, "process_label", None) or type(node).__name__
+    process_type = getattr(node, "process_type", None) or ""
+    if process_type != ACTIVE_LEARNING and TRAINING not in process_type:
+        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of a potential, of its training or of a run.")
+    run = node if process_type == ACTIVE_LEARNING else None
+    if run is not None:
+        found = last_potential(read_run(node))
+    else:
+        # Both a training and its part have an output of this name, which needs no query of all the others.
+        link = node.base.links.get_outgoing(
+            link_type=(LinkType.CREATE, LinkType.RETURN), link_label_filter="potential"
+        ).first()
+        found = link.node if link is not None else None
+    if not isinstance(found, PotentialData):
+        raise InputError(
+            f"{kind} <{node.pk}> has made no potential: `verdi process status {node.pk}` says how far it came."
+        )
+    return found, run
+
+
+def read_potential(potential: PotentialData) -> TrainedPotential:
+    """Return where a potential is from and what it was used for; a handful of queries."""
+    compilations, evaluations = _uses(potential.pk)
+    return TrainedPotential(potential, _trainings(potential), compilations, _by_name(evaluations))
+
+
+def evaluations_of_rounds(run: orm.WorkChainNode) -> dict[str, dict[int, orm.CalcJobNode]]:
+    """Return the evaluations of a run by set and round, as far as they have finished well.
+
+    Sets: ``training`` and ``validation`` of the round's new potential, and ``exploring``, that of the potential that
+    explored it on the new labels.
+    """
+    found: dict[str, dict[int, orm.CalcJobNode]] = {"training": {}, "validation": {}, "exploring": {}}
+    # A step that was called again after an interruption stands under the same label; the latest counts.
+    for label, node in called_nodes(run.pk, orm.ProcessNode, "round\\_%"):
+        index, step = parse_round_label(label)
+        if step == EXPLORING and node.is_finished_ok:
+            found["exploring"][index] = node
+        elif step == "training":
+            for name, evaluation in called_nodes(node.pk, orm.CalcJobNode, "evaluation\\_%"):
+                which = name.removeprefix("evaluation_")
+                if which in found and evaluation.is_finished_ok:
+                    found[which][index] = evaluation
+    return found
+
+
+def _trainings(potential: PotentialData) -> list[orm.CalcJobNode]:
+    """Return the calculation that made a potential after those that it continued."""
+    found: list[orm.CalcJobNode] = []
+    node = potential.creator
+    while node is not None and "training_set" in node.inputs:
+        found.insert(0, node)
+        node = node.inputs.checkpoint.creator if "checkpoint" in node.inputs else None
+    return found
+
+
+def _uses(pk: int) -> tuple[list[orm.CalcJobNode], list[orm.CalcJobNode]]:
+    """Return the compilations of a potential and the evaluations of the compiled models."""
+    query = orm.QueryBuilder().append(PotentialData, filters={"id": pk}, tag="potential")
+    query.append(
+        orm.CalcJobNode,
+        with_incoming="potential",
+        edge_filters={"label": "potential"},
+        filters={"attributes.exit_status": 0},
+        project="*",
+        tag="compilation",
+    )
+    query.append(CompiledPotentialData, with_incoming="compilation", tag="compiled")
+    query.order_by({"compilation": "id"})
+    compilations = query.all(flat=True)
+    # A query of its own: a model that was not judged would not be in a joint one.
+    query.append(
+        orm.CalcJobNode,
+        with_incoming="compiled",
+        edge_filters={"label": "potential"},
+        filters={"attributes.exit_status": 0, "process_type": {"like": "%sicmlip.evaluation"}},
+        project="id",
+        tag="evaluation",
+    )
+    pks = sorted({row[-1] for row in query.all()})
+    return compilations, [orm.load_node(number) for number in pks]
+
+
+def _by_name(evaluations: list[orm.CalcJobNode]) -> dict[str, orm.CalcJobNode]:
+    """Return evaluations by the label that they were called under; of several of a name the latest."""
+    query = orm.QueryBuilder()
+    query.append(orm.WorkChainNode, tag="caller")
+    query.append(
+        orm.CalcJobNode,
+        filters={"id": {"in": [node.pk for node in evaluations] or [0]}},
+        with_incoming="caller",
+        edge_filters={"type": LinkType.CALL_CALC.value},
+        edge_project="label",
+        project="id",
+    )
+    labels = dict(query.all())
+    return {_name(labels.get(node.pk), node): node for node in evaluations}
+
+
+def _name(label: str | None, node: orm.CalcJobNode) -> str:
+    if label is not None and label.startswith("round_") and label.endswith(EXPLORING):
+        return f"new labels of round {parse_round_label(label)[0]}"
+    if label is not None and label.startswith("evaluation_"):
+        return label.removeprefix("evaluation_").replace("_", " ")
+    return f"data set <{node.inputs.dataset.pk}>"

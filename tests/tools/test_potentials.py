@@ -1,0 +1,110 @@
+"""Which calculations belong to a potential, asked of graphs that are made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.tools.evaluations import EVALUATION
+from aiida_sicmlip.tools.potentials import evaluations_of_rounds, load_potential, read_potential
+from tests.exploring import Explored
+from tests.judging import TRAINING, Judged
+
+
+@pytest.fixture
+def judged(aiida_profile_clean, divacancy, divacancy_host, variables) -> Judged:
+    return Judged(Explored(divacancy, variables), divacancy_host)
+
+
+@pytest.fixture
+def chain(judged, generate_dataset):
+    """A training on four configurations, judged on them and on two others."""
+    return judged.training_chain(generate_dataset(4, seed=1), generate_dataset(2, seed=2))
+
+
+def test_a_potential_is_found_from_all_that_belongs_to_it(judged, chain):
+    potential = chain.outputs.potential
+    compiled = judged.compilation(None, potential).outputs.compiled_potential
+    for node in (potential, chain, potential.creator, compiled):
+        assert load_potential(node.pk) == (potential, None)
+    assert load_potential(potential.uuid) == (potential, None)
+
+
+def test_calculations_of_a_potential(judged, chain, generate_dataset):
+    potential = chain.outputs.potential
+    # Another training with the same data has evaluations of its own.
+    judged.training_chain(potential.creator.inputs.training_set, potential.creator.inputs.validation_set)
+    other = generate_dataset(3, seed=5)
+    on_gpu = judged.compilation(None, potential, device="cuda")
+    later = judged.evaluation(other, on_gpu.outputs.compiled_potential)
+    found = read_potential(potential)
+    assert found.trainings == [potential.creator]
+    assert [node.outputs.compiled_potential.device for node in found.compilations] == ["cpu", "cuda"]
+    assert list(found.evaluations) == ["training", "validation", f"data set <{other.pk}>"]
+    assert found.evaluations[f"data set <{other.pk}>"] == later
+    for name in ("training", "validation"):
+        assert found.evaluations[name].inputs.dataset == potential.creator.inputs[f"{name}_set"]
+        assert found.evaluations[name].caller == chain
+
+
+def test_a_continued_training_has_its_parts_in_order(judged, generate_dataset):
+    sets = generate_dataset(4, seed=1), generate_dataset(2, seed=2)
+    parts, inputs = [], {}
+    for _ in range(3):
+        parts.append(judged.training(None, *sets, **inputs))
+        checkpoint = orm.SinglefileData.from_string("state", filename="last.ckpt")
+        judged.output(parts[-1], "checkpoint", checkpoint)
+        inputs = {"checkpoint": checkpoint}
+    assert read_potential(parts[-1].outputs.potential).trainings == parts
+    assert read_potential(parts[0].outputs.potential).trainings == parts[:1]
+
+
+def test_a_potential_that_was_not_trained_here(portable_potential):
+    found = read_potential(portable_potential)
+    assert (found.trainings, found.training, found.compilations, found.evaluations) == ([], None, [], {})
+
+
+def test_evaluations_of_a_run(judged, generate_dataset):
+    run = judged.explored.run()
+    datasets = [generate_dataset(count, seed=count) for count in (4, 2, 5, 3)]
+    chains = [judged.training_chain(*datasets[:2], run, 0), judged.training_chain(*datasets[2:], run, 1)]
+    exploring = judged.evaluation(
+        datasets[2],
+        chains[0].outputs.potential.base.links.get_outgoing().first().node.outputs.compiled_potential,
+        run,
+        "round_01_evaluation_of_exploring_potential",
+    )
+    found = evaluations_of_rounds(run)
+    assert {name: sorted(rounds) for name, rounds in found.items()} == {
+        "training": [0, 1],
+        "validation": [0, 1],
+        "exploring": [1],
+    }
+    assert found["exploring"][1] == exploring
+    assert [found["validation"][index].inputs.dataset for index in (0, 1)] == [datasets[1], datasets[3]]
+    assert load_potential(run.pk) == (chains[1].outputs.potential, run)
+    assert "new labels of round 1" in read_potential(chains[0].outputs.potential).evaluations
+
+
+def test_a_training_that_was_called_again_counts_once(judged, generate_dataset):
+    """After an interruption a step stands twice under its label; the later one counts."""
+    run = judged.explored.run()
+    sets = generate_dataset(4, seed=1), generate_dataset(2, seed=2)
+    judged.training_chain(*sets, run, 0)
+    again = judged.training_chain(*sets, run, 0)
+    assert evaluations_of_rounds(run)["training"][0].caller == again
+
+
+def test_what_has_no_potential_is_said(judged, generate_dataset):
+    run = judged.explored.run()
+    for identifier, message in (
+        (987654, "no node is called `987654`"),
+        ("nothing", "no node is called `nothing`"),
+        (generate_dataset(2, seed=3).pk, "is a LabelledDataSetData; give the PK of a potential"),
+        (run.pk, "has made no potential"),
+        (judged.process(orm.CalcJobNode, TRAINING).pk, "has made no potential"),
+        (judged.process(orm.CalcJobNode, EVALUATION).pk, "give the PK of a potential, of its training or of a run"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_potential(identifier)
