@@ -64,7 +64,7 @@ def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.Ab
         except (NotExistent, ValueError) as error:
             raise InputError(f"`--code {wanted}`: {error}") from error
     user = orm.User.collection.get_default()
-    if isinstance(original, orm.InstalledCode) and original.computer.is_user_configured(user):
+    if not isinstance(original, orm.InstalledCode) or original.computer.is_user_configured(user):
         return original
     plugin = original.default_calc_job_plugin
     query = orm.QueryBuilder().append(orm.InstalledCode, filters={"attributes.input_plugin": plugin}, project="*")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from sqlalchemy import text
 
 from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
@@ -15,7 +16,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.io.exchanged_frames import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import labels_of_dataset
-from aiida_sicmlip.workflows.retraining import plan_removal, retraining_builder
+from aiida_sicmlip.workflows.retraining import counterpart, plan_removal, retraining_builder
 from tests.exploring import Explored
 from tests.learning import Learned
 from tests.training_graphs import finished, grown, output, trained
@@ -127,6 +128,22 @@ def test_work_chain_trains_again_where_one_did(tmp_path: Path, labels, level, co
     assert labels_of(builder.training_set) == [label.pk for label in labels[1:4]]
     assert labels_of(builder.further_sets["fixed_validation"]) == [labels[5].pk]
     assert builder.training.seed.value == 5
+
+
+def test_member_of_a_committee_is_compared_with_the_same_member(tmp_path: Path, labels, level, code) -> None:
+    sets = grown(labels, level, 2), grown(labels[6:], level, 2)
+    chains = [finished(orm.WorkChainNode, "aiida.workflows:sicmlip.training", "") for _ in range(2)]
+    made = {}
+    for chain in chains:
+        for name in ("potential", "committee_potentials__member_01"):
+            model = trained(tmp_path / f"{chain.pk}{name}", code, *sets, caller=chain)
+            model.base.links.add_incoming(chain, LinkType.RETURN, name)
+            made[chain.pk, name] = model
+    first, second = chains
+    for name in ("potential", "committee_potentials__member_01"):
+        assert counterpart(second, made[first.pk, name]).pk == made[second.pk, name].pk
+    alone = trained(tmp_path / "alone", code, *sets)
+    assert counterpart(alone.creator, made[first.pk, "potential"]).pk == alone.pk
 
 
 def test_what_cannot_be_left_out(tmp_path: Path, labels, level, code) -> None:
