@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,24 +34,36 @@ class Difference:
     name: link label of the nodes.
     identical: whether they hold the same, to the last bit.
     text: by how much they differ, in words.
+    decisive: whether it decides that two processes gave the same; what is only reported beside a result does not.
     """
 
     name: str
     identical: bool
     text: str
+    decisive: bool = True
 
 
 def compare_outputs(first: orm.ProcessNode, second: orm.ProcessNode) -> list[Difference]:
     """Return the comparison of what two processes made, by link label; what says when and where is left out."""
     one, other = _outputs(first), _outputs(second)
+    decisive = _decisive(one)
     found = []
     for name in sorted(set(one) | set(other)):
         if name not in one or name not in other:
             has, lacks = (first, second) if name in one else (second, first)
-            found.append(Difference(name, False, f"made by <{has.pk}> only, not by <{lacks.pk}>"))
+            text = f"made by <{has.pk}> only, not by <{lacks.pk}>"
+            found.append(Difference(name, False, text, name in decisive))
         elif not isinstance(one[name], NOT_COMPARED):
-            found.append(compare_contents(name, one[name], other[name]))
+            found.append(replace(compare_contents(name, one[name], other[name]), decisive=name in decisive))
     return found
+
+
+def _decisive(outputs: Mapping[str, orm.Data]) -> set[str]:
+    """Return which outputs are the result: a model, else all but dictionaries, which report, else all there is."""
+    compared = {name: node for name, node in outputs.items() if not isinstance(node, NOT_COMPARED)}
+    models = {name for name, node in compared.items() if isinstance(node, PotentialData)}
+    results = {name for name, node in compared.items() if not isinstance(node, orm.Dict)}
+    return models or results or set(compared)
 
 
 def compare_contents(name: str, first: orm.Data, second: orm.Data) -> Difference:

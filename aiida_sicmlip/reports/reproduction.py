@@ -37,8 +37,9 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
-        """Whether the same came out, to the last bit."""
-        return bool(self.outputs) and all(found.identical for found in self.outputs)
+        """Whether the same came out, to the last bit; what is only reported of it does not count."""
+        results = [found for found in self.outputs if found.decisive]
+        return bool(results) and all(found.identical for found in results)
 
 
 def reproduction(original: orm.ProcessNode, again: orm.ProcessNode) -> Reproduction:
@@ -89,7 +90,8 @@ def verdict_lines(found: Reproduction) -> list[str]:
     lines += [f"{entry.name}: {entry.text}" for entry in found.outputs]
     lines += _metrics(found)
     if found.identical:
-        return [*lines, "reproduced: what came out is identical"]
+        besides = "" if all(entry.identical for entry in found.outputs) else ", besides what is reported of it"
+        return [*lines, f"reproduced: what came out is identical{besides}"]
     return [*lines, *(f"possible reason: {reason}" for reason in reasons(found)), "not identical"]
 
 
@@ -119,7 +121,7 @@ def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[li
             lines.append(f"{label}: in <{(original if one is not None else again).pk}> only")
             identical = False
             continue
-        different = [entry for entry in compare_outputs(one, other) if not entry.identical]
+        different = [entry for entry in compare_outputs(one, other) if entry.decisive and not entry.identical]
         identical &= not different
         told = "; ".join(f"{entry.name}: {entry.text}" for entry in different[:3])
         told += f"; {len(different) - 3} more outputs" if len(different) > 3 else ""

@@ -67,6 +67,18 @@ def test_models_with_other_weights(tmp_path: Path, code, generate_dataset) -> No
     assert reproduction(first.creator, same.creator).identical
 
 
+def test_reports_beside_a_model_do_not_decide(tmp_path: Path, code, generate_dataset) -> None:
+    """A later version of the program that reports more gave the same model all the same."""
+    sets = generate_dataset(3), generate_dataset(2, seed=2)
+    first, second = (trained(tmp_path / name, code, *sets) for name in "ab")
+    output(second.creator, "configuration", orm.SinglefileData.from_string("new"))
+    found = reproduction(first.creator, second.creator)
+    assert found.identical
+    lines = verdict_lines(found)
+    assert f"configuration: made by <{second.creator.pk}> only, not by <{first.creator.pk}>" in lines
+    assert lines[-1] == "reproduced: what came out is identical, besides what is reported of it"
+
+
 def test_reasons(tmp_path: Path, code, generate_dataset) -> None:
     sets = generate_dataset(3), generate_dataset(2, seed=2)
     nodes = [trained(tmp_path / str(index), code, *sets, scale=0.1 + index).creator for index in range(2)]
