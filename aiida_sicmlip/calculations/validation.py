@@ -11,7 +11,7 @@ from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError
 
 LAMMPS_PLUGINS = ("sicmlip.exploration", "lammps.base", "lammps.raw")
-POTENTIAL_PLUGINS = ("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation")
+POTENTIAL_PLUGINS = ("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation", "sicmlip.reference_label")
 CV_PLUGINS = ("sicmlip.collective_variables",)
 DESCRIPTORS_PLUGINS = ("sicmlip.descriptors",)
 PW_PLUGINS = ("quantumespresso.pw",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +122,15 @@ def plan(settings: dict[str, Any]) -> list[str]:
     """Return what a run would do, one line a fact."""
     from aiida_sicmlip.science.exploration import ExplorationSettings
     from aiida_sicmlip.science.selection_settings import SelectionSettings
-    from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters
+    from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters, ways_of_structures
 
-    exploration = ExplorationSettings.from_mapping(settings["exploration"]["parameters"])
+    ways = ways_of_structures(settings["exploration"], settings["structures"])
+    explored = [ExplorationSettings.from_mapping(way) for given in ways.values() for way in given]
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     rounds, starts = settings["max_rounds"], len(settings["structures"])
-    walkers = settings["exploration"]["walkers"] * starts
+    each = settings["exploration"]["walkers"]
+    lengths = _numbers(run.equilibration + run.production for run in explored)
+    temperatures = _numbers(run.temperature for run in explored)
     force_mae = settings["convergence"]["force_mae"]
     bias = settings["exploration"]["bias"]
     drive = "free"
@@ -136,10 +140,11 @@ def plan(settings: dict[str, Any]) -> list[str]:
     lines = [
         f"Start structures: {', '.join(settings['structures'])}",
         f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
-        f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
-        f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
-        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round"
-        f"{fixed}, {rounds * selection.n_picks + selection.n_fixed_validation} in all, "
+        f"Exploration, each round: {each * len(explored)} walkers of {lengths} ps at {temperatures} K, {drive}, "
+        f"{each * sum(run.n_frames for run in explored)} frames",
+        f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
+        f"{selection.n_validation} for validation a round{fixed}, "
+        f"{rounds * selection.n_picks + selection.n_fixed_validation} in all, "
         f"{settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]
@@ -152,6 +157,20 @@ def plan(settings: dict[str, Any]) -> list[str]:
             f"{scouting.equilibration + scouting.production:g} ps, later from the round before",
         )
     return lines
+
+
+def _numbers(values: Iterable[float]) -> str:
+    """Return different numbers, ascending: ``1000, 1500``."""
+    return ", ".join(f"{value:g}" for value in sorted(set(values)))
+
+
+def label_kind(reference: dict[str, Any] | None) -> str:
+    """Return in words what labels a configuration."""
+    if reference is None:
+        return "DFT calculations"
+    given = reference.get("node")
+    named = f"potential <{given}>" if given is not None else f"{reference['pair_style']} ({reference['file']})"
+    return f"Labels by {named} in the place of DFT"
 
 
 def submit(builder: ProcessBuilder) -> int:

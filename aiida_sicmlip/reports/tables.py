@@ -97,6 +97,8 @@ def results_table(run: Run) -> str:
         ],
     )
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if run.reference is not None:
+        notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
     if scored:
         notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
@@ -113,6 +115,8 @@ def _score(entry: Round, which: str) -> str:
 def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
+    if run.reference is not None:
+        lines.append(f"  labelled by {run.reference}, a reference potential in the place of DFT")
     for entry in run.rounds:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
     left = run.expected_seconds_left

@@ -14,6 +14,7 @@ from aiida.common.timezone import now
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.data.classical_potential import potential_name
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
@@ -76,7 +77,10 @@ class Round:
 
 @dataclass
 class Run:
-    """An active-learning run."""
+    """An active-learning run.
+
+    reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
+    """
 
     pk: int
     state: str
@@ -86,6 +90,7 @@ class Run:
     changed: datetime.datetime
     max_rounds: int
     rounds: list[Round]
+    reference: str | None = None
 
     @property
     def terminated(self) -> bool:
@@ -144,7 +149,16 @@ def read_run(node: orm.WorkChainNode) -> Run:
     )
     state, status, message, started, changed = fresh.one()
     ordered = [rounds[index] for index in sorted(rounds)]
-    return Run(node.pk, state, status, message, started, changed, node.inputs.max_rounds.value, ordered)
+    return Run(
+        node.pk, state, status, message, started, changed, node.inputs.max_rounds.value, ordered, _reference(node)
+    )
+
+
+def _reference(node: orm.WorkChainNode) -> str | None:
+    """Return the name of the potential that labels, None where DFT does."""
+    links = node.base.links.get_incoming(link_label_filter="labelling\\_\\_reference\\_\\_potential")
+    given = links.first()
+    return potential_name(given.node) if given is not None else None
 
 
 def _called(pk: int) -> list[tuple[str, Step]]:

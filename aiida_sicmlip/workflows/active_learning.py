@@ -18,6 +18,7 @@ from aiida_sicmlip.common.labels import label_of_place, number_of_segment, round
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.tools.origins import composition_of_selection
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
 from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
@@ -198,7 +199,19 @@ class ActiveLearningWorkChain(WorkChain):
             f"{described['n_frames']} frames, of which {described['n_overlapping']} had overlapping atoms and "
             f"{described['n_filtered']} did not pass the filter"
         )
+        self._report_composition(picked["summary"].creator, picked["picks"])
         return None
+
+    def _report_composition(self, selection: orm.ProcessNode, picks: orm.ArrayData) -> None:
+        """Say how many configurations were picked from which start structure, at which temperature."""
+        roles = [ROLES[int(role)] for role in picks.get_array("role")]
+        shares = composition_of_selection(selection, roles, picks.get_array("segment").tolist())
+        parts = [
+            f"{share.origin.structure}{f' at {share.origin.temperature:g} K' if share.origin.temperature else ''}: "
+            f"{sum(share.picks.values())} of {share.n_frames} frames"
+            for share in shares
+        ]
+        self.report(f"round {self.ctx.round}: by start structure, {'; '.join(parts)}")
 
     def run_labelling(self) -> ToContext:
         """Label the picked frames."""
@@ -248,13 +261,11 @@ class ActiveLearningWorkChain(WorkChain):
             # The earlier model has its prior in it.
             inputs["training"].pop("prior", None)
             inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
-        evaluation = dict(self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"])
-        if self.ctx.committee and "committee" in EvaluationCalculation.spec().inputs:
-            evaluation["committee"] = self.ctx.committee
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
-        evaluation = {**evaluation, "hosts": self.inputs.get("hosts", {})}
-        inputs["evaluation"] = evaluation
+        inputs["evaluation"] = {**inputs["evaluation"], "hosts": self.inputs.get("hosts", {})}
+        # The new potential has other members beside it, which its training knows.
+        committee = {"committee": self.ctx.committee} if self.ctx.committee else {}
         return ToContext(
             exploring_evaluation=submit_once(
                 self,
@@ -262,7 +273,7 @@ class ActiveLearningWorkChain(WorkChain):
                 self._label("evaluation_of_exploring_potential"),
                 dataset=self.ctx.new_labels,
                 potential=self.ctx.exploring_potential,
-                **evaluation,
+                **{**inputs["evaluation"], **committee},
             ),
             training=submit_once(
                 self,

@@ -15,7 +15,7 @@ from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.hosts import infer_host
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
-from aiida_sicmlip.workflows.exploration_checks import validate_exploration
+from aiida_sicmlip.workflows.exploration_checks import validate_exploration, walker_parameters
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 
 
@@ -41,23 +41,23 @@ def require_known_species(potential: PotentialData, structures: Mapping[str, orm
         if strangers := sorted(set(structure.get_symbols_set()) - set(potential.species)):
             raise InputError(
                 f"`structures.{name}` holds {', '.join(strangers)}, which `training.initial_potential` "
-                f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): start from one that does, or "
-                "from scratch."
+                f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): start from one that does, "
+                "or from scratch."
             )
 
 
-def require_something_to_train_on(settings: SelectionSettings, structures: Mapping[str, Any], walkers: int) -> None:
+def require_something_to_train_on(settings: SelectionSettings, walkers: Mapping[str, int]) -> None:
     """Raise :class:`InputError` where structures are held out that there are not, or nothing is left to train on.
 
-    :param walkers: from each start structure.
+    :param walkers: from each start structure, by its name.
     """
     for name in settings.held_out_structures:
-        if name not in structures:
+        if name not in walkers:
             raise InputError(
                 f"`selection.parameters.held_out_structures` names `{name}`, which is no start structure. "
-                f"{nearest_name(name, structures)}"
+                f"{nearest_name(name, walkers)}"
             )
-    others = walkers * (len(structures) - len(set(settings.held_out_structures)))
+    others = sum(count for name, count in walkers.items() if name not in settings.held_out_structures)
     if settings.held_out_trajectories >= others:
         raise InputError(
             f"`selection.parameters` holds {settings.held_out_trajectories} trajectories a round out, and exploration "
@@ -103,17 +103,23 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     if sentence:
         return sentence
     try:
-        walker = exploration["walker"]["exploration"]
-        explored = ExplorationSettings.from_mapping(walker["parameters"].get_dict())
-        if not explored.retrieve_trajectory:
+        ways = {
+            name: [ExplorationSettings.from_mapping(node.get_dict()) for node in walker_parameters(name, exploration)]
+            for name in structures
+        }
+        if not all(ways.values()):
+            return None
+        explored = [settings for given in ways.values() for settings in given]
+        if not all(settings.retrieve_trajectory for settings in explored):
             raise InputError(
                 "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
                 "picked from the trajectories; retrieve them."
             )
         selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
-        require_something_to_train_on(selected, structures, exploration["walkers"].value)
-        walkers = exploration["walkers"].value * len(structures)
-        require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
+        walkers = exploration["walkers"].value
+        require_something_to_train_on(selected, {name: walkers * len(given) for name, given in ways.items()})
+        segments = [(settings.n_frames, settings.frame_interval) for settings in explored]
+        require_enough_frames(selected, walkers * segments)
         training = inputs["training"]["training"]
         require_bonds_within_cutoff(training["parameters"].get_dict(), structures)
         check_training(training, fits_prior=True)
