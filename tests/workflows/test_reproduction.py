@@ -14,6 +14,7 @@ from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.reports.reproduction import preview_lines, reasons, reproduction, verdict_lines
 from aiida_sicmlip.workflows.reproduction import (
+    complete,
     legs_of,
     process_behind,
     require_no_cache,
@@ -107,6 +108,25 @@ def test_legs_of_a_training(aiida_profile_clean) -> None:
     )
     assert [node.pk for node in legs_of(last)] == [first.pk, second.pk, last.pk]
     assert state_of(last) == "finished"
+
+
+def test_training_that_was_cut_off_goes_on_from_its_checkpoint(
+    tmp_path: Path, code, generate_dataset, monkeypatch
+) -> None:
+    cut = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.training", "")
+    checkpoint = output(cut, "checkpoint", orm.Int(1))
+    whole = trained(tmp_path, code, generate_dataset(3), generate_dataset(2, seed=2)).creator
+    asked = []
+
+    def next_leg(process, **inputs):
+        asked.append((process.pk, inputs["replaced"]["checkpoint"].pk))
+        return whole
+
+    monkeypatch.setattr("aiida_sicmlip.workflows.reproduction.run_again", next_leg)
+    said: list[str] = []
+    assert complete(cut, said.append).pk == whole.pk
+    assert asked == [(cut.pk, checkpoint.pk)]
+    assert said == [f"sicmlip.training <{cut.pk}>: finished", f"sicmlip.training <{whole.pk}>: finished"]
 
 
 def test_what_cannot_be_run_again(code, generate_dataset) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from aiida import orm
 
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
@@ -41,6 +42,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "aiida.calculations:sicmlip.compilation": ("code", "potential"),
     "aiida.calculations:sicmlip.evaluation": ("code", "potential", "dataset"),
     "aiida.calculations:quantumespresso.pw": ("code", "structure", "parameters", "kpoints"),
+    REFERENCE_LABEL: ("code", "structure", "potential"),
     "select_frames": ("parameters", "seed", "candidates"),
     "extend_dataset": ("level_of_theory",),
     "subset_dataset": ("dataset", "places"),
