@@ -70,6 +70,17 @@ def validate_positive(name: str) -> Validator:
     return validator
 
 
+def validate_not_negative(name: str) -> Validator:
+    """Return a validator of a number port called ``name`` that must not be below zero."""
+
+    def validator(value: orm.Int | orm.Float | None, _: Any) -> str | None:
+        if value is not None and value.value < 0:
+            return f"`{name}` is {value.value}; give a number of at least zero."
+        return None
+
+    return validator
+
+
 def validate_switches(switches: orm.List | None, _: Any) -> str | None:
     """Say which command-line switch of LAMMPS cannot be used, if any."""
     if switches is None:

@@ -14,7 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.reports.exploration import plain_numbers
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
-from aiida_sicmlip.reports.tables import or_dash, table
+from aiida_sicmlip.reports.text import or_dash, table
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
 from aiida_sicmlip.science.picks import ROLES, Picks

@@ -10,13 +10,19 @@ from aiida import orm
 from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.budgets import Budget
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.hosts import infer_host
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
+from aiida_sicmlip.workflows.active_learning_continuation import require_usable_sets
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration, walker_parameters
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+
+LABELS_OF_A_ROUND = 2
+"""One to train on, and one to validate with."""
 
 
 def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
@@ -89,6 +95,28 @@ def require_centres(
             ) from error
 
 
+def require_known_defects(
+    criteria: ConvergenceCriteria, structures: Mapping[str, Any], hosts: Mapping[str, Any]
+) -> None:
+    """Raise :class:`InputError` where a criterion needs the types of defects, and hosts are missing to tell them by."""
+    missing = sorted(set(structures) - set(hosts))
+    if criteria.rounds_without_new_defects is not None and missing:
+        raise InputError(
+            f"`convergence.rounds_without_new_defects` is {criteria.rounds_without_new_defects}, but `structures."
+            f"{missing[0]}` has no host, without which its defects are not told: give `host` beside `node`, or leave "
+            "the criterion out."
+        )
+
+
+def require_labels_for_a_round(budget: Budget) -> None:
+    """Raise :class:`InputError` where a budget does not hold the labels of the smallest round."""
+    if budget.labels is not None and budget.labels < LABELS_OF_A_ROUND:
+        raise InputError(
+            f"`budget.labels` is {budget.labels}, but a first round labels at least one configuration for training and "
+            f"one for validation: give {LABELS_OF_A_ROUND} at least."
+        )
+
+
 def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
@@ -126,6 +154,10 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         if "initial_potential" in training:
             require_known_species(training["initial_potential"], structures)
         require_centres(selected, structures, inputs.get("hosts", {}))
+        require_usable_sets(inputs)
+        require_labels_for_a_round(Budget.from_mapping(inputs["budget"].get_dict()))
+        criteria = ConvergenceCriteria.from_mapping(inputs["convergence"].get_dict())
+        require_known_defects(criteria, structures, inputs.get("hosts", {}))
     except InputError as error:
         return str(error)
     except KeyError:

@@ -109,8 +109,8 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             while_(cls.window_is_open)(
                 cls.run_labels,
             ),
-            cls.inspect_labels,
             cls.results,
+            cls.inspect_labels,
         )
         spec.output_namespace(
             "labels",
@@ -204,11 +204,12 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         return None
 
     def results(self) -> None:
-        """Hand out the labels."""
+        """Hand out the labels that are done, whether or not they are enough."""
         self.out("level_of_theory", self.ctx.level_of_theory)
         labels = {
             name: child.outputs.output_trajectory
             for name, child in self.window_children().items()
             if child.is_finished_ok
         }
-        self.out("labels", labels)
+        if labels:
+            self.out("labels", labels)

@@ -16,16 +16,26 @@ from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.bias_settings import BiasSettings
+from aiida_sicmlip.science.budgets import Budget
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.workflows.protocol_exploration import exploration_settings, fill_exploration
 from aiida_sicmlip.workflows.protocol_labelling import check_kpoints, fill_labelling, labelling_settings
 from aiida_sicmlip.workflows.protocol_parts import load_code, merge
 from aiida_sicmlip.workflows.protocol_potentials import described_potential
-from aiida_sicmlip.workflows.protocol_structures import build_host, build_structure, check_structures, check_type
+from aiida_sicmlip.workflows.protocol_structures import (
+    build_host,
+    build_structure,
+    check_structures,
+    check_type,
+    load_data,
+)
 from aiida_sicmlip.workflows.protocol_training import fill_training, load_training_protocol
 from aiida_sicmlip.workflows.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
 
@@ -51,6 +61,8 @@ OPTIONS_OF_STEPS = {
 NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
 """Settings that null switches off as a whole."""
 OPTIONAL = {
+    "budget": Budget.names(),
+    "convergence": ConvergenceCriteria.names(),
     "exploration.parameters": ExplorationSettings.names(),
     "exploration.scouting.parameters": ExplorationSettings.names(),
     "exploration.bias": BiasSettings.names(),
@@ -60,6 +72,7 @@ OPTIONAL = {
     "selection.parameters": SelectionSettings.names(),
     "compilation.parameters": ("torch_version", "gpu_architecture"),
     "bootstrap": ("node",),
+    "initial": SETS,
 }
 """Settings that a protocol leaves at their default, beside those it names."""
 
@@ -157,6 +170,16 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
     return translated
 
 
+def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
+    """Fill in the data sets that a run begins with.
+
+    :raises InputError: if a node is none.
+    """
+    for name, identifier in settings.items():
+        if identifier is not None:
+            builder.initial[name] = load_data(identifier, f"initial.{name}", LabelledDataSetData)
+
+
 def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
 
@@ -187,13 +210,16 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
             hosts[name] = host
     builder.structures = structures
     builder.hosts = hosts
+    fill_initial(builder, settings["initial"])
     builder.seed = settings["seed"]
     builder.max_rounds = settings["max_rounds"]
     builder.convergence = settings["convergence"]
+    builder.budget = settings["budget"]
     builder.selection.parameters = settings["selection"]["parameters"]
     builder.descriptors.code = codes["descriptors"]
     builder.descriptors.metadata.options = settings["descriptors"]["options"]
     fill_exploration(builder.exploration, settings["exploration"], settings["structures"], codes, switches)
+    builder.max_replacements = settings["labelling"]["max_replacements"]
     fill_labelling(builder.labelling, settings["labelling"], codes, structures)
 
     builder.start_from = settings["training"]["start_from"]
