@@ -14,9 +14,12 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from tests.announcing import announce_entry_points
+
 # Before AiiDA is imported: it makes its folder then, and the one of the user is left alone.
 _AIIDA_FOLDER = tempfile.TemporaryDirectory(prefix="aiida-of-tests-")
 os.environ["AIIDA_PATH"] = _AIIDA_FOLDER.name
+announce_entry_points(Path(_AIIDA_FOLDER.name) / "entry-points")
 
 pytest_plugins = "aiida.tools.pytest_fixtures"
 

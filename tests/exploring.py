@@ -105,12 +105,15 @@ class Explored:
         index: int,
         segments: list[Any],
         picks: list[tuple[int, int]] | None = None,
+        *,
+        starts: list[str] | None = None,
         **settings: Any,
     ) -> Any:
         """Return the selection of a round, with the description that it chose from.
 
         ``picks`` are frames (place among ``segments``, frame), all of which are picked; without, the selection chooses.
-        Frames have made-up descriptors, all else is as the package makes it.
+        Frames have made-up descriptors, all else is as the package makes it. ``starts`` names the start structure of
+        each segment.
         """
         earlier = self.selections.setdefault(run.pk, [])
         first = sum(entry.n_segments for entry in earlier)
@@ -120,8 +123,8 @@ class Explored:
         made = made_selection(chosen, self.atoms, len(segments), picks, earlier)
         earlier.append(made)
         trajectories = {
-            f"trajectories__vv__{segment_label(first + place)}": node.outputs.trajectory
-            for place, node in enumerate(segments)
+            f"trajectories__{name}__{segment_label(first + place)}": node.outputs.trajectory
+            for place, (name, node) in enumerate(zip(starts or ["vv"] * len(segments), segments, strict=True))
         }
         described = self.process(orm.CalcJobNode, DESCRIPTION, run, f"round_{index:02d}_descriptors", **trajectories)
         with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError
 
 LAMMPS_PLUGINS = ("sicmlip.exploration", "lammps.base", "lammps.raw")
-POTENTIAL_PLUGINS = ("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation")
+POTENTIAL_PLUGINS = ("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation", "sicmlip.reference_label")
 CV_PLUGINS = ("sicmlip.collective_variables",)
 DESCRIPTORS_PLUGINS = ("sicmlip.descriptors",)
 PW_PLUGINS = ("quantumespresso.pw",)
@@ -65,6 +65,17 @@ def validate_positive(name: str) -> Validator:
     def validator(value: orm.Int | orm.Float | None, _: Any) -> str | None:
         if value is not None and not value.value > 0:
             return f"`{name}` is {value.value}; give a number above zero."
+        return None
+
+    return validator
+
+
+def validate_not_negative(name: str) -> Validator:
+    """Return a validator of a number port called ``name`` that must not be below zero."""
+
+    def validator(value: orm.Int | orm.Float | None, _: Any) -> str | None:
+        if value is not None and value.value < 0:
+            return f"`{name}` is {value.value}; give a number of at least zero."
         return None
 
     return validator

@@ -156,7 +156,8 @@ def follow_by_lines(pk: int) -> None:
 
 def line_printer() -> Callable[[Run], None]:
     """Return a function that prints what has changed since it was called last."""
-    from aiida_sicmlip.reports.tables import duration, progress_events
+    from aiida_sicmlip.reports.tables import progress_events
+    from aiida_sicmlip.reports.text import duration
 
     seen: set[Any] = set()
 

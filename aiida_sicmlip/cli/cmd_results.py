@@ -28,7 +28,7 @@ def results(identifier: str, plot: Path | None, plot_space: Path | None, profile
 
     load_profile(profile_name)
     node = load_run(identifier)
-    run = read_run(node)
+    run = read_run(node, with_costs=True)
     click.echo(f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}\n")
     if not run.rounds:
         click.echo("No round has begun yet.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,23 @@ if TYPE_CHECKING:
     help="Override one setting, for example `-s exploration.parameters.temperature=1200`. May be repeated.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything, say what would run, and submit nothing.")
+@click.option(
+    "--continue",
+    "parent",
+    metavar="PK",
+    help="Go on from the run PK, which has ended: with its labels, its last potential and all that it has learned.",
+)
 @click.option("--show", is_flag=True, help="Print the complete settings as YAML and end.")
 @PROFILE
-def run(what: str | None, assignments: tuple[str, ...], dry_run: bool, show: bool, profile_name: str | None) -> None:
+def run(
+    *,
+    what: str | None,
+    assignments: tuple[str, ...],
+    dry_run: bool,
+    parent: str | None,
+    show: bool,
+    profile_name: str | None,
+) -> None:
     """Start a run from a protocol (`demo`, `moderate`) or from a YAML file.
 
     A file holds what differs from a protocol, which it names under `protocol`. All of it is checked before anything is
@@ -46,8 +61,8 @@ def run(what: str | None, assignments: tuple[str, ...], dry_run: bool, show: boo
         click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
         return
     load_profile(profile_name)
-    builder = checked_builder(settings, store=not dry_run)
-    for line in plan(settings):
+    builder, taken_over = checked_continuation(settings, parent, store=not dry_run)
+    for line in (*taken_over, *plan(settings)):
         click.echo(line)
     if dry_run:
         click.echo("Everything is in order; nothing was submitted.")
@@ -101,10 +116,32 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
     :param store: whether the start structures are put into the graph, once everything is in order.
     :raises InputError: with a sentence for whatever is wrong; the graph is left as it was.
     """
+    return checked_continuation(settings, None, store)[0]
+
+
+def checked_continuation(
+    settings: dict[str, Any], parent: str | None, store: bool = True
+) -> tuple[ProcessBuilder, list[str]]:
+    """Return the builder of a run that goes on from another one, all checked, and what it takes over from that.
+
+    :param parent: PK or UUID of the other run; without one there is nothing to take over.
+    :param store: as in :func:`checked_builder`.
+    :raises InputError: likewise.
+    """
+    from aiida_sicmlip.tools.runs import load_run
     from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
+    from aiida_sicmlip.workflows.active_learning_continuation import continue_from
+
+    run = load_run(parent) if parent is not None else None
+    if run is not None and settings["initial"]:
+        raise InputError("`initial` is set, and `--continue` takes the data sets of a run: give one of the two.")
+
+    def build(store: bool) -> tuple[ProcessBuilder, list[str]]:
+        builder = ActiveLearningWorkChain.get_builder_from_settings(settings, store=store)
+        return builder, [] if run is None else continue_from(builder, run)
 
     try:
-        builder = ActiveLearningWorkChain.get_builder_from_settings(settings, store=False)
+        builder, lines = build(store=False)
     except InputError:
         raise
     except (ValueError, TypeError) as error:
@@ -114,35 +151,46 @@ def checked_builder(settings: dict[str, Any], store: bool = True) -> ProcessBuil
     if problem is not None:
         where = problem.port.replace("inputs", "", 1).strip(".")
         raise InputError(f"{where + ': ' if where else ''}{problem.message}")
-    return ActiveLearningWorkChain.get_builder_from_settings(settings) if store else builder
+    return build(store=True) if store else (builder, lines)
 
 
 def plan(settings: dict[str, Any]) -> list[str]:
     """Return what a run would do, one line a fact."""
+    from aiida_sicmlip.science.budgets import UNITS, Budget
     from aiida_sicmlip.science.exploration import ExplorationSettings
     from aiida_sicmlip.science.selection_settings import SelectionSettings
-    from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters
+    from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters, ways_of_structures
 
-    exploration = ExplorationSettings.from_mapping(settings["exploration"]["parameters"])
+    ways = ways_of_structures(settings["exploration"], settings["structures"])
+    explored = [ExplorationSettings.from_mapping(way) for given in ways.values() for way in given]
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     rounds, starts = settings["max_rounds"], len(settings["structures"])
-    walkers = settings["exploration"]["walkers"] * starts
+    each = settings["exploration"]["walkers"]
+    lengths = _numbers(run.equilibration + run.production for run in explored)
+    temperatures = _numbers(run.temperature for run in explored)
     force_mae = settings["convergence"]["force_mae"]
     bias = settings["exploration"]["bias"]
     drive = "free"
+    others = [name for name, value in settings["convergence"].items() if name != "force_mae" and value is not None]
+    further = f", and {', '.join(f'`{name}`' for name in others)} of `convergence` met" if others else ""
     fixed = f", {selection.n_fixed_validation} fixed ones in the first" if selection.n_fixed_validation else ""
     if bias is not None:
         drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
     lines = [
         f"Start structures: {', '.join(settings['structures'])}",
-        f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A",
-        f"Exploration, each round: {walkers} walkers of {exploration.equilibration + exploration.production:g} ps at "
-        f"{exploration.temperature:g} K, {drive}, {walkers * exploration.n_frames} frames",
-        f"DFT calculations: {selection.n_training} for training and {selection.n_validation} for validation a round"
-        f"{fixed}, {rounds * selection.n_picks + selection.n_fixed_validation} in all, "
+        f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A"
+        f"{further}",
+        f"Exploration, each round: {each * len(explored)} walkers of {lengths} ps at {temperatures} K, {drive}, "
+        f"{each * sum(run.n_frames for run in explored)} frames",
+        f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
+        f"{selection.n_validation} for validation a round{fixed}, "
+        f"{rounds * selection.n_picks + selection.n_fixed_validation} in all, "
         f"{settings['labelling']['max_concurrent']} at a time",
         f"Trainings: one a round, {rounds} in all",
     ]
+    limits = Budget.from_mapping(settings["budget"]).limits
+    if limits:
+        lines.append(f"Budget: at most {', '.join(f'{value:g} {UNITS[name]}' for name, value in limits.items())}")
     if bias is not None:
         scouting = ExplorationSettings.from_mapping(scouting_parameters(settings["exploration"]))
         scouts = settings["exploration"]["scouting"]["walkers"] * starts
@@ -152,6 +200,20 @@ def plan(settings: dict[str, Any]) -> list[str]:
             f"{scouting.equilibration + scouting.production:g} ps, later from the round before",
         )
     return lines
+
+
+def _numbers(values: Iterable[float]) -> str:
+    """Return different numbers, ascending: ``1000, 1500``."""
+    return ", ".join(f"{value:g}" for value in sorted(set(values)))
+
+
+def label_kind(reference: dict[str, Any] | None) -> str:
+    """Return in words what labels a configuration."""
+    if reference is None:
+        return "DFT calculations"
+    given = reference.get("node")
+    named = f"potential <{given}>" if given is not None else f"{reference['pair_style']} ({reference['file']})"
+    return f"Labels by {named} in the place of DFT"
 
 
 def submit(builder: ProcessBuilder) -> int:

@@ -29,6 +29,7 @@ def selection(identifier: str, index: int | None, plot: Path | None, as_json: bo
     """Print what the selections of run PK picked, and how novel it was, by round."""
     from aiida_sicmlip.reports.selection import (
         choose_rounds,
+        composition_table,
         draw_selections,
         read_selections,
         selection_report,
@@ -40,7 +41,10 @@ def selection(identifier: str, index: int | None, plot: Path | None, as_json: bo
     node = load_run(identifier)
     found = read_selections(node)
     chosen = choose_rounds(found, index)
-    click.echo(json.dumps(selection_report(node, chosen)) if as_json else selection_tables(chosen))
+    if as_json:
+        click.echo(json.dumps(selection_report(node, chosen)))
+    else:
+        click.echo(f"{selection_tables(chosen)}\n\n{composition_table(chosen)}")
     if plot is not None:
         draw_selections(found, plot, index)
         click.echo(f"\nThe selections are drawn in {plot}.", err=as_json)

@@ -50,6 +50,10 @@ CLASSICAL_POTENTIAL_SETTINGS_FILE = "classical.json"
 PREDICTIONS_FILE = "predictions.npz"
 EVALUATION_REPORT_FILE = "evaluation.json"
 
+# Labels by a reference potential
+CONFIGURATION_FILE = "configuration.json"
+LABEL_REPORT_FILE = "label.json"
+
 # Collective variables
 CV_SETTINGS_FILE = "cv_settings.json"
 CV_MODEL_FILE = "model.ptc"

@@ -10,7 +10,14 @@ from pathlib import Path
 from aiida import orm
 from aiida_lammps.data.potential import LammpsPotentialData
 
+REFERENCE_LABEL = "aiida.calculations:sicmlip.reference_label"
+"""Process type of the calculations that label a configuration by a potential."""
 _ARGUMENTS = ("pair_style", "species", "atom_style", "units", "extra_tags")
+
+
+def potential_name(potential: LammpsPotentialData) -> str:
+    """Return pair style and file of a potential: ``edip/multi (SiC.edip)``."""
+    return f"{potential.pair_style} ({potential.filename})"
 
 
 def classical_potential(path: Path, pair_style: str, species: Sequence[str]) -> LammpsPotentialData:

@@ -1,4 +1,4 @@
-"""`sicmlip-potential`: trains, compiles and evaluates potentials on the machine that computes; knows no AiiDA."""
+"""`sicmlip-potential`: trains, compiles and evaluates potentials, and labels with one, where it computes; no AiiDA."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aiida_sicmlip.common.filenames import (
     COMPILATION_REPORT_FILE,
     COMPILED_MODEL_FILE,
     EVALUATION_REPORT_FILE,
+    LABEL_REPORT_FILE,
     PREDICTIONS_FILE,
     TRAINING_REPORT_FILE,
     TRAINING_SETTINGS_FILE,
@@ -91,6 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--report", type=Path, default=EVALUATION_REPORT_FILE, help="JSON file to write")
     command.set_defaults(command=_evaluate)
 
+    command = commands.add_parser(
+        "label",
+        help="compute energy and forces of one configuration with a classical potential",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument(
+        "--configuration", type=Path, required=True, help="JSON file with `symbols`, `cell` and `positions` (A)"
+    )
+    command.add_argument("--classical", type=Path, required=True, help="JSON file with `species` and LAMMPS `commands`")
+    command.add_argument("--output", type=Path, default=PREDICTIONS_FILE, help="energy and forces to write (.npz)")
+    command.add_argument("--report", type=Path, default=LABEL_REPORT_FILE, help="JSON file to write")
+    command.set_defaults(command=_label)
+
     command = commands.add_parser("versions", help="print the versions that decide the numbers, as JSON")
     command.set_defaults(command=_versions)
     return parser
@@ -127,6 +141,13 @@ def _evaluate(options: argparse.Namespace) -> None:
             hosts=options.host,
             device=options.device,
         )
+
+
+def _label(options: argparse.Namespace) -> None:
+    with reported(options.report) as report:
+        from aiida_sicmlip.engine.labelling import label
+
+        label(options.configuration, options.classical, options.output, report)
 
 
 def _versions(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aiida_sicmlip.reports.lineage import counted, round_title
-from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.reports.text import table
 from aiida_sicmlip.tools.lineage import Affected, AffectedSet
 from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes
 

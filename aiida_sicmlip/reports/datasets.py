@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.reports.tables import number, table
+from aiida_sicmlip.reports.text import number, table
 from aiida_sicmlip.science.dataset_comparison import DatasetComparison
 from aiida_sicmlip.science.dataset_statistics import grouped_statistics
 from aiida_sicmlip.science.level_of_theory import differences

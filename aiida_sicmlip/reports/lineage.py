@@ -9,7 +9,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.reports.tables import table
+from aiida_sicmlip.reports.text import table
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, Model, RoundOfRun, by_round
 from aiida_sicmlip.tools.lineage.configurations import NODES, nodes_of_configurations
 from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
-from aiida_sicmlip.reports.tables import duration, number, or_dash, table
+from aiida_sicmlip.reports.text import duration, number, or_dash, table
 from aiida_sicmlip.tools.potentials import TrainedPotential
 
 ERRORS = ("force_mae", "force_rmse", "force_r2", "energy_mae", "energy_rmse", "energy_r2")

@@ -14,9 +14,11 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.reports.exploration import plain_numbers
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
-from aiida_sicmlip.reports.tables import or_dash, table
+from aiida_sicmlip.reports.text import or_dash, table
+from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
 from aiida_sicmlip.science.picks import ROLES, Picks
+from aiida_sicmlip.tools.origins import Share, composition_of_selection
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
 
 COLUMNS = 3
@@ -124,6 +126,11 @@ def _round_report(entry: Selection) -> dict[str, Any]:
         "variance_of_map": described.get("variance_of_map"),
         "n_labelled": int(np.isfinite(entry.force_error).sum()),
         "correlation": asdict(entry.correlation),
+        "composition": [
+            {**asdict(share.origin), "temperature": _temperature(share), "n_frames": share.n_frames}
+            | {f"n_{role}": share.picks[role] for role in ROLES}
+            for share in _shares(entry)
+        ],
         "frames": [
             {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
             | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
@@ -138,6 +145,50 @@ def _round_report(entry: Selection) -> dict[str, Any]:
             )
         ],
     }
+
+
+def _shares(entry: Selection) -> list[Share]:
+    """Return what each start structure and temperature has in a selection."""
+    if entry.steps.selection is None:
+        return []
+    roles = [ROLES[int(role)] for role in entry.picks.role]
+    return composition_of_selection(entry.steps.selection, roles, entry.picks.segment.tolist())
+
+
+def _temperature(share: Share) -> float:
+    """Return the temperature of an origin in K."""
+    given = share.origin.temperature
+    return ExplorationSettings().temperature if given is None else given
+
+
+def composition_table(found: Sequence[Selection]) -> str:
+    """Return how many frames were picked from which start structure, defect and temperature, by round."""
+    return table(
+        (
+            "round",
+            "start structure",
+            "defect",
+            "atoms",
+            "temperature\n(K)",
+            "frames",
+            "picked for\ntraining",
+            "\nvalidation",
+            "\nfixed",
+        ),
+        [
+            (
+                f"{entry.steps.index}",
+                share.origin.structure,
+                share.origin.defect,
+                f"{share.origin.n_atoms}",
+                f"{_temperature(share):g}",
+                f"{share.n_frames}",
+                *(f"{share.picks[role]}" for role in ROLES),
+            )
+            for entry in found
+            for share in _shares(entry)
+        ],
+    )
 
 
 def selection_tables(found: Sequence[Selection]) -> str:

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aiida_sicmlip.reports.criteria import (
+    criteria_table,
+    notes_on_novelty,
+    novelty_table,
+    spread_table,
+    verdict_lines,
+)
+from aiida_sicmlip.reports.text import duration, or_dash, table
+from aiida_sicmlip.science.budgets import UNITS
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
 SCORED = ("validation", "exploring")
 """What the table shows scores on migrating atoms of."""
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: ``48 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def or_dash(value: object) -> str:
-    """Return a value as text, or a dash where it is not known."""
-    return "-" if value is None else str(value)
-
-
-def number(value: float | None, digits: int = 4, scale: float = 1.0) -> str:
-    """Return a number, times a scale, with so many digits after the point, or a dash where it is not known."""
-    return "-" if value is None else f"{scale * value:.{digits}f}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table with aligned columns; the first to the left, numbers to the right."""
-    columns = list(zip(header, *rows, strict=True))
-    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
-
-    def line(cells: Sequence[str]) -> str:
-        parts = [cells[0].ljust(widths[0])]
-        parts += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-        return "  ".join(parts).rstrip()
-
-    heads = [cell.split("\n") for cell in header]
-    height = max(len(head) for head in heads)
-    padded = [[""] * (height - len(head)) + head for head in heads]
-    lines = [line([head[row] for head in padded]) for row in range(height)]
-    return "\n".join([*lines, "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
 
 
 def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
@@ -97,11 +69,19 @@ def results_table(run: Run) -> str:
         ],
     )
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if run.reference is not None:
+        notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
     if scored:
         notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
     if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
-    return f"{errors}\n\n{times}\n\n" + "\n".join(notes)
+    about_data = novelty_table(run)
+    if about_data is not None:
+        notes += notes_on_novelty(run)
+    costs = "\n".join(cost_lines(run)) or None
+    failures = "\n".join(failure_lines(run)) or None
+    parts = [errors, failures, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part is not None)
 
 
 def _score(entry: Round, which: str) -> str:
@@ -113,13 +93,45 @@ def _score(entry: Round, which: str) -> str:
 def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
+    if run.reference is not None:
+        lines.append(f"  labelled by {run.reference}, a reference potential in the place of DFT")
+    assessed = [entry.index for entry in run.rounds if entry.assessment is not None]
     for entry in run.rounds:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
+        if entry.assessment is not None and entry.index == assessed[-1]:
+            lines += [f"    {line}" for line in verdict_lines(entry.assessment)]
+    lines += [f"  {line}" for line in cost_lines(run)]
     left = run.expected_seconds_left
     if left is not None:
         lines.append(f"  expected: at most {duration(left)} more")
     elif not run.terminated:
         lines.append("  expected: known after the first round")
+    return lines
+
+
+def failure_lines(run: Run) -> list[str]:
+    """Return the labels that failed with their reasons, and how many others took their places, round by round."""
+    lines = []
+    for entry in run.rounds:
+        if not entry.failures:
+            continue
+        lines.append(
+            f"round {entry.index}: {entry.labels_asked} labels asked, {entry.labels_done} done, "
+            f"{entry.labels_failed} failed, {entry.labels_replaced} of them replaced"
+        )
+        lines += [f"  {failed.frame} <{failed.pk}>: {failed.reason}" for failed in entry.failures]
+    return lines
+
+
+def cost_lines(run: Run) -> list[str]:
+    """Return what the run has cost and may cost, one line a budget; nothing where its costs were not looked up."""
+    if run.costs is None:
+        return []
+    lines = []
+    for name, unit in UNITS.items():
+        allowed, used = run.budget.get(name), getattr(run.costs, name)
+        limit = f" of {allowed:g} (`budget.{name}`)" if allowed is not None else ""
+        lines.append(f"used: {used:.4g}{limit} {unit}")
     return lines
 
 
@@ -135,8 +147,9 @@ def verdict(run: Run) -> str:
 
 
 def round_name(entry: Round, run: Run) -> str:
-    """Return the number of a round, which counts from 0, and how many there can be."""
-    return f"round {entry.index} ({entry.index + 1} of at most {run.max_rounds})"
+    """Return the number of a round, and which it is of this run: numbers go on from a run that this one continues."""
+    first = run.rounds[0].index if run.rounds else 0
+    return f"round {entry.index} ({entry.index - first + 1} of at most {run.max_rounds})"
 
 
 def round_status(entry: Round, run: Run) -> str:
@@ -149,7 +162,7 @@ def round_status(entry: Round, run: Run) -> str:
     name = entry.current
     if name is None:
         return "stopped" if run.terminated else "between two steps"
-    text = f"{name}, {duration(entry.steps[name].seconds)}"
+    text = f"{name.replace('_', ' ')}, {duration(entry.steps[name].seconds)}"
     if name == "labelling":
         text = f"{name}, {entry.labels_done} of {entry.labels_asked} labels"
         text += f", {entry.labels_failed} failed" if entry.labels_failed else ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.clustering import squared_distances
+from aiida_sicmlip.science.distributions import distribution
 from aiida_sicmlip.science.io.candidates import Candidates
 from aiida_sicmlip.science.picks import ROLES, Picks
 from aiida_sicmlip.science.selection import Eligibility, Pick, UnitRows, blocks, choose_frames, near_in_time
@@ -22,7 +23,8 @@ class FrameSelection:
 
     picks: in the order in which they were picked, training first.
     places: for each pick which round's candidate it is (0 for the first that was given) and its row there.
-    summary: counts, and the distances at which training configurations were picked.
+    summary: counts, the distances at which training configurations were picked, and how novel they are: the spread of
+        their distances from the training set, None where there is no training set.
     """
 
     picks: Picks
@@ -30,7 +32,7 @@ class FrameSelection:
     summary: dict[str, Any]
 
 
-class _Joined:
+class JoinedCandidates:
     """The candidates of all rounds as one: earlier rounds first, as when the candidates were found."""
 
     def __init__(self, earlier: Sequence[Candidates], current: Candidates) -> None:
@@ -74,7 +76,7 @@ def select_frames_of_candidates(
     :param current: candidates of this round. :param earlier: of the rounds before, oldest first.
     :raises InputError: when ``earlier`` are not those beside which ``current`` was found.
     """
-    joined = _Joined(earlier, current)
+    joined = JoinedCandidates(earlier, current)
     n_training, n_validation, n_fixed = (int(count) for count in current.asked)
     training = choose_frames(
         settings.method,
@@ -92,21 +94,13 @@ def select_frames_of_candidates(
     chosen = [(0, pick) for pick in training]
     chosen += [(1, pick) for place, pick in enumerate(representatives) if place not in fixed][:n_validation]
     chosen += [(2, pick) for place, pick in enumerate(representatives) if place in fixed]
-    rows = np.array([pick.index for _, pick in chosen], dtype=np.int64)
-    picks = Picks(
-        role=np.array([role for role, _ in chosen], dtype=np.int64),
-        segment=joined.of("segment")[rows],
-        frame=joined.of("frame")[rows],
-        trajectory=joined.trajectory[rows],
-        time=joined.time[rows],
-        distance=np.array([pick.distance for _, pick in chosen]),
-        reference_distance=np.array([pick.reference_distance for _, pick in chosen]),
-        descriptors=joined.of("descriptors")[rows],
-    )
-    places = [joined.place(int(row)) for row in rows]
+    picks = picks_at(joined, chosen)
+    places = [joined.place(pick.index) for _, pick in chosen]
     # Nothing is known before a random first pick: its distance is infinite, which no database holds.
     distances = [pick.distance if np.isfinite(pick.distance) else None for pick in training]
     counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
+    # None in the first round, where all these distances are infinite.
+    novelty = distribution([pick.reference_distance for pick in training])
     summary = {
         **counts,
         "n_training_asked": settings.n_training,
@@ -116,12 +110,32 @@ def select_frames_of_candidates(
         "n_from_earlier_rounds": sum(place[0] < len(earlier) for place in places),
         "method": settings.method,
         "distances_when_picked": distances,
+        "novelty": novelty,
     }
     return FrameSelection(picks, places, summary)
 
 
+def picks_at(joined: JoinedCandidates, chosen: Sequence[tuple[int, Pick]]) -> Picks:
+    """Return what is known of the chosen candidates, each with the place of its role in :data:`ROLES`."""
+    rows = np.array([pick.index for _, pick in chosen], dtype=np.int64)
+    return Picks(
+        role=np.array([role for role, _ in chosen], dtype=np.int64),
+        segment=joined.of("segment")[rows],
+        frame=joined.of("frame")[rows],
+        trajectory=joined.trajectory[rows],
+        time=joined.time[rows],
+        distance=np.array([pick.distance for _, pick in chosen]),
+        reference_distance=np.array([pick.reference_distance for _, pick in chosen]),
+        descriptors=joined.of("descriptors")[rows],
+    )
+
+
 def _nearest_to_centres(
-    settings: SelectionSettings, joined: _Joined, centres: np.ndarray, sizes: np.ndarray, training: Sequence[Pick]
+    settings: SelectionSettings,
+    joined: JoinedCandidates,
+    centres: np.ndarray,
+    sizes: np.ndarray,
+    training: Sequence[Pick],
 ) -> list[Pick]:
     """Return a candidate for each cluster, largest cluster first; its distance is the squared one from the centre."""
     free = joined.for_validation.copy()

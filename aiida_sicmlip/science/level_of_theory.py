@@ -39,6 +39,11 @@ from aiida_sicmlip.science.pw_settings import (
     SYSTEM_IGNORED,
 )
 
+POTENTIAL_PROGRAM = "lammps"
+"""What labels by a classical potential have as their program."""
+POTENTIAL_FILE = "potential_md5"
+"""Their one setting."""
+
 
 def pw_level_of_theory(
     parameters: Mapping[str, Any],
@@ -122,6 +127,22 @@ def stated_level_of_theory(
         "hubbard": hubbard,
         "settings": dict(sorted(_not_default(normalised, {"tot_charge": 0.0}, unknown_too=True).items())),
     }
+
+
+def potential_level_of_theory(pair_style: str, md5: str) -> dict[str, Any]:
+    """Return the level of theory of labels by a classical potential, in the form of :func:`pw_level_of_theory`.
+
+    Energies and forces are decided by the pair style of LAMMPS and the content of the potential's file, whatever it is
+    called. Such labels are never at the level of those from first principles.
+
+    :param md5: of the content of the file.
+    """
+    return stated_level_of_theory(POTENTIAL_PROGRAM, pair_style, {POTENTIAL_FILE: md5})
+
+
+def is_of_potential(level: Mapping[str, Any]) -> bool:
+    """Return whether a level of theory is that of a classical potential."""
+    return level.get("program") == POTENTIAL_PROGRAM and POTENTIAL_FILE in level.get("settings", {})
 
 
 def species_without_pseudopotential(level: Mapping[str, Any], species: Sequence[str]) -> list[str]:

@@ -120,10 +120,9 @@ class SelectionSettings(Settings):
         """Return the least difference of frame indices of two picks of one trajectory with frames each so many ps."""
         return max(1, int(np.ceil(self.separation / frame_interval - 1e-9)))
 
-    def largest_count(self, frames_of_segments: Sequence[int], frame_interval: float) -> int:
-        """Return how many frames can be picked at most from segments of so many frames, ``frame_interval`` ps apart."""
-        apart = self.frames_apart(frame_interval)
-        return sum(-(-count // apart) for count in frames_of_segments)
+    def largest_count(self, segments: Sequence[tuple[int, float]]) -> int:
+        """Return how many frames can be picked at most from segments of so many frames, so many ps apart."""
+        return sum(-(-count // self.frames_apart(interval)) for count, interval in segments)
 
 
 def _checked_atoms(given: Any, field: str) -> tuple[int, ...]:
@@ -139,17 +138,19 @@ def _checked_atoms(given: Any, field: str) -> tuple[int, ...]:
     return atoms
 
 
-def require_enough_frames(
-    settings: SelectionSettings, frames_of_segments: Sequence[int], frame_interval: float
-) -> None:
-    """Raise :class:`InputError` if the first round asks for more frames than its exploration can give."""
-    available = settings.largest_count(frames_of_segments, frame_interval)
+def require_enough_frames(settings: SelectionSettings, segments: Sequence[tuple[int, float]]) -> None:
+    """Raise :class:`InputError` if the first round asks for more frames than its exploration can give.
+
+    :param segments: number of frames and time between two of them (ps) of each.
+    """
+    available = settings.largest_count(segments)
+    n_frames = sum(count for count, _ in segments)
     wanted = settings.n_picks + settings.n_fixed_validation
     if wanted > available:
         fixed = f", and {settings.n_fixed_validation} fixed ones" if settings.n_fixed_validation else ""
         raise InputError(
             f"`selection.parameters` asks for {settings.n_training} training and {settings.n_validation} validation "
-            f"frames a round{fixed}, but exploration gives {sum(frames_of_segments)} frames, of which at most "
+            f"frames a round{fixed}, but exploration gives {n_frames} frames, of which at most "
             f"{available} are {settings.separation:g} ps apart. Explore longer, with more walkers, keep frames more "
             "often, or ask for less."
         )

@@ -44,7 +44,13 @@ class Settings:
         return asdict(self)
 
     def require_number(
-        self, name: str, *, positive: bool = False, integer: bool = False, at_least: float | None = None
+        self,
+        name: str,
+        *,
+        positive: bool = False,
+        integer: bool = False,
+        at_least: float | None = None,
+        at_most: float | None = None,
     ) -> None:
         """Raise :class:`InputError` unless field ``name`` is a number in its range."""
         value = getattr(self, name)
@@ -56,3 +62,5 @@ class Settings:
             raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind} above zero.")
         if at_least is not None and value < at_least:
             raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind} of at least {at_least:g}.")
+        if at_most is not None and value > at_most:
+            raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind} of at most {at_most:g}.")

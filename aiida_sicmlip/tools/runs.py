@@ -12,12 +12,17 @@ from aiida.common.exceptions import NotExistent
 from aiida.common.links import LinkType
 from aiida.common.timezone import now
 
+from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.data.classical_potential import potential_name
+from aiida_sicmlip.tools.costs import costs_of_run
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
+REPLACEMENTS = "replacement_labelling"
+"""The labelling of what takes the places of failed labels, where there is one; it comes after the first."""
 TERMINATED = ("finished", "excepted", "killed")
 
 
@@ -47,9 +52,22 @@ class Step:
         return ((self.changed if self.terminated else now()) - self.started).total_seconds()
 
 
+@dataclass(frozen=True)
+class FailedLabel:
+    """A label that failed: the link label of its frame, the PK of its process, and why."""
+
+    frame: str
+    pk: int
+    reason: str
+
+
 @dataclass
 class Round:
-    """The steps of one round, and its assessment once there is one."""
+    """The steps of one round, and its assessment once there is one.
+
+    Labels are those that were asked for first and those that took the places of failed ones: done and failed count
+    both, replaced those of the second kind that are done.
+    """
 
     index: int
     steps: dict[str, Step] = field(default_factory=dict)
@@ -59,11 +77,14 @@ class Round:
     labels_asked: int = 0
     labels_done: int = 0
     labels_failed: int = 0
+    labels_replaced: int = 0
+    failures: list[FailedLabel] = field(default_factory=list)
 
     @property
     def current(self) -> str | None:
         """Name of the shown step that is at work."""
-        return next((name for name in STEPS if name in self.steps and not self.steps[name].terminated), None)
+        names = (*STEPS, REPLACEMENTS)
+        return next((name for name in names if name in self.steps and not self.steps[name].terminated), None)
 
     @property
     def seconds(self) -> float:
@@ -76,7 +97,11 @@ class Round:
 
 @dataclass
 class Run:
-    """An active-learning run."""
+    """An active-learning run.
+
+    budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
+    reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
+    """
 
     pk: int
     state: str
@@ -86,6 +111,9 @@ class Run:
     changed: datetime.datetime
     max_rounds: int
     rounds: list[Round]
+    budget: dict[str, Any] = field(default_factory=dict)
+    costs: Costs | None = None
+    reference: str | None = None
 
     @property
     def terminated(self) -> bool:
@@ -124,8 +152,11 @@ def load_run(identifier: Any) -> orm.WorkChainNode:
     return node
 
 
-def read_run(node: orm.WorkChainNode) -> Run:
-    """Return where the run stands; a handful of queries, whatever its size."""
+def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
+    """Return where the run stands; a handful of queries, whatever its size.
+
+    :param with_costs: whether its costs are looked up where it has no budget, too.
+    """
     rounds: dict[int, Round] = {}
     for label, step in _called(node.pk):
         try:
@@ -144,7 +175,18 @@ def read_run(node: orm.WorkChainNode) -> Run:
     )
     state, status, message, started, changed = fresh.one()
     ordered = [rounds[index] for index in sorted(rounds)]
-    return Run(node.pk, state, status, message, started, changed, node.inputs.max_rounds.value, ordered)
+    budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
+    costs = costs_of_run(node) if with_costs or any(value is not None for value in budget.values()) else None
+    max_rounds = node.inputs.max_rounds.value
+    ends = (state, status, message, started, changed)
+    return Run(node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, reference=_reference(node))
+
+
+def _reference(node: orm.WorkChainNode) -> str | None:
+    """Return the name of the potential that labels, None where DFT does."""
+    links = node.base.links.get_incoming(link_label_filter="labelling\\_\\_reference\\_\\_potential")
+    given = links.first()
+    return potential_name(given.node) if given is not None else None
 
 
 def _called(pk: int) -> list[tuple[str, Step]]:
@@ -168,18 +210,29 @@ def _called(pk: int) -> list[tuple[str, Step]]:
 
 def _read_labels(entry: Round) -> None:
     """Count the labels of a round."""
-    step = entry.steps.get("labelling")
-    if step is None:
-        return
-    entry.labels_asked = (
-        orm.QueryBuilder()
-        .append(orm.WorkChainNode, filters={"id": step.pk}, tag="labelling")
-        .append(orm.StructureData, with_outgoing="labelling", edge_filters={"type": LinkType.INPUT_WORK.value})
-        .count()
-    )
-    latest = {label: child for label, child in _called(step.pk) if label.startswith("frame_")}
-    entry.labels_done = sum(child.finished_ok for child in latest.values())
-    entry.labels_failed = sum(child.terminated and not child.finished_ok for child in latest.values())
+    for name in ("labelling", REPLACEMENTS):
+        step = entry.steps.get(name)
+        if step is None:
+            continue
+        entry.labels_asked += (
+            orm.QueryBuilder()
+            .append(orm.WorkChainNode, filters={"id": step.pk}, tag="labelling")
+            .append(orm.StructureData, with_outgoing="labelling", edge_filters={"type": LinkType.INPUT_WORK.value})
+            .count()
+        )
+        latest = {label: child for label, child in _called(step.pk) if label.startswith("frame_")}
+        done = sum(child.finished_ok for child in latest.values())
+        failed = {label: child for label, child in latest.items() if child.terminated and not child.finished_ok}
+        entry.labels_done += done
+        entry.labels_failed += len(failed)
+        entry.labels_replaced += done if name == REPLACEMENTS else 0
+        entry.failures += [FailedLabel(label, failed[label].pk, _reason(failed[label])) for label in sorted(failed)]
+
+
+def _reason(step: Step) -> str:
+    """Return why a process failed, as it says itself."""
+    node = orm.load_node(step.pk)
+    return node.exit_message or (f"status {step.exit_status}" if step.exit_status else step.state)
 
 
 def _read_results(entry: Round) -> None:

@@ -10,7 +10,6 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkC
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
-from aiida_sicmlip.calculations.functions.assess_round import assess_round
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_round_seeds
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
@@ -18,8 +17,17 @@ from aiida_sicmlip.common.labels import label_of_place, number_of_segment, round
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.tools.origins import composition_of_selection
+from aiida_sicmlip.workflows.active_learning_assessment import assess_this_round
+from aiida_sicmlip.workflows.active_learning_budget import (
+    budget_before_exploration,
+    budget_before_labelling,
+    budget_before_training,
+)
 from aiida_sicmlip.workflows.active_learning_checks import validate_loop
+from aiida_sicmlip.workflows.active_learning_continuation import begin_with_initial
 from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_outcomes
+from aiida_sicmlip.workflows.active_learning_replacements import label_replacements, labels_of_round
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
@@ -45,14 +53,19 @@ class ActiveLearningWorkChain(WorkChain):
         spec.outline(
             cls.setup,
             while_(cls.should_run_round)(
+                cls.check_budget_of_exploration,
                 cls.run_exploration,
                 cls.inspect_exploration,
                 cls.run_descriptors,
                 cls.inspect_descriptors,
                 cls.run_selection,
+                cls.fit_labelling_to_budget,
                 cls.run_labelling,
                 cls.inspect_labelling,
+                cls.run_replacements,
+                cls.inspect_replacements,
                 cls.run_datasets,
+                cls.check_budget_of_training,
                 cls.run_training,
                 cls.inspect_training,
                 cls.run_assessment,
@@ -86,23 +99,21 @@ class ActiveLearningWorkChain(WorkChain):
         return validate_loop(inputs)
 
     def setup(self) -> None:
-        """Start with the bootstrap potential and no data."""
-        self.ctx.round = 0
+        """Start with the bootstrap potential, and no data but those that are given."""
         self.ctx.converged = False
         self.ctx.seed = self.inputs.seed
         self.ctx.exploring_potential = self.inputs.bootstrap_potential
         self.ctx.committee = {}
-        self.ctx.datasets = dict.fromkeys(ROLES)
-        self.ctx.finished = {}
-        self.ctx.trajectories = {}
-        # Segments are numbered through all rounds, so that a frame is called the same wherever it turns up.
-        self.ctx.n_segments = 0
-        self.ctx.candidates = {}
-        self.ctx.picks = {}
+        self.ctx.replacement = None
+        begin_with_initial(self)
 
     def should_run_round(self) -> bool:
         """Return whether another round is needed and allowed."""
-        return not self.ctx.converged and self.ctx.round < self.inputs.max_rounds.value
+        return not self.ctx.converged and self.ctx.round - self.ctx.first_round < self.inputs.max_rounds.value
+
+    def check_budget_of_exploration(self) -> ExitCode | None:
+        """End the run where the budgets do not hold another round."""
+        return budget_before_exploration(self)
 
     def run_exploration(self) -> ToContext:
         """Explore with the best potential so far, along variables learned from the round before."""
@@ -134,6 +145,12 @@ class ActiveLearningWorkChain(WorkChain):
         """How frames are picked."""
         return SelectionSettings.from_mapping(self.inputs.selection.parameters.get_dict())
 
+    @property
+    def _picks_fixed_set(self) -> bool:
+        """Whether this round picks configurations that all later potentials are judged on."""
+        is_first = self.ctx.round == self.ctx.first_round and self.ctx.datasets["fixed_validation"] is None
+        return is_first and self._selection.n_fixed_validation > 0
+
     def run_descriptors(self) -> ToContext:
         """Describe all frames of the round, and keep those that the selection may pick."""
         outputs = self.ctx.exploration.outputs
@@ -157,7 +174,7 @@ class ActiveLearningWorkChain(WorkChain):
                 picks=self.ctx.picks,
                 earlier=self.ctx.candidates,
                 parameters=self.inputs.selection.parameters,
-                with_fixed=orm.Bool(self.ctx.round == 0 and self._selection.n_fixed_validation > 0),
+                with_fixed=orm.Bool(self._picks_fixed_set),
                 seed=self.ctx.seeds["descriptors"],
                 **training,
                 **self.exposed_inputs(DescriptorsCalculation, namespace="descriptors"),
@@ -198,7 +215,23 @@ class ActiveLearningWorkChain(WorkChain):
             f"{described['n_frames']} frames, of which {described['n_overlapping']} had overlapping atoms and "
             f"{described['n_filtered']} did not pass the filter"
         )
+        self._report_composition(picked["summary"].creator, picked["picks"])
         return None
+
+    def fit_labelling_to_budget(self) -> ExitCode | None:
+        """Leave the last picks out where the budgets do not hold all their labels, or end the run."""
+        return budget_before_labelling(self)
+
+    def _report_composition(self, selection: orm.ProcessNode, picks: orm.ArrayData) -> None:
+        """Say how many configurations were picked from which start structure, at which temperature."""
+        roles = [ROLES[int(role)] for role in picks.get_array("role")]
+        shares = composition_of_selection(selection, roles, picks.get_array("segment").tolist())
+        parts = [
+            f"{share.origin.structure}{f' at {share.origin.temperature:g} K' if share.origin.temperature else ''}: "
+            f"{sum(share.picks.values())} of {share.n_frames} frames"
+            for share in shares
+        ]
+        self.report(f"round {self.ctx.round}: by start structure, {'; '.join(parts)}")
 
     def run_labelling(self) -> ToContext:
         """Label the picked frames."""
@@ -216,9 +249,21 @@ class ActiveLearningWorkChain(WorkChain):
         """Stop where too many labels failed."""
         return self._failure(self.ctx.labelling, self.exit_codes.ERROR_LABELLING_FAILED)
 
+    def run_replacements(self) -> ToContext | None:
+        """Label other frames in the places of those whose labels have failed."""
+        self.ctx.replacement = None
+        return label_replacements(self)
+
+    def inspect_replacements(self) -> None:
+        """Say where replacements failed, too; the round goes on with what there is."""
+        replacement = self.ctx.replacement
+        if replacement is not None and not replacement.is_finished_ok:
+            reason = replacement.exit_message or replacement.process_state.value
+            self.report(f"round {self.ctx.round}: the replacements <{replacement.pk}> failed: {reason}")
+
     def run_datasets(self) -> ExitCode | None:
         """Extend the sets by their new labels, or replace one, and gather all new labels in a set of their own."""
-        labels = dict(self.ctx.labelling.outputs.labels)
+        labels = labels_of_round(self)
         level = self.ctx.labelling.outputs.level_of_theory
 
         def extended(name: str, previous: LabelledDataSetData | None, frames: list[str]) -> LabelledDataSetData | None:
@@ -240,6 +285,10 @@ class ActiveLearningWorkChain(WorkChain):
         self.ctx.new_labels = extended("new_labels", None, sorted(labels))
         return None
 
+    def check_budget_of_training(self) -> ExitCode | None:
+        """End the run where the budgets do not hold a training; labels that are done are trained on otherwise."""
+        return budget_before_training(self)
+
     def run_training(self) -> ToContext:
         """Judge the exploring potential on labels that it has not seen, and train the next one."""
         inputs = self.exposed_inputs(TrainingWorkChain, namespace="training")
@@ -248,13 +297,11 @@ class ActiveLearningWorkChain(WorkChain):
             # The earlier model has its prior in it.
             inputs["training"].pop("prior", None)
             inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
-        evaluation = dict(self.exposed_inputs(TrainingWorkChain, namespace="training")["evaluation"])
-        if self.ctx.committee and "committee" in EvaluationCalculation.spec().inputs:
-            evaluation["committee"] = self.ctx.committee
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}
-        evaluation = {**evaluation, "hosts": self.inputs.get("hosts", {})}
-        inputs["evaluation"] = evaluation
+        inputs["evaluation"] = {**inputs["evaluation"], "hosts": self.inputs.get("hosts", {})}
+        # The new potential has other members beside it, which its training knows.
+        committee = {"committee": self.ctx.committee} if self.ctx.committee else {}
         return ToContext(
             exploring_evaluation=submit_once(
                 self,
@@ -262,7 +309,7 @@ class ActiveLearningWorkChain(WorkChain):
                 self._label("evaluation_of_exploring_potential"),
                 dataset=self.ctx.new_labels,
                 potential=self.ctx.exploring_potential,
-                **evaluation,
+                **{**inputs["evaluation"], **committee},
             ),
             training=submit_once(
                 self,
@@ -283,20 +330,8 @@ class ActiveLearningWorkChain(WorkChain):
     def run_assessment(self) -> None:
         """Decide whether the new potential is good enough, and hand out what there is so far."""
         training = self.ctx.training
-        assessment = run_once(
-            self,
-            assess_round,
-            self._label("assessment"),
-            criteria=self.inputs.convergence,
-            exploring=self.ctx.exploring_evaluation.outputs.results,
-            selection=self.ctx.selection,
-            **dict(training.outputs.evaluations),
-        )
-        for verdict in assessment["criteria"]:
-            self.report(
-                f"round {self.ctx.round}: {verdict['criterion']} is {verdict['value']:.4f} {verdict['unit']}, "
-                f"{'below' if verdict['met'] else 'not below'} {verdict['threshold']:g}"
-            )
+        assessment = assess_this_round(self)
+        self.ctx.assessment = assessment
         self.ctx.converged = assessment["converged"]
         self.ctx.exploring_potential = training.outputs.compiled_potential
         self.ctx.committee = dict(training.outputs.committee) if "committee" in training.outputs else {}
@@ -311,12 +346,12 @@ class ActiveLearningWorkChain(WorkChain):
 
     def results(self) -> ExitCode | None:
         """Hand out the last potential, with a warning where the criteria are not met."""
-        self._hand_out()
+        self.hand_out()
         if not self.ctx.converged:
             return self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=self.ctx.round)
         return None
 
-    def _hand_out(self) -> None:
+    def hand_out(self) -> None:
         """Hand out what the last complete round made."""
         for name, node in self.ctx.finished.items():
             self.out(name, node)
@@ -327,13 +362,13 @@ class ActiveLearningWorkChain(WorkChain):
 
     def _nothing_new(self) -> ExitCode:
         """Return that there is nothing to label, and hand out the earlier rounds."""
-        self._hand_out()
+        self.hand_out()
         return self.exit_codes.ERROR_NOTHING_NEW.format(round=self.ctx.round)
 
     def _failure(self, child: orm.ProcessNode, code: ExitCode) -> ExitCode | None:
         """Return ``code``, filled in, where ``child`` did not finish well, and hand out the earlier rounds."""
         if child.is_finished_ok:
             return None
-        self._hand_out()
+        self.hand_out()
         reason = child.exit_message or child.process_state.value
         return code.format(round=self.ctx.round, pk=child.pk, reason=reason)

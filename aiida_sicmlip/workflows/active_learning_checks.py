@@ -10,13 +10,19 @@ from aiida import orm
 from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.budgets import Budget
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.crystals import nearest_distance
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.hosts import infer_host
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
 from aiida_sicmlip.science.selection_settings import SelectionSettings, require_enough_frames
-from aiida_sicmlip.workflows.exploration_checks import validate_exploration
+from aiida_sicmlip.workflows.active_learning_continuation import require_usable_sets
+from aiida_sicmlip.workflows.exploration_checks import validate_exploration, walker_parameters
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+
+LABELS_OF_A_ROUND = 2
+"""One to train on, and one to validate with."""
 
 
 def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
@@ -46,18 +52,18 @@ def require_known_species(potential: PotentialData, structures: Mapping[str, orm
             )
 
 
-def require_something_to_train_on(settings: SelectionSettings, structures: Mapping[str, Any], walkers: int) -> None:
+def require_something_to_train_on(settings: SelectionSettings, walkers: Mapping[str, int]) -> None:
     """Raise :class:`InputError` where structures are held out that there are not, or nothing is left to train on.
 
-    :param walkers: from each start structure.
+    :param walkers: from each start structure, by its name.
     """
     for name in settings.held_out_structures:
-        if name not in structures:
+        if name not in walkers:
             raise InputError(
                 f"`selection.parameters.held_out_structures` names `{name}`, which is no start structure. "
-                f"{nearest_name(name, structures)}"
+                f"{nearest_name(name, walkers)}"
             )
-    others = walkers * (len(structures) - len(set(settings.held_out_structures)))
+    others = sum(count for name, count in walkers.items() if name not in settings.held_out_structures)
     if settings.held_out_trajectories >= others:
         raise InputError(
             f"`selection.parameters` holds {settings.held_out_trajectories} trajectories a round out, and exploration "
@@ -89,6 +95,28 @@ def require_centres(
             ) from error
 
 
+def require_known_defects(
+    criteria: ConvergenceCriteria, structures: Mapping[str, Any], hosts: Mapping[str, Any]
+) -> None:
+    """Raise :class:`InputError` where a criterion needs the types of defects, and hosts are missing to tell them by."""
+    missing = sorted(set(structures) - set(hosts))
+    if criteria.rounds_without_new_defects is not None and missing:
+        raise InputError(
+            f"`convergence.rounds_without_new_defects` is {criteria.rounds_without_new_defects}, but `structures."
+            f"{missing[0]}` has no host, without which its defects are not told: give `host` beside `node`, or leave "
+            "the criterion out."
+        )
+
+
+def require_labels_for_a_round(budget: Budget) -> None:
+    """Raise :class:`InputError` where a budget does not hold the labels of the smallest round."""
+    if budget.labels is not None and budget.labels < LABELS_OF_A_ROUND:
+        raise InputError(
+            f"`budget.labels` is {budget.labels}, but a first round labels at least one configuration for training and "
+            f"one for validation: give {LABELS_OF_A_ROUND} at least."
+        )
+
+
 def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
@@ -103,23 +131,33 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
     if sentence:
         return sentence
     try:
-        walker = exploration["walker"]["exploration"]
-        explored = ExplorationSettings.from_mapping(walker["parameters"].get_dict())
-        if not explored.retrieve_trajectory:
+        ways = {
+            name: [ExplorationSettings.from_mapping(node.get_dict()) for node in walker_parameters(name, exploration)]
+            for name in structures
+        }
+        if not all(ways.values()):
+            return None
+        explored = [settings for given in ways.values() for settings in given]
+        if not all(settings.retrieve_trajectory for settings in explored):
             raise InputError(
                 "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
                 "picked from the trajectories; retrieve them."
             )
         selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
-        require_something_to_train_on(selected, structures, exploration["walkers"].value)
-        walkers = exploration["walkers"].value * len(structures)
-        require_enough_frames(selected, [explored.n_frames] * walkers, explored.frame_interval)
+        walkers = exploration["walkers"].value
+        require_something_to_train_on(selected, {name: walkers * len(given) for name, given in ways.items()})
+        segments = [(settings.n_frames, settings.frame_interval) for settings in explored]
+        require_enough_frames(selected, walkers * segments)
         training = inputs["training"]["training"]
         require_bonds_within_cutoff(training["parameters"].get_dict(), structures)
         check_training(training, fits_prior=True)
         if "initial_potential" in training:
             require_known_species(training["initial_potential"], structures)
         require_centres(selected, structures, inputs.get("hosts", {}))
+        require_usable_sets(inputs)
+        require_labels_for_a_round(Budget.from_mapping(inputs["budget"].get_dict()))
+        criteria = ConvergenceCriteria.from_mapping(inputs["convergence"].get_dict())
+        require_known_defects(criteria, structures, inputs.get("hosts", {}))
     except InputError as error:
         return str(error)
     except KeyError:

@@ -10,17 +10,33 @@ from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
-from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
+from aiida_sicmlip.calculations.validation import (
+    sentence_of,
+    validate_not_negative,
+    validate_positive,
+    validate_seed,
+)
 from aiida_sicmlip.common.exceptions import nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.assessment import ConvergenceCriteria
+from aiida_sicmlip.science.budgets import UNITS, Budget
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.workflows.active_learning_continuation import define_initial_inputs
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training import TrainingWorkChain
+
+BUDGETS = {702: "labels", 703: "dft_core_hours", 704: "gpu_hours", 705: "wall_hours"}
+"""Exit statuses of the runs that a budget has ended."""
+
+
+def code_of_budget(name: str) -> str:
+    """Return the name of the exit code for a budget that has ended a run."""
+    return f"WARNING_BUDGET_OF_{name.upper()}"
+
 
 STARTS = ("scratch", "previous_round")
 
@@ -78,12 +94,21 @@ def define_inputs(spec: ProcessSpec) -> None:
         help="Thresholds of the criteria; see `ConvergenceCriteria`.",
     )
     spec.input(
+        "budget",
+        valid_type=orm.Dict,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Dict({}),
+        validator=sentence_of(Budget.from_mapping),
+        help="What the run may cost beside `max_rounds`; see `Budget`.",
+    )
+    spec.input(
         "selection.parameters",
         valid_type=orm.Dict,
         serializer=orm.to_aiida_type,
         validator=sentence_of(SelectionSettings.from_mapping),
         help="How many frames are picked, and SOAP's parameters; see `SelectionSettings`.",
     )
+    define_initial_inputs(spec)
     spec.expose_inputs(
         ExplorationWorkChain,
         namespace="exploration",
@@ -91,6 +116,14 @@ def define_inputs(spec: ProcessSpec) -> None:
     )
     spec.expose_inputs(DescriptorsCalculation, namespace="descriptors", include=("code", "metadata"))
     spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))
+    spec.input(
+        "max_replacements",
+        valid_type=orm.Int,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Int(10),
+        validator=validate_not_negative("max_replacements"),
+        help="In each round at most so many labels that failed are replaced by further candidates; 0 for none.",
+    )
     spec.expose_inputs(
         TrainingWorkChain,
         namespace="training",
@@ -149,3 +182,10 @@ def define_outcomes(spec: ProcessSpec) -> None:
         message="The criteria are not met after {rounds} rounds; the last potential is usable within its errors. "
         "Allow more rounds (`max_rounds`) to go on.",
     )
+    for status, name in BUDGETS.items():
+        spec.exit_code(
+            status,
+            code_of_budget(name),
+            message=f"The budget of {{allowed:g}} {UNITS[name]} (`budget.{name}`) does not hold the {{step}} of round "
+            "{round}: {used:.4g} are used up. {what}",
+        )

@@ -8,26 +8,16 @@ from typing import Any
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessSpec, if_, while_
-from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
-from aiida_sicmlip.calculations.lammps_potential import validate_potential
-from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
 from aiida_sicmlip.common.labels import segment_label
-from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
-from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.frame_filter import FrameFilterSettings
-from aiida_sicmlip.workflows.exploration_checks import validate_exploration, validate_structures
+from aiida_sicmlip.workflows.exploration_checks import validate_exploration
+from aiida_sicmlip.workflows.exploration_ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.walker import WalkerWorkChain
-
-PER_STRUCTURE = ("structure", "potential", "seed", "collective_variables", "host", "continuation")
-"""Inputs of a run that differ from walker to walker, or are given once for all."""
 
 
 class ExplorationWorkChain(SlidingWindowWorkChain):
@@ -42,7 +32,8 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
     def define(cls, spec: ProcessSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        cls.define_inputs(spec)
+        define_inputs(spec)
+        spec.inputs.validator = cls.validate_inputs
         spec.outline(
             cls.setup,
             if_(cls.should_run_scouts)(
@@ -60,140 +51,7 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
             cls.inspect_walkers,
             if_(cls.should_run_filter)(cls.run_filter),
         )
-        for name, valid_type, what in (
-            ("trajectories", SegmentTrajectoryData, "What the walkers saw"),
-            ("thermodynamics", orm.ArrayData, "Energies and temperature of the walkers"),
-            ("colvars", orm.ArrayData, "Collective variables and bias of the walkers"),
-            ("scouting_trajectories", SegmentTrajectoryData, "What the scouts saw"),
-            ("frame_filters", orm.ArrayData, "Which frames pass the filter, and how many do not"),
-        ):
-            spec.output_namespace(
-                name,
-                dynamic=True,
-                valid_type=valid_type,
-                help=f"{what}: by start structure, each segment under `s00`, `s01` and so on; walkers without frames "
-                "are left out.",
-            )
-        spec.output_namespace(
-            "collective_variables",
-            dynamic=True,
-            valid_type=CollectiveVariablesData,
-            help="What the walkers were biased along, by start structure.",
-        )
-        spec.exit_code(401, "ERROR_NO_FRAMES", message="No walker kept a single frame: look at the walkers' reports.")
-        spec.exit_code(
-            402,
-            "ERROR_SCOUTING_FAILED",
-            message="No scout of the structure `{name}` kept frames to learn collective variables from: look at their "
-            "reports.",
-        )
-        spec.exit_code(
-            403,
-            "ERROR_VARIABLES_FAILED",
-            message="Learning the collective variables of the structure `{name}` <{pk}> failed: {reason}",
-        )
-
-    @classmethod
-    def define_inputs(cls, spec: ProcessSpec) -> None:
-        """Define the inputs."""
-        spec.input_namespace(
-            "structures",
-            dynamic=True,
-            valid_type=orm.StructureData,
-            validator=validate_structures,
-            help="Where walkers start.",
-        )
-        spec.input_namespace(
-            "hosts",
-            dynamic=True,
-            required=False,
-            valid_type=orm.StructureData,
-            help="The perfect crystal of each start structure, under its name: needed where variables are learned.",
-        )
-        spec.input(
-            "potential",
-            valid_type=(LammpsPotentialData, CompiledPotentialData),
-            validator=validate_potential,
-            help="What drives the walkers: a classical potential, or a trained model compiled for LAMMPS.",
-        )
-        for name, default, what in (
-            ("walkers", 1, "Independent walkers from each start structure."),
-            (
-                "max_concurrent",
-                10,
-                "Walkers at work at the same time; lowered where the daemon has fewer slots than that needs.",
-            ),
-        ):
-            spec.input(
-                name,
-                valid_type=orm.Int,
-                serializer=orm.to_aiida_type,
-                default=lambda value=default: orm.Int(value),
-                validator=validate_positive(name),
-                help=what,
-            )
-        spec.input(
-            "seed",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_seed,
-            help="Seed from which all others of the exploration are derived.",
-        )
-        spec.expose_inputs(
-            WalkerWorkChain,
-            namespace="walker",
-            exclude=[f"exploration.{name}" for name in PER_STRUCTURE],
-            namespace_options={"help": "How each walker runs; biased where `exploration.bias` is given."},
-        )
-        spec.input(
-            "scouting.parameters",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            required=False,
-            validator=sentence_of(ExplorationSettings.from_mapping),
-            help="How the scouts run: free walkers whose frames the first collective variables are learned from.",
-        )
-        spec.input(
-            "scouting.walkers",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(2),
-            validator=validate_positive("scouting.walkers"),
-            help="Scouts from each start structure; with two or more, one is held out to stop the learning in time.",
-        )
-        spec.expose_inputs(
-            CollectiveVariablesCalculation,
-            namespace="variables",
-            exclude=("structure", "host", "trajectories", "seed"),
-            namespace_options={"required": False, "populate_defaults": False, "help": "How variables are learned."},
-        )
-        spec.input_namespace(
-            "collective_variables",
-            dynamic=True,
-            required=False,
-            valid_type=CollectiveVariablesData,
-            help="Variables that are there already, under the names of their structures; none are learned for those.",
-        )
-        spec.input_namespace(
-            "earlier",
-            dynamic=True,
-            required=False,
-            valid_type=SegmentTrajectoryData,
-            help="Trajectories to learn variables from, by start structure, each under `s00`, `s01` and so on.",
-        )
-        spec.input(
-            "filter",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            required=False,
-            validator=sentence_of(FrameFilterSettings.from_mapping),
-            help="Frames that are not physical are left out: least distance, largest force, energy.",
-        )
-        # These see the whole of their inputs only where a walker is submitted; `validate_inputs` checks them here.
-        spec.inputs["walker"].validator = None
-        spec.inputs["walker"]["exploration"].validator = None
-        spec.inputs["variables"].validator = None
-        spec.inputs.validator = cls.validate_inputs
+        define_outcomes(spec)
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
@@ -220,12 +78,18 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
 
     def prepare_scouts(self) -> None:
         """Derive the scouts' seeds."""
-        self._prepare("scout", self._to_scout, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
+        starts = {name: {"": self.inputs.structures[name]} for name in self._to_scout}
+        self._prepare("scout", starts, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
 
     def run_scouts(self) -> None:
         """Keep scouts at work."""
-        settings = {"parameters": self.inputs.scouting.parameters}
-        self.fill_window(lambda name: self._submit(name, settings, left_out=("bias",)))
+        own = self.inputs.get("scout_parameters", {})
+
+        def submit(name: str) -> orm.ProcessNode:
+            parameters = own.get(self.ctx.start_of[name], self.inputs.scouting.parameters)
+            return self._submit(name, {"parameters": parameters}, left_out=("bias",))
+
+        self.fill_window(submit)
 
     def inspect_scouts(self) -> ExitCode | None:
         """Collect what there is to learn from."""
@@ -288,11 +152,22 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         """Derive the walkers' seeds."""
         if self.ctx.variables:
             self.out("collective_variables", self.ctx.variables)
-        self._prepare("walker", sorted(self.inputs.structures), self.inputs.walkers, self.ctx.seeds["walkers"])
+        own = self.inputs.get("walker_parameters", {})
+        starts = {
+            name: dict(own.get(name, {})) or {"": self.inputs.structures[name]}
+            for name in sorted(self.inputs.structures)
+        }
+        self._prepare("walker", starts, self.inputs.walkers, self.ctx.seeds["walkers"])
 
     def run_walkers(self) -> None:
         """Keep walkers at work."""
-        self.fill_window(lambda name: self._submit(name, {}))
+        own = self.inputs.get("walker_parameters", {})
+
+        def submit(name: str) -> orm.ProcessNode:
+            way = self.ctx.way_of[name]
+            return self._submit(name, {"parameters": own[self.ctx.start_of[name]][way]} if way else {})
+
+        self.fill_window(submit)
 
     def inspect_walkers(self) -> ExitCode | None:
         """Collect the trajectories, and say which walkers failed."""
@@ -329,18 +204,23 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         if filters:
             self.out("frame_filters", filters)
 
-    def _prepare(self, kind: str, structures: list[str], count: orm.Int, seed: orm.Int) -> None:
-        """Name the walkers of ``structures`` and derive their seeds."""
+    def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
+        """Name the walkers and derive their seeds.
+
+        :param starts: for each structure the ways in which its walkers run, each with ``count`` walkers.
+        """
+        each = [(name, way, node) for name, ways in starts.items() for way, node in sorted(ways.items())]
         self.ctx.walker_seeds = run_once(
             self,
             derive_walker_seeds,
             f"{kind}_seeds",
             seed=seed,
             walkers=count,
-            **{name: self.inputs.structures[name] for name in structures},
+            **{f"start_{index:02d}": node for index, (_, _, node) in enumerate(each)},
         )
-        starts = [name for name in structures for _ in range(count.value)]
-        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, name in enumerate(starts)}
+        all_walkers = [(name, way) for name, way, _ in each for _ in range(count.value)]
+        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, (name, _) in enumerate(all_walkers)}
+        self.ctx.way_of = {f"{kind}_{index:02d}": way for index, (_, way) in enumerate(all_walkers)}
         self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
 
     def _submit(self, name: str, changed: Mapping[str, orm.Data], left_out: tuple[str, ...] = ()) -> orm.ProcessNode:

@@ -41,16 +41,43 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
     structures = inputs.get("structures")
     if not structures:
         return "`structures` is empty; give at least one start structure."
-    for namespace in ("hosts", "collective_variables", "earlier"):
+    for namespace in ("hosts", "collective_variables", "earlier", "walker_parameters", "scout_parameters"):
         for name in inputs.get(namespace, {}):
             if name not in structures:
                 return f"`{namespace}.{name}` belongs to no start structure. {nearest_name(name, list(structures))}"
     run = inputs.get("walker", {}).get("exploration", {})
     for name, structure in structures.items():
         sentence = validate_species(structure, inputs["potential"]) if "potential" in inputs else None
-        sentence = sentence or _validate_run(name, structure, run, inputs) or _validate_bias(name, run, inputs)
+        sentence = sentence or _validate_settings(name, inputs) or _validate_run(name, structure, run, inputs)
+        for parameters in walker_parameters(name, inputs):
+            sentence = sentence or _validate_bias(name, {**run, "parameters": parameters}, inputs)
         if sentence:
             return sentence
+    return None
+
+
+def walker_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
+    """Return how the walkers of a start structure run, one entry for each way; none where that is not given (yet)."""
+    own = inputs.get("walker_parameters", {}).get(name, {})
+    common = inputs.get("walker", {}).get("exploration", {}).get("parameters")
+    return [own[way] for way in sorted(own)] or ([] if common is None else [common])
+
+
+def _scout_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
+    """Return how the scouts of a start structure run; nothing where there are none."""
+    given = inputs.get("scout_parameters", {}).get(name, inputs.get("scouting", {}).get("parameters"))
+    return [] if given is None else [given]
+
+
+def _validate_settings(name: str, inputs: Mapping[str, Any]) -> str | None:
+    """Say which settings that a start structure has of its own are wrong, if any."""
+    own = [*inputs.get("walker_parameters", {}).get(name, {}).values()]
+    own += [inputs["scout_parameters"][name]] if name in inputs.get("scout_parameters", {}) else []
+    for parameters in own:
+        try:
+            ExplorationSettings.from_mapping(parameters.get_dict())
+        except InputError as error:
+            return f"for `structures.{name}`: {error}"
     return None
 
 
@@ -62,9 +89,7 @@ def _validate_run(
     common = {key: run[key] for key in ("metadata",) if key in run} | {"structure": structure}
     if host is not None:
         common["host"] = host
-    for parameters in (run.get("parameters"), inputs.get("scouting", {}).get("parameters")):
-        if parameters is None:
-            continue
+    for parameters in walker_parameters(name, inputs) + _scout_parameters(name, inputs):
         sentence = ExplorationCalculation.validate_host({**common, "parameters": parameters})
         if sentence:
             return f"for `structures.{name}`: {sentence}"
@@ -93,7 +118,7 @@ def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any])
                 f"`exploration.bias` asks for a bias on `structures.{name}`, whose variables have to be learned, but "
                 "`variables.code` is missing: give the code of `sicmlip-cv`."
             )
-        if not inputs.get("earlier", {}).get(name) and "parameters" not in inputs.get("scouting", {}):
+        if not inputs.get("earlier", {}).get(name) and not _scout_parameters(name, inputs):
             return (
                 f"the collective variables of `structures.{name}` have to be learned from something: give "
                 f"`scouting.parameters` for free runs, or trajectories (`earlier.{name}`)."

@@ -1,4 +1,4 @@
-"""First-principles labels for configurations."""
+"""Labels for configurations, from first principles or by a reference potential."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from aiida.engine import ExitCode, ProcessSpec, while_
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
+from aiida_sicmlip.calculations.functions.derive_reference_level import derive_reference_level
+from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
@@ -44,7 +46,11 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
 
 
 class LabellingWorkChain(SlidingWindowWorkChain):
-    """Run one ``PwBaseWorkChain`` for each configuration, at most ``max_concurrent`` at a time."""
+    """Run one calculation for each configuration, at most ``max_concurrent`` at a time.
+
+    That is a ``PwBaseWorkChain`` or, where `reference` is given, a ``ReferenceLabelCalculation``. Both hand out a label
+    under the same name and in the same form.
+    """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -60,11 +66,27 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             PwBaseWorkChain,
             namespace="pw",
             exclude=("pw.structure", "kpoints_distance", "kpoints_force_parity"),
-            namespace_options={"help": "How each configuration is labelled."},
+            namespace_options={
+                "required": False,
+                "populate_defaults": False,
+                "help": "How each configuration is labelled from first principles.",
+            },
         )
         spec.inputs["pw"]["kpoints"].required = True
         spec.inputs["pw"]["pw"]["code"].validator = validate_code_plugin(PW_PLUGINS)
         spec.inputs["pw"]["pw"]["parameters"].validator = validate_parameters
+        spec.expose_inputs(
+            ReferenceLabelCalculation,
+            namespace="reference",
+            exclude=("structure",),
+            namespace_options={
+                "required": False,
+                "populate_defaults": False,
+                "help": "How each configuration is labelled by a classical potential, in the place of `pw`.",
+            },
+        )
+        # The check between potential and structure belongs to the calculation; `validate_inputs` does it here.
+        spec.inputs["reference"].validator = None
         spec.input(
             "max_concurrent",
             valid_type=orm.Int,
@@ -87,8 +109,8 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             while_(cls.window_is_open)(
                 cls.run_labels,
             ),
-            cls.inspect_labels,
             cls.results,
+            cls.inspect_labels,
         )
         spec.output_namespace(
             "labels",
@@ -108,20 +130,44 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         """Check inputs against each other."""
         if not inputs.get("structures"):
             return None
-        pseudos = set(inputs.get("pw", {}).get("pw", {}).get("pseudos", {}))
-        if pseudos:
-            for name, structure in inputs["structures"].items():
-                missing = sorted(set(structure.get_kind_names()) - pseudos)
-                if missing:
-                    return (
-                        f"`pw.pw.pseudos` has no pseudopotential for {', '.join(missing)}, which structure `{name}` "
-                        f"holds; it has {', '.join(sorted(pseudos))}."
-                    )
+        ways = [name for name in ("pw", "reference") if inputs.get(name)]
+        if len(ways) != 1:
+            return (
+                f"{'both `pw` and `reference` are' if ways else 'neither `pw` nor `reference` is'} given; labels are "
+                "either from first principles (`pw`) or by a potential (`reference`): give one of the two."
+            )
+        for name, structure in inputs["structures"].items():
+            sentence = cls._validate_structure(name, structure, inputs)
+            if sentence:
+                return sentence
+        return None
+
+    @classmethod
+    def _validate_structure(cls, name: str, structure: orm.StructureData, inputs: dict[str, Any]) -> str | None:
+        """Say why a structure cannot be labelled, if so."""
+        if inputs.get("reference"):
+            sentence = ReferenceLabelCalculation.validate_inputs({**inputs["reference"], "structure": structure}, None)
+            return (
+                f"for structure `{name}`: {sentence.replace('`potential`', '`reference.potential`')}"
+                if sentence
+                else None
+            )
+        pseudos = set(inputs["pw"].get("pw", {}).get("pseudos", {}))
+        missing = sorted(set(structure.get_kind_names()) - pseudos) if pseudos else []
+        if missing:
+            return (
+                f"`pw.pw.pseudos` has no pseudopotential for {', '.join(missing)}, which structure `{name}` holds; it "
+                f"has {', '.join(sorted(pseudos))}."
+            )
         return None
 
     def setup(self) -> None:
         """Fix the order, and how many labels run at a time."""
         self.open_window(self.inputs.structures, self.inputs.max_concurrent.value, "labels")
+        if "reference" in self.inputs:
+            potential = self.inputs.reference.potential
+            self.ctx.level_of_theory = run_once(self, derive_reference_level, "level_of_theory", potential=potential)
+            return
         pw = self.inputs.pw.pw
         self.ctx.level_of_theory = run_once(
             self,
@@ -139,6 +185,9 @@ class LabellingWorkChain(SlidingWindowWorkChain):
 
     def _submit(self, name: str) -> orm.ProcessNode:
         """Submit the label of configuration ``name``."""
+        if "reference" in self.inputs:
+            given = self.exposed_inputs(ReferenceLabelCalculation, namespace="reference")
+            return submit_once(self, ReferenceLabelCalculation, name, structure=self.inputs.structures[name], **given)
         inputs = AttributeDict(self.exposed_inputs(PwBaseWorkChain, namespace="pw"))
         inputs.pw = AttributeDict({**inputs.pw, "structure": self.inputs.structures[name]})
         return submit_once(self, PwBaseWorkChain, name, **inputs)
@@ -155,11 +204,12 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         return None
 
     def results(self) -> None:
-        """Hand out the labels."""
+        """Hand out the labels that are done, whether or not they are enough."""
         self.out("level_of_theory", self.ctx.level_of_theory)
         labels = {
             name: child.outputs.output_trajectory
             for name, child in self.window_children().items()
             if child.is_finished_ok
         }
-        self.out("labels", labels)
+        if labels:
+            self.out("labels", labels)

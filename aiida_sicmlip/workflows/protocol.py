@@ -9,23 +9,26 @@ from typing import Any
 
 import yaml
 from aiida import orm
-from aiida.common.exceptions import NotExistent
 from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.common.lammps_files import find_potential_file
-from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.bias_settings import BiasSettings
+from aiida_sicmlip.science.budgets import Budget
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
-from aiida_sicmlip.workflows.protocol_exploration import fill_exploration
+from aiida_sicmlip.tools.continuation import SETS
+from aiida_sicmlip.workflows.protocol_exploration import exploration_settings, fill_exploration
+from aiida_sicmlip.workflows.protocol_labelling import check_kpoints, fill_labelling, labelling_settings
 from aiida_sicmlip.workflows.protocol_parts import load_code, merge
+from aiida_sicmlip.workflows.protocol_potentials import described_potential
 from aiida_sicmlip.workflows.protocol_structures import (
     build_host,
     build_structure,
@@ -58,6 +61,8 @@ OPTIONS_OF_STEPS = {
 NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
 """Settings that null switches off as a whole."""
 OPTIONAL = {
+    "budget": Budget.names(),
+    "convergence": ConvergenceCriteria.names(),
     "exploration.parameters": ExplorationSettings.names(),
     "exploration.scouting.parameters": ExplorationSettings.names(),
     "exploration.bias": BiasSettings.names(),
@@ -67,6 +72,7 @@ OPTIONAL = {
     "selection.parameters": SelectionSettings.names(),
     "compilation.parameters": ("torch_version", "gpu_architecture"),
     "bootstrap": ("node",),
+    "initial": SETS,
 }
 """Settings that a protocol leaves at their default, beside those it names."""
 
@@ -91,27 +97,24 @@ def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None =
     if not isinstance(name, str) or name not in content["protocols"]:
         raise InputError(f"`{name}` is not a protocol. {nearest_name(str(name), content['protocols'])}")
     own = {key: value for key, value in content["protocols"][name].items() if key != "description"}
-    settings = merge(content["default_inputs"], own)
+    defaults = content["default_inputs"]
+    settings = merge(defaults, own)
     if overrides:
         check_keys(overrides, settings)
         settings = merge(settings, overrides)
         if "structures" in overrides:
             # Who names structures means those alone, not those of the protocol beside them.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
+    given = overrides or {}
+    settings["exploration"] = exploration_settings(settings["exploration"], given.get("exploration", {}))
+    settings["labelling"] = labelling_settings(
+        settings["labelling"], given.get("labelling", {}), defaults["evaluation"]["options"]
+    )
     # The training's own protocol lies under what is said of it here.
     said = {key: settings["training"][key] for key in ("parameters", "initial_potential")}
     complete = load_training_protocol(settings["training"]["protocol"], {"training": said})
     settings["training"] = {**settings["training"], "parameters": complete["training"]["parameters"]}
     return settings
-
-
-def without_nulls(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``mapping`` without the keys that are set to null, which is how a file takes a setting out."""
-    return {
-        key: without_nulls(value) if isinstance(value, Mapping) else value
-        for key, value in mapping.items()
-        if value is not None
-    }
 
 
 def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
@@ -147,64 +150,16 @@ def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) ->
         )
 
 
-def check_kpoints(labelling: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` unless the mesh of k-points is one, and Gamma alone where that is asked for."""
-    mesh = labelling["kpoints"]
-    if len(mesh) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in mesh):
-        raise InputError(f"`labelling.kpoints` is {mesh!r}; give three whole numbers from 1.")
-    if labelling["gamma_only"] and mesh != [1, 1, 1]:
-        raise InputError(
-            f"`labelling.gamma_only` is true, but `labelling.kpoints` is {mesh}; set the one to false or the other to "
-            "[1, 1, 1]."
-        )
-
-
-def bootstrap_potential(settings: Mapping[str, Any]) -> orm.Data:
-    """Return the potential of round 0: a stored node, or a LAMMPS potential file.
-
-    :raises InputError: if there is no such file.
-    """
-    if settings.get("node") is not None:
-        return load_data(settings["node"], "bootstrap.node", LammpsPotentialData, CompiledPotentialData)
-    path = find_potential_file(str(settings["file"]))
-    try:
-        return classical_potential(path, settings["pair_style"], settings["species"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"`bootstrap` does not describe a LAMMPS potential: {error}") from error
-
-
-def pseudopotentials(family: str, structures: Mapping[str, orm.StructureData]) -> dict[str, orm.Data]:
-    """Return the pseudopotential of each kind of the structures from the family called ``family``.
-
-    :raises InputError: if there is no such family, or an element is missing from it.
-    """
-    from aiida_pseudo.groups.family import PseudoPotentialFamily
-
-    try:
-        group = orm.load_group(family)
-    except NotExistent as error:
-        known = orm.QueryBuilder().append(PseudoPotentialFamily, project="label").all(flat=True)
-        hint = nearest_name(family, known) if known else "None is installed: run `aiida-sicmlip setup`."
-        raise InputError(f"`labelling.pseudo_family` is `{family}`, which does not exist. {hint}") from error
-    found: dict[str, orm.Data] = {}
-    for name, structure in structures.items():
-        try:
-            found.update(group.get_pseudos(structure=structure))
-        except ValueError as error:
-            raise InputError(
-                f"the pseudopotential family `{family}` lacks an element of structure `{name}`: {error} It has "
-                f"{', '.join(sorted(group.elements))}. Install a family that has it, or change the structure."
-            ) from error
-    return found
-
-
 def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> dict[str, Any]:
     """Return ``settings`` with the options of each step as AiiDA takes them for the scheduler of its code's computer.
 
     :raises InputError: where a scheduler does not take them, or code and options disagree on MPI.
     """
     translated = copy.deepcopy(dict(settings))
-    for path, which in OPTIONS_OF_STEPS.items():
+    steps = dict(OPTIONS_OF_STEPS)
+    if settings["labelling"]["reference"] is not None:
+        steps["labelling"] = "potential"
+    for path, which in steps.items():
         if which not in codes:
             continue
         step: Any = translated
@@ -213,6 +168,16 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
         check_mpi(codes[which], step["options"], path)
         step["options"] = scheduler_options(step["options"], codes[which], f"{path}.options")
     return translated
+
+
+def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
+    """Fill in the data sets that a run begins with.
+
+    :raises InputError: if a node is none.
+    """
+    for name, identifier in settings.items():
+        if identifier is not None:
+            builder.initial[name] = load_data(identifier, f"initial.{name}", LabelledDataSetData)
 
 
 def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
@@ -226,12 +191,17 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     if settings["exploration"]["bias"] is None:
         # Nothing is learned, so that its code need not be there.
         labels.pop("cv")
+    if settings["labelling"]["reference"] is not None:
+        labels.pop("pw")
     codes = {key: load_code(label, f"codes.{key}") for key, label in labels.items()}
     settings = with_options_of_schedulers(settings, codes)
     builder = process.get_builder()
-    builder.bootstrap_potential = bootstrap_potential(settings["bootstrap"])
+    builder.bootstrap_potential = described_potential(
+        settings["bootstrap"], "bootstrap", LammpsPotentialData, CompiledPotentialData
+    )
     check_structures(settings["structures"])
-    check_kpoints(settings["labelling"])
+    if settings["labelling"]["reference"] is None:
+        check_kpoints(settings["labelling"])
     structures, hosts = {}, {}
     for name, description in settings["structures"].items():
         structures[name] = build_structure(description, f"structures.{name}", store)
@@ -240,28 +210,17 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
             hosts[name] = host
     builder.structures = structures
     builder.hosts = hosts
+    fill_initial(builder, settings["initial"])
     builder.seed = settings["seed"]
     builder.max_rounds = settings["max_rounds"]
     builder.convergence = settings["convergence"]
+    builder.budget = settings["budget"]
     builder.selection.parameters = settings["selection"]["parameters"]
     builder.descriptors.code = codes["descriptors"]
     builder.descriptors.metadata.options = settings["descriptors"]["options"]
-    fill_exploration(builder.exploration, settings["exploration"], codes, switches)
-
-    labelling = settings["labelling"]
-    builder.labelling.max_concurrent = labelling["max_concurrent"]
-    builder.labelling.allowed_failed_fraction = labelling["allowed_failed_fraction"]
-    pw = builder.labelling.pw
-    pw.kpoints = orm.KpointsData()
-    pw.kpoints.set_kpoints_mesh(labelling["kpoints"])
-    pw.max_iterations = orm.Int(labelling["max_iterations"])
-    pw.clean_workdir = orm.Bool(labelling["clean_workdir"])
-    pw.pw.code = codes["pw"]
-    pw.pw.parameters = orm.Dict(without_nulls(labelling["parameters"]))
-    pw.pw.pseudos = pseudopotentials(labelling["pseudo_family"], structures)
-    pw.pw.metadata.options = labelling["options"]
-    if labelling["gamma_only"]:
-        pw.pw.settings = orm.Dict({"GAMMA_ONLY": True})
+    fill_exploration(builder.exploration, settings["exploration"], settings["structures"], codes, switches)
+    builder.max_replacements = settings["labelling"]["max_replacements"]
+    fill_labelling(builder.labelling, settings["labelling"], codes, structures)
 
     builder.start_from = settings["training"]["start_from"]
     fill_training(builder.training, settings, codes["potential"])

@@ -62,7 +62,7 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
     """
     if not isinstance(description, Mapping):
         raise InputError(f"`{field}` is {description!r}; give `node`, or `host` and `defects`.")
-    keys = ("node", "host", "defects", "seed")
+    keys = ("node", "host", "defects", "seed", "exploration")
     for key in description:
         if key not in keys:
             raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")

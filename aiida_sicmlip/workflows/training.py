@@ -155,7 +155,7 @@ class TrainingWorkChain(WorkChain):
         """Submit the evaluation of the compiled model on all sets."""
         inputs = dict(self.exposed_inputs(EvaluationCalculation, namespace="evaluation"))
         others = self._compiled_committee
-        if others and "committee" in EvaluationCalculation.spec().inputs:
+        if others:
             inputs["committee"] = others
         compiled = self.ctx[_label("compilation", FIRST)].outputs.compiled_potential
         return ToContext(

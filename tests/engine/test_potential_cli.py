@@ -29,7 +29,7 @@ def test_importing_the_program_imports_nothing_heavy():
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["train", "compile", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "compile", "evaluate", "label"])
 def test_each_command_explains_itself(tmp_path, command):
     result = run_potential(tmp_path, command, "--help")
     assert result.returncode == 0
@@ -43,6 +43,7 @@ def test_each_command_explains_itself(tmp_path, command):
         [],
         ["evaluate", "--dataset", "a.npz"],
         ["evaluate", "--dataset", "a.npz", "--compiled", "a", "--classical", "b"],
+        ["label", "--configuration", "a.json"],
         ["compile", "a.nequip.zip", "--device", "tpu"],
         ["compile", "a.nequip.zip", "--target", "gromacs"],
     ],

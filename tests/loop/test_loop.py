@@ -206,3 +206,36 @@ def test_no_calculation_was_submitted_twice(finished_loop):
     folder, _ = finished_loop
     starts = folder.starts()
     assert len(starts) == len(set(starts)) > 10
+
+
+def test_label_that_exists_is_not_computed_again(finished_loop, switched):
+    """With caching on, a second labelling takes the label of the first, and pw.x does not start."""
+    import numpy as np
+    from aiida import orm
+    from aiida.engine import run_get_node
+    from aiida.manage.caching import enable_caching
+
+    from aiida_sicmlip.tools.costs import costs_of_run, jobs_of_run
+    from aiida_sicmlip.tools.runs import read_run
+
+    folder, pk = finished_loop
+    before = folder.starts()
+    with switched(folder):
+        run = orm.load_node(pk)
+        labelling = orm.load_node(read_run(run).rounds[0].steps["labelling"].pk)
+        name, first = next(iter(labelling.outputs.labels.items()))
+        builder = labelling.get_builder_restart()
+        builder.structures = {name: labelling.inputs.structures[name]}
+        with enable_caching(identifier="aiida.calculations:quantumespresso.pw"):
+            outputs, again = run_get_node(builder)
+        assert again.is_finished_ok
+        label = outputs["labels"][name]
+        assert label.pk != first.pk and label.creator.base.caching.is_created_from_cache
+        for array in ("energy", "forces"):
+            assert np.array_equal(label.get_array(array), first.get_array(array))
+        # What the run has cost is what its jobs say, each of them once.
+        costs, jobs = costs_of_run(run), jobs_of_run(pk)
+        assert costs.labels == sum(entry.labels_asked for entry in read_run(run).rounds) == costs.computed_labels
+        assert costs.dft_core_hours > 0 and costs.gpu_hours == 0
+        assert len({job.pk for job in jobs}) == len(jobs) > costs.labels
+    assert folder.starts() == before

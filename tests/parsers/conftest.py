@@ -104,6 +104,12 @@ def case_inputs(
         potential = classical_potential(find_potential_file("SiC.edip"), style, species).store()
         return {"dataset": generate_dataset(2, seed=3), "potential": potential}
 
+    def reference_label(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        atoms = divacancy.copy()
+        atoms.rotate(37.0, (1.0, 2.0, -0.5), rotate_cell=True)
+        atoms.positions[3] += [0.1, 0.05, -0.1]
+        return {"structure": orm.StructureData(ase=atoms), "potential": evaluation(case, folder)["potential"]}
+
     def collective_variables(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         generate_segment = request.getfixturevalue("generate_segment")
         host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
@@ -117,6 +123,7 @@ def case_inputs(
         "training": training,
         "compilation": compilation,
         "evaluation": evaluation,
+        "reference_label": reference_label,
         "collective_variables": collective_variables,
         "descriptors": request.getfixturevalue("descriptors_inputs"),
     }

@@ -22,6 +22,7 @@ PROGRAMS = {
     "training": "aiida_sicmlip.engine.potential_cli",
     "compilation": "aiida_sicmlip.engine.potential_cli",
     "evaluation": "aiida_sicmlip.engine.potential_cli",
+    "reference_label": "aiida_sicmlip.engine.potential_cli",
     "collective_variables": "aiida_sicmlip.engine.cv",
     "descriptors": "aiida_sicmlip.engine.descriptors_cli",
 }

@@ -196,6 +196,9 @@ def test_distances_when_picked() -> None:
     assert list(picks.distance[mine]) == sorted(picks.distance[mine], reverse=True)
     assert (picks.reference_distance[mine] >= picks.distance[mine]).all()
     assert entry.selection.summary["distances_when_picked"] == list(picks.distance[mine])
+    novelty = entry.selection.summary["novelty"]
+    assert novelty["median"] == pytest.approx(np.median(picks.reference_distance[mine]))
+    assert novelty["largest"] == picks.reference_distance[mine].max()
 
 
 def test_no_frame_is_farther_than_the_covering_distance() -> None:

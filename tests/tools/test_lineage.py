@@ -8,6 +8,7 @@ import pytest
 from aiida import orm
 from sqlalchemy import event
 
+from aiida_sicmlip.calculations.functions.derive_reference_level import derive_reference_level
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
@@ -15,6 +16,7 @@ from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.labels import label_of_place
 from aiida_sicmlip.science.io.exchanged_frames import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, path_to_calculation
+from tests.referencing import reference_label
 
 
 @pytest.fixture
@@ -133,6 +135,18 @@ def test_path_to_a_calculation(grown, labels, portable_potential) -> None:
     steps = path_to_calculation(trained_on(grown, portable_potential), place=4)
     calculation = labels[4].creator
     assert [step.pk for step in steps[3:]] == [labels[4].pk, calculation.pk, calculation.inputs.structure.pk]
+
+
+def test_path_names_the_reference_potential(frames, edip, generate_code, portable_potential) -> None:
+    label = reference_label(frames[0], edip, generate_code("sicmlip.training", "sicmlip-potential"))
+    dataset = extend_dataset(derive_reference_level(edip), label_000000=label)
+    (source,) = labels_of_dataset(dataset)
+    assert (source.label, source.calculation) == (label.pk, label.creator.pk)
+    steps = path_to_calculation(trained_on(dataset, portable_potential))
+    assert [(step.pk, step.what, step.detail) for step in steps[4:6]] == [
+        (label.creator.pk, "computed by", "ReferenceLabelCalculation with sicmlip-potential@localhost"),
+        (edip.pk, "by the reference potential", "edip/multi (SiC.edip)"),
+    ]
 
 
 def trained_on(dataset, potential):

@@ -62,6 +62,31 @@ def test_counts_of_labels(run):
     assert last_potential(found) is None
 
 
+def test_failed_labels_and_their_replacements(run):
+    """Both labellings are counted as one; each failure has its process and its reason."""
+    labelling = process(orm.WorkChainNode, run, "round_00_replacement_labelling", ProcessState.WAITING)
+    process(orm.WorkChainNode, labelling, "frame_s00_000007")
+    failed = process(orm.WorkChainNode, labelling, "frame_s00_000008", status=410)
+    failed.set_exit_message("no convergence")
+    (entry,) = read_run(run).rounds
+    assert (entry.labels_done, entry.labels_failed, entry.labels_replaced) == (2, 2, 1)
+    assert [(found.frame, found.reason) for found in entry.failures] == [
+        ("frame_s00_000001", "status 305"),
+        ("frame_s00_000008", "no convergence"),
+    ]
+    assert entry.failures[1].pk == failed.pk
+
+
+def test_replacements_are_shown_at_work(run):
+    """The first labelling is done; the second is what the round waits for."""
+    run.base.links.get_outgoing(link_label_filter="round_00_labelling").first().node.set_process_state(
+        ProcessState.FINISHED
+    )
+    process(orm.WorkChainNode, run, "round_00_replacement_labelling", ProcessState.WAITING)
+    (entry,) = read_run(run).rounds
+    assert entry.current == "replacement_labelling"
+
+
 def test_step_that_was_called_again_counts_once(run):
     """After an interruption a step stands twice under its label; the later one counts."""
     again = process(orm.WorkChainNode, run, "round_00_exploration", ProcessState.WAITING)

@@ -88,6 +88,17 @@ def test_too_many_failed_labels_fail_the_step(labelling, statuses):
     assert f"{sum(status != 0 for status in statuses)} of {len(statuses)} labels failed" in code.message
 
 
+@pytest.mark.parametrize(("statuses", "kept"), [((0, 410, 410), ["frame_s00_000000"]), ((410,), None)])
+def test_labels_that_are_done_are_handed_out_by_a_failed_step(labelling, statuses, kept):
+    """They cost the same as all others; a step without a single one hands out none."""
+    instance = labelling(*statuses)
+    handed_out = {}
+    instance.out = lambda name, value: handed_out.update({name: value})
+    instance.results()
+    assert instance.inspect_labels().status == 401
+    assert (sorted(handed_out["labels"]) if "labels" in handed_out else None) == kept
+
+
 def test_labels_at_once_fit_into_the_slots(labelling, monkeypatch, caplog, inputs):
     """`max_concurrent` is lowered to what the daemon holds, and the report says so."""
     monkeypatch.setattr(sliding_window, "daemon_slots", lambda: 5)

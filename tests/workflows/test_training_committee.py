@@ -7,7 +7,6 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
-from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_seeds
 from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
@@ -107,8 +106,7 @@ def test_members_of_a_committee_differ_by_their_seed_alone(
     assert instance.outputs["compiled_potential"].uuid == first.uuid
     evaluation = submitted["evaluation_validation"]
     assert evaluation["potential"].uuid == first.uuid
-    if "committee" in EvaluationCalculation.spec().inputs:
-        assert sorted(evaluation["committee"]) == ["member_01", "member_02"]
+    assert sorted(evaluation["committee"]) == ["member_01", "member_02"]
 
 
 def test_a_failed_member_fails_the_training(training, submitted, portable_potential):
@@ -217,6 +215,17 @@ def test_later_rounds_start_from_scratch_or_from_the_round_before(loop, portable
     assert ("initial_potential" in job) is (start == "previous_round")
     if start == "previous_round":
         assert job["initial_potential"].uuid == portable_potential.uuid
+
+
+def test_the_exploring_potential_is_evaluated_with_its_own_committee(loop, generate_compiled_potential):
+    """Not with that of the round at work, whose evaluations belong to its training."""
+    instance, given = loop("scratch")
+    instance.ctx.committee = {"member_01": generate_compiled_potential()}
+    instance.run_training()
+    evaluation = given["round_01_evaluation_of_exploring_potential"]
+    assert evaluation["committee"]["member_01"].uuid == instance.ctx.committee["member_01"].uuid
+    assert sorted(evaluation["hosts"]) == ["divacancy"]
+    assert "committee" not in given["round_01_training"]["evaluation"]
 
 
 def test_another_start_is_refused(loop):

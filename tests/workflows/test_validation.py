@@ -13,7 +13,7 @@ from ase.build import bulk
 from click.testing import CliRunner
 
 from aiida_sicmlip.cli import main
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
+from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
 from aiida_sicmlip.common.exceptions import InputError
 
 
@@ -68,6 +68,17 @@ WRONG = [
     ("seed", 0, "`seed` is 0; give a whole number from 1"),
     ("labelling.allowed_failed_fraction", 1.0, "`allowed_failed_fraction` is 1.0; give a number from 0"),
     ("convergence.force_mae", 0.0, "`convergence.force_mae` is 0.0; give a number above zero"),
+    ("labelling.max_replacements", -1, "`max_replacements` is -1; give a number of at least zero"),
+    ("budget.labels", 1, "`budget.labels` is 1, but a first round labels at least one configuration for training"),
+    ("budget.gpu_hours", -1, "`budget.gpu_hours` is -1; give a number above zero"),
+    ("budget.gpu_hour", 5, "`budget.gpu_hour` is not a known setting. Did you mean `gpu_hours`"),
+    ("convergence.novelty", "low", "`convergence.novelty` is 'low'; give a number"),
+    ("convergence.rare_event_score", 2, "`convergence.rare_event_score` is 2; give a number of at most 1"),
+    (
+        "convergence.minimum_round",
+        2,
+        "`convergence.minimum_round` is not a known setting. Did you mean `minimum_rounds",
+    ),
     (
         "exploration.parameters.production",
         -0.6,
@@ -276,6 +287,13 @@ def test_dry_run_submits_nothing(write_settings: Callable[..., str]) -> None:
     assert "DFT calculations: 8 for training and 4 for validation a round, 36 in all, 2 at a time" in result.output
     assert "Everything is in order; nothing was submitted." in result.output
     assert processes() == []
+
+
+def test_plan_names_criteria_and_budget(write_settings: Callable[..., str]) -> None:
+    path = write_settings({"budget": {"labels": 30, "gpu_hours": None}, "convergence": {"novelty": 1e-3}})
+    lines = plan(read_settings(path))
+    assert lines[-1] == "Budget: at most 30 labels"
+    assert lines[1].endswith("below 0.1 eV/A, and `novelty` of `convergence` met")
 
 
 @pytest.mark.parametrize(

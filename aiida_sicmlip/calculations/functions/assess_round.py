@@ -3,9 +3,10 @@
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_sicmlip.science.assessment import ConvergenceCriteria, assess
+from aiida_sicmlip.science.assessment import assess
+from aiida_sicmlip.science.convergence import ConvergenceCriteria
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
@@ -24,7 +25,8 @@ def assess_round(
     :param training: evaluation of the new potential on the training set.
     :param validation: evaluation of the new potential on the validation set.
     :param selection: summary of the selection.
-    :param further: ``fixed_validation``, evaluation of the new potential on that set, where there is one.
+    :param further: where there are such, ``fixed_validation``, evaluation of the new potential on that set,
+        ``defect_types``, numbers of new labels by type of defect, and ``previous``, the assessment of the round before.
     """
     return orm.Dict(
         assess(
@@ -33,6 +35,6 @@ def assess_round(
             training=training.get_dict(),
             validation=validation.get_dict(),
             selection=selection.get_dict(),
-            **{name: evaluation.get_dict() for name, evaluation in further.items()},
+            **{name: node.get_dict() for name, node in further.items()},
         )
     )

@@ -35,11 +35,12 @@ def derive_committee_seeds(seed: orm.Int, committee_size: orm.Int) -> dict:
 
 
 @calcfunction
-def derive_walker_seeds(seed: orm.Int, walkers: orm.Int, **structures: orm.StructureData) -> dict:
+def derive_walker_seeds(seed: orm.Int, walkers: orm.Int, **starts: orm.Data) -> dict:
     """Return a seed for each walker, under ``walker_00`` and so on.
 
-    :param walkers: walkers from each start structure.
-    :param structures: the start structures; only their number matters.
+    :param walkers: walkers from each start.
+    :param starts: start structures or, where walkers of one run in several ways, their settings; only their number
+        matters.
     """
-    values = independent_seeds(seed.value, walkers.value * len(structures))
+    values = independent_seeds(seed.value, walkers.value * len(starts))
     return {f"walker_{index:02d}": orm.Int(value) for index, value in enumerate(values)}

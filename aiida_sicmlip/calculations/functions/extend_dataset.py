@@ -7,8 +7,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import level_from_nodes
+from aiida_sicmlip.calculations.functions.derive_reference_level import level_of_potential
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import label_of_place, place_of_label
+from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData, require_same_level
 
@@ -40,13 +42,15 @@ def labelled_frame(label: orm.TrajectoryData, name: str) -> Atoms:
 def level_of_label(label: orm.TrajectoryData, name: str) -> dict:
     """Return the level of theory of the calculation that made ``label``.
 
-    :raises InputError: if the label was not made by a calculation of ``pw.x``.
+    :raises InputError: if the label was made neither by a calculation of ``pw.x`` nor by one of a reference potential.
     """
     creator = label.creator
+    if creator is not None and creator.process_type == REFERENCE_LABEL:
+        return level_of_potential(creator.inputs.potential)
     if creator is None or "parameters" not in creator.inputs:
         raise InputError(
             f"label `{name}` <{label.pk}> was not made by a calculation, so that its level of theory is unknown; "
-            "take the `output_trajectory` of a PwCalculation."
+            "take the `output_trajectory` of a PwCalculation or a ReferenceLabelCalculation."
         )
     incoming = creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).nested()
     return level_from_nodes(incoming["parameters"], incoming["kpoints"], incoming["code"], incoming["pseudos"])

@@ -1,15 +1,18 @@
 """The selection step: the most novel frames of a round's candidates, and representatives of all frames so far."""
 
+from collections.abc import Sequence
+
 from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_sicmlip.common.labels import frame_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.science.frame_selection import select_frames_of_candidates
+from aiida_sicmlip.science.frame_selection import FrameSelection, select_frames_of_candidates
+from aiida_sicmlip.science.io.candidates import Candidates
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
@@ -32,6 +35,14 @@ def select_frames(
     selection = select_frames_of_candidates(
         SelectionSettings.from_mapping(parameters.get_dict()), seed.value, rounds[-1], rounds[:-1]
     )
+    return nodes_of_selection(selection, rounds)
+
+
+def nodes_of_selection(selection: FrameSelection, rounds: Sequence[Candidates]) -> dict:
+    """Return picked frames as structures, the arrays of the picks, and the summary.
+
+    :param rounds: the candidates that were selected from, oldest first.
+    """
     structures: dict[str, dict[str, orm.StructureData]] = {name: {} for name in ROLES}
     picks = selection.picks
     for role, segment, frame, (index, row) in zip(

@@ -10,7 +10,7 @@ from aiida import orm
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.lineage.dynamics import drives_of_trajectories
-from aiida_sicmlip.tools.lineage.growth import in_chunks
+from aiida_sicmlip.tools.lineage.growth import inputs_of_calls
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun, rounds_of_calls, starts_of_trajectories
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
 
@@ -90,8 +90,8 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
     sources = labels_of_dataset(dataset)
     calls = _known(source.added_by for source in sources)
     trajectories = _known(source.trajectory for source in sources)
-    levels = _inputs_of_calls(orm.CalcFunctionNode, calls, "level_of_theory")
-    codes = _inputs_of_calls(orm.CalcJobNode, _known(source.calculation for source in sources), "code")
+    levels = inputs_of_calls(orm.CalcFunctionNode, calls, "level_of_theory")
+    codes = inputs_of_calls(orm.CalcJobNode, _known(source.calculation for source in sources), "code")
     rounds = rounds_of_calls(calls | _known(source.selection for source in sources))
     starts = starts_of_trajectories(trajectories)
     drives = drives_of_trajectories(trajectories)
@@ -142,14 +142,3 @@ def nodes_of_configurations(configurations: Sequence[Configuration]) -> set[int]
 def _known(pks: Iterable[int | None]) -> set[int]:
     """Return what is not None."""
     return {pk for pk in pks if pk is not None}
-
-
-def _inputs_of_calls(kind: type[orm.ProcessNode], pks: Iterable[int], label: str) -> dict[int, int]:
-    """Return the input under a link label of each of the processes that has one."""
-    inputs: dict[int, int] = {}
-    for chunk in in_chunks(pks):
-        query = orm.QueryBuilder()
-        query.append(kind, filters={"id": {"in": chunk}}, project="id", tag="call")
-        query.append(orm.Data, with_outgoing="call", edge_filters={"label": label}, project="id")
-        inputs.update(query.all())
-    return inputs

@@ -79,6 +79,17 @@ def in_chunks(pks: Iterable[int], size: int = _CHUNK) -> Iterator[list[int]]:
         yield ordered[start : start + size]
 
 
+def inputs_of_calls(kind: type[orm.ProcessNode], pks: Iterable[int], label: str) -> dict[int, int]:
+    """Return the input under a link label of each of the processes that has one."""
+    inputs: dict[int, int] = {}
+    for chunk in in_chunks(pks):
+        query = orm.QueryBuilder()
+        query.append(kind, filters={"id": {"in": chunk}}, project="id", tag="call")
+        query.append(orm.Data, with_outgoing="call", edge_filters={"label": label}, project="id")
+        inputs.update(query.all())
+    return inputs
+
+
 def sizes_of_datasets(pks: Iterable[int]) -> dict[int, int]:
     """Return the numbers of configurations of data sets."""
     sizes: dict[int, int] = {}

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
-from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -181,12 +180,7 @@ def _callers_of_trainings(pks: Iterable[int]) -> tuple[dict[int, RoundOfRun], di
         for chunk in in_chunks(set(top.values())):
             query = orm.QueryBuilder()
             query.append(orm.ProcessNode, filters={"id": {"in": chunk}}, project="id", tag="called")
-            query.append(
-                orm.WorkChainNode,
-                with_outgoing="called",
-                edge_filters={"type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]}},
-                project="id",
-            )
+            query.append(orm.WorkChainNode, with_outgoing="called", project="id")
             callers.update(query.all())
         of_calls = rounds_of_calls(top.values())
         rounds |= {pk: of_calls[process] for pk, process in top.items() if process in of_calls}

@@ -8,6 +8,7 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL, potential_name
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
@@ -54,6 +55,7 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
         PathStep(
             calculation.pk, "computed by", f"{calculation.process_label} with {calculation.inputs.code.full_label}"
         ),
+        *_path_of_reference(calculation),
         PathStep(source.structure, "for the structure", calculation.inputs.structure.get_formula()),
     ]
     if source.trajectory is not None and source.selection is not None and source.frame is not None:
@@ -75,6 +77,14 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
             ]
             steps += _path_of_bias(run)
     return steps
+
+
+def _path_of_reference(calculation: orm.CalcJobNode) -> list[PathStep]:
+    """Return the potential that a label is by; nothing for one from first principles."""
+    if calculation.process_type != REFERENCE_LABEL:
+        return []
+    potential = calculation.inputs.potential
+    return [PathStep(potential.pk, "by the reference potential", potential_name(potential))]
 
 
 def _path_of_candidates(selection: int, trajectory: int) -> PathStep:

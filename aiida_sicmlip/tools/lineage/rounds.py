@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiida import orm
-from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.common.process_types import EXPLORATION
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.tools.lineage.growth import in_chunks
+from aiida_sicmlip.tools.lineage.growth import in_chunks, inputs_of_calls
 
 
 @dataclass(frozen=True, order=True)
@@ -33,16 +32,9 @@ def rounds_of_calls(pks: Iterable[int]) -> dict[int, RoundOfRun]:
     for chunk in in_chunks(pks):
         query = orm.QueryBuilder()
         query.append(orm.ProcessNode, filters={"id": {"in": chunk}}, project="id", tag="called")
-        query.append(
-            orm.WorkChainNode,
-            with_outgoing="called",
-            edge_filters={
-                "type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]},
-                "label": {"like": "round\\_%"},
-            },
-            edge_project="label",
-            project="id",
-        )
+        # From a work chain to a process leads nothing but a call. SQLite would begin at the index of a condition on its
+        # type or label, and look at the links of the whole profile.
+        query.append(orm.WorkChainNode, with_outgoing="called", edge_project="label", project="id")
         for pk, run, label in query.all():
             # Another work chain than that of this package may use such labels for something else.
             with contextlib.suppress(ValueError):
@@ -52,30 +44,23 @@ def rounds_of_calls(pks: Iterable[int]) -> dict[int, RoundOfRun]:
 
 def starts_of_trajectories(pks: Iterable[int]) -> dict[int, str]:
     """Return the name of the start structure of each trajectory that a walker of an exploration made."""
-    rows: list[tuple[int, int, int]] = []
+    segments: dict[int, int] = {}
+    explorations: dict[int, int] = {}
     for chunk in in_chunks(pks):
         query = orm.QueryBuilder()
         query.append(SegmentTrajectoryData, filters={"id": {"in": chunk}}, project="id", tag="trajectory")
-        query.append(orm.CalcJobNode, with_outgoing="trajectory", tag="segment")
-        query.append(
-            orm.StructureData, with_outgoing="segment", edge_filters={"label": "structure"}, project="id", tag="start"
-        )
-        query.append(
-            orm.WorkChainNode, with_outgoing="segment", edge_filters={"type": LinkType.CALL_CALC.value}, tag="walker"
-        )
-        query.append(
-            orm.WorkChainNode,
-            with_outgoing="walker",
-            filters={"process_type": EXPLORATION},
-            edge_filters={"type": LinkType.CALL_WORK.value},
-            project="id",
-        )
-        rows += query.all()
-    names = _names_of_structures({exploration for _, _, exploration in rows})
+        query.append(orm.CalcJobNode, with_outgoing="trajectory", project="id", tag="segment")
+        segments.update(query.all())
+        query.append(orm.WorkChainNode, with_outgoing="segment", tag="walker")
+        query.append(orm.WorkChainNode, with_outgoing="walker", project=["id", "process_type"])
+        # Conditions on types and labels are looked at here: SQLite would begin with all nodes that meet them.
+        explorations |= {trajectory: pk for trajectory, _, pk, kind in query.all() if kind == EXPLORATION}
+    starts = inputs_of_calls(orm.CalcJobNode, segments.values(), "structure")
+    names = _names_of_structures(set(explorations.values()))
     return {
         trajectory: names[exploration, start]
-        for trajectory, start, exploration in rows
-        if (exploration, start) in names
+        for trajectory, exploration in explorations.items()
+        if (start := starts.get(segments[trajectory], 0)) and (exploration, start) in names
     }
 
 

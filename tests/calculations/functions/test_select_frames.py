@@ -137,6 +137,7 @@ def test_sets_are_disjoint_and_counted(segments: dict[str, Any], pick: Any, desc
     assert (summary["n_training_asked"], summary["n_validation_asked"]) == (3, 2)
     assert (describe.report["n_overlapping"], describe.report["n_filtered"]) == (0, 0)
     assert len(summary["distances_when_picked"]) == 3
+    assert summary["novelty"] is None
 
 
 def test_same_seed_same_picks(segments: dict[str, Any], pick: Any) -> None:

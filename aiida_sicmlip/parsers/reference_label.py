@@ -1,0 +1,41 @@
+"""Parser of labels from a reference potential."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_sicmlip.common import filenames
+from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
+
+
+class ReferenceLabelParser(Parser):
+    """Turn energy and forces into a label, in the form of that of a ``PwCalculation``."""
+
+    CACHE_VERSION = 1
+
+    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
+        """Keep the label."""
+        report = read_report(self.retrieved, filenames.LABEL_REPORT_FILE)
+        error = error_of(report, self.retrieved, "reference_label.err")
+        if report is None or error is not None:
+            return self.exit_codes.ERROR_LABEL_FAILED.format(error=error)
+        self.out("results", orm.Dict(report))
+        path = temporary_file(retrieved_temporary_folder, filenames.PREDICTIONS_FILE)
+        if path is None:
+            return self.exit_codes.ERROR_LABEL_MISSING
+        structure = self.node.inputs.structure
+        atoms = structure.get_ase()
+        label = orm.TrajectoryData()
+        label.set_trajectory(
+            structure.get_site_kindnames(), atoms.positions[None], cells=atoms.cell.array[None], pbc=structure.pbc
+        )
+        with np.load(path, allow_pickle=False) as arrays:
+            label.set_array("energy", arrays["energies"])
+            label.set_array("forces", arrays["forces"][None])
+        self.out("output_trajectory", label)
+        return COMPLETE

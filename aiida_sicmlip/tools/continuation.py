@@ -1,0 +1,129 @@
+"""What a run leaves for another one that goes on from it, read from the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import number_of_segment, parse_round_label
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.walkers import called_nodes
+
+SETS = ("training_set", "validation_set", "fixed_validation_set")
+
+
+@dataclass
+class Leavings:
+    """What a run leaves, that of the runs which it continued included.
+
+    potential: the last one that was trained, portable. compiled_potential: the same, compiled.
+    sets: the latest data sets, under the names of :data:`SETS`; labels whose training did not end are among them.
+    trajectories: the segments of the last exploration by start structure, each under ``s00`` and so on.
+    candidates: of all rounds that have selected, by the names of the rounds.
+    picks: of those whose labels are in a data set; what others have picked may be picked again.
+    assessment: the last one.
+    next_round: number of the round that comes next. n_segments: of all rounds that have described their frames.
+    seed: of the next round.
+    """
+
+    potential: PotentialData | None = None
+    compiled_potential: CompiledPotentialData | None = None
+    sets: dict[str, orm.Data] = field(default_factory=dict)
+    trajectories: dict[str, dict[str, orm.Data]] = field(default_factory=dict)
+    candidates: dict[str, orm.Data] = field(default_factory=dict)
+    picks: dict[str, orm.Data] = field(default_factory=dict)
+    assessment: orm.Dict | None = None
+    next_round: int = 0
+    n_segments: int = 0
+    seed: orm.Int | None = None
+
+
+def leavings_of_run(run: orm.WorkChainNode) -> Leavings:
+    """Return what an active-learning run leaves, however it ended; a handful of queries, whatever its size.
+
+    :raises InputError: if it is still at work.
+    """
+    if not run.is_terminated:
+        raise InputError(
+            f"run <{run.pk}> is still at work; wait until it has ended, or end it with `verdi process kill {run.pk}`."
+        )
+    found = _inherited(run)
+    for index, steps in sorted(_finished_steps(run.pk).items()):
+        name = f"round_{index:02d}"
+        for kind in SETS:
+            if kind in steps:
+                found.sets[kind] = steps[kind].outputs.result
+        if "exploration" in steps:
+            segments = steps["exploration"].outputs.trajectories
+            found.trajectories = {structure: dict(given) for structure, given in segments.items()}
+        if "selection" in steps:
+            description = steps["descriptors"]
+            found.candidates[name] = description.outputs.candidates
+            if "training_set" in steps:
+                found.picks[name] = _output(steps["selection"], "picks")
+            if "training_set" in steps and "replacements" in steps:
+                found.picks[f"{name}_replacements"] = _output(steps["replacements"], "picks")
+            found.n_segments = 1 + max(_numbers_of_segments(description.pk))
+            found.next_round = index + 1
+            found.seed = _output(steps["seeds"], "next_round")
+        if "training" in steps:
+            outputs = steps["training"].outputs
+            found.potential, found.compiled_potential = outputs.potential, outputs.compiled_potential
+        if "assessment" in steps:
+            found.assessment = steps["assessment"].outputs.result
+    return found
+
+
+def _inherited(run: orm.WorkChainNode) -> Leavings:
+    """Return what a run was given by the one that it continues; what no run made where there is none."""
+    inputs = run.inputs
+    initial: Mapping[str, Any] = inputs.initial if "initial" in inputs else {}
+    explorer = inputs.bootstrap_potential
+    return Leavings(
+        potential=initial.get("potential"),
+        compiled_potential=explorer if isinstance(explorer, CompiledPotentialData) else None,
+        sets={kind: initial[kind] for kind in SETS if kind in initial},
+        trajectories={name: dict(given) for name, given in initial.get("trajectories", {}).items()},
+        candidates=dict(initial.get("candidates", {})),
+        picks=dict(initial.get("picks", {})),
+        assessment=initial.get("assessment"),
+        next_round=initial["first_round"].value if "first_round" in initial else 0,
+        n_segments=initial["n_segments"].value if "n_segments" in initial else 0,
+        seed=inputs.seed,
+    )
+
+
+def _finished_steps(pk: int) -> dict[int, dict[str, Any]]:
+    """Return the steps of each round that have ended well."""
+    steps: dict[int, dict[str, Any]] = {}
+    for label, node in called_nodes(pk, orm.ProcessNode, "round\\_%"):
+        index, name = parse_round_label(label)
+        if node.is_finished_ok:
+            # A step that was called again after an interruption stands under the same label; the latest counts.
+            steps.setdefault(index, {})[name] = node
+    return steps
+
+
+def _output(node: orm.ProcessNode, label: str) -> Any:
+    """Return one output of a calcfunction; the hundreds of structures beside it are not loaded."""
+    return node.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter=label).one().node
+
+
+def _numbers_of_segments(pk: int) -> Iterator[int]:
+    """Yield the numbers of the segments that a description took."""
+    query = orm.QueryBuilder()
+    query.append(orm.CalcJobNode, filters={"id": pk}, tag="description")
+    query.append(
+        orm.Data,
+        with_outgoing="description",
+        edge_filters={"label": {"like": "trajectories\\_\\_%"}},
+        edge_project="label",
+    )
+    for (label,) in query.all():
+        yield number_of_segment(label.rsplit("__", 1)[-1])

@@ -1,0 +1,17 @@
+"""What is told and drawn of the potential of a real run."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.program
+
+
+def test_pictures_of_a_finished_run(finished_loop):
+    folder, pk = finished_loop
+    pictures = folder.path / "pictures"
+    said = folder.command("aiida-sicmlip", "potential", str(pk), "-p", "loop", "--pictures", str(pictures))
+    assert "kept the model of epoch" in said
+    drawn = {path.name for path in pictures.iterdir()}
+    assert {"training_curve.png", "errors_by_round.png", "parity_training.png", "parity_validation.png"} <= drawn
+    assert all(f"drawn: {pictures / name}" in said for name in drawn)
