@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast bench bench-selection bench-lineage docs clean distclean
+.PHONY: help install demo check test test-fast bench bench-selection bench-lineage bench-training studies docs clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,14 @@ bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the fol
 
 bench-selection: $(STAMP) ## Time a selection out of 100,000 frames, in the folder benchmark (some 15 minutes)
 	$(BIN)/python benchmarks/selection.py --folder benchmark --output benchmark/selection.json
+
+bench-training: $(STAMP) ## Time a training, against nequip-train and with a prior, in the folder benchmark (some 20 minutes)
+	$(BIN)/python benchmarks/training.py --folder benchmark --output benchmark/training.json
+
+studies: $(STAMP) ## Train and compare models: what the prior does, errors on rare events; in benchmark (some 40 minutes)
+	$(BIN)/python benchmarks/prior_walls.py benchmark
+	$(BIN)/python benchmarks/prior_accuracy.py benchmark
+	$(BIN)/python benchmarks/rare_event_models.py benchmark
 
 bench-lineage: $(STAMP) ## Time the questions of the lineage in a made-up graph of six rounds (some minutes)
 	$(BIN)/python benchmarks/lineage.py

@@ -59,6 +59,20 @@ COMMANDS = {
         "affected_by",
         "Print every data set and model that depends on a label, a frame, a code and so on.",
     ),
+    "diff": LazyCommand("aiida_sicmlip.cli.cmd_diff", "diff", "Say how two models differ: data, settings, errors."),
+    "reproduce": LazyCommand(
+        "aiida_sicmlip.cli.cmd_reproduce", "reproduce", "Make a node again from its inputs, and compare."
+    ),
+    "retrain": LazyCommand(
+        "aiida_sicmlip.cli.cmd_retrain", "retrain", "Train a model again without some of its data, and compare."
+    ),
+    "verify": LazyCommand("aiida_sicmlip.cli.cmd_verify", "verify", "Check the provenance of a run or a model."),
+    "export": LazyCommand(
+        "aiida_sicmlip.cli.cmd_export", "export", "Write a model with its history, its model card and its file."
+    ),
+    "import": LazyCommand(
+        "aiida_sicmlip.cli.cmd_import", "import_", "Bring an exported model with its history into a profile."
+    ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
         "free_energy",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError, SicmlipError, nearest_name
 
 if TYPE_CHECKING:
     from aiida.manage.configuration import Profile
@@ -91,6 +92,28 @@ def load_profile(name: str | None) -> Profile:
     except (exceptions.StorageMigrationError, exceptions.UnreachableStorage, exceptions.CorruptStorage) as error:
         raise InputError(f"The storage of the AiiDA profile `{profile.name}` cannot be opened: {error}") from error
     return profile
+
+
+def say_where_it_runs() -> None:
+    """Say that something runs in this process, where the daemon does not run."""
+    from aiida_sicmlip.workflows.reproduction import daemon_runs
+
+    if not daemon_runs():
+        click.echo("The daemon is not running, so that it runs here; Ctrl-C ends it.")
+
+
+@contextmanager
+def status_of_errors(status: int) -> Iterator[None]:
+    """Let an error that the package raises on purpose end the command with ``status``.
+
+    For commands whose status 1 is an answer.
+    """
+    try:
+        yield
+    except SicmlipError as error:
+        failure = click.ClickException(str(error))
+        failure.exit_code = status
+        raise failure from error
 
 
 def _configuration() -> Config | None:

@@ -47,6 +47,10 @@ class CandidateFramesData(orm.SinglefileData):
         """Number of frames."""
         return self.base.attributes.get("n_candidates")
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        return f"{self.n_candidates} frames"
+
     def _validate(self) -> bool:
         super()._validate()
         if self.base.attributes.get("n_candidates", None) is None:

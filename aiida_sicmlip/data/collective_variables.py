@@ -89,6 +89,10 @@ class CollectiveVariablesData(orm.Data):
                 (Path(folder) / name).write_bytes(self.base.repository.get_object_content(name, mode="rb"))
             return read_model(folder)
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        return f"{self.n_variables} variables of {len(self.pairs)} distances"
+
     def _validate(self) -> bool:
         super()._validate()
         missing = set(FILES) - set(self.base.repository.list_object_names())

@@ -61,6 +61,10 @@ class CompiledPotentialData(orm.SinglefileData):
         """What calls the model: ``pair_allegro`` (LAMMPS) or ``ase``."""
         return self.base.attributes.get("target")
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        return f"{'-'.join(self.species)}, cutoff {self.cutoff:g} A, for {self.target} on {self.device}"
+
     def _validate(self) -> bool:
         super()._validate()
         for key in ("species", "cutoff", "device", "target"):

@@ -41,6 +41,10 @@ class ContinuationData(orm.FolderData):
         """Whether the state of a bias is part of it."""
         return filenames.STATE_FILE in self.base.repository.list_object_names()
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        return f"after step {self.step}{', with its bias' if self.biased else ''}"
+
     def _validate(self) -> bool:
         super()._validate()
         if not isinstance(self.base.attributes.get("step", None), int):

@@ -86,6 +86,11 @@ class LabelledDataSetData(orm.SinglefileData):
         """Total magnetisation that was imposed, in Bohr magnetons (2 for a triplet); ``None`` where it was free."""
         return self.base.attributes.get("spin")
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        formulas = ", ".join(self.formulas)
+        return f"{self.n_frames} configurations of {formulas}"
+
     def _validate(self) -> bool:
         super()._validate()
         missing = {"n_frames", "species", "level_of_theory"} - set(self.base.attributes.keys())

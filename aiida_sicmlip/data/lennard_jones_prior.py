@@ -35,6 +35,11 @@ class LennardJonesPriorData(orm.Dict):
         found: dict[str, Any] = self.get_dict().get("residuals", {})
         return found
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        prior = self.prior()
+        return f"pairs of {', '.join(prior.species)}, cutoff {prior.cutoff:g} A"
+
     def _validate(self) -> bool:
         super()._validate()
         try:

@@ -19,6 +19,11 @@ class LevelOfTheoryData(orm.Dict):
     :mod:`aiida_sicmlip.science.level_of_theory`.
     """
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        level = self.get_dict()
+        return f"{level.get('functional')} by {level.get('program')}"
+
     def differences(self, other: LevelOfTheoryData | dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Return ``(setting, value here, value there)`` for each setting that differs."""
         settings = other.get_dict() if isinstance(other, orm.Dict) else other

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.common.exceptions import ValidationError
+
+from aiida_sicmlip.science.io.packaged_weights import read_packaged_weights
 
 
 class PotentialData(orm.SinglefileData):
@@ -48,6 +52,18 @@ class PotentialData(orm.SinglefileData):
     def metrics(self) -> dict[str, Any]:
         """Errors at the end of training (eV/A for forces, eV/atom for energies)."""
         return self.base.attributes.get("metrics")
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return the parameters and buffers of the model by their names; torch is not needed.
+
+        :raises InputError: if the file is no packaged model.
+        """
+        with self.open(mode="rb") as handle:
+            return read_packaged_weights(io.BytesIO(handle.read()))
+
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        return f"{'-'.join(self.species)}, cutoff {self.cutoff:g} A"
 
     def _validate(self) -> bool:
         super()._validate()

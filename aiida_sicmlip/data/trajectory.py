@@ -97,6 +97,11 @@ class SegmentTrajectoryData(orm.SinglefileData):
         with self.open(mode="rb") as handle:
             return frames_of_dcd(handle, self.symbols, np.asarray(self.base.attributes.get("cell")), wanted)
 
+    def get_description(self) -> str:
+        """Return what `verdi` shows beside the node."""
+        first, last = self.steps()[[0, -1]] * self.base.attributes.get("timestep_ps")
+        return f"{self.n_frames} frames of {len(self.symbols)} atoms, {first:g} to {last:g} ps"
+
     def _validate(self) -> bool:
         super()._validate()
         if self.n_frames < 1:

@@ -42,6 +42,8 @@ class LennardJonesSettings(Settings):
     bond_energy: float = 1.0
     """Greatest energy in eV that a pair may have at the sum of the covalent radii. Without it, a pair that the data
     know as second neighbours only, as carbon with carbon in SiC, could not come together to a bond."""
+    wall_only: bool = False
+    """Whether there is no fit: each pair has its least wall alone, which hardly acts where the data are."""
 
     def __post_init__(self) -> None:
         for name in ("cutoff", "wall_energy", "bond_energy"):
@@ -50,6 +52,8 @@ class LennardJonesSettings(Settings):
             self.require_number(name, at_least=0.0)
         if self.energy_weight == 0 and self.forces_weight == 0:
             raise InputError("`prior.energy_weight` and `prior.forces_weight` are both 0: make one positive.")
+        if not isinstance(self.wall_only, bool):
+            raise InputError(f"`prior.wall_only` is {self.wall_only!r}; give true or false.")
         least = self.wall_energy * WALL_FRACTION**12
         if self.bond_energy < least:
             raise InputError(
@@ -87,6 +91,7 @@ def fit_prior(
     - A / R^12 - B / R^6 <= bond_energy: no wall that stands in the way of a bond.
 
     A pair that is not seen has B = 0 and A = wall_energy (0.7 R)^12: nothing but the least wall, repulsive everywhere.
+    With ``wall_only`` every pair has nothing else, those that are seen with w in place of 0.7 R.
 
     :param species: elements of the prior in their order; by default those of the frames, sorted.
     :raises InputError: when there is no frame, a frame lacks energy or forces or holds an element that is not among
@@ -112,7 +117,7 @@ def fit_prior(
     walls = WALL_FRACTION * np.where(seen, system.least, bonds)
     floors = settings.wall_energy * (WALL_FRACTION * np.minimum(system.least, bonds) / walls) ** 12
     strengths = np.stack([floors, np.zeros(len(pairs))], axis=1)
-    if seen.any():
+    if seen.any() and not settings.wall_only:
         strengths[seen] = _fit_pairs(system, settings, seen=seen, walls=walls, floors=floors, bonds=bonds)
     coefficients = np.stack([strengths[:, 0] * walls**12, strengths[:, 1] * walls**6], axis=1)
     repulsion, attraction = np.zeros((2, len(names), len(names)))

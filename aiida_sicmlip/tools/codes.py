@@ -11,8 +11,8 @@ PATIENCE = 30
 """Seconds that a program is given to name its versions."""
 
 
-def torch_version(code: orm.AbstractCode) -> str | None:
-    """Return the version of torch that ``sicmlip-potential`` behind ``code`` uses.
+def program_versions(code: orm.AbstractCode) -> dict[str, str | None] | None:
+    """Return the versions that the program behind ``code`` uses, by package.
 
     :return: ``None`` where the code is on another machine, or its program does not say.
     """
@@ -22,6 +22,15 @@ def torch_version(code: orm.AbstractCode) -> str | None:
         answer = subprocess.run(
             [str(code.filepath_executable), "versions"], capture_output=True, text=True, timeout=PATIENCE, check=True
         )
-        return json.loads(answer.stdout).get("torch")
+        found = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, json.JSONDecodeError):
         return None
+    return found if isinstance(found, dict) else None
+
+
+def torch_version(code: orm.AbstractCode) -> str | None:
+    """Return the version of torch that ``sicmlip-potential`` behind ``code`` uses.
+
+    :return: ``None`` where the code is on another machine, or its program does not say.
+    """
+    return (program_versions(code) or {}).get("torch")

@@ -93,6 +93,17 @@ def test_the_packaged_model_is_the_best_one(trained):
     assert report["best"]["validation"]["energy_mae"] == pytest.approx(energy_mae, rel=1e-9)
 
 
+def test_weights_are_read_from_the_package_without_torch(trained):
+    """By the names that the checkpoint has for them, to the last bit."""
+    from aiida_sicmlip.science.io.packaged_weights import read_packaged_weights
+
+    found = read_packaged_weights(trained / "potential.nequip.zip")
+    expected = {name: content for name, content in weights(trained / "checkpoints/best.ckpt").items() if "." in name}
+    assert len(expected) > 10
+    for name, content in expected.items():
+        assert found[name.removeprefix("model.")].tobytes() == content
+
+
 def test_forces_of_the_model_are_the_slope_of_its_energy(trained):
     from aiida_sicmlip.engine.packaged_model import PackagedModel
 

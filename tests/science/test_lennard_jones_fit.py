@@ -198,6 +198,26 @@ def test_second_neighbours_do_not_forbid_bonds() -> None:
     assert unbound.repulsion[0, 0] == pytest.approx(prior.repulsion[0, 0], rel=1e-6)
 
 
+def test_walls_alone_hardly_act_where_the_data_are() -> None:
+    frames = exact_frames(range(6), known_prior())
+    fit = fit_prior(frames, LennardJonesSettings(wall_only=True, wall_energy=4.0), species=["Si", "C", "H"])
+    shortest = least_distances(frames)
+    assert not fit.prior.attraction.any()
+    for first, second in combinations_with_replacement(["Si", "C", "H"], 2):
+        bond = covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]
+        pair = "-".join(sorted((first, second)))
+        least = 0.7 * min(bond, shortest.get(pair, bond))
+        i, j = fit.prior.species.index(first), fit.prior.species.index(second)
+        assert fit.prior.repulsion[i, j] / least**12 == pytest.approx(4.0)
+        energies, slopes = fit.prior.pair_curve(first, second, np.linspace(0.3, 4.9, 200))
+        assert np.all(energies > 0) and np.all(slopes < 0)
+        assert fit.prior.pair_curve(first, second, [shortest.get(pair, bond)])[0][0] < 0.06
+    # What the fit would explain is left to the network: here, where the labels are those of a prior, all of it.
+    before, after = fit.residuals["before"]["forces_rmse"], fit.residuals["after"]["forces_rmse"]
+    assert after == pytest.approx(before, rel=0.1)
+    assert fit_prior(frames).residuals["after"]["forces_rmse"] < 1e-6 * before
+
+
 def test_one_composition_leaves_offsets_well_posed() -> None:
     prior = known_prior()
     fit = fit_prior(exact_frames(range(0, 12, 3), prior))
@@ -251,6 +271,7 @@ def test_the_report_holds_the_prior() -> None:
         ({"energy_weight": -1.0}, "`prior.energy_weight`"),
         ({"energy_weight": 0, "forces_weight": 0}, "both 0"),
         ({"wall_energy": 100.0}, "`prior.bond_energy` is 1.0"),
+        ({"wall_only": 1}, "`prior.wall_only` is 1; give true or false"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], words: str) -> None:

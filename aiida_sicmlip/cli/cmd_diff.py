@@ -1,0 +1,30 @@
+"""The command `aiida-sicmlip diff`."""
+
+from __future__ import annotations
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile, status_of_errors
+
+
+@click.command("diff")
+@click.argument("first", metavar="MODEL")
+@click.argument("second", metavar="MODEL")
+@PROFILE
+def diff(first: str, second: str, profile_name: str | None) -> None:
+    """Say how two models differ: data, hyperparameters, prior, seeds, versions, weights and errors.
+
+    MODEL is a portable or a compiled model, or a run, whose last model is meant. Errors are those at the end of each
+    training, on its own sets and on the configurations that both share. The exit status is 0 where the weights are the
+    same to the last bit, 1 where not, and 2 where the models cannot be compared.
+
+    For example: `aiida-sicmlip diff 210 462`.
+    """
+    from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
+    from aiida_sicmlip.tools.nodes import load_model
+
+    with status_of_errors(2):
+        load_profile(profile_name)
+        found = compare_models(load_model(first), load_model(second))
+        click.echo("\n".join(model_comparison_lines(found)))
+    raise SystemExit(0 if found.weights.identical else 1)

@@ -1,0 +1,31 @@
+"""The command `aiida-sicmlip import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile
+
+
+@click.command("import")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@PROFILE
+def import_(*, folder: Path, profile_name: str | None) -> None:
+    """Bring a model that `export` wrote into FOLDER, with its history, into the profile.
+
+    The files are checked first. What is there already is not made twice.
+
+    For example: `aiida-sicmlip import divacancy-model --profile other`.
+    """
+    from aiida_sicmlip.reports.exchange import import_model
+
+    load_profile(profile_name)
+    found = import_model(folder)
+    what = "Imported model" if found.new else "Model"
+    click.echo(f"{what} <{found.model.pk}> ({found.model.uuid}){'' if found.new else ' was here already'}.")
+    click.echo(
+        f"Check it with `aiida-sicmlip verify {found.model.pk}`, and make it again with "
+        f"`aiida-sicmlip reproduce {found.model.pk}`."
+    )

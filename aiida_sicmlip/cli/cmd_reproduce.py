@@ -1,0 +1,83 @@
+"""The command `aiida-sicmlip reproduce`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs, status_of_errors
+
+if TYPE_CHECKING:
+    from aiida import orm
+
+
+@click.command("reproduce")
+@click.argument("identifier", metavar="NODE")
+@click.option("--plan", is_flag=True, help="Say what would run and how long it took, and run nothing.")
+@click.option("--code", metavar="LABEL", help="Run it with this code instead of the one that it was made with.")
+@PROFILE
+def reproduce(*, identifier: str, plan: bool, code: str | None, profile_name: str | None) -> None:
+    """Make NODE again from the inputs that the graph holds, without the cache, and say whether the same comes out.
+
+    NODE is a model, a label, a trajectory, a selection or whatever else a calculation made, the calculation itself, or
+    a whole run. What differs in versions is said first. The exit status is 0 where the same came out to the last bit,
+    1 where not, and 2 where it could not be run.
+
+    For example: `aiida-sicmlip reproduce 462`.
+    """
+    from aiida_sicmlip.tools.nodes import load_any
+
+    with status_of_errors(2):
+        load_profile(profile_name)
+        node = load_any(identifier)
+        identical = _run(node, plan) if _is_run(node) else _calculation(node, plan, code)
+    raise SystemExit(0 if identical else 1)
+
+
+def _is_run(node: orm.Node) -> bool:
+    from aiida import orm
+
+    return isinstance(node, orm.WorkChainNode)
+
+
+def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
+    """Run a calculation or a calcfunction again, with the legs before it; return whether the same came out."""
+    from aiida import orm
+
+    from aiida_sicmlip.reports.reproduction import preview_lines, reproduction, verdict_lines
+    from aiida_sicmlip.workflows.reproduction import complete, legs_of, process_behind, run_again, usable_code
+
+    legs = legs_of(process_behind(node))
+    code = usable_code(legs[0].inputs.code, wanted) if isinstance(legs[0], orm.CalcJobNode) else None
+    for leg in legs:
+        click.echo("\n".join(preview_lines(leg, code)))
+    if plan:
+        click.echo("Nothing was run.")
+        return True
+    if code is not None:
+        say_where_it_runs()
+    # A training of several parts is begun again; where its walltimes cut it does not matter for the weights.
+    again = complete(run_again(legs[0], code), click.echo)
+    found = reproduction(legs[-1], again)
+    click.echo("\n" + "\n".join(verdict_lines(found)))
+    return found.identical
+
+
+def _run(node: orm.Node, plan: bool) -> bool:
+    """Run a whole run again, or say what that would be; return whether every step gave the same."""
+    from aiida_sicmlip.reports.reproduction import plan_lines, preview_lines, run_lines
+    from aiida_sicmlip.tools.runs import read_run
+    from aiida_sicmlip.workflows.reproduction import process_behind, require_no_cache, run_again, wait
+
+    process = process_behind(node)
+    click.echo("\n".join([*preview_lines(process), *plan_lines(read_run(process))]))
+    if plan:
+        click.echo("Nothing was run.")
+        return True
+    require_no_cache()
+    say_where_it_runs()
+    again = wait(run_again(process), click.echo)
+    lines, identical = run_lines(process, again)
+    click.echo("\n" + "\n".join(lines))
+    return identical

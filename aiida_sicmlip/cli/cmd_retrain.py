@@ -1,0 +1,56 @@
+"""The command `aiida-sicmlip retrain`."""
+
+from __future__ import annotations
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs
+
+
+@click.command("retrain")
+@click.argument("identifier", metavar="MODEL")
+@click.option(
+    "--without",
+    metavar="NODE,...",
+    multiple=True,
+    required=True,
+    help="What the new model must not depend on: labels, DFT calculations, structures, trajectories and what made or "
+    "drove them, selections, imported files. May be repeated.",
+)
+@click.option("--plan", is_flag=True, help="Say what would be left out, and run nothing.")
+@click.option("--code", metavar="LABEL", help="Train with this code, where no work chain trained MODEL.")
+@PROFILE
+def retrain(
+    *, identifier: str, without: tuple[str, ...], plan: bool, code: str | None, profile_name: str | None
+) -> None:
+    """Train MODEL again without some of its data, and compare the two models.
+
+    The data sets are made anew, round by round, from the labels that stay, so that the new model does not descend from
+    what is left out; settings and seeds are those of MODEL. Trajectories of models that had learned from it stay, and
+    are counted.
+
+    For example: `aiida-sicmlip retrain 462 --without 139,345`.
+    """
+    from aiida_sicmlip.cli.dataset.change import words
+    from aiida_sicmlip.common.exceptions import SicmlipError
+    from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
+    from aiida_sicmlip.reports.reproduction import removal_lines
+    from aiida_sicmlip.tools.nodes import load_any, load_model
+    from aiida_sicmlip.workflows.reproduction import complete, start
+    from aiida_sicmlip.workflows.retraining import counterpart, plan_removal, retraining_builder
+
+    load_profile(profile_name)
+    model = load_model(identifier)
+    removal = plan_removal(model, [load_any(word) for text in without for word in words(text, "--without") or []])
+    click.echo("\n".join(removal_lines(removal.left_out, removal.remaining, removal.descended)))
+    if plan:
+        click.echo("Nothing was run.")
+        return
+    say_where_it_runs()
+    process = complete(start(retraining_builder(removal, code)), click.echo)
+    if not process.is_finished_ok:
+        reason = process.exit_message or process.process_state.value
+        raise SicmlipError(f"{process.process_label} <{process.pk}> failed: {reason}")
+    made = counterpart(process, model)
+    click.echo(f"\nMade model <{made.pk}> without them.\n")
+    click.echo("\n".join(model_comparison_lines(compare_models(model, made))))

@@ -1,0 +1,43 @@
+"""The command `aiida-sicmlip verify`."""
+
+from __future__ import annotations
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile, status_of_errors
+
+
+@click.command("verify")
+@click.argument("identifier", metavar="NODE")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@PROFILE
+def verify(*, identifier: str, as_json: bool, profile_name: str | None) -> None:
+    """Check the provenance of NODE, a run or a model, with all that it rests on.
+
+    Every file of that part of the graph is read. The exit status is 0 where everything is in order, 1 where something
+    is wrong, and 2 where NODE cannot be checked.
+
+    For example: `aiida-sicmlip verify 41`.
+    """
+    import json
+
+    from aiida import orm
+
+    from aiida_sicmlip.calculations.functions.extend_dataset import labelled_frame, level_of_label
+    from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+    from aiida_sicmlip.reports.verification import verification_lines, verification_report
+    from aiida_sicmlip.tools.nodes import load_any, load_model
+    from aiida_sicmlip.tools.verification import LabelReader
+    from aiida_sicmlip.tools.verification import verify as checks_of
+
+    with status_of_errors(2):
+        load_profile(profile_name)
+        node = load_any(identifier)
+        if isinstance(node, CompiledPotentialData) or not isinstance(node, orm.WorkChainNode):
+            node = load_model(identifier)
+        checks = checks_of(node, LabelReader(labelled_frame, level_of_label))
+    if as_json:
+        click.echo(json.dumps(verification_report(node, checks)))
+    else:
+        click.echo("\n".join(verification_lines(node, checks)))
+    raise SystemExit(0 if all(check.passed for check in checks) else 1)

@@ -1,0 +1,118 @@
+"""A model with its history as files, and back into a profile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import IncompatibleStorageSchema, NotExistent
+from aiida.tools.archive import create_archive, import_archive
+from aiida.tools.archive.create import EXPORT_LOGGER
+from aiida.tools.archive.exceptions import ArchiveExportError, ArchiveImportError
+from aiida.tools.archive.imports import IMPORT_LOGGER
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.filenames import PORTABLE_MODEL_FILE
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.reports.model_card import Statement, model_card
+from aiida_sicmlip.reports.model_card_text import model_card_text
+
+ARCHIVE_FILE = "history.aiida"
+CARD_FILE = "model_card.json"
+CARD_TEXT_FILE = "model_card.md"
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A model that was brought into a profile.
+
+    model: the model.
+    new: whether it was not there before.
+    card: its model card.
+    """
+
+    model: PotentialData
+    new: bool
+    card: dict[str, Any]
+
+
+def export_model(model: PotentialData, folder: Path, statement: Statement, with_run: bool = True) -> list[Path]:
+    """Write a model, its model card and its history into a new folder, and return the files.
+
+    :param with_run: whether the work chains that called the calculations are part of the history, with all that they
+        called: the whole run. Without, it holds what the model was made from, and nothing else.
+    :raises InputError: if the folder holds something, the model was not trained here, or a process is still at work.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"`{folder}` exists and is not an empty folder; name another one.")
+    card = model_card(model, statement)
+    folder.mkdir(parents=True, exist_ok=True)
+    packaged, archive = folder / PORTABLE_MODEL_FILE, folder / ARCHIVE_FILE
+    with model.open(mode="rb") as handle:
+        packaged.write_bytes(handle.read())
+    try:
+        # AiiDA would print its rules of traversal and its progress.
+        EXPORT_LOGGER.setLevel(logging.WARNING)
+        create_archive([model], archive, call_calc_backward=with_run, call_work_backward=with_run)
+    except ArchiveExportError as error:
+        packaged.unlink()
+        raise InputError(f"the history of model <{model.pk}> cannot be written: {error}") from error
+    card["files"] = {
+        PORTABLE_MODEL_FILE: {"sha256": _sum(packaged)},
+        ARCHIVE_FILE: {"sha256": _sum(archive), "with_run": with_run},
+    }
+    (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (folder / CARD_TEXT_FILE).write_text(model_card_text(card), encoding="utf-8")
+    return [folder / name for name in (PORTABLE_MODEL_FILE, ARCHIVE_FILE, CARD_FILE, CARD_TEXT_FILE)]
+
+
+def import_model(folder: Path) -> ImportedModel:
+    """Bring a model that :func:`export_model` wrote, with its history, into the profile that is loaded.
+
+    :raises InputError: if a file is missing, was changed since it was written, or cannot be read.
+    """
+    card = _card(folder)
+    for name, entry in card["files"].items():
+        if not (folder / name).is_file():
+            raise InputError(
+                f"`{folder / name}` is missing; the folder that `aiida-sicmlip export` wrote is not whole."
+            )
+        if _sum(folder / name) != entry["sha256"]:
+            raise InputError(f"`{folder / name}` was changed after it was written: its SHA-256 sum is another one.")
+    uuid = card["model"]["uuid"]
+    known = orm.QueryBuilder().append(PotentialData, filters={"uuid": uuid}).count() > 0
+    try:
+        IMPORT_LOGGER.setLevel(logging.WARNING)
+        import_archive(folder / ARCHIVE_FILE, create_group=False)
+        model = orm.load_node(uuid)
+    except (ArchiveImportError, IncompatibleStorageSchema, NotExistent, OSError) as error:
+        raise InputError(f"`{folder / ARCHIVE_FILE}` cannot be imported: {error}") from error
+    return ImportedModel(model, not known, card)
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """Return the model card of a folder.
+
+    :raises InputError: if there is none.
+    """
+    try:
+        card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        if {"model", "files"} <= set(card):
+            return card
+    except (OSError, ValueError, TypeError):
+        pass
+    raise InputError(f"`{folder}` holds no model card `{CARD_FILE}`; name a folder that `aiida-sicmlip export` wrote.")
+
+
+def _sum(path: Path) -> str:
+    """Return the SHA-256 sum of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,187 @@
+"""What running something again has shown: versions and machines that changed, and whether the same came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.reports.contents import Difference, compare_outputs
+from aiida_sicmlip.reports.tables import duration
+from aiida_sicmlip.tools.runs import Run, step_seconds
+from aiida_sicmlip.tools.versions import changes, present_versions, recorded_versions, surroundings
+
+Change = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A process and the one that ran with its inputs again.
+
+    original: the earlier process.
+    again: the later one.
+    versions: name, then and now, of each version that differs.
+    machine: name, then and now, of what differs in where they ran.
+    outputs: what they made, compared.
+    """
+
+    original: orm.ProcessNode
+    again: orm.ProcessNode
+    versions: list[Change]
+    machine: list[Change]
+    outputs: list[Difference]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the same came out, to the last bit; what is only reported of it does not count."""
+        results = [found for found in self.outputs if found.decisive]
+        return bool(results) and all(found.identical for found in results)
+
+
+def reproduction(original: orm.ProcessNode, again: orm.ProcessNode) -> Reproduction:
+    """Return the comparison of two processes that have ended."""
+    return Reproduction(
+        original,
+        again,
+        changes(recorded_versions(original), recorded_versions(again)),
+        changes(surroundings(original), surroundings(again)),
+        compare_outputs(original, again),
+    )
+
+
+def preview_lines(process: orm.ProcessNode, code: orm.AbstractCode | None = None) -> list[str]:
+    """Return what is known before a process is run again: what differs in versions, and how long it took."""
+    lines = [
+        f"version of {name}: {then} then, {now} now"
+        for name, then, now in changes(recorded_versions(process), present_versions(process, code))
+    ]
+    if not lines:
+        lines = ["versions: none that are known beforehand differ"]
+    if code is not None and (original := _code(process)) is not None and original.pk != code.pk:
+        lines.append(f"code: {original.full_label} <{original.pk}> then, {code.full_label} <{code.pk}> now")
+    took = (process.mtime - process.ctime).total_seconds()
+    return [*lines, f"to run: {process.process_label} <{process.pk}>, which took {duration(took)}"]
+
+
+def plan_lines(run: Run) -> list[str]:
+    """Return what a run would do again, round by round, with the times that it took."""
+    lines = []
+    for entry in run.rounds:
+        times = [f"{name} {duration(seconds)}" for name, seconds in step_seconds(entry).items()]
+        lines.append(
+            f"round {entry.index}: {entry.labels_asked} DFT calculations; {', '.join(times)}; in all "
+            f"{duration(entry.seconds)}"
+        )
+    labels = sum(entry.labels_asked for entry in run.rounds)
+    return [*lines, f"in all: {labels} DFT calculations, {len(run.rounds)} trainings, {duration(run.seconds)}"]
+
+
+def verdict_lines(found: Reproduction) -> list[str]:
+    """Return what came out, one line a fact; the last one is the verdict."""
+    lines = [f"version of {name}: {then} then, {now} now" for name, then, now in found.versions]
+    lines += [f"{name}: {then} then, {now} now" for name, then, now in found.machine]
+    if not found.again.is_finished or found.again.exit_status != found.original.exit_status:
+        message = found.again.exit_message or found.again.process_state.value
+        return [*lines, f"not reproduced: {found.again.process_label} <{found.again.pk}> ended otherwise: {message}"]
+    lines += [f"{entry.name}: {entry.text}" for entry in found.outputs]
+    lines += _metrics(found)
+    if found.identical:
+        besides = "" if all(entry.identical for entry in found.outputs) else ", besides what is reported of it"
+        return [*lines, f"reproduced: what came out is identical{besides}"]
+    return [*lines, *(f"possible reason: {reason}" for reason in reasons(found)), "not identical"]
+
+
+def reasons(found: Reproduction) -> list[str]:
+    """Return why a result may differ from an earlier one, as far as the graph says it."""
+    known = []
+    if found.versions:
+        known.append(f"other versions of {', '.join(name for name, _, _ in found.versions)}")
+    known += [f"another {name.replace('_', ' ')}" for name, _, _ in found.machine if name != "code"]
+    devices = {surroundings(node).get("device", "cpu") for node in (found.original, found.again)}
+    if any("cuda" in device for device in devices):
+        known.append("sums on a GPU, whose order is not fixed in all operations")
+    if "wall_time_limit" in {_stop_reason(node) for node in (found.original, found.again)}:
+        known.append("a training that was ended by its walltime, after as many epochs as the machine managed")
+    if not known:
+        known.append("another processor or library of linear algebra, which the graph does not know")
+    return known
+
+
+def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[list[str], bool]:
+    """Return how two runs compare, one line a step, and whether all steps gave the same."""
+    steps = [_steps(original), _steps(again)]
+    lines, identical = [], True
+    for label in sorted(set(steps[0]) | set(steps[1])):
+        one, other = steps[0].get(label), steps[1].get(label)
+        if one is None or other is None:
+            lines.append(f"{label}: in <{(original if one is not None else again).pk}> only")
+            identical = False
+            continue
+        different = [entry for entry in compare_outputs(one, other) if entry.decisive and not entry.identical]
+        identical &= not different
+        told = "; ".join(f"{entry.name}: {entry.text}" for entry in different[:3])
+        told += f"; {len(different) - 3} more outputs" if len(different) > 3 else ""
+        lines.append(f"{label}: {told or 'the same'}")
+    return [*lines, "reproduced: every step gave the same" if identical else "not identical"], identical
+
+
+def removal_lines(left_out: Mapping[str, Sequence[int]], remaining: Mapping[str, int], descended: int) -> list[str]:
+    """Return what a training without some data leaves out, and what it cannot leave out.
+
+    :param left_out: places by name of the set. :param remaining: number of configurations that stay.
+    :param descended: of them, how many are from trajectories of models that had learned from what is left out.
+    """
+    lines = [
+        f"{name.replace('_', ' ')}: without {len(places)} of {len(places) + remaining[name]} configurations"
+        + (f" (places {', '.join(map(str, places[:20]))}{', ...' if len(places) > 20 else ''})" if places else "")
+        for name, places in left_out.items()
+    ]
+    if descended:
+        lines.append(
+            f"not removed: {descended} configurations that stay are from trajectories driven by models that had "
+            "learned from what is left out; their labels do not depend on it, but which frames there are does"
+        )
+    return lines
+
+
+def _metrics(found: Reproduction) -> list[str]:
+    """Return the errors of two models side by side, where models were made."""
+    models = [_potential(node) for node in (found.original, found.again)]
+    if None in models:
+        return []
+    lines = []
+    for name in sorted(set(models[0].metrics) & set(models[1].metrics)):
+        one, other = models[0].metrics[name], models[1].metrics[name]
+        lines.append(
+            f"{name} set: force MAE {one['force_mae']:.6f} and {other['force_mae']:.6f} eV/A, "
+            f"energy MAE {1000 * one['energy_mae']:.4f} and {1000 * other['energy_mae']:.4f} meV/atom"
+        )
+    return lines
+
+
+def _potential(process: orm.ProcessNode) -> Any:
+    """Return the model that a process made, or None."""
+    link = process.base.links.get_outgoing(node_class=PotentialData, link_type=LinkType.CREATE).first()
+    return link.node if link is not None else None
+
+
+def _code(process: orm.ProcessNode) -> Any:
+    """Return the code of a calculation, or None."""
+    link = process.base.links.get_incoming(link_type=LinkType.INPUT_CALC, link_label_filter="code").first()
+    return link.node if link is not None else None
+
+
+def _stop_reason(process: orm.ProcessNode) -> str | None:
+    """Return why a training stopped, or None."""
+    link = process.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter="results").first()
+    return link.node.get_dict().get("stop_reason") if link is not None else None
+
+
+def _steps(run: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:
+    """Return the latest process that a run called under each label."""
+    links: Sequence[Any] = run.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+    return {link.link_label: link.node for link in sorted(links, key=lambda link: link.node.pk)}

@@ -1,0 +1,60 @@
+"""All checks of a run or a model, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiida import orm
+
+from aiida_sicmlip.tools.verification import datasets, files, processes
+from aiida_sicmlip.tools.verification.datasets import LabelReader
+from aiida_sicmlip.tools.verification.graph import Graph, collect
+
+Found = tuple[int, list[str]]
+CHECKS: dict[str, Callable[[Graph], Found]] = {
+    "what nothing made was given by the user": processes.check_roots,
+    "calculations took all that decides their results, seeds included": processes.check_inputs,
+    "no step was called twice": processes.check_calls,
+    "files and attributes are as they were stored": files.check_contents,
+    "picked structures are the frames that their links name": datasets.check_frames,
+    "every configuration of every data set reaches a label": datasets.check_sources,
+    "no validation configuration is in the training set": datasets.check_validation,
+}
+"""What is checked, with the function that counts what it looked at and says in sentences what is wrong."""
+CHECKS_OF_LABELS: dict[str, Callable[[Graph, LabelReader], Found]] = {
+    "data sets hold what their labels say, to the last digit": datasets.check_labels,
+    "labels were computed at the level of theory of their data set": datasets.check_levels,
+}
+"""Checks for which labels are read."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check has found.
+
+    name: what should hold.
+    examined: how many nodes, files or configurations were looked at.
+    problems: a sentence for each that is wrong.
+    """
+
+    name: str
+    examined: int
+    problems: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def verify(root: orm.Node, reader: LabelReader) -> list[Check]:
+    """Check the provenance of a run, or of a model with all that it depends on.
+
+    Reads every file of the graph once, and follows links generation by generation.
+
+    :param reader: how a label is read; the functions of ``extend_dataset``, which made the data sets.
+    """
+    graph = collect(root)
+    found = [Check(name, *check(graph)) for name, check in CHECKS.items()]
+    return found + [Check(name, *check(graph, reader)) for name, check in CHECKS_OF_LABELS.items()]

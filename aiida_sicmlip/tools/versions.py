@@ -1,0 +1,96 @@
+"""With which versions, on which machine and with how many threads something ran, and what would run now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiida
+from aiida import orm
+from aiida.common.exceptions import NotExistent
+from aiida.common.links import LinkType
+
+import aiida_sicmlip
+from aiida_sicmlip.tools.codes import program_versions
+
+PACKAGE = "aiida-sicmlip"
+_REPORTS = ("results", "output_parameters")
+"""Outputs in which a program's versions stand."""
+_SPEAKING = tuple(f"aiida.calculations:sicmlip.{stem}" for stem in ("training", "compilation", "evaluation"))
+"""Calculations whose program, `sicmlip-potential`, says its versions when it is asked; another might do something."""
+_MACHINE = ("device", "threads", "gpu_architecture")
+
+
+def recorded_versions(process: orm.ProcessNode) -> dict[str, str]:
+    """Return the versions that a process was made with, as far as its nodes say them."""
+    versions = {}
+    stored = process.base.attributes.get("version", {}) or {}
+    if "core" in stored:
+        versions["aiida-core"] = stored["core"]
+    if "plugin" in stored and _is_own(process):
+        versions[PACKAGE] = stored["plugin"]
+    report = _report(process)
+    versions |= {name: value for name, value in (report.get("versions") or {}).items() if value is not None}
+    if report.get("creator_name") and report.get("creator_version"):
+        versions[str(report["creator_name"])] = str(report["creator_version"])
+    return versions
+
+
+def present_versions(process: orm.ProcessNode, code: orm.AbstractCode | None = None) -> dict[str, str]:
+    """Return the versions that ``process`` would be made with now, as far as they can be known before it runs.
+
+    :param code: what would run it; the code of ``process`` where none is given. A program on another machine is not
+        asked.
+    """
+    versions = {"aiida-core": aiida.__version__}
+    if _is_own(process):
+        versions[PACKAGE] = aiida_sicmlip.__version__
+    code = code or _code(process)
+    found = program_versions(code) if code is not None and process.process_type in _SPEAKING else None
+    return versions | {name: value for name, value in (found or {}).items() if value is not None}
+
+
+def surroundings(process: orm.ProcessNode) -> dict[str, str]:
+    """Return where a process ran: computer, program, processes, device and threads, as far as its nodes say it."""
+    found: dict[str, str] = {}
+    code = _code(process)
+    if code is not None:
+        found["code"] = code.full_label
+    if process.computer is not None:
+        found["computer"] = f"{process.computer.label} ({process.computer.hostname})"
+    options = process.get_options() if isinstance(process, orm.CalcJobNode) else {}
+    if options.get("resources"):
+        found["resources"] = ", ".join(f"{name} {value}" for name, value in sorted(options["resources"].items()))
+    report = _report(process)
+    return found | {name: str(report[name]) for name in _MACHINE if report.get(name) is not None}
+
+
+def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return ``(name, then, now)`` for each entry that stands in both mappings with another value."""
+    return [(name, then[name], now[name]) for name in sorted(set(then) & set(now)) if then[name] != now[name]]
+
+
+def _is_own(process: orm.ProcessNode) -> bool:
+    """Whether a calculation, function or work chain is one of this package."""
+    kind = process.process_type or ""
+    return ":sicmlip." in kind or kind.startswith("aiida_sicmlip.")
+
+
+def _code(process: orm.ProcessNode) -> Any:
+    """Return the code of a calculation, or None."""
+    link = process.base.links.get_incoming(link_type=LinkType.INPUT_CALC, link_label_filter="code").first()
+    return link.node if link is not None else None
+
+
+def _report(process: orm.ProcessNode) -> dict[str, Any]:
+    """Return what the program of a calculation said about itself; empty where it said nothing."""
+    for name in _REPORTS:
+        try:
+            node = process.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter=name).get_node_by_label(
+                name
+            )
+        except NotExistent:
+            continue
+        if isinstance(node, orm.Dict):
+            return node.get_dict()
+    return {}

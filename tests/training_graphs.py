@@ -1,0 +1,94 @@
+"""Models as trainings leave them in the graph, made by hand on data sets that grew from labels for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+
+from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
+from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from tests.packaging import stored_model
+
+TRAINING = "aiida.calculations:sicmlip.training"
+PARAMETERS = {"model": {"cutoff": 4.0}, "maximum_epochs": 5}
+VERSIONS = {"python": "3.11.7", "torch": "2.13.0", "nequip": "0.19.1"}
+
+
+def finished(kind: type, process_type: str, label: str, caller: Any = None, version: Any = None, **inputs: Any) -> Any:
+    """Return a process that has finished well, with inputs by link label; ``caller`` called it under ``label``."""
+    is_work = kind is orm.WorkChainNode
+    node = kind(process_type=process_type)
+    for name, given in inputs.items():
+        stored = given if given.is_stored else given.store()
+        node.base.links.add_incoming(stored, LinkType.INPUT_WORK if is_work else LinkType.INPUT_CALC, name)
+    if caller is not None:
+        node.base.links.add_incoming(caller, LinkType.CALL_WORK if is_work else LinkType.CALL_CALC, label)
+    node.set_process_label(process_type.rsplit(":", maxsplit=1)[-1])
+    if version is not None:
+        node.base.attributes.set("version", version)
+    node.set_process_state(ProcessState.FINISHED)
+    node.set_exit_status(0)
+    return node.store()
+
+
+def output(node: Any, label: str, data: Any, link: LinkType = LinkType.CREATE) -> Any:
+    """Store what a process made and return it."""
+    data.base.links.add_incoming(node, link, label)
+    return data.store()
+
+
+def grown(labels: list[Any], level: Any, *sizes: int) -> LabelledDataSetData:
+    """Return a data set of labels that grew in steps of the given sizes."""
+    dataset, start = None, 0
+    for size in sizes:
+        places = {label_of_place(start + index): labels[start + index] for index in range(size)}
+        dataset = extend_dataset(level, **({} if dataset is None else {"previous": dataset}), **places)
+        start += size
+    assert dataset is not None
+    return dataset
+
+
+def metrics(dataset: LabelledDataSetData, scale: float) -> dict[str, Any]:
+    """Return errors of each configuration of a set: its place, from 1, times a scale."""
+    by_frame = scale * np.arange(1.0, dataset.n_frames + 1)
+    sizes = [len(frame) for frame in dataset.frames()]
+    return {
+        "n_frames": dataset.n_frames,
+        "force_mae": float(np.average(by_frame, weights=sizes)),
+        "force_rmse": float(by_frame.max()),
+        "energy_mae": float(by_frame.mean() / 10),
+        "force_mae_per_frame": by_frame.tolist(),
+        "energy_error_per_frame": (by_frame / -10).tolist(),
+    }
+
+
+def trained(
+    path: Path,
+    code: orm.AbstractCode,
+    training_set: LabelledDataSetData,
+    validation_set: LabelledDataSetData,
+    *,
+    seed: int | None = 1,
+    scale: float = 0.1,
+    changes: dict[str, Any] | None = None,
+    versions: dict[str, str] | None = None,
+    caller: Any = None,
+    **inputs: Any,
+) -> Any:
+    """Return a model that a training on both sets has made; ``scale`` gives its errors and weights."""
+    path.mkdir(parents=True, exist_ok=True)
+    given = {"code": code, "training_set": training_set, "validation_set": validation_set, **inputs}
+    given["parameters"] = orm.Dict({**PARAMETERS, **(changes or {})})
+    if seed is not None:
+        given["seed"] = orm.Int(seed)
+    node = finished(orm.CalcJobNode, TRAINING, "training", caller, **given)
+    results = {"versions": {**VERSIONS, **(versions or {})}, "device": "cpu", "threads": 1, "stop_reason": "maximum"}
+    output(node, "results", orm.Dict(results))
+    errors = {"training": metrics(training_set, scale), "validation": metrics(validation_set, 2 * scale)}
+    return output(node, "potential", stored_model(path / "m.nequip.zip", {"a.weight": [scale, 1.0]}, metrics=errors))
