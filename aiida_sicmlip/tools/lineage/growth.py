@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aiida import orm
@@ -44,14 +44,16 @@ class Creation:
             return len(self.kept)
         return sum(size for _, size in self.parents)
 
-    def in_parents(self, places: Mapping[int, int]) -> list[tuple[int, dict[int, int]]]:
-        """Return the parents with the places there of what stands at ``places`` here; its own places are left out.
+    def in_parents(self, places: dict[int, int]) -> list[tuple[int, dict[int, int]]]:
+        """Return the parents with the places there of what stands at ``places`` here, none of which are its own.
 
         :param places: by place here, any other place that they stand for.
         """
         if self.kept is not None:
             (parent, _), kept = self.parents[0], self.kept
             return [(parent, {kept[here]: there for here, there in places.items()})]
+        if len(self.parents) == 1:
+            return [(self.parents[0][0], places)]
         found, start = [], 0
         for parent, size in self.parents:
             part = {here - start: there for here, there in places.items() if start <= here < start + size}
@@ -161,8 +163,9 @@ def walk_back(dataset: LabelledDataSetData) -> list[tuple[Creation | None, dict[
             if creation is None:
                 entries.append((None, places))
                 continue
+            # Its own leave the places that go on, which are not copied: sets grow over a hundred rounds and more.
+            own = {here: places.pop(here) for here in range(creation.n_earlier, creation.n_frames) if here in places}
             following += [(parent, part) for parent, part in creation.in_parents(places) if part]
-            own = {here: there for here, there in places.items() if here >= creation.n_earlier}
             if own:
                 entries.append((creation, own))
         waiting = following
