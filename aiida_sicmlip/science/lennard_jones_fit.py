@@ -22,6 +22,8 @@ from aiida_sicmlip.science.settings import Settings
 
 WALL_FRACTION = 0.7
 """Below this fraction of the shortest distance in the data, every pair of elements is repulsive."""
+WALL_BESIDE_FIT, WALL_ALONE = 5.0, 20.0
+"""Least repulsion of a wall in eV. Alone, walls of 5 eV let hot atoms through, those of 20 eV do not."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class LennardJonesSettings(Settings):
     """Weight of the mean squared error of the energy per atom, in (eV/atom)^2."""
     forces_weight: float = 1.0
     """Weight of the mean squared error of the force components, in (eV/A)^2."""
-    wall_energy: float = 5.0
+    wall_energy: float | None = None
     """Least repulsion in eV at 0.7 of the bond length: the sum of the covalent radii, or the shortest distance in the
-    data where that is shorter."""
+    data where that is shorter. By default 5 eV beside a fit, which adds to it, and 20 eV for walls alone."""
     bond_energy: float = 1.0
     """Greatest energy in eV that a pair may have at the sum of the covalent radii. Without it, a pair that the data
     know as second neighbours only, as carbon with carbon in SiC, could not come together to a bond."""
@@ -46,7 +48,7 @@ class LennardJonesSettings(Settings):
     """Whether there is no fit: each pair has its least wall alone, which hardly acts where the data are."""
 
     def __post_init__(self) -> None:
-        for name in ("cutoff", "wall_energy", "bond_energy"):
+        for name in ("cutoff", "bond_energy", *(["wall_energy"] if self.wall_energy is not None else [])):
             self.require_number(name, positive=True)
         for name in ("energy_weight", "forces_weight"):
             self.require_number(name, at_least=0.0)
@@ -54,12 +56,19 @@ class LennardJonesSettings(Settings):
             raise InputError("`prior.energy_weight` and `prior.forces_weight` are both 0: make one positive.")
         if not isinstance(self.wall_only, bool):
             raise InputError(f"`prior.wall_only` is {self.wall_only!r}; give true or false.")
-        least = self.wall_energy * WALL_FRACTION**12
+        least = self.least_wall * WALL_FRACTION**12
         if self.bond_energy < least:
             raise InputError(
-                f"`prior.bond_energy` is {self.bond_energy}, but a wall of {self.wall_energy} eV alone gives "
+                f"`prior.bond_energy` is {self.bond_energy}, but a wall of {self.least_wall} eV alone gives "
                 f"{least:.3g} eV at the bond length: raise it, or lower `prior.wall_energy`."
             )
+
+    @property
+    def least_wall(self) -> float:
+        """The wall's energy in eV, by default or as given."""
+        if self.wall_energy is not None:
+            return self.wall_energy
+        return WALL_ALONE if self.wall_only else WALL_BESIDE_FIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +124,7 @@ def fit_prior(
     seen = np.isfinite(system.least)
     # Coefficients in the solver are energies at the wall distance: A / s^12 and B / s^6.
     walls = WALL_FRACTION * np.where(seen, system.least, bonds)
-    floors = settings.wall_energy * (WALL_FRACTION * np.minimum(system.least, bonds) / walls) ** 12
+    floors = settings.least_wall * (WALL_FRACTION * np.minimum(system.least, bonds) / walls) ** 12
     strengths = np.stack([floors, np.zeros(len(pairs))], axis=1)
     if seen.any() and not settings.wall_only:
         strengths[seen] = _fit_pairs(system, settings, seen=seen, walls=walls, floors=floors, bonds=bonds)

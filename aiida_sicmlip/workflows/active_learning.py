@@ -296,6 +296,7 @@ class ActiveLearningWorkChain(WorkChain):
         if self.inputs.start_from.value == "previous_round" and "potential" in self.ctx.finished:
             # The earlier model has its prior in it.
             inputs["training"].pop("prior", None)
+            inputs.pop("prior_settings", None)
             inputs["training"]["initial_potential"] = self.ctx.finished["potential"]
         if self.ctx.datasets["fixed_validation"] is not None:
             inputs["further_sets"] = {"fixed_validation": self.ctx.datasets["fixed_validation"]}

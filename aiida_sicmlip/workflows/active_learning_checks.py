@@ -20,6 +20,7 @@ from aiida_sicmlip.science.selection_settings import SelectionSettings, require_
 from aiida_sicmlip.workflows.active_learning_continuation import require_usable_sets
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration, walker_parameters
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+from aiida_sicmlip.workflows.training_ports import require_fitted_prior
 
 LABELS_OF_A_ROUND = 2
 """One to train on, and one to validate with."""
@@ -151,6 +152,7 @@ def validate_loop(inputs: Mapping[str, Any]) -> str | None:
         training = inputs["training"]["training"]
         require_bonds_within_cutoff(training["parameters"].get_dict(), structures)
         check_training(training, fits_prior=True)
+        require_fitted_prior(inputs["training"])
         if "initial_potential" in training:
             require_known_species(training["initial_potential"], structures)
         require_centres(selected, structures, inputs.get("hosts", {}))

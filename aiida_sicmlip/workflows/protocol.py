@@ -22,6 +22,7 @@ from aiida_sicmlip.science.budgets import Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.frame_filter import FrameFilterSettings
+from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS
@@ -70,6 +71,7 @@ OPTIONAL = {
     "exploration.filter": FrameFilterSettings.names(),
     "exploration.collective_variables.parameters": CollectiveVariableSettings.names(),
     "selection.parameters": SelectionSettings.names(),
+    "training.prior": LennardJonesSettings.names(),
     "compilation.parameters": ("torch_version", "gpu_architecture"),
     "bootstrap": ("node",),
     "initial": SETS,
@@ -111,9 +113,9 @@ def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None =
         settings["labelling"], given.get("labelling", {}), defaults["evaluation"]["options"]
     )
     # The training's own protocol lies under what is said of it here.
-    said = {key: settings["training"][key] for key in ("parameters", "initial_potential")}
+    said = {key: settings["training"][key] for key in ("parameters", "prior", "initial_potential")}
     complete = load_training_protocol(settings["training"]["protocol"], {"training": said})
-    settings["training"] = {**settings["training"], "parameters": complete["training"]["parameters"]}
+    settings["training"] |= {key: complete["training"][key] for key in ("parameters", "prior")}
     return settings
 
 

@@ -21,6 +21,7 @@ from aiida_sicmlip.workflows.resources import scheduler_options
 PROTOCOL_FILE = "training.yaml"
 FREE = (
     "training.parameters",
+    "training.prior",
     "training.options",
     "compilation.parameters",
     "compilation.options",
@@ -121,6 +122,8 @@ def fill_training(namespace: Any, settings: Mapping[str, Any], code: orm.Abstrac
     training = settings["training"]
     namespace.committee_size = orm.Int(training["committee_size"])
     namespace.max_iterations = orm.Int(training["max_iterations"])
+    if training["prior"]:
+        namespace.prior_settings = training["prior"]
     if training["initial_potential"] is not None:
         given = training["initial_potential"]
         node = given if isinstance(given, PotentialData) else None

@@ -20,7 +20,12 @@ from aiida_sicmlip.science.io.training_settings import complete_training_setting
 from aiida_sicmlip.workflows.protocol_training import training_builder
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
-from aiida_sicmlip.workflows.training_ports import define_inputs, define_outcomes, validate_compilation
+from aiida_sicmlip.workflows.training_ports import (
+    define_inputs,
+    define_outcomes,
+    require_fitted_prior,
+    validate_compilation,
+)
 
 FIRST = "member_00"
 """The member of a committee whose potential is handed out, explores and is evaluated."""
@@ -77,6 +82,7 @@ class TrainingWorkChain(WorkChain):
         sets: dict[str, Any] = {name: inputs[name] for name in ("training_set", "validation_set") if name in inputs}
         try:
             check_training({**inputs.get("training", {}), **sets}, fits_prior=True)
+            require_fitted_prior(inputs)
         except InputError as error:
             return str(error)
         return None
@@ -93,7 +99,9 @@ class TrainingWorkChain(WorkChain):
         packaged = "initial_potential" in self.inputs.training
         if self.ctx.prior is not None or packaged or not prior_is_wanted(parameters):
             return
-        settings = orm.Dict({"cutoff": float(complete_training_settings(parameters)["model"]["cutoff"])})
+        given = self.inputs.prior_settings.get_dict() if "prior_settings" in self.inputs else {}
+        cutoff = float(complete_training_settings(parameters)["model"]["cutoff"])
+        settings = orm.Dict({**given, "cutoff": cutoff})
         self.ctx.prior = run_once(
             self, fit_lennard_jones_prior, "prior", dataset=self.inputs.training_set, settings=settings
         )

@@ -12,12 +12,14 @@ from aiida.engine import ProcessSpec
 from aiida_sicmlip.calculations.compilation import CompilationCalculation, CompilationSettings
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
 from aiida_sicmlip.calculations.training import TrainingCalcJob
-from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin
+from aiida_sicmlip.calculations.training_checks import prior_is_wanted
+from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, sentence_of, validate_code_plugin
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings
 from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
 
 LARGEST_COMMITTEE = 20
@@ -31,6 +33,28 @@ def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
     if parameters is not None and parameters.get_dict().get("target", "pair_allegro") != "pair_allegro":
         return "`compilation.parameters.target` must be `pair_allegro` here: exploration and evaluation run that model."
     return None
+
+
+def check_prior_settings(settings: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` where a setting of the prior is unknown, out of range, or the model's to say."""
+    if "cutoff" in settings:
+        raise InputError("`prior.cutoff` is that of the model (`training.parameters.model.cutoff`); leave it out.")
+    LennardJonesSettings.from_mapping(settings)
+
+
+def require_fitted_prior(inputs: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` where ``prior_settings`` are given to a ``TrainingWorkChain`` that fits no prior."""
+    training = inputs.get("training", {})
+    if "prior_settings" not in inputs or "parameters" not in training:
+        return
+    for name in ("prior", "initial_potential"):
+        if name in training:
+            raise InputError(f"`prior_settings` are given beside `training.{name}`, with which none is fitted.")
+    if not prior_is_wanted(training["parameters"].get_dict()):
+        raise InputError(
+            "Settings of a prior are given, but `training.parameters.model.pair_potential` is not lennard-jones: set "
+            "it, or leave them out."
+        )
 
 
 def validate_committee_size(value: orm.Int | None, _: Any) -> str | None:
@@ -79,6 +103,15 @@ def define_inputs(spec: ProcessSpec) -> None:
     spec.expose_inputs(TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set", "checkpoint"))
     spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
     spec.expose_inputs(TrainingBaseWorkChain, include=("max_iterations",))
+    spec.input(
+        "prior_settings",
+        valid_type=orm.Dict,
+        serializer=orm.to_aiida_type,
+        required=False,
+        validator=sentence_of(check_prior_settings),
+        help="How a prior is fitted where `model.pair_potential` asks for one: fields of `LennardJonesSettings`. Its "
+        "cutoff is the model's.",
+    )
     spec.input(
         "committee_size",
         valid_type=orm.Int,

@@ -93,7 +93,7 @@ def with_prior(chain, inputs, generate_dataset, generate_prior, monkeypatch):
 
     monkeypatch.setattr("aiida_sicmlip.workflows.training.submit_once", submit)
 
-    def make(prior=None, pair_potential="lennard-jones"):
+    def make(prior=None, pair_potential="lennard-jones", **further):
         namespace = inputs["training"]
         parameters = namespace["training"]["parameters"].get_dict()
         parameters["model"] = {**parameters["model"], "cutoff": 4.5, "pair_potential": pair_potential}
@@ -101,7 +101,7 @@ def with_prior(chain, inputs, generate_dataset, generate_prior, monkeypatch):
         if prior is not None:
             job["prior"] = prior
         sets = {"training_set": generate_dataset(2, seed=1), "validation_set": generate_dataset(2, seed=2)}
-        instance = chain(TrainingWorkChain, {**namespace, **sets, "training": job})
+        instance = chain(TrainingWorkChain, {**namespace, **sets, **further, "training": job})
         instance.fit_prior()
         instance.run_training()
         return instance, submitted["training"]["training"]
@@ -121,6 +121,29 @@ def test_a_prior_that_is_asked_for_is_fitted_once(with_prior, caplog):
     assert "fitted a prior: root mean square force" in caplog.text
     instance.fit_prior()
     assert instance.ctx.prior.uuid == prior.uuid
+
+
+def test_settings_of_the_prior_are_those_of_its_fit(with_prior):
+    """Walls alone do not attract; the cutoff stays that of the model."""
+    _, given = with_prior(prior_settings={"wall_only": True})
+    prior = given["prior"].prior()
+    assert prior.cutoff == 4.5
+    assert not prior.attraction.any() and (prior.repulsion > 0).all()
+    assert given["prior"].creator.inputs.settings.get_dict() == {"wall_only": True, "cutoff": 4.5}
+
+
+@pytest.mark.parametrize(
+    ("pair_potential", "settings", "words"),
+    [
+        ("zbl", {"wall_only": True}, r"`training.parameters.model.pair_potential` is not lennard-jones"),
+        ("lennard-jones", {"cutoff": 4.0}, r"`prior.cutoff` is that of the model"),
+        ("lennard-jones", {"wall_enrgy": 4.0}, r"`prior.wall_enrgy` is not a known setting.*`wall_energy`"),
+    ],
+)
+def test_settings_that_no_prior_is_fitted_with_are_refused(with_prior, pair_potential, settings, words):
+    """Before anything is computed."""
+    with pytest.raises(ValueError, match=words):
+        with_prior(pair_potential=pair_potential, prior_settings=settings)
 
 
 def test_a_prior_that_is_given_is_taken(with_prior, generate_prior):

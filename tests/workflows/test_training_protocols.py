@@ -66,6 +66,20 @@ def test_settings_of_the_loop_lie_on_top_of_the_trainings_protocol():
         load_protocol("demo", {"training": {"protocol": "papers"}})
 
 
+def test_settings_of_the_prior_reach_the_training(ready):
+    """From a run's settings, whose names are checked."""
+    from aiida_sicmlip.cli.cmd_run import checked_builder
+
+    model = {"parameters": {"model": {"pair_potential": "lennard-jones"}}}
+    prior = {"wall_only": True, "wall_energy": 10.0}
+    made = checked_builder(load_protocol("demo", {"codes": ready, "training": {**model, "prior": prior}}))
+    assert made.training.prior_settings.get_dict() == prior
+    with pytest.raises(InputError, match=r"`training.prior.wal_only` is not a known setting.*`wall_only`"):
+        load_protocol("demo", {"training": {**model, "prior": {"wal_only": True}}})
+    with pytest.raises(InputError, match="pair_potential` is not lennard-jones"):
+        checked_builder(load_protocol("demo", {"codes": ready, "training": {"prior": prior}}))
+
+
 def test_a_model_that_is_there_takes_the_place_of_the_protocols(builder, ready):
     """Its package says what it is; schedule and batches remain those of the protocol."""
     from aiida_sicmlip.cli.cmd_run import checked_builder
