@@ -39,6 +39,14 @@ def write_settings(ready: dict[str, str], tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
+def inputs(write_settings: Callable[..., str]) -> dict[str, Any]:
+    """Inputs of a run of the protocol `demo`."""
+    from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
+
+    return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
+
+
+@pytest.fixture
 def chain(aiida_profile: Any) -> Iterator[Callable[..., Any]]:
     """Makes a work chain inside one of its steps: class, inputs."""
     from aiida.engine.utils import instantiate_process

@@ -8,15 +8,8 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_seeds
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.training import TrainingWorkChain
-
-
-@pytest.fixture
-def inputs(write_settings):
-    """Inputs of a run of the protocol `demo`."""
-    return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
 
 
 @pytest.fixture

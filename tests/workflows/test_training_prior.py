@@ -12,7 +12,6 @@ from aiida.engine import run_get_node
 from potential_helpers import TINY, announce_extension, labelled_carbide
 
 import aiida_sicmlip
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.reports.potential import potential_report
 from aiida_sicmlip.reports.potential_pictures import draw_potential
 from aiida_sicmlip.tools.potentials import read_potential
@@ -74,12 +73,6 @@ def test_prior_training_compilation_and_evaluation(potential_code, generate_data
     assert list(report["data"]) == list(report["errors"]) == ["training", "validation"]
     drawn, _ = draw_potential(found, tmp_path / "pictures")
     assert {"training_curve.png", "parity_training.png", "parity_validation.png"} <= {path.name for path in drawn}
-
-
-@pytest.fixture
-def inputs(write_settings):
-    """Inputs of a run of the protocol `demo`."""
-    return checked_builder(read_settings(write_settings({})))._inputs(prune=True)
 
 
 @pytest.fixture
