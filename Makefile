@@ -31,11 +31,12 @@ check: $(STAMP) ## Lint, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check test-fast ## Everything: checks and all tests, real programs too
+test: check ## Everything: checks and all tests, real programs too
+	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
 	$(BIN)/pytest -m program $(PYTEST_OPTIONS)
 
-test-fast: $(STAMP) ## Tests that start no program and no daemon
-	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
+test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
+	$(BIN)/pytest -m "not program and not graph" -n auto $(PYTEST_OPTIONS)
 
 bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the folder benchmark (some minutes)
 	$(BIN)/python benchmarks/engine.py --folder benchmark --output benchmark/engine.json

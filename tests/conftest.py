@@ -23,6 +23,8 @@ announce_entry_points(Path(_AIIDA_FOLDER.name) / "entry-points")
 
 pytest_plugins = "aiida.tools.pytest_fixtures"
 
+LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "loop", "parsers", "reports", "tools", "workflows"}
+"""Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
 LEVEL_OF_THEORY = {
     "program": "quantumespresso.pw",
     "functional": "PBE",
@@ -37,6 +39,13 @@ PW_PARAMETERS = {
     "ELECTRONS": {"conv_thr": 1.0e-6},
 }
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reads and writes graphs."""
+    for item in items:
+        if LAYERS_OF_GRAPHS & set(item.path.relative_to(Path(__file__).parent).parts[:1]):
+            item.add_marker("graph")
 
 
 @pytest.fixture
