@@ -61,7 +61,7 @@ def demo(folder: Path, again: bool) -> None:
 
     run = read_run(load_run(pk))
     potential = last_potential(run)
-    text = f"ActiveLearningWorkChain <{pk}>: {verdict(run)}, {run.seconds / 60:.1f} min\n"
+    text = f"ActiveLearningWorkChain <{pk}>, {run.seconds / 60:.1f} min: {verdict(run)}\n"
     if run.rounds:
         text += f"\n{results_table(run)}\n"
     if potential is not None:
