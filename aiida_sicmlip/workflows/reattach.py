@@ -66,9 +66,10 @@ def _revive(child: orm.ProcessNode) -> bool:
     """Make sure that a child which has not terminated will run; return whether it can.
 
     A daemon killed while it submits leaves a child in one of three states: no checkpoint yet (it can never run), a
-    checkpoint but no task in the queue (the task is sent now), or both (nothing to do).
+    checkpoint but no task in the queue (the task is sent now), or both (nothing to do). The node is stored before it is
+    told its first state, so that a child without a state is one that was being created too.
     """
-    if child.process_state is not ProcessState.CREATED:
+    if child.process_state not in (None, ProcessState.CREATED):
         return True
     if child.checkpoint is None:
         _close(child)

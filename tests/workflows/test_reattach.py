@@ -89,10 +89,13 @@ def test_child_with_a_checkpoint_is_found_again(caller):
     assert submit_once(caller, Child, "child").pk == child.pk
 
 
-def test_child_that_can_never_run_is_replaced(caller):
+@pytest.mark.parametrize("has_state", [True, False], ids=["state", "no state"])
+def test_child_that_can_never_run_is_replaced(caller, has_state):
     """Killed between the storing of the child and its checkpoint: it is closed, and another one takes its place."""
     child = submit_once(caller, Child, "child")
     child.delete_checkpoint()
+    if not has_state:
+        child.base.attributes.delete(child.PROCESS_STATE_KEY)
     second = submit_once(caller, Child, "child")
     assert second.pk != child.pk
     assert child.is_killed and child.is_sealed and child.process_status == INTERRUPTED
