@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from aiida_sicmlip.cli.interrupts import EXIT_STATUS, RUNS_GO_ON
 from aiida_sicmlip.common.exceptions import SicmlipError
 
 
@@ -113,11 +114,17 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error that the package raises on purpose becomes one sentence, not a traceback."""
+        """Run the command; an error that the package raises on purpose becomes one sentence, not a traceback.
+
+        So does Ctrl-C, where the command has nothing of its own to say.
+        """
         try:
             return super().invoke(ctx)
         except SicmlipError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo(f"\n{RUNS_GO_ON}", err=True)
+            ctx.exit(EXIT_STATUS)
 
 
 @click.group(

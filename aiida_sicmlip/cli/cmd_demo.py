@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_sicmlip.cli.interrupts import EXIT_STATUS
 from aiida_sicmlip.common.exceptions import SicmlipError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def follow_by_lines(pk: int) -> None:
 
     if not follow(pk, line_printer(), interval=1.0):
         click.echo("Left the display; the run goes on. The same command shows it again.")
-        raise SystemExit(130)
+        raise SystemExit(EXIT_STATUS)
 
 
 def line_printer() -> Callable[[Run], None]:

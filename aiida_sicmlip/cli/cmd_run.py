@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_sicmlip.cli.interrupts import EXIT_STATUS, uninterrupted
 from aiida_sicmlip.cli.options import PROFILE, load_profile
 from aiida_sicmlip.common.exceptions import InputError
 
@@ -48,6 +49,26 @@ def run(
     A file holds what differs from a protocol, which it names under `protocol`. All of it is checked before anything is
     submitted. Without PROTOCOL or FILE, the protocols are listed.
     """
+    submitted: list[int] = []
+    try:
+        _run(what, assignments, submitted, dry_run=dry_run, parent=parent, show=show, profile_name=profile_name)
+    except KeyboardInterrupt:
+        said = f"the run <{submitted[0]}> goes on" if submitted else "nothing was submitted"
+        click.echo(f"\nInterrupted: {said}.", err=True)
+        raise SystemExit(EXIT_STATUS) from None
+
+
+def _run(
+    what: str | None,
+    assignments: tuple[str, ...],
+    submitted: list[int],
+    *,
+    dry_run: bool,
+    parent: str | None,
+    show: bool,
+    profile_name: str | None,
+) -> None:
+    """Do what the command is for; the PK of the run is put into ``submitted``."""
     from aiida_sicmlip.workflows.protocol import protocol_descriptions
 
     if what is None:
@@ -67,8 +88,11 @@ def run(
     if dry_run:
         click.echo("Everything is in order; nothing was submitted.")
         return
-    pk = submit(builder)
-    click.echo(f"Submitted ActiveLearningWorkChain <{pk}>. Follow it with `aiida-sicmlip status {pk}`.")
+    # Between the storing of the run and its task in the daemon's queue lies a run that never begins.
+    with uninterrupted():
+        pk = submit(builder)
+        submitted.append(pk)
+        click.echo(f"Submitted ActiveLearningWorkChain <{pk}>. Follow it with `aiida-sicmlip status {pk}`.")
 
 
 def read_settings(what: str, assignments: tuple[str, ...] = ()) -> dict[str, Any]:

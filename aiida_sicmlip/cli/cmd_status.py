@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiida_sicmlip.cli.interrupts import EXIT_STATUS
 from aiida_sicmlip.cli.options import PROFILE, load_profile
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def status(identifier: str, once: bool, interval: float, profile_name: str | Non
 
     if not follow(node.pk, redraw, interval):
         click.echo("Left the display; the run goes on.")
+        raise SystemExit(EXIT_STATUS)
 
 
 def _terminal_width() -> int:

@@ -100,7 +100,15 @@ def status_lines(run: Run) -> list[str]:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
         if entry.assessment is not None and entry.index == assessed[-1]:
             lines += [f"    {line}" for line in verdict_lines(entry.assessment)]
+    for process in run.paused:
+        lines.append(f"  paused: {process.name} <{process.pk}>: {process.reason}")
+        lines.append(f"    When its cause is mended, `verdi process play {process.pk}` lets it go on.")
     lines += [f"  {line}" for line in cost_lines(run)]
+    if run.failed:
+        lines.append(
+            f"  What is done is kept. `verdi process report {run.pk}` says more; when the cause is mended, "
+            f"`aiida-sicmlip run SETTINGS --continue {run.pk}` goes on."
+        )
     left = run.expected_seconds_left
     if left is not None:
         lines.append(f"  expected: at most {duration(left)} more")
@@ -140,7 +148,7 @@ def verdict(run: Run) -> str:
     if not run.terminated:
         return "at work"
     if run.state != "finished":
-        return run.state
+        return run.exit_message or run.state
     if run.exit_status == 0:
         return "finished, converged"
     return f"finished with status {run.exit_status}: {run.exit_message}"

@@ -17,12 +17,16 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.tools.costs import costs_of_run
+from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
 REPLACEMENTS = "replacement_labelling"
 """The labelling of what takes the places of failed labels, where there is one; it comes after the first."""
+FIRST_WARNING = 700
+"""Exit statuses from here are those of runs that gave what they could."""
 TERMINATED = ("finished", "excepted", "killed")
 
 
@@ -101,6 +105,7 @@ class Run:
 
     budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
     reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
+    paused: its processes that wait until someone lets them go on.
     """
 
     pk: int
@@ -114,11 +119,17 @@ class Run:
     budget: dict[str, Any] = field(default_factory=dict)
     costs: Costs | None = None
     reference: str | None = None
+    paused: list[PausedProcess] = field(default_factory=list)
 
     @property
     def terminated(self) -> bool:
         """Whether it has ended, well or not."""
         return self.state in TERMINATED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended with an error: not converged, and not for want of rounds or budget."""
+        return self.terminated and (self.state != "finished" or 0 < (self.exit_status or 0) < FIRST_WARNING)
 
     @property
     def seconds(self) -> float:
@@ -174,12 +185,17 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
         project=["attributes.process_state", "attributes.exit_status", "attributes.exit_message", "ctime", "mtime"],
     )
     state, status, message, started, changed = fresh.one()
+    if state in ("excepted", "killed"):
+        message = reason_of_end(node)
     ordered = [rounds[index] for index in sorted(rounds)]
     budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
     costs = costs_of_run(node) if with_costs or any(value is not None for value in budget.values()) else None
     max_rounds = node.inputs.max_rounds.value
     ends = (state, status, message, started, changed)
-    return Run(node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, reference=_reference(node))
+    paused = [] if state in TERMINATED else paused_processes(node.pk)
+    return Run(
+        node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, reference=_reference(node), paused=paused
+    )
 
 
 def _reference(node: orm.WorkChainNode) -> str | None:
@@ -231,8 +247,7 @@ def _read_labels(entry: Round) -> None:
 
 def _reason(step: Step) -> str:
     """Return why a process failed, as it says itself."""
-    node = orm.load_node(step.pk)
-    return node.exit_message or (f"status {step.exit_status}" if step.exit_status else step.state)
+    return reason_of_end(orm.load_node(step.pk))
 
 
 def _read_results(entry: Round) -> None:

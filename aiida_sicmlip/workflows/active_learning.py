@@ -17,6 +17,7 @@ from aiida_sicmlip.common.labels import label_of_place, number_of_segment, round
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.tools.origins import composition_of_selection
 from aiida_sicmlip.workflows.active_learning_assessment import assess_this_round
 from aiida_sicmlip.workflows.active_learning_budget import (
@@ -258,7 +259,7 @@ class ActiveLearningWorkChain(WorkChain):
         """Say where replacements failed, too; the round goes on with what there is."""
         replacement = self.ctx.replacement
         if replacement is not None and not replacement.is_finished_ok:
-            reason = replacement.exit_message or replacement.process_state.value
+            reason = reason_of_end(replacement)
             self.report(f"round {self.ctx.round}: the replacements <{replacement.pk}> failed: {reason}")
 
     def run_datasets(self) -> ExitCode | None:
@@ -371,5 +372,5 @@ class ActiveLearningWorkChain(WorkChain):
         if child.is_finished_ok:
             return None
         self.hand_out()
-        reason = child.exit_message or child.process_state.value
+        reason = reason_of_end(child)
         return code.format(round=self.ctx.round, pk=child.pk, reason=reason)

@@ -13,6 +13,7 @@ from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesC
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.common.labels import segment_label
+from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration
 from aiida_sicmlip.workflows.exploration_ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
@@ -135,7 +136,7 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         for label, child in self.window_children().items():
             name = label.removeprefix("variables_")
             if not child.is_finished_ok:
-                reason = child.exit_message or child.process_state.value
+                reason = reason_of_end(child)
                 return self.exit_codes.ERROR_VARIABLES_FAILED.format(name=name, pk=child.pk, reason=reason)
             variables = child.outputs.collective_variables
             self.ctx.variables[name] = variables
@@ -253,7 +254,7 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         for name, walker in self.window_children().items():
             kept = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
             if not walker.is_finished_ok:
-                reason = walker.exit_message or walker.process_state.value
+                reason = reason_of_end(walker)
                 frames = sum(kept[label].n_frames for label in kept)
                 self.report(f"{name} <{walker.pk}> ended early with {frames} frames: {reason}")
             for label in sorted(kept):

@@ -17,6 +17,7 @@ from aiida_sicmlip.calculations.training_checks import check_training, prior_is_
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.protocol_training import training_builder
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
@@ -231,7 +232,7 @@ class TrainingWorkChain(WorkChain):
         for label in labels:
             child = self.ctx[label]
             if not child.is_finished_ok:
-                reason = child.exit_message or child.process_state.value
+                reason = reason_of_end(child)
                 return code.format(pk=child.pk, reason=reason)
         return None
 

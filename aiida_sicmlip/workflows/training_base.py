@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import (
-    BaseRestartWorkChain,
-    ExitCode,
-    ProcessHandlerReport,
-    ProcessSpec,
-    ToContext,
-    process_handler,
-    while_,
-)
-from aiida.engine.processes.workchains.context import append_
+from aiida.engine import ExitCode, ProcessHandlerReport, ProcessSpec, process_handler, while_
 
 from aiida_sicmlip.calculations.functions.lower_learning_rate import lower_learning_rate
 from aiida_sicmlip.calculations.training import TrainingCalcJob
-from aiida_sicmlip.workflows.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.reattach import run_once
+from aiida_sicmlip.workflows.restarts import RestartWorkChain
 
 CODES = TrainingCalcJob.exit_codes
 CUT_OFF = [
@@ -40,7 +30,7 @@ LEARNING_RATE_FACTOR = 0.1
 OUTPUTS = ("potential", "training_curve", "results", "configuration", "checkpoint")
 
 
-class TrainingBaseWorkChain(BaseRestartWorkChain):
+class TrainingBaseWorkChain(RestartWorkChain):
     """Run a ``TrainingCalcJob`` and continue it until it ends by itself.
 
     A training longer than the walltime is the normal case: each calculation is a leg, and the next one takes the
@@ -70,46 +60,27 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
-            message="Leg {leg} <{pk}> got no further than the one before: its walltime ends before an epoch is done. "
-            "Allow more time. {reason}",
+            message="Leg {number} <{pk}> got no further than the one before: its walltime ends before an epoch is "
+            "done. Allow more time. {reason}",
         )
-        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Leg {leg} <{pk}> failed: {reason}")
-        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Leg {leg} <{pk}> ran out of memory: {reason}")
+        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Leg {number} <{pk}> failed: {reason}")
+        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Leg {number} <{pk}> ran out of memory: {reason}")
         spec.exit_code(
             406,
             "ERROR_NOT_A_NUMBER",
-            message="The loss became not-a-number again in leg {leg} <{pk}>, with a tenth of the learning rate: look "
-            "for a broken label. {reason}",
+            message="The loss became not-a-number again in leg {number} <{pk}>, with a tenth of the learning rate: "
+            "look for a broken label. {reason}",
         )
-        spec.exit_code(500, "ERROR_NO_IMPROVEMENT", message="Leg {leg} <{pk}> ended without an improvement: {reason}")
+        spec.exit_code(
+            500, "ERROR_NO_IMPROVEMENT", message="Leg {number} <{pk}> ended without an improvement: {reason}"
+        )
 
     def setup(self) -> None:
         """Start with the inputs as they are."""
         super().setup()
         self.ctx.inputs = AttributeDict(self.exposed_inputs(TrainingCalcJob, namespace="training"))
-        self.ctx.children = []
         self.ctx.lowered = False
         self.ctx.begun_anew = False
-
-    def run_process(self) -> ToContext:
-        """Submit the next leg, or find it again after an interruption."""
-        self.ctx.iteration += 1
-        inputs = {name: value for name, value in self.ctx.inputs.items() if name != "metadata"}
-        metadata = {key: value for key, value in self.ctx.inputs.metadata.items() if key in ("options", "computer")}
-        node = submit_once(self, TrainingCalcJob, self._leg, metadata=metadata, **inputs)
-        self._note_handlers()
-        return ToContext(children=append_(node))
-
-    def _note_handlers(self) -> None:
-        """Begin the list of handlers of this leg, which the engine's handlers add to."""
-        considered = self.node.base.extras.get(self._considered_handlers_extra, [])
-        if len(considered) < self.ctx.iteration:
-            self.node.base.extras.set(self._considered_handlers_extra, [*considered, []])
-
-    @property
-    def _leg(self) -> str:
-        """Name of the present leg."""
-        return f"leg_{self.ctx.iteration - 1:02d}"
 
     @process_handler(priority=400, exit_codes=CODES.ERROR_NOT_A_NUMBER)
     def handle_not_a_number(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
@@ -133,8 +104,8 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
         self.ctx.inputs.pop("checkpoint", None)
         rate = parameters.get_dict()["optimiser"]["learning_rate"]
         self.report(
-            f"{self._leg} <{calculation.pk}>: the loss became not-a-number; beginning anew with a learning rate of "
-            f"{rate:g}"
+            f"{self.call_label} <{calculation.pk}>: the loss became not-a-number; beginning anew with a learning rate "
+            f"of {rate:g}"
         )
         return ProcessHandlerReport(do_break=True)
 
@@ -157,7 +128,7 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
             self.ctx.begun_anew = False
         if self.ctx.iteration >= self.inputs.max_iterations.value:
             return self._end(self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED, calculation)
-        self.report(f"{self._leg} <{calculation.pk}> ended; going on after {max(done, done_before)} epochs")
+        self.report(f"{self.call_label} <{calculation.pk}> ended; going on after {max(done, done_before)} epochs")
         return ProcessHandlerReport(do_break=True)
 
     @process_handler(priority=200, exit_codes=OUT_OF_MEMORY)
@@ -177,7 +148,8 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
 
     def results(self) -> None:
         """Hand out what the last leg left: the curve and the best model there are those of all legs."""
-        last = self.ctx.children[-1]
+        legs = [leg for leg in self.ctx.children if not (leg.is_killed or leg.is_excepted)] or self.ctx.children
+        last = legs[-1]
         for name in OUTPUTS:
             if name in last.outputs:
                 self.out(name, last.outputs[name])
@@ -185,5 +157,8 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
     def _end(self, code: ExitCode, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
         """Hand out what there is and end with ``code``, filled in."""
         self.results()
-        reason: Any = calculation.exit_message or calculation.process_state
-        return ProcessHandlerReport(True, code.format(leg=self.ctx.iteration - 1, pk=calculation.pk, reason=reason))
+        return ProcessHandlerReport(True, self.filled_in(code, calculation))
+
+    def keep_what_there_is(self) -> None:
+        """Hand out the model and the state of a training that is ended."""
+        self.results()

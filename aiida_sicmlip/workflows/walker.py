@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import (
-    BaseRestartWorkChain,
-    ExitCode,
-    ProcessHandlerReport,
-    ProcessSpec,
-    ToContext,
-    process_handler,
-    while_,
-)
-from aiida.engine.processes.workchains.context import append_
+from aiida.engine import ProcessHandlerReport, ProcessSpec, process_handler, while_
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.workflows.reattach import submit_once
+from aiida_sicmlip.workflows.restarts import RestartWorkChain
 
 CODES = ExplorationCalculation.exit_codes
 CUT_OFF = [
@@ -43,7 +32,7 @@ POTENTIAL_FAILED = [
 SEGMENT_OUTPUTS = ("trajectory", "thermodynamics", "colvar")
 
 
-class WalkerWorkChain(BaseRestartWorkChain):
+class WalkerWorkChain(RestartWorkChain):
     """Run an ``ExplorationCalculation`` and continue it until the production has its full length.
 
     A run longer than the walltime is the normal case: each calculation is a segment, and the next one takes the state
@@ -81,39 +70,23 @@ class WalkerWorkChain(BaseRestartWorkChain):
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
-            message="Segment {segment} <{pk}> got no further than the one before: its walltime ends before the first "
+            message="Segment {number} <{pk}> got no further than the one before: its walltime ends before the first "
             "state is saved. Allow more time, or save states more often (`restart_interval`).",
         )
-        spec.exit_code(404, "ERROR_SEGMENT_FAILED", message="Segment {segment} <{pk}> failed: {reason}")
+        spec.exit_code(404, "ERROR_SEGMENT_FAILED", message="Segment {number} <{pk}> failed: {reason}")
         spec.exit_code(
             710,
             "WARNING_POTENTIAL_FAILED",
-            message="The potential failed in segment {segment} <{pk}>; the frames before are kept. {reason}",
+            message="The potential failed in segment {number} <{pk}>; the frames before are kept. {reason}",
         )
 
     def setup(self) -> None:
         """Start with the inputs as they are."""
         super().setup()
         self.ctx.inputs = AttributeDict(self.exposed_inputs(ExplorationCalculation, namespace="exploration"))
-        self.ctx.children = []
-
-    def run_process(self) -> ToContext:
-        """Submit the next segment, or find it again after an interruption."""
-        self.ctx.iteration += 1
-        inputs = {name: value for name, value in self.ctx.inputs.items() if name != "metadata"}
-        metadata = {key: value for key, value in self.ctx.inputs.metadata.items() if key in ("options", "computer")}
-        node = submit_once(self, ExplorationCalculation, self._segment, metadata=metadata, **inputs)
-        self._note_handlers()
-        return ToContext(children=append_(node))
-
-    def _note_handlers(self) -> None:
-        """Begin the list of handlers of this segment, which the engine's handlers add to."""
-        considered = self.node.base.extras.get(self._considered_handlers_extra, [])
-        if len(considered) < self.ctx.iteration:
-            self.node.base.extras.set(self._considered_handlers_extra, [*considered, []])
 
     @property
-    def _segment(self) -> str:
+    def call_label(self) -> str:
         """Name of the present segment."""
         return f"segment_{self.ctx.iteration - 1:02d}"
 
@@ -121,7 +94,7 @@ class WalkerWorkChain(BaseRestartWorkChain):
     def handle_potential_failure(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
         """Keep the frames before the failure: they are what active learning needs."""
         self.results()
-        return ProcessHandlerReport(True, self._code(self.exit_codes.WARNING_POTENTIAL_FAILED, calculation))
+        return ProcessHandlerReport(True, self.filled_in(self.exit_codes.WARNING_POTENTIAL_FAILED, calculation))
 
     @process_handler(priority=200, exit_codes=CUT_OFF)
     def handle_end_of_time(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
@@ -130,11 +103,11 @@ class WalkerWorkChain(BaseRestartWorkChain):
         now = calculation.outputs.continuation if "continuation" in calculation.outputs else None
         if now is None or (before is not None and now.step <= before.step):
             self.results()
-            return ProcessHandlerReport(True, self._code(self.exit_codes.ERROR_NO_PROGRESS, calculation))
+            return ProcessHandlerReport(True, self.filled_in(self.exit_codes.ERROR_NO_PROGRESS, calculation))
         self.ctx.inputs.continuation = now
         settings = ExplorationSettings.from_mapping(self.ctx.inputs.parameters.get_dict())
         self.report(
-            f"{self._segment} <{calculation.pk}> ended; going on from {now.step * settings.timestep:g} ps of "
+            f"{self.call_label} <{calculation.pk}> ended; going on from {now.step * settings.timestep:g} ps of "
             f"{settings.production:g} ps"
         )
         return ProcessHandlerReport(do_break=True)
@@ -145,7 +118,7 @@ class WalkerWorkChain(BaseRestartWorkChain):
         if calculation.is_finished_ok:
             return None
         self.results()
-        return ProcessHandlerReport(True, self._code(self.exit_codes.ERROR_SEGMENT_FAILED, calculation))
+        return ProcessHandlerReport(True, self.filled_in(self.exit_codes.ERROR_SEGMENT_FAILED, calculation))
 
     def results(self) -> None:
         """Hand out what each segment has kept."""
@@ -157,7 +130,6 @@ class WalkerWorkChain(BaseRestartWorkChain):
         if "continuation" in last.outputs:
             self.out("continuation", last.outputs.continuation)
 
-    def _code(self, code: ExitCode, calculation: orm.CalcJobNode) -> ExitCode:
-        """Return ``code``, filled in."""
-        reason: Any = calculation.exit_message or calculation.process_state
-        return code.format(segment=self.ctx.iteration - 1, pk=calculation.pk, reason=reason)
+    def keep_what_there_is(self) -> None:
+        """Hand out the segments of a walker that fails."""
+        self.results()

@@ -216,7 +216,7 @@ def chain_walker(chain, inputs):
         instance.setup()
         instance.ctx.iteration = iteration
         instance.ctx.children = [calculation] * iteration
-        instance._note_handlers()
+        instance.begin_list_of_handlers()
         return instance
 
     return make

@@ -126,7 +126,7 @@ def training(chain, generate_code, generate_dataset):
         for number, calculation in enumerate(legs, start=1):
             instance.ctx.iteration = number
             instance.ctx.children.append(calculation)
-            instance._note_handlers()
+            instance.begin_list_of_handlers()
             if number < len(legs):
                 assert instance.inspect_process().status == 0
         return instance
