@@ -23,7 +23,7 @@ announce_entry_points(Path(_AIIDA_FOLDER.name) / "entry-points")
 
 pytest_plugins = "aiida.tools.pytest_fixtures"
 
-LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "loop", "parsers", "reports", "tools", "workflows"}
+LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "faults", "loop", "parsers", "reports", "tools", "workflows"}
 """Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
 LEVEL_OF_THEORY = {
     "program": "quantumespresso.pw",

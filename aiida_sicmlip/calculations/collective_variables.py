@@ -92,7 +92,9 @@ class CollectiveVariablesCalculation(CalcJob):
         spec.default_output_node = "results"
 
         spec.exit_code(
-            301, "ERROR_REPORT_MISSING", message="The training left no report: look at `verdi calcjob outputcat PK`."
+            301,
+            "ERROR_REPORT_MISSING",
+            message="The training left no report: {error} (all of its output: `verdi calcjob outputcat PK`)",
         )
         spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no model: {error}")
         spec.exit_code(

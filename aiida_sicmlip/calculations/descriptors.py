@@ -132,7 +132,9 @@ class DescriptorsCalculation(CalcJob):
         )
         spec.default_output_node = "results"
         spec.exit_code(
-            301, "ERROR_REPORT_MISSING", message="The program left no report: look at `verdi calcjob outputcat PK`."
+            301,
+            "ERROR_REPORT_MISSING",
+            message="The program left no report: {error} (all of its output: `verdi calcjob outputcat PK`)",
         )
         spec.exit_code(302, "ERROR_CANDIDATES_MISSING", message="The program left no candidates: {error}")
         spec.exit_code(410, "ERROR_NOTHING_NEW", message="There is nothing to pick: {error} Explore longer or hotter.")

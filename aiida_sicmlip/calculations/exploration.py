@@ -167,7 +167,7 @@ class ExplorationCalculation(CalcJob):
         spec.exit_code(
             301,
             "ERROR_LOG_MISSING",
-            message="LAMMPS left no log: look at `verdi calcjob outputcat PK` for its messages.",
+            message="LAMMPS left no log: {error} (all of its output: `verdi calcjob outputcat PK`)",
         )
         spec.exit_code(
             302, "ERROR_NO_FRAMES", message="The run ended before a single frame was kept: see the end of the log."

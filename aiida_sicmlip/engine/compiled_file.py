@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
+from aiida_sicmlip.engine.archives import require_undamaged
 
 # Names that NequIP gives to the inputs and outputs of the compile target `pair_allegro`.
 _INPUTS = ["pos", "edge_index", "atom_types"]
@@ -40,7 +41,7 @@ class CompiledFile:
     def read(cls, path: str | Path) -> CompiledFile:
         """Read what has to be known before torch loads the code.
 
-        :raises InputError: where the file is missing or is no compiled model.
+        :raises InputError: where the file is missing, damaged or is no compiled model.
         """
         path = Path(path)
         if path.name.endswith(".nequip.zip"):
@@ -55,6 +56,7 @@ class CompiledFile:
                 f"The file `{path}` is no compiled model; give a `.nequip.pt2` file that `sicmlip-potential compile` "
                 "or `nequip-compile --mode aotinductor` wrote."
             )
+        require_undamaged(path)
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             described = [name for name in names if _METADATA_ENTRY.search(name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from nequip.utils.global_state import set_global_state
 from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.engine.archives import require_undamaged
 from aiida_sicmlip.engine.compiled_file import first_line
 
 
 def require_package(path: str | Path) -> None:
-    """Check that ``path`` is there and named as a package.
+    """Check that ``path`` is there, named as a package, and as it was written.
 
     :raises InputError: when not.
     """
     if not Path(path).is_file() or not str(path).endswith(".nequip.zip"):
         raise InputError(f"`{path}` is not an existing packaged model: give a file named `.nequip.zip`.")
+    if zipfile.is_zipfile(path):
+        require_undamaged(path)
 
 
 class PackagedModel:

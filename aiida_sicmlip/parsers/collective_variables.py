@@ -12,7 +12,7 @@ from aiida.parsers import Parser
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exit_status import NOT_A_NUMBER
 from aiida_sicmlip.data.collective_variables import FILES, CollectiveVariablesData
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, last_words, read_report, temporary_file
 
 LEAST_VARIANCE_EXPLAINED = 0.05
 """A model that gives back less of its own training frames has learnt nothing."""
@@ -29,7 +29,8 @@ class CollectiveVariablesParser(Parser):
         """Keep what the training left, then say how it ended."""
         report = read_report(self.retrieved, filenames.CV_REPORT_FILE)
         if report is None:
-            return self.exit_codes.ERROR_REPORT_MISSING
+            words = last_words(self.retrieved, "collective_variables.err")
+            return self.exit_codes.ERROR_REPORT_MISSING.format(error=words)
         remarks = _remarks(report)
         for remark in remarks:
             self.logger.warning(remark)

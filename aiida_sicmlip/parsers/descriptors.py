@@ -12,7 +12,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.exit_status import NOTHING_NEW
 from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, last_words, read_report, temporary_file
 
 
 class DescriptorsParser(Parser):
@@ -24,7 +24,7 @@ class DescriptorsParser(Parser):
         """Keep what the program left, then say how it ended."""
         report = read_report(self.retrieved, filenames.DESCRIPTORS_REPORT_FILE)
         if report is None:
-            return self.exit_codes.ERROR_REPORT_MISSING
+            return self.exit_codes.ERROR_REPORT_MISSING.format(error=last_words(self.retrieved, "descriptors.err"))
         self.out("results", orm.Dict(report))
         error = report.get("error")
         if error:

@@ -15,7 +15,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_text, temporary_file
+from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, last_words, read_text, temporary_file
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.io.colvar import Colvar, newest_state, read_colvar
 from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd
@@ -52,7 +52,7 @@ class ExplorationParser(Parser):
         """Keep frames, energies and variables, then say how the run ended."""
         log = read_text(self.retrieved, filenames.LAMMPS_LOG_FILE)
         if log is None:
-            return self.exit_codes.ERROR_LOG_MISSING
+            return self.exit_codes.ERROR_LOG_MISSING.format(error=last_words(self.retrieved, "exploration.err"))
         inputs = self.node.inputs
         self.settings = ExplorationSettings.from_mapping(inputs.parameters.get_dict())
         self.folder = Path(retrieved_temporary_folder)

@@ -9,6 +9,8 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
+SCHEDULER_STDERR = "_scheduler-stderr.txt"
+"""AiiDA's own name for the file of what scheduler and shell say."""
 COMPLETE = ExitCode(0)
 """What a parser returns where everything is there. ``None`` would leave the scheduler's word standing, which calls a
 job out of walltime that was ended after its program had finished."""
@@ -41,6 +43,13 @@ def error_of(report: dict[str, Any] | None, retrieved: orm.FolderData, stderr: s
 def last_line(retrieved: orm.FolderData, name: str) -> str:
     """Return the last line that holds something of a retrieved file; what programs say when they give up."""
     lines = [line.strip() for line in (read_text(retrieved, name) or "").splitlines() if line.strip()]
+    return lines[-1] if lines else "the program left no message"
+
+
+def last_words(retrieved: orm.FolderData, name: str) -> str:
+    """Return what a program that left nothing else said last, or the shell that could not start it."""
+    files = (name, SCHEDULER_STDERR)
+    lines = [line.strip() for file in files for line in (read_text(retrieved, file) or "").splitlines() if line.strip()]
     return lines[-1] if lines else "the program left no message"
 
 

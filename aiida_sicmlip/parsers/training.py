@@ -19,13 +19,18 @@ from aiida_sicmlip.common.exit_status import (
     OUT_OF_MEMORY,
     UNKNOWN_SPECIES,
 )
+from aiida_sicmlip.common.killed_jobs import cause_of_end
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
-from aiida_sicmlip.parsers.killed_jobs import cause_of_end
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, read_text, temporary_file
-
-SCHEDULER_STDERR = "_scheduler-stderr.txt"
-"""AiiDA's own name for the file of what scheduler and shell say."""
+from aiida_sicmlip.parsers.retrieved import (
+    COMPLETE,
+    SCHEDULER_STDERR,
+    last_line,
+    last_words,
+    read_report,
+    read_text,
+    temporary_file,
+)
 
 
 class TrainingParser(Parser):
@@ -85,7 +90,9 @@ class TrainingParser(Parser):
             return codes.ERROR_NO_CHECKPOINT
         if cause == "time":
             return codes.ERROR_OUT_OF_WALLTIME.format(epochs=self.epochs)
-        return codes.ERROR_INTERRUPTED.format(epochs=self.epochs) if kept else codes.ERROR_REPORT_MISSING
+        if kept:
+            return codes.ERROR_INTERRUPTED.format(epochs=self.epochs)
+        return codes.ERROR_REPORT_MISSING.format(error=last_words(self.retrieved, "training.err"))
 
     def _failed(self, error: dict[str, Any]) -> ExitCode:
         """Return the exit code of a training that said itself what was wrong."""

@@ -7,13 +7,14 @@ from typing import Any
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessSpec, while_
-from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.calculations.functions.derive_reference_level import derive_reference_level
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.workflows.pw_label import PwLabelWorkChain
 from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
@@ -48,8 +49,8 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
 class LabellingWorkChain(SlidingWindowWorkChain):
     """Run one calculation for each configuration, at most ``max_concurrent`` at a time.
 
-    That is a ``PwBaseWorkChain`` or, where `reference` is given, a ``ReferenceLabelCalculation``. Both hand out a label
-    under the same name and in the same form.
+    That is a ``PwLabelWorkChain`` or, where `reference` is given, a ``ReferenceLabelCalculation``. Both hand out a
+    label under the same name and in the same form.
     """
 
     @classmethod
@@ -63,7 +64,7 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             help="Configurations to label; each name becomes the name of its label.",
         )
         spec.expose_inputs(
-            PwBaseWorkChain,
+            PwLabelWorkChain,
             namespace="pw",
             exclude=("pw.structure", "kpoints_distance", "kpoints_force_parity"),
             namespace_options={
@@ -188,16 +189,16 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         if "reference" in self.inputs:
             given = self.exposed_inputs(ReferenceLabelCalculation, namespace="reference")
             return submit_once(self, ReferenceLabelCalculation, name, structure=self.inputs.structures[name], **given)
-        inputs = AttributeDict(self.exposed_inputs(PwBaseWorkChain, namespace="pw"))
+        inputs = AttributeDict(self.exposed_inputs(PwLabelWorkChain, namespace="pw"))
         inputs.pw = AttributeDict({**inputs.pw, "structure": self.inputs.structures[name]})
-        return submit_once(self, PwBaseWorkChain, name, **inputs)
+        return submit_once(self, PwLabelWorkChain, name, **inputs)
 
     def inspect_labels(self) -> ExitCode | None:
         """Say which labels failed, and fail if they are too many."""
         children = self.window_children()
         failed = {name: child for name, child in children.items() if not child.is_finished_ok}
         for name, child in failed.items():
-            self.report(f"label `{name}` <{child.pk}> failed: {child.exit_message or child.process_state.value}")
+            self.report(f"label `{name}` <{child.pk}> failed: {reason_of_end(child)}")
         self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed")
         if len(failed) > self.inputs.allowed_failed_fraction.value * len(children) or len(failed) == len(children):
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(failed=len(failed), asked=len(children))

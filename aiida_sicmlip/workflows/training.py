@@ -28,6 +28,8 @@ from aiida_sicmlip.workflows.training_ports import (
     validate_compilation,
 )
 
+OTHER_MACHINE = CompilationCalculation.exit_codes.ERROR_OTHER_MACHINE.status
+"""Another try would be on the same wrong machine."""
 FIRST = "member_00"
 """The member of a committee whose potential is handed out, explores and is evaluated."""
 
@@ -52,6 +54,7 @@ class TrainingWorkChain(WorkChain):
             cls.run_training,
             cls.inspect_training,
             cls.run_compilation,
+            cls.run_compilation_again,
             cls.inspect_compilation,
             cls.run_evaluations,
             cls.inspect_evaluations,
@@ -140,25 +143,30 @@ class TrainingWorkChain(WorkChain):
 
     def run_compilation(self) -> ToContext:
         """Submit the compilations: of each member for the machine that runs it, of the first for further ones."""
-        inputs = self.exposed_inputs(CompilationCalculation, namespace="compilation")
-        submitted = {}
-        for member in self._members:
-            label, potential = _label("compilation", member), self._training(member).outputs.potential
-            submitted[label] = submit_once(self, CompilationCalculation, label, potential=potential, **inputs)
-        for name, machine in self.inputs.get("further_compilations", {}).items():
-            label = f"compilation_for_{name}"
-            given = {key: value for key, value in machine.items() if key != "options"}
-            if "options" in machine:
-                given["metadata"] = {"options": machine["options"].get_dict()}
-            potential = self._training(FIRST).outputs.potential
-            submitted[label] = submit_once(self, CompilationCalculation, label, potential=potential, **given)
-        return ToContext(**submitted)
+        compilations = self._compilations
+        return ToContext(
+            **{label: submit_once(self, CompilationCalculation, label, **compilations[label]) for label in compilations}
+        )
+
+    def run_compilation_again(self) -> ToContext:
+        """Submit once more what failed: a compiler can run out of memory or disk where the next one does not."""
+        again = {}
+        for label, inputs in self._compilations.items():
+            failed = self.ctx[label]
+            if failed.is_finished_ok or failed.exit_status == OTHER_MACHINE:
+                continue
+            self.report(f"`{label}` <{failed.pk}> failed, trying once more: {reason_of_end(failed)}")
+            again[label] = submit_once(self, CompilationCalculation, f"{label}_again", **inputs)
+        return ToContext(**again)
 
     def inspect_compilation(self) -> ExitCode | None:
-        """Stop where a compilation failed."""
+        """Stop where a compilation failed twice; what was trained is handed out all the same."""
         labels = [_label("compilation", member) for member in self._members]
         labels += [f"compilation_for_{name}" for name in self.inputs.get("further_compilations", {})]
-        return self._failure(labels, self.exit_codes.ERROR_COMPILATION_FAILED)
+        failure = self._failure(labels, self.exit_codes.ERROR_COMPILATION_FAILED)
+        if failure is not None:
+            self._hand_out_training()
+        return failure
 
     def run_evaluations(self) -> ToContext:
         """Submit the evaluation of the compiled model on all sets."""
@@ -188,10 +196,7 @@ class TrainingWorkChain(WorkChain):
 
     def results(self) -> None:
         """Hand out the potential and what is known of it."""
-        training = self._training(FIRST)
-        for name in ("potential", "training_curve", "results", "configuration"):
-            if name in training.outputs:
-                self.out("training_results" if name == "results" else name, training.outputs[name])
+        self._hand_out_training()
         self.out("compiled_potential", self.ctx[_label("compilation", FIRST)].outputs.compiled_potential)
         for name in self.inputs.get("further_compilations", {}):
             compilation = self.ctx[f"compilation_for_{name}"]
@@ -205,6 +210,28 @@ class TrainingWorkChain(WorkChain):
             f"{evaluations[name]['force_mae']:.3f} eV/A on the {name.replace('_', ' ')} set" for name in self._sets
         )
         self.report(f"force MAE {errors}")
+
+    def _hand_out_training(self) -> None:
+        """Hand out what the training of the first member made."""
+        training = self._training(FIRST)
+        for name in ("potential", "training_curve", "results", "configuration"):
+            if name in training.outputs:
+                self.out("training_results" if name == "results" else name, training.outputs[name])
+
+    @property
+    def _compilations(self) -> dict[str, dict[str, Any]]:
+        """The inputs of each compilation, by its call label."""
+        inputs = dict(self.exposed_inputs(CompilationCalculation, namespace="compilation"))
+        found = {
+            _label("compilation", member): {**inputs, "potential": self._training(member).outputs.potential}
+            for member in self._members
+        }
+        for name, machine in self.inputs.get("further_compilations", {}).items():
+            given = {key: value for key, value in machine.items() if key != "options"}
+            if "options" in machine:
+                given["metadata"] = {"options": machine["options"].get_dict()}
+            found[f"compilation_for_{name}"] = {**given, "potential": self._training(FIRST).outputs.potential}
+        return found
 
     @property
     def _members(self) -> list[str]:

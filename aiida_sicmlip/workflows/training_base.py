@@ -26,7 +26,9 @@ OUT_OF_MEMORY = [
     CODES.ERROR_SCHEDULER_OUT_OF_MEMORY,
 ]
 LEARNING_RATE_FACTOR = 0.1
-"""Where the loss became not-a-number, the one other try has a tenth of the learning rate."""
+"""Where a training diverged, the one other try has a tenth of the learning rate."""
+DIVERGED = 10.0
+"""A best validation loss above so many times that of the weights at the start is that of a training that ran away."""
 OUTPUTS = ("potential", "training_curve", "results", "configuration", "checkpoint")
 
 
@@ -35,8 +37,9 @@ class TrainingBaseWorkChain(RestartWorkChain):
 
     A training longer than the walltime is the normal case: each calculation is a leg, and the next one takes the
     checkpoint that it left. The weights are those of a training that was never cut off, and so is the curve, which the
-    checkpoint carries along. A loss that became not-a-number is tried once more, from the beginning, with a tenth of
-    the learning rate. Memory that does not suffice ends the training: a smaller batch would be another training.
+    checkpoint carries along. A training that diverged, up to a loss that is not a number or to one that only grew, is
+    tried once more, from the beginning, with a tenth of the learning rate. Memory that does not suffice ends the
+    training: a smaller batch would be another training.
     """
 
     _process_class = TrainingCalcJob
@@ -68,8 +71,8 @@ class TrainingBaseWorkChain(RestartWorkChain):
         spec.exit_code(
             406,
             "ERROR_NOT_A_NUMBER",
-            message="The loss became not-a-number again in leg {number} <{pk}>, with a tenth of the learning rate: "
-            "look for a broken label. {reason}",
+            message="The training diverged again in leg {number} <{pk}>, with a tenth of the learning rate: look for a "
+            "broken label. {reason}",
         )
         spec.exit_code(
             500, "ERROR_NO_IMPROVEMENT", message="Leg {number} <{pk}> ended without an improvement: {reason}"
@@ -82,13 +85,15 @@ class TrainingBaseWorkChain(RestartWorkChain):
         self.ctx.lowered = False
         self.ctx.begun_anew = False
 
-    @process_handler(priority=400, exit_codes=CODES.ERROR_NOT_A_NUMBER)
-    def handle_not_a_number(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Begin once more with a lower learning rate.
+    @process_handler(priority=400, exit_codes=[CODES.ERROR_NOT_A_NUMBER, CODES.ERROR_NO_IMPROVEMENT])
+    def handle_not_a_number(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Begin once more with a lower learning rate, where the training diverged.
 
         The optimiser's memory of the steps before is what a loss runs away with, so that nothing of them is kept: the
         result is that of one training with the lower rate.
         """
+        if calculation.exit_status == CODES.ERROR_NO_IMPROVEMENT.status and not _ran_away(calculation):
+            return None
         if self.ctx.lowered:
             return self._end(self.exit_codes.ERROR_NOT_A_NUMBER, calculation)
         self.ctx.lowered = True
@@ -104,8 +109,8 @@ class TrainingBaseWorkChain(RestartWorkChain):
         self.ctx.inputs.pop("checkpoint", None)
         rate = parameters.get_dict()["optimiser"]["learning_rate"]
         self.report(
-            f"{self.call_label} <{calculation.pk}>: the loss became not-a-number; beginning anew with a learning rate "
-            f"of {rate:g}"
+            f"{self.call_label} <{calculation.pk}>: the training diverged; beginning anew with a learning rate of "
+            f"{rate:g}"
         )
         return ProcessHandlerReport(do_break=True)
 
@@ -162,3 +167,12 @@ class TrainingBaseWorkChain(RestartWorkChain):
     def keep_what_there_is(self) -> None:
         """Hand out the model and the state of a training that is ended."""
         self.results()
+
+
+def _ran_away(calculation: orm.CalcJobNode) -> bool:
+    """Return whether the losses of a training without an improvement are far above the one that it began with."""
+    if "training_curve" not in calculation.outputs or "results" not in calculation.outputs:
+        return False
+    start = calculation.outputs.results.get_dict().get("starting_validation_loss")
+    best = calculation.outputs.training_curve.get_array("validation_loss").min()
+    return start is not None and bool(best > DIVERGED * start)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aiida_sicmlip.common.exit_status import NO_FORCES, OUT_OF_GPU_MEMORY, OUT_OF_MEMORY, UNKNOWN_SPECIES
-from aiida_sicmlip.parsers.killed_jobs import cause_of_end
+from aiida_sicmlip.common.killed_jobs import cause_of_end
 
 FIXTURES = Path(__file__).parent / "fixtures" / "training"
 KILLED = b"_aiidasubmit.sh: line 14: 4711 Killed  'sicmlip-potential' 'train'\n"

@@ -285,7 +285,8 @@ def training(chain, inputs, generate_dataset):
 def test_failed_step_of_a_training(training, key, step, status):
     """Each step has its own exit code, with PK and reason of the child."""
     failed = child(410, "the loss became not-a-number")
-    training.ctx.update({"evaluation_training": child(), "evaluation_validation": child(), key: failed})
+    others = {"training": child(), "evaluation_training": child(), "evaluation_validation": child()}
+    training.ctx.update({**others, key: failed})
     code = getattr(training, f"inspect_{step}")()
     assert code.status == status
     assert f"<{failed.pk}>" in code.message and "not-a-number" in code.message

@@ -1,0 +1,138 @@
+"""Labels that fail: for some of the frames and for all, by an error, by a signal, by a density that does not settle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
+from ase import Atoms
+from ase.build import bulk
+
+from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+from tests.faults.conftest import Program
+
+pytestmark = pytest.mark.program
+
+PSEUDOPOTENTIALS = {"Si": "Si.pbe-nl-rrkjus_psl.1.0.0.UPF", "C": "C.pbe-n-kjpaw_psl.0.1.UPF"}
+PARAMETERS = {
+    "CONTROL": {"calculation": "scf", "tprnfor": True, "disk_io": "low"},
+    "SYSTEM": {"ecutwfc": 12.0, "ecutrho": 96.0, "occupations": "fixed"},
+    "ELECTRONS": {"conv_thr": 1.0e-4},
+}
+PW = "aiida.calculations:quantumespresso.pw"
+
+
+def coordinate(index: int) -> float:
+    """Return where the second atom of frame ``index`` stands along x, in A: the scripts tell frames by it."""
+    return 1.1 + 0.01 * index
+
+
+def frame(index: int) -> Atoms:
+    """Return two atoms of SiC."""
+    atoms = bulk("SiC", "zincblende", a=4.4)
+    atoms.positions[1, 0] = coordinate(index)
+    return atoms
+
+
+def is_frame(*indices: int) -> str:
+    """Return the condition of shell that the job is for one of these frames."""
+    return " || ".join(f"grep -q ' {coordinate(index):.10f} ' aiida.in" for index in indices)
+
+
+def label_of(index: int) -> str:
+    """Return the label of the call for a frame."""
+    return f"frame_s00_{index:06d}"
+
+
+@pytest.fixture
+def pw_inputs(aiida_profile: Any) -> Callable[..., dict[str, Any]]:
+    """Makes inputs of a ``PwLabelWorkChain`` but its structure: code, changed parameters."""
+    from aiida_pseudo.data.pseudo.upf import UpfData
+
+    folder = Path("/usr/share/espresso/pseudo")
+    if not folder.is_dir():
+        pytest.skip("the pseudopotentials of Quantum ESPRESSO are not installed; `make install` says how to get them")
+
+    def make(code: orm.InstalledCode, **changes: dict[str, Any]) -> dict[str, Any]:
+        kpoints = orm.KpointsData()
+        kpoints.set_kpoints_mesh([1, 1, 1])
+        namelists = {name: {**content, **changes.get(name, {})} for name, content in PARAMETERS.items()}
+        pw = {
+            "code": code,
+            "parameters": orm.Dict(namelists),
+            "pseudos": {element: UpfData(folder / name) for element, name in PSEUDOPOTENTIALS.items()},
+            "settings": orm.Dict({"GAMMA_ONLY": True}),
+            "metadata": {"options": {"resources": {"num_machines": 1}, "withmpi": False}},
+        }
+        return {"pw": pw, "kpoints": kpoints, "max_iterations": orm.Int(4)}
+
+    return make
+
+
+def labelled(program: Program, inputs: dict[str, Any], *indices: int) -> orm.WorkChainNode:
+    """Label frames in this process, and return the work chain."""
+    structures = {label_of(index): orm.StructureData(ase=frame(index)) for index in indices}
+    return run_get_node(LabellingWorkChain, structures=structures, pw=inputs, max_concurrent=10)[1]
+
+
+def tries(node: orm.WorkChainNode) -> dict[str, int]:
+    """Return how many calculations each label took."""
+    return {
+        link.link_label: len(link.node.called)
+        for link in node.base.links.get_outgoing().all()
+        if link.link_label.startswith("frame_")
+    }
+
+
+def report_of(node: orm.ProcessNode) -> str:
+    """Return what a work chain and those that it called have reported."""
+    nodes = [node, *node.called_descendants]
+    return "\n".join(entry.message for each in nodes for entry in orm.Log.collection.get_logs_for(each))
+
+
+def test_one_of_ten_labels_fails_and_two_are_killed_once(program, pw_inputs, tmp_path):
+    """The failed one is named with its reason, killed ones are run again, and the step goes on with nine labels."""
+    begin_and_die = '$real "$@" & sleep 0.05; kill -{signal} $! $$'
+    once = "if ({condition}) && mkdir {flag} 2> /dev/null; then {death}; fi"
+    lines = [
+        f'if ({is_frame(3)}) && [ ! -e {tmp_path}/mended ]; then echo "no licence" >&2; exit 1; fi',
+        once.format(condition=is_frame(5), flag=tmp_path / "five", death=begin_and_die.format(signal="KILL")),
+        once.format(condition=is_frame(7), flag=tmp_path / "seven", death=begin_and_die.format(signal="SEGV")),
+    ]
+    pw = program("quantumespresso.pw", "\n".join(lines))
+    inputs = pw_inputs(pw.code)
+    node = labelled(pw, inputs, *range(10))
+    assert node.is_finished_ok, node.exit_message
+    assert sorted(node.outputs.labels) == [label_of(index) for index in range(10) if index != 3]
+    assert {name: count for name, count in tries(node).items() if count > 1} == {label_of(i): 2 for i in (3, 5, 7)}
+    report = report_of(node)
+    assert "9 of 10 labels done, 1 failed" in report
+    assert f"label `{label_of(3)}`" in report and "no licence" in report
+    assert report.count("Trying once more.") == 3
+    # What failed is mended, and the same frames are asked for: nine labels are there, and one is computed.
+    (tmp_path / "mended").touch()
+    before = pw.starts
+    with enable_caching(identifier=PW):
+        again = labelled(pw, inputs, *range(10))
+    assert len(again.outputs.labels) == 10
+    assert pw.starts == before + 1
+
+
+def test_all_labels_fail(program, pw_inputs):
+    """The step fails, counts them, and each label says what it died of."""
+    lines = f"if {is_frame(0)}; then kill -KILL $$; fi\necho 'Error while loading shared libraries' >&2\nexit 127"
+    pw = program("quantumespresso.pw", lines)
+    node = labelled(pw, pw_inputs(pw.code), 0, 1)
+    assert node.exit_status == 401
+    assert node.exit_message.startswith("2 of 2 labels failed, more than `allowed_failed_fraction` allows")
+    assert "labels" not in node.outputs
+    killed, unable = (
+        node.base.links.get_outgoing().get_node_by_label(label_of(index)).exit_message for index in (0, 1)
+    )
+    print(killed, unable)
+    assert pw.starts == 4

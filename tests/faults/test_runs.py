@@ -1,0 +1,161 @@
+"""Faults of whole runs, one after the other in one folder: a daemon that is killed in each step, then what may follow.
+
+Labels are by a reference potential, so that a run takes little; all other steps are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.loop.folder import LoopFolder
+
+pytestmark = pytest.mark.program
+
+SETTINGS = """
+protocol: demo
+codes: {pw: nowhere@nowhere}
+structures:
+  vacancy:
+    host: {lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
+    defects:
+      - {kind: vacancy, species: C}
+  divacancy: {host: {repeats: [1, 1, 1], cell: conventional}}
+seed: SEED
+max_rounds: 1
+exploration:
+  walkers: 1
+  parameters: {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02}
+  scouting: {walkers: 1, parameters: {production: 0.5}}
+  collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
+  bias: {barrier: 0.1, pace: 0.01}
+  filter: null
+selection:
+  parameters: {n_training: 4, n_validation: 2, separation: 0.0, n_max: 4, l_max: 3, cutoff: 4.0}
+labelling:
+  reference: {pair_style: edip/multi, file: SiC.edip, species: [Si, C]}
+training:
+  parameters: {model: {cutoff: 4.0}, maximum_epochs: 30}
+"""
+NO_TRAINING = "  options: {prepend_text: 'echo no time to train >&2; exit 1'}\n"
+"""Lets the training fail at once: what comes before it is what counts."""
+SLOW_READER = """
+import time
+from aiida import load_profile, orm
+load_profile("loop")
+while True:
+    for (node,) in orm.QueryBuilder().append(orm.Node).iterall(batch_size=2):
+        time.sleep(0.2)
+"""
+MOMENTS = (
+    "exploration/scout",
+    "exploration/variables",
+    "exploration/walker",
+    "descriptors",
+    "labelling/frame",
+    "training/training",
+    "training/compilation",
+    "training/evaluation",
+)
+"""The daemon is killed when the first process is there whose call label begins so: within a step that submits."""
+
+
+def settings(seed: int, trains: bool = True) -> str:
+    """Return the settings of a run of one round; its training fails by design where it is not asked for."""
+    return SETTINGS.replace("SEED", str(seed)) + ("" if trains else NO_TRAINING)
+
+
+def begun(pk: int) -> list[str]:
+    """Return the call labels of what a run and its steps have called, ``exploration/walker_00`` for instance."""
+    from aiida import orm
+
+    run = orm.QueryBuilder().append(orm.WorkChainNode, filters={"id": pk}, tag="run")
+    run.append(orm.ProcessNode, with_incoming="run", edge_project="label", tag="step")
+    found = [label for (label,) in run.all()]
+    run.append(orm.ProcessNode, with_incoming="step", edge_project="label")
+    found += [f"{step}/{label}" for step, label in run.all()]
+    return [label.split("_", 2)[2] for label in found]
+
+
+def call_counts() -> dict[tuple[int, str], int]:
+    """Return how often each work chain of the profile called something under one label, interrupted calls left out."""
+    from aiida import orm
+    from aiida.common.links import LinkType
+
+    from aiida_sicmlip.workflows.reattach import INTERRUPTED
+
+    counts: Counter[tuple[int, str]] = Counter()
+    for (caller,) in orm.QueryBuilder().append(orm.WorkChainNode).all():
+        links = caller.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+        counts.update((caller.pk, link.link_label) for link in links if link.node.process_status != INTERRUPTED)
+    return counts
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Iterator[LoopFolder]:
+    """A folder that is set up, with a daemon that runs."""
+    made = LoopFolder(Path(tmp_path_factory.mktemp("faults")))
+    made.set_up()
+    made.start_daemon()
+    try:
+        yield made
+    finally:
+        made.stop_daemon()
+
+
+@pytest.fixture(scope="module")
+def killed_run(folder, switched):
+    """The PK of a run whose daemon was killed in each of its steps, and at which moments."""
+    # Other moments are tried with another seed.
+    moments = random.Random(int(os.environ.get("SICMLIP_KILL_SEED", "20")))
+    pk = folder.submit(settings(seed=1))
+    reader = subprocess.Popen([sys.executable, "-c", SLOW_READER], env=folder.environment, stderr=subprocess.PIPE)
+    killed_at = []
+    try:
+        with switched(folder):
+            from aiida import orm
+
+            for moment in MOMENTS:
+                end = time.monotonic() + 600
+                while not any(label.startswith(moment) for label in begun(pk)) and time.monotonic() < end:
+                    if orm.load_node(pk).is_terminated:
+                        break
+                    time.sleep(0.1)
+                time.sleep(moments.uniform(0.0, 0.3))
+                if orm.load_node(pk).is_terminated:
+                    break
+                # All of it, the process that watches over the others, or its workers, which it starts again.
+                part = moments.choice(("", "", "daemon start-circus", "daemon worker"))
+                assert folder.kill_daemon(part) >= 1
+                killed_at.append(moment)
+                if part != "daemon worker":
+                    folder.start_daemon()
+        folder.wait(pk, timeout=900)
+        assert reader.poll() is None, reader.stderr.read()
+    finally:
+        reader.kill()
+        reader.communicate()
+    return pk, killed_at
+
+
+def test_killed_daemon_finishes_without_twins(folder, killed_run, switched):
+    """Kill -9 in every step, mostly while it submits: the run ends, and nothing is computed twice."""
+    pk, killed_at = killed_run
+    assert killed_at == list(MOMENTS)
+    starts = Counter(folder.starts())
+    assert {place: count for place, count in starts.items() if count > 1} == {}
+    with switched(folder):
+        from aiida import orm
+
+        assert orm.load_node(pk).exit_status in (0, 701), folder.report(pk)
+        assert {call: count for call, count in call_counts().items() if count > 1} == {}
+        unfinished = [node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated]
+        assert unfinished == []

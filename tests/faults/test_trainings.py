@@ -1,0 +1,74 @@
+"""Trainings that diverge, fill the disk or lose their program; a compiler that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiida.engine import run_get_node
+from potential_helpers import TINY, labelled_carbide
+
+from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
+
+pytestmark = pytest.mark.program
+
+
+@pytest.fixture
+def trained(generate_dataset, generate_checkpoint):
+    """Runs a small training to its end: program, changed settings."""
+    generate_checkpoint()
+
+    def make(program: Any, **changed: Any) -> Any:
+        training = {
+            "code": program.code,
+            "training_set": generate_dataset([labelled_carbide(seed) for seed in range(2)]),
+            "validation_set": generate_dataset([labelled_carbide(10)]),
+            "parameters": {**TINY, "maximum_epochs": 2, **changed},
+            "seed": 1,
+        }
+        return run_get_node(TrainingBaseWorkChain, training=training)[1]
+
+    return make
+
+
+def test_loss_that_is_no_number_ends_after_two_tries(program, trained):
+    """Once more with a tenth of the learning rate, and no third time."""
+    potential = program("sicmlip.training")
+    node = trained(potential, optimiser={"learning_rate": 1e40})
+    assert (node.exit_status, potential.starts) == (406, 2)
+    assert node.exit_message.startswith(
+        f"The training diverged again in leg 1 <{max(child.pk for child in node.called)}>, with a tenth of the "
+        "learning rate: look for a broken label. The loss became not-a-number"
+    )
+
+
+def test_diverged_training_is_begun_anew(program, trained):
+    """Losses that grow to 1e11 and beyond: a tenth of the learning rate gives a potential."""
+    potential = program("sicmlip.training")
+    node = trained(potential, optimiser={"learning_rate": 3.0})
+    assert node.is_finished_ok, node.exit_message
+    assert potential.starts == 2
+    assert node.outputs.training_curve.get_array("validation_loss").min() < 2.0
+    first = min((child for child in node.called if child.process_label == "TrainingCalcJob"), key=lambda node: node.pk)
+    assert first.exit_status == 500
+    assert first.outputs.training_curve.get_array("validation_loss").min() > 1e6
+
+
+def test_full_disk_ends_the_training(program, trained):
+    """The curve so far is kept, and the error is the system's own."""
+    potential = program("sicmlip.training", prepend="trap '' XFSZ\nulimit -f 30")
+    node = trained(potential)
+    assert (node.exit_status, potential.starts) == (404, 1)
+    assert node.exit_message.endswith("failed: The training program stopped with an error: [Errno 27] File too large")
+    assert "training_curve" in node.outputs
+
+
+def test_program_that_is_gone(program, trained):
+    """What the shell says of it reaches the user; with the program back, the same training runs."""
+    potential = program("sicmlip.training")
+    potential.script.unlink()
+    node = trained(potential)
+    assert node.exit_status == 404
+    assert (
+        f"The training left no report: _aiidasubmit.sh: line 6: {potential.script}: No such file" in node.exit_message
+    )

@@ -1,0 +1,71 @@
+"""Molecular dynamics that blows up, or that fills the disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_sicmlip.workflows.walker import WalkerWorkChain
+
+pytestmark = pytest.mark.program
+
+FILL_THE_DISK = """
+$real "$@" & run=$!
+until [ -s trajectory.dcd ]; do sleep 0.01; done
+prlimit --fsize=150000 --pid $run
+wait $run
+exit
+"""
+"""Lets writes fail from 150 kB on. A limit from the start would hit what MPI shares between processes, too."""
+
+
+@pytest.fixture
+def walked(divacancy, edip):
+    """Runs a walker of 14 atoms to its end: program, parameters."""
+
+    def make(program: Any, **parameters: Any) -> orm.WorkChainNode:
+        inputs = {
+            "code": program.code,
+            "structure": orm.StructureData(ase=divacancy),
+            "potential": edip,
+            "parameters": orm.Dict({"equilibration": 0.0, **parameters}),
+            "seed": orm.Int(5),
+        }
+        return run_get_node(WalkerWorkChain, exploration=inputs)[1]
+
+    return make
+
+
+def kept_frames(node: orm.WorkChainNode) -> int:
+    """Return the number of frames that a walker handed out, all of which have to be whole."""
+    trajectory = node.outputs.trajectories.s00
+    assert all(np.isfinite(frame.positions).all() for frame in trajectory.frames(range(trajectory.n_frames)))
+    return trajectory.n_frames
+
+
+def test_blown_up_walker_keeps_its_frames(program, walked):
+    """Steps of 12 fs at 3000 K: the walker ends with a warning, after one try, and hands out what came before."""
+    lammps = program("sicmlip.exploration")
+    node = walked(lammps, temperature=3000.0, timestep=0.012, production=12.0, frame_interval=0.012)
+    assert (node.exit_status, lammps.starts) == (710, 1)
+    assert node.exit_message == (
+        f"The potential failed in segment 0 <{node.called[0].pk}>; the frames before are kept. The temperature ran "
+        "away: the potential failed here. The frames before it are kept."
+    )
+    assert 1 <= kept_frames(node) < 1000
+
+
+def test_full_disk_ends_the_walker(program, walked):
+    """Frames up to there are kept, and the message is LAMMPS' own; the next writes would fail, too."""
+    lammps = program("sicmlip.exploration", FILL_THE_DISK)
+    node = walked(lammps, temperature=900.0, production=4.0, frame_interval=0.001)
+    assert (node.exit_status, lammps.starts) == (404, 1)
+    assert node.exit_message.startswith(f"Segment 0 <{node.called[0].pk}> failed: LAMMPS stopped with an error: ")
+    assert "Error writing dump trajectory: File too large" in node.exit_message
+    assert 100 < kept_frames(node) < 1000
+    # With room on the disk, it goes on from here.
+    assert node.outputs.continuation.step > 0

@@ -1,0 +1,125 @@
+"""How a label from first principles answers to failures; the ends of its calculations are made up."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+
+from aiida_sicmlip.tools.job_words import what_ended
+from aiida_sicmlip.workflows.pw_label import REMEDIES, PwLabelWorkChain
+from aiida_sicmlip.workflows.reattach import called
+
+CRASH = " %%%%%%%%%%\n     Error in routine readpp (2):\n     file Si.upf not found\n %%%%%%%%%%\n"
+
+
+@pytest.fixture
+def label(chain, inputs, divacancy):
+    """Makes a label whose tries have ended as given: exit status, and what the scheduler's file and CRASH say."""
+
+    def make(*ends):
+        given = dict(inputs["labelling"]["pw"])
+        given["pw"] = {**given["pw"], "structure": orm.StructureData(ase=divacancy)}
+        instance = chain(PwLabelWorkChain, given)
+        instance.setup()
+        instance.validate_kpoints()
+        for number, (status, stderr, crash) in enumerate(ends, start=1):
+            instance.ctx.iteration = number
+            instance.ctx.children.append(ended(status, stderr, crash))
+            instance.begin_list_of_handlers()
+            if number < len(ends):
+                assert instance.inspect_process().status == 0
+        return instance
+
+    return make
+
+
+def ended(status, stderr="", crash=""):
+    """Return a calculation that has ended with ``status``."""
+    node = orm.CalcJobNode(process_type="aiida.calculations:quantumespresso.pw").store()
+    retrieved = orm.FolderData()
+    for name, content in (("_scheduler-stderr.txt", stderr), ("CRASH", crash)):
+        if content:
+            retrieved.base.repository.put_object_from_filelike(io.BytesIO(content.encode()), name)
+    remote = orm.RemoteData(remote_path="/")
+    for name, data in (("retrieved", retrieved), ("remote_folder", remote)):
+        data.base.links.add_incoming(node, LinkType.CREATE, name)
+        data.store()
+    node.set_process_state(ProcessState.FINISHED)
+    node.set_exit_status(status)
+    node.set_exit_message("what the parser said")
+    return node
+
+
+def test_remedies_are_tried_in_order_and_end(label):
+    """Mixing alone is changed, so that labels of one data set stay at one level of theory."""
+    unsettled = (410, "", "")
+    asked = label(unsettled).inputs.pw.parameters.get_dict()
+    for count in range(1, len(REMEDIES) + 1):
+        instance = label(*[unsettled] * count)
+        assert instance.inspect_process().status == 0
+        parameters = instance.ctx.inputs.parameters
+        remedy = REMEDIES[count - 1]
+        assert remedy.settings.items() <= parameters["ELECTRONS"].items()
+        assert parameters["SYSTEM"] == asked["SYSTEM"]
+        assert set(remedy.settings) <= {"mixing_mode", "mixing_beta"}
+        assert ("parent_folder" in instance.ctx.inputs) is remedy.goes_on
+        assert (parameters["ELECTRONS"].get("startingpot") == "file") is remedy.goes_on
+    code = label(*[unsettled] * (len(REMEDIES) + 1)).inspect_process()
+    assert code.status == 411
+    assert "mixing_beta 0.2 and mixing_mode 'local-TF', mixing_beta 0.3" in code.message
+
+
+@pytest.mark.parametrize("words", ["job.sh: line 9: 77 Killed pw.x", "line 9: Segmentation fault", "", "slurmd: oops"])
+@pytest.mark.parametrize("status", [303, 305, 312])
+def test_a_broken_off_calculation_is_tried_once_more(label, words, status):
+    """A machine may be to blame; twice is no accident."""
+    instance = label((status, words, ""))
+    assert instance.inspect_process().status == 0
+    assert "parent_folder" not in instance.ctx.inputs
+    instance = label((status, words, ""), (status, words, ""))
+    code = instance.inspect_process()
+    assert code.status == 402
+    assert code.message.startswith(f"Calculation <{instance.ctx.children[-1].pk}> failed: pw.x broke off: ")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "crash", "reason"),
+    [
+        ("", CRASH, "pw.x stopped: `Error in routine readpp (2): file Si.upf not found`"),
+        ("line 9: pw.x: No such file or directory", "", "the program could not be started (`line 9: pw.x: No such"),
+        ("write: No space left on device", CRASH, "the disk or a quota of the work folder is full (`write: No space"),
+        ("slurmstepd: error: Detected 1 oom-kill event", "", "the machine ran out of memory"),
+    ],
+)
+def test_what_would_happen_again_is_not_tried_again(label, stderr, crash, reason):
+    """The reason ends the label, and is what the user reads."""
+    code = label((305, stderr, crash)).inspect_process()
+    assert code.status == 402 and reason in code.message
+
+
+def test_words_that_are_no_failure():
+    """Fortran's note on exceptions in the arithmetic comes with good runs, too."""
+    kind, sentence = what_ended("Note: The following floating-point exceptions are signalling: IEEE_DENORMAL")
+    assert kind is None and "IEEE_DENORMAL" in sentence
+
+
+def test_a_try_is_found_again(label):
+    """The step that submits runs again after a kill: upstream's class submits a twin then."""
+    instance = label()
+    instance.run_process()
+    instance.ctx.iteration = 0
+    instance.run_process()
+    assert len(called(instance.node, "iteration_01")) == 1
+
+
+def test_limit_of_tries_names_the_last(label):
+    """`max_iterations` is the engine's, its message ours."""
+    instance = label(*[(462, "", "")] * 3)
+    instance._parsed_inputs = type(instance.inputs)({**instance.inputs, "max_iterations": orm.Int(3)})
+    code = instance.inspect_process()
+    assert code.status == 401
+    assert "3 calculations were not enough" in code.message and "what the parser said" in code.message
