@@ -24,18 +24,23 @@ BROKEN_OFF = [
 ]
 """pw.x did not come to its end, and did not say why in a way that its parser knows."""
 CRASH_FILE = "CRASH"
+DEFAULT_STEPS = 100
+"""Where `electron_maxstep` is not given, pw.x ends after so many."""
 
 
 class Mixing(NamedTuple):
-    """Another way to mix densities: settings of &ELECTRONS, and whether it begins with the density that there is."""
+    """Another way to mix densities: settings of &ELECTRONS, whether it begins with the density that there is, and how
+    many times the asked number of steps it may take.
+    """
 
     settings: dict[str, Any]
     goes_on: bool
+    steps: int = 1
 
 
 REMEDIES = (
     Mixing({"mixing_beta": 0.2}, goes_on=True),
-    Mixing({"mixing_mode": "local-TF", "mixing_beta": 0.3}, goes_on=False),
+    Mixing({"mixing_mode": "local-TF", "mixing_beta": 0.3}, goes_on=False, steps=2),
 )
 """Tried in this order where self-consistency is not reached. Mixing decides how a density is found, and not which
 energy belongs to it: a label keeps its level of theory."""
@@ -78,7 +83,9 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
             return ProcessHandlerReport(True, code)
         remedy = REMEDIES[self.ctx.remedies]
         self.ctx.remedies += 1
-        self.ctx.inputs.parameters["ELECTRONS"].update(remedy.settings)
+        electrons = self.ctx.inputs.parameters["ELECTRONS"]
+        asked = self.inputs.pw.parameters.get_dict().get("ELECTRONS", {}).get("electron_maxstep", DEFAULT_STEPS)
+        electrons.update({**remedy.settings, "electron_maxstep": remedy.steps * asked})
         if remedy.goes_on:
             self.set_restart_type(RestartType.FROM_CHARGE_DENSITY, calculation.outputs.remote_folder)
         else:

@@ -159,3 +159,50 @@ def test_killed_daemon_finishes_without_twins(folder, killed_run, switched):
         assert {call: count for call, count in call_counts().items() if count > 1} == {}
         unfinished = [node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated]
         assert unfinished == []
+
+
+def test_program_that_is_gone(folder, killed_run, switched):
+    """The run ends with the shell's own words; what the run before left is taken over as it is."""
+    pk, _ = killed_run
+    script = folder.path / "notinglmp"
+    hidden = script.rename(folder.path / "hidden")
+    try:
+        continued = folder.submit(settings(seed=1, trains=False), "--continue", str(pk))
+        state = folder.wait(continued, timeout=300)
+    finally:
+        hidden.rename(script)
+    print("GONE", state)
+    assert 0
+
+
+def test_model_with_a_changed_byte(folder, killed_run, switched):
+    pk, _ = killed_run
+    with switched(folder):
+        from aiida import orm
+
+        model = orm.load_node(pk).outputs.compiled_potential
+        key = model.base.repository.metadata["o"][model.filename]["k"]
+    (stored,) = (path for path in folder.path.rglob(f"{key[2:]}*") if path.parent.name == key[:2])
+    content = stored.read_bytes()
+    middle = len(content) // 2
+    stored.chmod(0o644)
+    stored.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    try:
+        continued = folder.submit(settings(seed=1, trains=False), "--continue", str(pk))
+        state = folder.wait(continued, timeout=300)
+        checked = folder.refused("aiida-sicmlip", "verify", str(pk), "-p", "loop")
+    finally:
+        stored.write_bytes(content)
+    print("BYTE", state, checked)
+    assert 0
+
+
+def test_two_runs_at_once(folder, killed_run, switched):
+    """Each makes the data sets that it makes alone, and they share nothing but codes and what the profile has once."""
+    first, _ = killed_run
+    alone = folder.submit(settings(seed=2, trains=False))
+    folder.wait(alone, timeout=600)
+    at_once = [folder.submit(settings(seed=seed, trains=False)) for seed in (1, 2)]
+    states = [folder.wait(pk, timeout=600) for pk in at_once]
+    print("TWO", states)
+    assert 0

@@ -96,10 +96,10 @@ class LoopFolder:
         psutil.wait_procs(processes, timeout=10)
         return len(processes)
 
-    def submit(self, settings: str) -> int:
+    def submit(self, settings: str, *options: str) -> int:
         """Submit a run with the command line and return its PK."""
         (self.path / "settings.yaml").write_text(settings, encoding="utf-8")
-        printed = self.command("aiida-sicmlip", "run", "settings.yaml", "-p", PROFILE)
+        printed = self.command("aiida-sicmlip", "run", "settings.yaml", "-p", PROFILE, *options)
         return int(printed.split("Submitted ActiveLearningWorkChain <")[1].split(">")[0])
 
     def state(self, pk: int) -> str:

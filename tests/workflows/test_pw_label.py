@@ -28,7 +28,7 @@ def label(chain, inputs, divacancy):
         instance.validate_kpoints()
         for number, (status, stderr, crash) in enumerate(ends, start=1):
             instance.ctx.iteration = number
-            instance.ctx.children.append(ended(status, stderr, crash))
+            instance.ctx.children.append(ended(given["pw"]["code"].computer, status, stderr, crash))
             instance.begin_list_of_handlers()
             if number < len(ends):
                 assert instance.inspect_process().status == 0
@@ -37,14 +37,14 @@ def label(chain, inputs, divacancy):
     return make
 
 
-def ended(status, stderr="", crash=""):
+def ended(computer, status, stderr="", crash=""):
     """Return a calculation that has ended with ``status``."""
     node = orm.CalcJobNode(process_type="aiida.calculations:quantumespresso.pw").store()
     retrieved = orm.FolderData()
     for name, content in (("_scheduler-stderr.txt", stderr), ("CRASH", crash)):
         if content:
             retrieved.base.repository.put_object_from_filelike(io.BytesIO(content.encode()), name)
-    remote = orm.RemoteData(remote_path="/")
+    remote = orm.RemoteData(remote_path="/", computer=computer)
     for name, data in (("retrieved", retrieved), ("remote_folder", remote)):
         data.base.links.add_incoming(node, LinkType.CREATE, name)
         data.store()
@@ -66,6 +66,7 @@ def test_remedies_are_tried_in_order_and_end(label):
         assert remedy.settings.items() <= parameters["ELECTRONS"].items()
         assert parameters["SYSTEM"] == asked["SYSTEM"]
         assert set(remedy.settings) <= {"mixing_mode", "mixing_beta"}
+        assert parameters["ELECTRONS"]["electron_maxstep"] == remedy.steps * asked["ELECTRONS"]["electron_maxstep"]
         assert ("parent_folder" in instance.ctx.inputs) is remedy.goes_on
         assert (parameters["ELECTRONS"].get("startingpot") == "file") is remedy.goes_on
     code = label(*[unsettled] * (len(REMEDIES) + 1)).inspect_process()
