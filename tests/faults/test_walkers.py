@@ -53,8 +53,8 @@ def test_blown_up_walker_keeps_its_frames(program, walked):
     node = walked(lammps, temperature=3000.0, timestep=0.012, production=12.0, frame_interval=0.012)
     assert (node.exit_status, lammps.starts) == (710, 1)
     assert node.exit_message == (
-        f"The potential failed in segment 0 <{node.called[0].pk}>; the frames before are kept. The temperature ran "
-        "away: the potential failed here. The frames before it are kept."
+        f"The potential failed in segment 0 <{node.called[0].pk}>; the frames before are kept. Atoms were "
+        "lost: the potential failed here. Frames are kept."
     )
     assert 1 <= kept_frames(node) < 1000
 

@@ -28,17 +28,30 @@ class LoopFolder:
 
     def command(self, *words: str, timeout: float = 600) -> str:
         """Run a command of the environment and return what it printed; fail with that where it fails."""
-        result = subprocess.run(
+        result = self.run(*words, timeout=timeout)
+        assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def run(self, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment, whatever comes of it."""
+        with self.begin(*words) as command:
+            try:
+                printed, said = command.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                command.kill()
+                raise
+        return subprocess.CompletedProcess(words, command.returncode, printed, said)
+
+    def begin(self, *words: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Begin a command of the environment."""
+        return subprocess.Popen(
             [str(self.bin / words[0]), *words[1:]],
             env=self.environment,
             cwd=self.path,
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
-            check=False,
         )
-        assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout}\n{result.stderr}"
-        return result.stdout
 
     def set_up(self) -> None:
         """Make the profile, with programs that note each start, so that a calculation that runs twice is seen."""

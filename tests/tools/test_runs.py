@@ -8,6 +8,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.reports.tables import status_lines
 from aiida_sicmlip.tools.daemon import largest_concurrency
 from aiida_sicmlip.tools.lineage import path_to_calculation
 from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, load_run, read_run
@@ -92,6 +93,32 @@ def test_step_that_was_called_again_counts_once(run):
     again = process(orm.WorkChainNode, run, "round_00_exploration", ProcessState.WAITING)
     (entry,) = read_run(run).rounds
     assert entry.steps["exploration"].pk == again.pk
+
+
+def test_paused_processes_are_found_at_every_depth(run):
+    """AiiDA pauses a job whose computer it cannot reach; the run would seem to be at work for ever."""
+    labelling = run.base.links.get_outgoing(link_label_filter="round_00_labelling").first().node
+    label = labelling.base.links.get_outgoing(link_label_filter="frame_s00_000002").first().node
+    job = process(orm.CalcJobNode, label, "iteration_01", ProcessState.WAITING)
+    job.set_process_label("PwCalculation")
+    job.pause()
+    job.set_process_status("Pausing after failed transport task")
+    found = read_run(run)
+    assert [(paused.pk, paused.name) for paused in found.paused] == [(job.pk, "PwCalculation")]
+    shown = "\n".join(status_lines(found))
+    assert f"paused: PwCalculation <{job.pk}>: Pausing after failed transport task" in shown
+    assert f"`verdi process play {job.pk}` lets it go on" in shown
+
+
+def test_broken_off_run_says_why(run):
+    """Neither `excepted` nor `killed` is a reason."""
+    run.set_process_state(ProcessState.EXCEPTED)
+    run.set_exception("Traceback ...\nInputError: `seed` is -1")
+    shown = "\n".join(status_lines(read_run(run)))
+    assert "excepted: InputError: `seed` is -1" in shown and f"--continue {run.pk}" in shown
+    run.set_process_state(ProcessState.KILLED)
+    run.set_process_status("Killed through `verdi process kill`")
+    assert "killed: Killed through `verdi process kill`" in status_lines(read_run(run))[0]
 
 
 @pytest.mark.parametrize("identifier", [999999, "nothing"])
