@@ -97,7 +97,7 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         found = self._collect(("trajectories", "scouting_trajectories"))["scouting_trajectories"]
         for name in self._to_scout:
             if not found.get(name):
-                return self.exit_codes.ERROR_SCOUTING_FAILED.format(name=name)
+                return self.exit_codes.ERROR_SCOUTING_FAILED.format(name=name, **self._failure_of(name))
             self.ctx.earlier[name] = found[name]
         return None
 
@@ -175,7 +175,7 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
         self.ctx.found = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
         trajectories = [node for segments in self.ctx.found["trajectories"].values() for node in segments.values()]
         if not trajectories:
-            return self.exit_codes.ERROR_NO_FRAMES
+            return self.exit_codes.ERROR_NO_FRAMES.format(**self._failure_of(*sorted(self.inputs.structures)))
         total = sum(trajectory.n_frames for trajectory in trajectories)
         self.report(f"{total} frames in {len(trajectories)} segments of {len(self.ctx.start_of)} walkers")
         return None
@@ -242,6 +242,14 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
             run["collective_variables"] = self.ctx.variables[start]
         inputs.exploration = AttributeDict(run)
         return submit_once(self, WalkerWorkChain, name, **inputs)
+
+    def _failure_of(self, *starts: str) -> dict[str, Any]:
+        """Return how many walkers of these structures failed, and of the first its name, PK and reason."""
+        children = self.window_children()
+        walkers = {name: children[name] for name in sorted(children) if self.ctx.start_of[name] in starts}
+        failed = {name: walker for name, walker in walkers.items() if not walker.is_finished_ok} or walkers
+        name, walker = next(iter(failed.items()))
+        return {"count": len(failed), "walker": name, "pk": walker.pk, "reason": reason_of_end(walker)}
 
     def _collect(self, *kinds: tuple[str, str]) -> dict[str, dict[str, dict[str, orm.Data]]]:
         """Hand out what the walkers of the window kept, and say which of them ended early.

@@ -154,12 +154,16 @@ def define_outcomes(spec: ProcessSpec) -> None:
         valid_type=CollectiveVariablesData,
         help="What the walkers were biased along, by start structure.",
     )
-    spec.exit_code(401, "ERROR_NO_FRAMES", message="No walker kept a single frame: look at the walkers' reports.")
+    spec.exit_code(
+        401,
+        "ERROR_NO_FRAMES",
+        message="No walker kept a single frame. {count} failed, the first, {walker} <{pk}>: {reason}",
+    )
     spec.exit_code(
         402,
         "ERROR_SCOUTING_FAILED",
-        message="No scout of the structure `{name}` kept frames to learn collective variables from: look at their "
-        "reports.",
+        message="No scout of the structure `{name}` kept frames to learn collective variables from. {count} failed, "
+        "the first, {walker} <{pk}>: {reason}",
     )
     spec.exit_code(
         403,

@@ -123,7 +123,8 @@ class LabellingWorkChain(SlidingWindowWorkChain):
         spec.exit_code(
             401,
             "ERROR_TOO_MANY_FAILED",
-            message="{failed} of {asked} labels failed, more than `allowed_failed_fraction` allows; see their reports.",
+            message="{failed} of {asked} labels failed, more than `allowed_failed_fraction` allows. The first, "
+            "`{name}` <{pk}>: {reason}",
         )
 
     @classmethod
@@ -201,7 +202,10 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             self.report(f"label `{name}` <{child.pk}> failed: {reason_of_end(child)}")
         self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed")
         if len(failed) > self.inputs.allowed_failed_fraction.value * len(children) or len(failed) == len(children):
-            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(failed=len(failed), asked=len(children))
+            name, first = next(iter(failed.items()))
+            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
+                failed=len(failed), asked=len(children), name=name, pk=first.pk, reason=reason_of_end(first)
+            )
         return None
 
     def results(self) -> None:

@@ -8,24 +8,29 @@ import pytest
 from aiida.engine import run_get_node
 from potential_helpers import TINY, labelled_carbide
 
+from aiida_sicmlip.workflows.training import TrainingWorkChain
 from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
 
 pytestmark = pytest.mark.program
 
 
 @pytest.fixture
-def trained(generate_dataset, generate_checkpoint):
-    """Runs a small training to its end: program, changed settings."""
+def sets(generate_dataset, generate_checkpoint):
+    """Two small data sets."""
     generate_checkpoint()
+    return {
+        "training_set": generate_dataset([labelled_carbide(seed) for seed in range(2)]),
+        "validation_set": generate_dataset([labelled_carbide(10)]),
+    }
+
+
+@pytest.fixture
+def trained(sets):
+    """Runs a small training to its end: program, changed settings."""
 
     def make(program: Any, **changed: Any) -> Any:
-        training = {
-            "code": program.code,
-            "training_set": generate_dataset([labelled_carbide(seed) for seed in range(2)]),
-            "validation_set": generate_dataset([labelled_carbide(10)]),
-            "parameters": {**TINY, "maximum_epochs": 2, **changed},
-            "seed": 1,
-        }
+        parameters = {**TINY, "maximum_epochs": 2, **changed}
+        training = {"code": program.code, **sets, "parameters": parameters, "seed": 1}
         return run_get_node(TrainingBaseWorkChain, training=training)[1]
 
     return make
@@ -71,3 +76,17 @@ def test_program_that_is_gone(program, trained):
     assert node.exit_status == 404
     assert "The training left no report: " in node.exit_message
     assert f"{potential.script}: No such file or directory" in node.exit_message
+
+
+def test_compiler_that_fails_is_tried_twice(program, sets):
+    """The potential is handed out all the same: it was trained, and can be compiled elsewhere."""
+    potential = program("sicmlip.training", 'if [ "$1" = compile ]; then echo "c++: internal error" >&2; exit 1; fi')
+    code = {"code": potential.code}
+    training = {**code, "parameters": {**TINY, "maximum_epochs": 2}, "seed": 1}
+    node = run_get_node(TrainingWorkChain, training=training, compilation=code, evaluation=code, **sets)[1]
+    again = node.base.links.get_outgoing(link_label_filter="compilation_again").one().node
+    assert (node.exit_status, potential.starts) == (402, 3)
+    assert node.exit_message == (
+        f"The compilation <{again.pk}> failed: The compilation stopped with an error: c++: internal error"
+    )
+    assert node.outputs.potential.species == ["C", "Si"]
