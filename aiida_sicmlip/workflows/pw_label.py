@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from aiida import orm
-from aiida.engine import ProcessHandlerReport, ProcessSpec, process_handler
+from aiida.engine import ProcessHandlerReport, process_handler
 from aiida_quantumespresso.calculations.pw import PwCalculation
 from aiida_quantumespresso.common.types import RestartType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
@@ -24,26 +22,10 @@ BROKEN_OFF = [
 ]
 """pw.x did not come to its end, and did not say why in a way that its parser knows."""
 CRASH_FILE = "CRASH"
-DEFAULT_STEPS = 100
-"""Where `electron_maxstep` is not given, pw.x ends after so many."""
 
 
-class Mixing(NamedTuple):
-    """Another way to mix densities: settings of &ELECTRONS, whether it begins with the density that there is, and how
-    many times the asked number of steps it may take.
-    """
-
-    settings: dict[str, Any]
-    goes_on: bool
-    steps: int = 1
-
-
-REMEDIES = (
-    Mixing({"mixing_beta": 0.2}, goes_on=True),
-    Mixing({"mixing_mode": "local-TF", "mixing_beta": 0.3}, goes_on=False, steps=2),
-)
-"""Tried in this order where self-consistency is not reached. Mixing decides how a density is found, and not which
-energy belongs to it: a label keeps its level of theory."""
+LOCAL_THOMAS_FERMI = {"mixing_mode": "local-TF", "mixing_beta": 0.3}
+"""Settings of &ELECTRONS for densities that swing where the usual mixing is made smaller and smaller."""
 
 
 class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
@@ -53,16 +35,6 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
     died of.
     """
 
-    @classmethod
-    def define(cls, spec: ProcessSpec) -> None:
-        """Define what is not upstream's."""
-        super().define(spec)
-        spec.exit_code(
-            411,
-            "ERROR_NOT_SELF_CONSISTENT",
-            message="pw.x <{pk}> did not reach self-consistency, neither as asked nor with {remedies}.",
-        )
-
     @property
     def call_label(self) -> str:
         """Label of the call of the present calculation, the one that ``PwBaseWorkChain`` gives."""
@@ -71,27 +43,26 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
     def setup(self) -> None:
         """Begin with no remedy tried."""
         super().setup()
-        self.ctx.remedies = 0
+        self.ctx.unsettled = 0
         self.ctx.broken_off = 0
 
-    @process_handler(priority=410, exit_codes=[CODES.ERROR_ELECTRONIC_CONVERGENCE_NOT_REACHED])
-    def handle_electronic_convergence_not_reached(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Mix in another way."""
-        if self.ctx.remedies >= len(REMEDIES):
-            tried = " and ".join(_words(remedy.settings) for remedy in REMEDIES)
-            code = self.exit_codes.ERROR_NOT_SELF_CONSISTENT.format(pk=calculation.pk, remedies=tried)
-            return ProcessHandlerReport(True, code)
-        remedy = REMEDIES[self.ctx.remedies]
-        self.ctx.remedies += 1
+    @process_handler(priority=415, exit_codes=[CODES.ERROR_ELECTRONIC_CONVERGENCE_NOT_REACHED])
+    def handle_swinging_density(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Mix as local Thomas-Fermi screening says, where a smaller mixing has not helped.
+
+        Upstream's handler, which makes the mixing smaller, has the first word, and all after this one. Mixing decides
+        how a density is found and not which energy belongs to it: the label keeps its level of theory.
+        """
+        self.ctx.unsettled += 1
+        asked = self.inputs.pw.parameters.get_dict().get("ELECTRONS", {}).get("mixing_mode", "plain")
         electrons = self.ctx.inputs.parameters["ELECTRONS"]
-        asked = self.inputs.pw.parameters.get_dict().get("ELECTRONS", {}).get("electron_maxstep", DEFAULT_STEPS)
-        electrons.update({**remedy.settings, "electron_maxstep": remedy.steps * asked})
-        if remedy.goes_on:
-            self.set_restart_type(RestartType.FROM_CHARGE_DENSITY, calculation.outputs.remote_folder)
-        else:
-            self.set_restart_type(RestartType.FROM_SCRATCH)
-        start = "from its density" if remedy.goes_on else "from the beginning"
-        self.report_error_handled(calculation, f"going on {start} with {_words(remedy.settings)}")
+        if self.ctx.unsettled != 2 or asked == LOCAL_THOMAS_FERMI["mixing_mode"]:
+            electrons["mixing_mode"] = asked
+            return None
+        electrons.update(LOCAL_THOMAS_FERMI)
+        self.set_restart_type(RestartType.FROM_CHARGE_DENSITY, calculation.outputs.remote_folder)
+        words = ", ".join(f"{name} {value!r}" for name, value in LOCAL_THOMAS_FERMI.items())
+        self.report_error_handled(calculation, f"going on from its density with {words}")
         return ProcessHandlerReport(True)
 
     @process_handler(priority=300, exit_codes=BROKEN_OFF)
@@ -112,8 +83,3 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
             return reason
         _, sentence = what_ended(words_of_job(calculation, CRASH_FILE))
         return f"pw.x broke off: {sentence}."
-
-
-def _words(settings: dict[str, Any]) -> str:
-    """Return settings as words: ``mixing_mode 'local-TF', mixing_beta 0.3``."""
-    return ", ".join(f"{name} {value!r}" for name, value in settings.items())

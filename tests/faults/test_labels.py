@@ -14,6 +14,7 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase import Atoms
 from ase.build import bulk
 
+from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.pw_label import PwLabelWorkChain
 from tests.faults.conftest import Program
@@ -129,7 +130,7 @@ def test_all_labels_fail(program, pw_inputs):
     """The step fails, counts them, and each label says what it died of."""
     lines = [
         f"if {is_frame(0)}; then kill -KILL $$; fi",
-        f"if {is_frame(1)}; then ulimit -f 4; exec $real $*; fi",
+        f"if {is_frame(1)}; then for file in pseudo/*; do echo broken > $file; done; exec $real $*; fi",
         "exit 1",
     ]
     pw = program("quantumespresso.pw", "\n".join(lines))
@@ -138,26 +139,39 @@ def test_all_labels_fail(program, pw_inputs):
     assert node.exit_message.startswith("3 of 3 labels failed, more than `allowed_failed_fraction` allows")
     assert "labels" not in node.outputs
     links = node.base.links.get_outgoing()
-    killed, full, silent = (links.get_node_by_label(label_of(index)).exit_message for index in range(3))
-    print("ALL", killed, full, silent, tries(node))
-    assert pw.starts == 5
+    killed, wrong, silent = (links.get_node_by_label(label_of(index)).exit_message for index in range(3))
+    print("ALL", killed, wrong, silent, tries(node))
+    # What pw.x said itself would be said again.
+    assert list(tries(node).values()) == [2, 1, 2] and pw.starts == 5
+    assert killed.endswith("pw.x broke off: it was killed with signal 9, as a machine without memory does.")
+    assert "pw.x broke off: pw.x stopped: `Error in routine" in wrong
+    assert silent.endswith("pw.x broke off: neither the program nor the scheduler left a message.")
+    assert killed in node.exit_message
 
 
 def test_density_that_does_not_settle(program, pw_inputs):
-    """A vacancy whose levels change places: upstream's smaller mixing does not help, local Thomas-Fermi mixing does."""
+    """Three distorted atoms: upstream makes the mixing smaller until its tries are used up, local-TF settles them."""
     pw = program("quantumespresso.pw")
-    atoms = bulk("SiC", "zincblende", a=4.4, cubic=True)
-    del atoms[next(atom.index for atom in atoms if atom.symbol == "C")]
-    atoms.rattle(0.3, seed=1)
-    spin = {"nspin": 2, "tot_magnetization": 0.0}
-    inputs = pw_inputs(pw.code, SYSTEM=spin, ELECTRONS={"electron_maxstep": 18, "mixing_beta": 0.4})
+    atoms = bulk("SiC", "zincblende", a=4.4) * (1, 1, 2)
+    del atoms[[1]]
+    atoms.rattle(0.2, seed=2)
+    spin = {"ecutwfc": 15.0, "ecutrho": 120.0, "nspin": 2, "tot_magnetization": 0.0, "nosym": True}
+    electrons = {"electron_maxstep": 40, "mixing_beta": 0.4, "conv_thr": 1.0e-6}
+    inputs = pw_inputs(pw.code, SYSTEM=spin, ELECTRONS=electrons)
     inputs["pw"]["structure"] = orm.StructureData(ase=atoms)
     inputs["max_iterations"] = orm.Int(3)
+    inputs["clean_workdir"] = orm.Bool(False)
     ended = {process: run_get_node(process, **inputs)[1] for process in (PwLabelWorkChain, PwBaseWorkChain)}
     print("SCF", [(n.exit_status, n.exit_message) for n in ended.values()], report_of(ended[PwLabelWorkChain]))
     assert ended[PwBaseWorkChain].exit_status == 401
     label = ended[PwLabelWorkChain]
     assert label.is_finished_ok, label.exit_message
+    assert "going on from its density with mixing_mode 'local-TF', mixing_beta 0.3" in report_of(label)
     # What was changed is no part of the level of theory.
-    asked, made = (node.get_dict() for node in (inputs["pw"]["parameters"], label.called[-1].inputs.parameters))
-    assert asked["SYSTEM"] == made["SYSTEM"] and asked["ELECTRONS"]["conv_thr"] == made["ELECTRONS"]["conv_thr"]
+    pseudos = inputs["pw"]["pseudos"]
+    last = max(label.called, key=lambda child: child.pk)
+    levels = [
+        derive_level_of_theory(parameters, inputs["kpoints"], pw.code, **pseudos).get_dict()
+        for parameters in (inputs["pw"]["parameters"], last.inputs.parameters)
+    ]
+    assert levels[0] == levels[1]
