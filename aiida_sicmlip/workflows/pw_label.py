@@ -24,8 +24,10 @@ BROKEN_OFF = [
 CRASH_FILE = "CRASH"
 
 
+DEFAULT_MIXING = {"mixing_mode": "plain", "mixing_beta": 0.7}
+"""Those of pw.x."""
 LOCAL_THOMAS_FERMI = {"mixing_mode": "local-TF", "mixing_beta": 0.3}
-"""Settings of &ELECTRONS for densities that swing where the usual mixing is made smaller and smaller."""
+"""Settings of &ELECTRONS for densities that swing."""
 
 
 class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
@@ -48,22 +50,27 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
 
     @process_handler(priority=415, exit_codes=[CODES.ERROR_ELECTRONIC_CONVERGENCE_NOT_REACHED])
     def handle_swinging_density(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Mix as local Thomas-Fermi screening says, where a smaller mixing has not helped.
+        """Mix as local Thomas-Fermi screening says, once; after that upstream's handler makes the asked mixing smaller.
 
-        Upstream's handler, which makes the mixing smaller, has the first word, and all after this one. Mixing decides
-        how a density is found and not which energy belongs to it: the label keeps its level of theory.
+        Mixing decides how a density is found and not which energy belongs to it: the label keeps its level of theory.
         """
         self.ctx.unsettled += 1
-        asked = self.inputs.pw.parameters.get_dict().get("ELECTRONS", {}).get("mixing_mode", "plain")
         electrons = self.ctx.inputs.parameters["ELECTRONS"]
-        if self.ctx.unsettled != 2 or asked == LOCAL_THOMAS_FERMI["mixing_mode"]:
-            electrons["mixing_mode"] = asked
+        if self.ctx.unsettled > 1:
+            if self.ctx.unsettled == 2:
+                electrons.update(self._asked_mixing)
             return None
         electrons.update(LOCAL_THOMAS_FERMI)
         self.set_restart_type(RestartType.FROM_CHARGE_DENSITY, calculation.outputs.remote_folder)
         words = ", ".join(f"{name} {value!r}" for name, value in LOCAL_THOMAS_FERMI.items())
         self.report_error_handled(calculation, f"going on from its density with {words}")
         return ProcessHandlerReport(True)
+
+    @property
+    def _asked_mixing(self) -> dict[str, object]:
+        """How the settings ask densities to be mixed."""
+        asked = self.inputs.pw.parameters.get_dict().get("ELECTRONS", {})
+        return {name: asked.get(name, default) for name, default in DEFAULT_MIXING.items()}
 
     @process_handler(priority=300, exit_codes=BROKEN_OFF)
     def handle_broken_off(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
