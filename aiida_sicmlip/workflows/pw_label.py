@@ -1,4 +1,4 @@
-"""One label from first principles, with answers to what goes wrong in configurations far from equilibrium."""
+"""One label from first principles, with answers to jobs that break off."""
 
 from __future__ import annotations
 
@@ -24,14 +24,8 @@ BROKEN_OFF = [
 CRASH_FILE = "CRASH"
 
 
-DEFAULT_MIXING = {"mixing_mode": "plain", "mixing_beta": 0.7}
-"""Those of pw.x."""
-LOCAL_THOMAS_FERMI = {"mixing_mode": "local-TF", "mixing_beta": 0.3}
-"""Settings of &ELECTRONS for densities that swing."""
-
-
 class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
-    """Run ``pw.x`` until there is a label: a ``PwBaseWorkChain`` with other remedies for hard configurations.
+    """Run ``pw.x`` until there is a label: a ``PwBaseWorkChain`` that tries once more where a job broke off.
 
     Each try is found again after an interruption, and where all fail the exit message names the last one and what it
     died of.
@@ -43,34 +37,9 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
         return f"iteration_{self.ctx.iteration:02d}"
 
     def setup(self) -> None:
-        """Begin with no remedy tried."""
+        """Begin with no try that broke off."""
         super().setup()
-        self.ctx.unsettled = 0
         self.ctx.broken_off = 0
-
-    @process_handler(priority=415, exit_codes=[CODES.ERROR_ELECTRONIC_CONVERGENCE_NOT_REACHED])
-    def handle_swinging_density(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Mix as local Thomas-Fermi screening says, once; after that upstream's handler makes the asked mixing smaller.
-
-        Mixing decides how a density is found and not which energy belongs to it: the label keeps its level of theory.
-        """
-        self.ctx.unsettled += 1
-        electrons = self.ctx.inputs.parameters["ELECTRONS"]
-        if self.ctx.unsettled > 1:
-            if self.ctx.unsettled == 2:
-                electrons.update(self._asked_mixing)
-            return None
-        electrons.update(LOCAL_THOMAS_FERMI)
-        self.set_restart_type(RestartType.FROM_CHARGE_DENSITY, calculation.outputs.remote_folder)
-        words = ", ".join(f"{name} {value!r}" for name, value in LOCAL_THOMAS_FERMI.items())
-        self.report_error_handled(calculation, f"going on from its density with {words}")
-        return ProcessHandlerReport(True)
-
-    @property
-    def _asked_mixing(self) -> dict[str, object]:
-        """How the settings ask densities to be mixed."""
-        asked = self.inputs.pw.parameters.get_dict().get("ELECTRONS", {})
-        return {name: asked.get(name, default) for name, default in DEFAULT_MIXING.items()}
 
     @process_handler(priority=300, exit_codes=BROKEN_OFF)
     def handle_broken_off(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:

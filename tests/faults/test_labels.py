@@ -1,4 +1,4 @@
-"""Labels that fail: for some of the frames and for all, by an error, by a signal, by a density that does not settle."""
+"""Labels that fail: for some of the frames and for all, by an error, by a signal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
-from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
-from aiida_sicmlip.workflows.pw_label import PwLabelWorkChain
 from tests.faults.conftest import Program
 
 pytestmark = pytest.mark.program
@@ -146,30 +143,3 @@ def test_all_labels_fail(program, pw_inputs):
     assert "pw.x broke off: pw.x stopped: `" in wrong and "./pseudo/" in wrong
     assert silent.endswith("pw.x broke off: neither the program nor the scheduler left a message.")
     assert killed in node.exit_message
-
-
-def test_density_that_does_not_settle(program, pw_inputs):
-    """Three distorted atoms: upstream makes the mixing smaller until its tries are used up, local-TF settles them."""
-    pw = program("quantumespresso.pw")
-    atoms = bulk("SiC", "zincblende", a=4.4) * (1, 1, 2)
-    del atoms[[1]]
-    atoms.rattle(0.2, seed=2)
-    spin = {"ecutwfc": 15.0, "ecutrho": 120.0, "nspin": 2, "tot_magnetization": 0.0, "nosym": True}
-    electrons = {"electron_maxstep": 40, "mixing_beta": 0.4, "conv_thr": 1.0e-6}
-    inputs = pw_inputs(pw.code, SYSTEM=spin, ELECTRONS=electrons)
-    inputs["pw"]["structure"] = orm.StructureData(ase=atoms)
-    inputs["max_iterations"] = orm.Int(3)
-    inputs["clean_workdir"] = orm.Bool(False)
-    ended = {process: run_get_node(process, **inputs)[1] for process in (PwLabelWorkChain, PwBaseWorkChain)}
-    assert ended[PwBaseWorkChain].exit_status == 401
-    label = ended[PwLabelWorkChain]
-    assert label.is_finished_ok, label.exit_message
-    assert "going on from its density with mixing_mode 'local-TF', mixing_beta 0.3" in report_of(label)
-    # What was changed is no part of the level of theory.
-    pseudos = inputs["pw"]["pseudos"]
-    last = max(label.called, key=lambda child: child.pk)
-    levels = [
-        derive_level_of_theory(parameters, inputs["kpoints"], pw.code, **pseudos).get_dict()
-        for parameters in (inputs["pw"]["parameters"], last.inputs.parameters)
-    ]
-    assert levels[0] == levels[1]

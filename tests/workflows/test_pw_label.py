@@ -54,27 +54,6 @@ def ended(computer, status, stderr="", crash=""):
     return node
 
 
-def test_remedies_are_tried_in_order_and_end(label):
-    """Another kind of mixing, then the asked one made smaller; what decides the energy is left alone."""
-    unsettled = (410, "", "")
-    asked = label(unsettled).inputs.pw.parameters.get_dict()
-    beta = asked["ELECTRONS"]["mixing_beta"]
-    for count, expected in enumerate((("local-TF", 0.3), ("plain", 0.8 * beta), ("plain", 0.64 * beta)), start=1):
-        instance = label(*[unsettled] * count)
-        assert instance.inspect_process().status == 0
-        parameters = instance.ctx.inputs.parameters
-        assert (parameters["ELECTRONS"]["mixing_mode"], parameters["ELECTRONS"]["mixing_beta"]) == (
-            expected[0],
-            pytest.approx(expected[1]),
-        )
-        assert parameters["SYSTEM"] == asked["SYSTEM"]
-        assert parameters["ELECTRONS"]["conv_thr"] == asked["ELECTRONS"]["conv_thr"]
-        assert "parent_folder" in instance.ctx.inputs
-    limit = instance.inputs.max_iterations.value
-    code = label(*[unsettled] * limit).inspect_process()
-    assert code.status == 401 and f"{limit} calculations were not enough" in code.message
-
-
 @pytest.mark.parametrize("words", ["job.sh: line 9: 77 Killed pw.x", "line 9: Segmentation fault", "", "slurmd: oops"])
 @pytest.mark.parametrize("status", [303, 305, 312])
 def test_a_broken_off_calculation_is_tried_once_more(label, words, status):
