@@ -11,8 +11,8 @@ from aiida_sicmlip.reports.criteria import (
     spread_table,
     verdict_lines,
 )
-from aiida_sicmlip.reports.text import duration, or_dash, table
-from aiida_sicmlip.science.budgets import UNITS
+from aiida_sicmlip.reports.text import Cells, duration, or_dash
+from aiida_sicmlip.science.budgets import uses_of_budgets
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
@@ -26,10 +26,10 @@ def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
     return "-" if value is None else f"{value * scale:.3f}" if scale == 1.0 else f"{value * scale:.1f}"
 
 
-def results_table(run: Run) -> str:
-    """Return errors and times by round, and scores on migrating atoms where there are any."""
-    scored = any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
-    errors = table(
+def errors_cells(run: Run) -> Cells:
+    """Return sizes of data sets, labels and errors by round, and scores on migrating atoms where there are any."""
+    scored = _has_scores(run)
+    return Cells(
         (
             "round",
             "configurations\ntrain. / valid.",
@@ -49,14 +49,17 @@ def results_table(run: Run) -> str:
                 f"{entry.labels_done} / {entry.labels_failed}",
                 *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
-                _error(entry, "exploring", "energy_mae", 1000.0)
-                + ("*" if (entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") else ""),
+                _error(entry, "exploring", "energy_mae", 1000.0) + ("*" if _is_shifted(entry) else ""),
                 *(_score(entry, which) for which in (SCORED if scored else ())),
             )
             for entry in run.rounds
         ],
     )
-    times = table(
+
+
+def times_cells(run: Run) -> Cells:
+    """Return the wall time of each step by round."""
+    return Cells(
         ("wall time", *STEPS, "round"),
         [
             (
@@ -68,20 +71,39 @@ def results_table(run: Run) -> str:
             for seconds in [step_seconds(entry)]
         ],
     )
+
+
+def notes_on_errors(run: Run) -> list[str]:
+    """Return what :func:`errors_cells` does not say."""
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
     if run.reference is not None:
         notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
-    if scored:
+    if _has_scores(run):
         notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
-    if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
+    if any(map(_is_shifted, run.rounds)):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
+    return notes
+
+
+def results_table(run: Run) -> str:
+    """Return errors and times by round, and scores on migrating atoms where there are any."""
     about_data = novelty_table(run)
-    if about_data is not None:
-        notes += notes_on_novelty(run)
+    notes = [*notes_on_errors(run), *(notes_on_novelty(run) if about_data is not None else ())]
     costs = "\n".join(cost_lines(run)) or None
     failures = "\n".join(failure_lines(run)) or None
-    parts = [errors, failures, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
+    tables = [criteria_table(run), spread_table(run), about_data, times_cells(run).text]
+    parts = [errors_cells(run).text, failures, *tables, costs, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part is not None)
+
+
+def _has_scores(run: Run) -> bool:
+    """Whether migrating atoms were judged in any round."""
+    return any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
+
+
+def _is_shifted(entry: Round) -> bool:
+    """Whether energies of the exploring potential were compared after a shift."""
+    return bool((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted"))
 
 
 def _score(entry: Round, which: str) -> str:
@@ -128,10 +150,10 @@ def cost_lines(run: Run) -> list[str]:
     if run.costs is None:
         return []
     lines = []
-    for name, unit in UNITS.items():
-        allowed, used = run.budget.get(name), getattr(run.costs, name)
-        limit = f" of {allowed:g} (`budget.{name}`)" if allowed is not None else ""
-        lines.append(f"used: {used:.4g}{limit} {unit}")
+    for use in uses_of_budgets(run.budget, run.costs):
+        limit = f" of {use.allowed:g} (`budget.{use.name}`)" if use.allowed is not None else ""
+        left = f", {use.left:.4g} left" if use.left is not None else ""
+        lines.append(f"used: {use.used:.4g}{limit} {use.unit}{left}")
     return lines
 
 
