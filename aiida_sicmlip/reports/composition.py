@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiida import orm
+
 from aiida_sicmlip.reports.text import Cells
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.tools.origins import Share, composition_of_selection
-from aiida_sicmlip.tools.selections import RoundSelection
+from aiida_sicmlip.tools.selections import RoundSelection, round_selections
 
 
 def shares_of_round(steps: RoundSelection) -> list[Share]:
@@ -19,6 +21,17 @@ def shares_of_round(steps: RoundSelection) -> list[Share]:
         return []
     roles = [ROLES[int(role)] for role in picks.get_array("role")]
     return composition_of_selection(steps.selection, roles, picks.get_array("segment").tolist())
+
+
+def add_shares(run: orm.WorkChainNode, known: dict[int, list[Share]]) -> dict[int, list[Share]]:
+    """Add the shares of rounds that have picked to those that are known, by round, and return them.
+
+    What a round has picked does not change: a round that is known is not looked at again.
+    """
+    for steps in round_selections(run):
+        if steps.index not in known and (shares := shares_of_round(steps)):
+            known[steps.index] = shares
+    return known
 
 
 def temperature_of(share: Share) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from aiida_sicmlip.reports.composition import composition_lines
 from aiida_sicmlip.reports.criteria import (
+    criteria_cells,
     criteria_table,
     notes_on_novelty,
     novelty_table,
@@ -14,6 +16,7 @@ from aiida_sicmlip.reports.criteria import (
 from aiida_sicmlip.reports.text import Cells, duration, or_dash
 from aiida_sicmlip.science.budgets import uses_of_budgets
 from aiida_sicmlip.tools.lineage import PathStep
+from aiida_sicmlip.tools.origins import Share
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
 SCORED = ("validation", "exploring")
@@ -131,18 +134,35 @@ def status_lines(run: Run) -> list[str]:
     return lines
 
 
+def detail_lines(run: Run, shares: Mapping[int, Sequence[Share]], parent: int | None) -> list[str]:
+    """Return what :func:`status_lines` leaves out: criteria, labels and origins of the picks of every round.
+
+    :param shares: by round, what each origin has in its picks.
+    :param parent: PK of the run that it continues.
+    """
+    parts = [[f"continues run <{parent}>"]] if parent is not None else []
+    cells = criteria_cells(run)
+    if cells is not None:
+        parts.append(cells.text.splitlines())
+    parts.append([line for entry in run.rounds if entry.labels_asked for line in label_lines(entry)])
+    parts.append(composition_lines(shares))
+    lines: list[str] = []
+    for part in parts:
+        lines += ["", *(f"  {line}" for line in part)] if part else []
+    return lines
+
+
 def failure_lines(run: Run) -> list[str]:
     """Return the labels that failed with their reasons, and how many others took their places, round by round."""
-    lines = []
-    for entry in run.rounds:
-        if not entry.failures:
-            continue
-        lines.append(
-            f"round {entry.index}: {entry.labels_asked} labels asked, {entry.labels_done} done, "
-            f"{entry.labels_failed} failed, {entry.labels_replaced} of them replaced"
-        )
-        lines += [f"  {failed.frame} <{failed.pk}>: {failed.reason}" for failed in entry.failures]
-    return lines
+    return [line for entry in run.rounds if entry.failures for line in label_lines(entry)]
+
+
+def label_lines(entry: Round) -> list[str]:
+    """Return how many labels of a round were asked, are done, have failed and were replaced, and why they failed."""
+    line = f"round {entry.index}: {entry.labels_asked} labels asked, {entry.labels_done} done"
+    if entry.labels_failed:
+        line += f", {entry.labels_failed} failed, {entry.labels_replaced} of them replaced"
+    return [line, *(f"  {failed.frame} <{failed.pk}>: {failed.reason}" for failed in entry.failures)]
 
 
 def cost_lines(run: Run) -> list[str]:
