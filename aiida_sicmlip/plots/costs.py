@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from aiida_sicmlip.plots.style import distinct_colours
 
@@ -24,6 +23,6 @@ def plot_costs(
         below += np.asarray(values, dtype=float)
     axes.set_xlabel(quantity)
     axes.set_ylabel("round")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_yticks(list(rounds))
     axes.invert_yaxis()
     return axes

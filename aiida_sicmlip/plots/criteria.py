@@ -32,7 +32,7 @@ def plot_criterion(
     for shown, face in ((met, COLOURS[0]), (~met & np.isfinite(known), "white")):
         where = np.flatnonzero(shown)
         axes.plot(
-            [rounds[place] for place in where],
+            np.asarray(rounds)[where],
             known[where],
             linestyle="",
             marker="o",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.common.exceptions import InputError
@@ -112,7 +113,7 @@ def figures_of_run(found: RunMaterial, costs: dict[str, Any] | None) -> dict[str
     if found.selections:
         pictures["picks"] = lambda: figure_of_selections(found.selections)
     for name, evaluation in found.final_evaluations().items():
-        pictures[f"parity-{name}"] = lambda evaluation=evaluation: figure_of_parity(evaluation)
+        pictures[f"parity-{name}"] = partial(figure_of_parity, evaluation)
     if costs is not None and costs["by_step"]:
         pictures["costs"] = lambda: figure_of_costs(costs)
     lineage = found.lineage

@@ -90,10 +90,14 @@ class RunMaterial:
 
     @cached_property
     def path(self) -> list[PathStep]:
-        """The way from the last potential through its first configuration to what drove that run."""
+        """The way from the last potential through its first configuration to what drove that run; empty without one."""
         if self.potential is None or self.potential.training is None:
             return []
-        return path_to_calculation(self.potential.potential)
+        try:
+            return path_to_calculation(self.potential.potential)
+        except InputError:
+            # Its first configuration was given, not labelled.
+            return []
 
     def final_evaluations(self) -> dict[str, Evaluation]:
         """Return the evaluations of the last potential on its training and its validation set."""

@@ -120,12 +120,8 @@ def _convergence(found: RunMaterial, figures: Figures) -> Section:
             "Errors by round with their thresholds (dashed). Further criteria: filled where met, on the green side.",
         )
         section.table(criteria_cells(run), "Each criterion by round, with its verdict")
-        section.table(
-            errors_cells(run), "Errors of the potentials of each round, and sizes of what they were trained on"
-        )
-        section.table(
-            novelty_cells(run), "What was new in each round; the guard against data that are all alike looks here"
-        )
+        section.table(errors_cells(run), "Errors of each round's potentials, and what they were trained on")
+        section.table(novelty_cells(run), "What was new in each round: the guards of diversity look here")
         notes = notes_on_errors(run) + list(notes_on_novelty(run) if novelty_cells(run) is not None else ())
         section.add("items", notes)
     return section
@@ -200,7 +196,7 @@ def _costs(found: RunMaterial, report: dict[str, Any], figures: Figures) -> Sect
         section.figure(figures, "costs", "Wall time and core hours of each round by step.")
         section.table(times_cells(found.run), "Wall time by round")
         section.table(
-            step_cells(costs), "All rounds together: calculations that have ended and were not from the cache"
+            step_cells(costs), "All rounds together: calculations that have ended, without those from the cache"
         )
     each = costs["core_hours_of_a_label"]
     section.add("text", f"A label costs {each:.3g} core hours on average." if each is not None else "")
@@ -227,7 +223,8 @@ def _lineage(found: RunMaterial, report: dict[str, Any], figures: Figures) -> Se
             figures, "lineage", "From what drove each round's walkers to the model that was trained on their frames."
         )
         section.add("lines", report["lineage"]["tree"])
-        section.add("text", "The way of one configuration, the first of the training set:")
+        if report["lineage"]["path"]:
+            section.add("text", "The way of one configuration, the first of the training set:")
         width = max((len(step["what"]) for step in report["lineage"]["path"]), default=0)
         path = [f"{step['what'].rjust(width)}  <{step['pk']}>  {step['detail']}" for step in report["lineage"]["path"]]
         section.add("lines", path)
