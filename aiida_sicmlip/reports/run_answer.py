@@ -66,8 +66,9 @@ def _sentence(kind: str, run: Run) -> str:
     said = (run.exit_message or f"The run has ended: {verdict(run)}.").strip()
     said = said if said.endswith((".", "!", "?")) else f"{said}."
     if entry is None:
-        return f"{said} No round is complete, so that there is no potential."
-    unmet = [sentence_of_verdict(found) for found in entry.assessment["criteria"] if not found["met"]]  # type: ignore[index]
+        return f"{said} No round is complete."
+    criteria = (entry.assessment or {}).get("criteria", ())
+    unmet = [sentence_of_verdict(found) for found in criteria if not found["met"]]
     lacking = f" Not met in round {entry.index}: {'; '.join(unmet)}." if unmet else ""
     return f"{said}{lacking or ' ' + _errors(entry)}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,13 @@ from aiida_sicmlip.reports.text import Cells, duration
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def run_page(found: RunMaterial, say: Callable[[str], None] = lambda _: None) -> str:
+def run_page(found: RunMaterial) -> str:
     """Return the page of a run as HTML.
 
     Equal graphs give equal pages, once the run has ended. All text from the graph is escaped. What it costs is said by
     :class:`~aiida_sicmlip.reports.run_material.RunMaterial`; drawing takes a few seconds beside that.
-
-    :param say: is told what is done next.
     """
-    say("Reading the run")
     report = run_report(found)
-    say("Drawing")
     figures = figures_of_run(found, report["costs"])
     sections = sections_of_run(found, report, figures)
     titles = {
