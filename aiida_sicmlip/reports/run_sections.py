@@ -11,6 +11,7 @@ from aiida_sicmlip.reports.criteria import criteria_cells, notes_on_novelty, nov
 from aiida_sicmlip.reports.potential import errors_cells as potential_errors_cells
 from aiida_sicmlip.reports.run_costs import budget_cells, step_cells
 from aiida_sicmlip.reports.run_failures import failure_cells
+from aiida_sicmlip.reports.run_figures import OF_FORCES
 from aiida_sicmlip.reports.run_material import RunMaterial
 from aiida_sicmlip.reports.run_question import threshold_in_words
 from aiida_sicmlip.reports.run_versions import calculation_cells, code_cells
@@ -72,7 +73,7 @@ class Section:
 def sections_of_run(found: RunMaterial, report: dict[str, Any], figures: Figures) -> list[Section]:
     """Return the sections of the page after question and answer, in their order."""
     return [
-        _convergence(found, figures),
+        _convergence(found, report, figures),
         _spread(found, figures),
         _energies(figures),
         _exploration(found, figures),
@@ -110,15 +111,14 @@ def asked_cells(question: dict[str, Any]) -> Cells:
     return Cells(("criterion", "asked"), rows)
 
 
-def _convergence(found: RunMaterial, figures: Figures) -> Section:
+def _convergence(found: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
     run = found.run
     section = Section("convergence", "Convergence by round", empty="No round has begun yet.")
     if run.rounds:
-        section.figure(
-            figures,
-            "convergence",
-            "Errors by round with their thresholds (dashed). Further criteria: filled where met, on the green side.",
-        )
+        caption = "Force errors by round, with the threshold that training and validation set have to meet (dashed)."
+        if any(entry["criterion"] not in OF_FORCES for entry in report["question"]["criteria"]):
+            caption += " Further criteria: filled where they are met, on the green side."
+        section.figure(figures, "convergence", caption)
         section.table(criteria_cells(run), "Each criterion by round, with its verdict")
         section.table(errors_cells(run), "Errors of each round's potentials, and what they were trained on")
         section.table(novelty_cells(run), "What was new in each round: the guards of diversity look here")
@@ -133,7 +133,7 @@ def _spread(found: RunMaterial, figures: Figures) -> Section:
         figures,
         "boxes",
         "Mean absolute error of each configuration by round: boxes from the first to the third quartile, rings beyond "
-        "1.5 times that range.",
+        "1.5 times that range. The line at 5 meV/atom is the paper's, and no criterion.",
     )
     section.table(spread_cells(found.run), "How the force errors of single configurations are spread")
     return section

@@ -38,7 +38,7 @@ def run_report(found: RunMaterial) -> dict[str, Any]:
     return report | {
         "question": question_of_run(found.node, run),
         "potential": None if found.potential is None else potential_report(found.potential),
-        "selections": selection_report(found.node, found.selections)["rounds"],
+        "selections": selection_report(found.node, found.selections, found.shares)["rounds"],
         "failures": failure_values(found.failures, run),
         "lineage": {
             "tree": [] if found.lineage is None else lineage_tree(found.lineage),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,12 +113,20 @@ def choose_rounds(found: Sequence[Selection], index: int | None) -> list[Selecti
     return chosen
 
 
-def selection_report(run: orm.WorkChainNode, found: Sequence[Selection]) -> dict[str, Any]:
-    """Return selections as plain numbers; None where one is not known, or infinite for want of a training set."""
-    return {"run": run.pk, "rounds": [_round_report(entry) for entry in found]}
+def selection_report(
+    run: orm.WorkChainNode, found: Sequence[Selection], shares: Mapping[int, Sequence[Share]] | None = None
+) -> dict[str, Any]:
+    """Return selections as plain numbers; None where one is not known, or infinite for want of a training set.
+
+    :param shares: by round, what each origin has in its picks, where that is known already.
+    """
+    rounds = [
+        _round_report(entry, entry.shares if shares is None else shares.get(entry.steps.index, ())) for entry in found
+    ]
+    return {"run": run.pk, "rounds": rounds}
 
 
-def _round_report(entry: Selection) -> dict[str, Any]:
+def _round_report(entry: Selection, shares: Sequence[Share]) -> dict[str, Any]:
     steps, described, summary, picks = entry.steps, entry.described, entry.summary, entry.picks
     return {
         "round": steps.index,
@@ -135,7 +143,7 @@ def _round_report(entry: Selection) -> dict[str, Any]:
         "variance_of_map": described.get("variance_of_map"),
         "n_labelled": int(np.isfinite(entry.force_error).sum()),
         "correlation": asdict(entry.correlation),
-        "composition": composition_values(entry.shares),
+        "composition": composition_values(shares),
         "frames": [
             {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
             | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
