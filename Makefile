@@ -33,8 +33,7 @@ check: $(STAMP) ## Lint, formatting and types
 
 test: check ## Everything: checks and all tests, real programs too
 	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and not graph" -n auto --dist loadfile $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and graph" $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m program -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
 	$(BIN)/pytest -m "not program and not graph" -n auto $(PYTEST_OPTIONS)
