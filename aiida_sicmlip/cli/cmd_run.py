@@ -174,6 +174,8 @@ def plan(settings: dict[str, Any]) -> list[str]:
     others = [name for name, value in settings["convergence"].items() if name != "force_mae" and value is not None]
     further = f", and {', '.join(f'`{name}`' for name in others)} of `convergence` met" if others else ""
     fixed = f", {selection.n_fixed_validation} fixed ones in the first" if selection.n_fixed_validation else ""
+    further_machines = ", ".join(settings["further_compilations"])
+    machines = f", each compiled for this machine's codes and for {further_machines}" if further_machines else ""
     if bias is not None:
         drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
     lines = [
@@ -186,7 +188,7 @@ def plan(settings: dict[str, Any]) -> list[str]:
         f"{selection.n_validation} for validation a round{fixed}, "
         f"{rounds * selection.n_picks + selection.n_fixed_validation} in all, "
         f"{settings['labelling']['max_concurrent']} at a time",
-        f"Trainings: one a round, {rounds} in all",
+        f"Trainings: one a round, {rounds} in all{machines}",
     ]
     limits = Budget.from_mapping(settings["budget"]).limits
     if limits:
