@@ -31,6 +31,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.espresso import write_espresso_in
 from edip_runs import POTENTIAL_COMMANDS, SPECIES
+from engine import bare_call
 from machine import processor
 from training import processor_time
 
@@ -114,11 +115,11 @@ def time_call(folder: Path, name: str, n_atoms: int) -> float:
     package, model = place / filenames.PORTABLE_MODEL_FILE, place / "model.nequip.pt2"
     program = [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli"]
     processor_time([*program, "compile", str(package), "--target", "pair_allegro", "--output", str(model)], place)
-    potential, atoms = CompiledPotential.load(model), structure(n_atoms)
+    call, _ = bare_call(CompiledPotential.load(model), structure(n_atoms))
     times = []
     for _ in range(12):
         begin = time.process_time()
-        potential.compute(atoms)
+        call()
         times.append(time.process_time() - begin)
     return 1000 * sorted(times)[len(times) // 2]
 
