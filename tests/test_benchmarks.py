@@ -13,6 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aiida_sicmlip.science.io.training_settings import complete_training_settings
+
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -76,6 +78,16 @@ def test_lineage(tmp_path):
     assert graph["nodes"] > 5 * graph["labels"] and graph["links"] > graph["nodes"]
     assert {"lineage of the last model", "affected by a pseudopotential"} < set(graph["seconds"])
     assert all(found["median"] > 0 for found in graph["seconds"].values())
+
+
+def test_what_the_bases_of_cost_are_measured_with(monkeypatch):
+    """The divacancy in cells of the sizes they are called by, and networks that a training takes."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    bases = importlib.import_module("cost_bases")
+    assert [len(bases.structure(size)) for size in bases.CELLS] == list(bases.CELLS)
+    for model, n_atoms in bases.networks().values():
+        assert n_atoms in bases.CELLS
+        assert complete_training_settings({"model": {**model, "pair_potential": "none"}})["model"]["cutoff"] > 4
 
 
 @pytest.fixture
