@@ -41,11 +41,17 @@ PW_PARAMETERS = {
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
 
 
+# Before pytest-xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs."""
+    """Mark what reads and writes graphs, and what has to stay together where tests run side by side."""
     for item in items:
-        if LAYERS_OF_GRAPHS & set(item.path.relative_to(Path(__file__).parent).parts[:1]):
+        path = item.path.relative_to(Path(__file__).parent)
+        if LAYERS_OF_GRAPHS & set(path.parts[:1]):
             item.add_marker("graph")
+        # Fixtures that run programs are shared by the tests of a file, and the long run of the loop by several files.
+        shared = "finished_loop" if "finished_loop" in getattr(item, "fixturenames", ()) else path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture

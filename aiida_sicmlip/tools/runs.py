@@ -16,7 +16,7 @@ from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
-from aiida_sicmlip.tools.costs import costs_of_run
+from aiida_sicmlip.tools.costs import Job, costs_of_run, jobs_of_run
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
@@ -104,6 +104,7 @@ class Run:
     """An active-learning run.
 
     budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
+    jobs: its calculations that have ended, where its costs were looked up.
     reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
     paused: its processes that wait until someone lets them go on.
     """
@@ -118,6 +119,7 @@ class Run:
     rounds: list[Round]
     budget: dict[str, Any] = field(default_factory=dict)
     costs: Costs | None = None
+    jobs: list[Job] = field(default_factory=list)
     reference: str | None = None
     paused: list[PausedProcess] = field(default_factory=list)
 
@@ -189,12 +191,15 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
         message = reason_of_end(node)
     ordered = [rounds[index] for index in sorted(rounds)]
     budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
-    costs = costs_of_run(node) if with_costs or any(value is not None for value in budget.values()) else None
+    wanted = with_costs or any(value is not None for value in budget.values())
+    jobs = jobs_of_run(node.pk) if wanted else []
+    costs = costs_of_run(node, jobs) if wanted else None
     max_rounds = node.inputs.max_rounds.value
     ends = (state, status, message, started, changed)
     paused = [] if state in TERMINATED else paused_processes(node.pk)
+    reference = _reference(node)
     return Run(
-        node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, reference=_reference(node), paused=paused
+        node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, jobs=jobs, reference=reference, paused=paused
     )
 
 

@@ -171,14 +171,11 @@ def test_program_that_is_gone_between_two_rounds(folder, killed_run):
         state = folder.wait(continued, timeout=600)
     finally:
         hidden.rename(script)
-    first, *others = state.splitlines()
+    first = state.splitlines()[0]
     assert "finished with status 401: The exploration of round 1 <" in first
     assert "No walker kept a single frame. 2 failed, the first, walker_00 <" in first
     assert "LAMMPS left no log: " in first and f"{script}: No such file or directory" in first
-    assert others[-1].strip() == (
-        f"What is done is kept. `verdi process report {continued}` says more; when the cause is mended, "
-        f"`aiida-sicmlip run SETTINGS --continue {continued}` goes on."
-    )
+    assert f"when the cause is mended, `aiida-sicmlip run SETTINGS --continue {continued}` goes on." in state
 
 
 def test_model_with_a_changed_byte(folder, killed_run, switched):
