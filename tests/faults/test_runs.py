@@ -186,6 +186,7 @@ def test_model_with_a_changed_byte(folder, killed_run, switched):
 
         model = orm.load_node(pk).outputs.compiled_potential
         key = model.base.repository.metadata["o"][model.filename]["k"]
+        named = f"file `{model.filename}` of CompiledPotentialData <{model.pk}>"
     (stored,) = (path for path in folder.path.rglob(f"{key[2:]}*") if path.parent.name == key[:2])
     content = stored.read_bytes()
     middle = len(content) // 2
@@ -199,6 +200,4 @@ def test_model_with_a_changed_byte(folder, killed_run, switched):
         stored.write_bytes(content)
     assert "LAMMPS stopped with an error: " in state and "is damaged" in state
     assert checked.returncode == 1
-    assert f"file `{model.filename}` of CompiledPotentialData <{model.pk}> was changed after it was stored" in (
-        checked.stdout
-    )
+    assert f"{named} was changed after it was stored" in checked.stdout
