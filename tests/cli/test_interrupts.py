@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -57,7 +58,11 @@ def test_run_says_whether_it_was_submitted(monkeypatch, when, said):
         return 12
 
     monkeypatch.setattr(cmd_run, "load_profile", lambda _: press() if when == "before" else None)
-    monkeypatch.setattr(cmd_run, "checked_continuation", lambda *_, **__: (None, []))
+    monkeypatch.setattr(
+        cmd_run,
+        "checked_continuation",
+        lambda *_, **__: (SimpleNamespace(_inputs=lambda **_: {}, bootstrap_potential=None), []),
+    )
     monkeypatch.setattr(cmd_run, "submit", submit)
     result = CliRunner().invoke(main, ["run", "demo"])
     assert result.exit_code == EXIT_STATUS

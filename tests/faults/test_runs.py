@@ -5,8 +5,13 @@ Labels are by a reference potential, so that a run takes little; all other steps
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import pty
 import random
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -161,6 +166,32 @@ def test_killed_daemon_finishes_without_twins(folder, killed_run, switched):
         assert unfinished == []
 
 
+def created_by(pk: int) -> set[int]:
+    """Return the PKs of all that a run and those that it called made."""
+    from aiida import orm
+    from aiida.common.links import LinkType
+
+    run = orm.load_node(pk)
+    links = [
+        link
+        for process in (run, *run.called_descendants)
+        for link in process.base.links.get_outgoing(link_type=(LinkType.CREATE,)).all()
+    ]
+    return {link.node.pk for link in links}
+
+
+def data_sets(pk: int) -> dict[str, bytes]:
+    """Return the content of the data sets that a run has made, by call label."""
+    from aiida import orm
+
+    run = orm.QueryBuilder().append(orm.WorkChainNode, filters={"id": pk}, tag="run")
+    run.append(
+        orm.CalcFunctionNode, with_incoming="run", edge_filters={"label": {"like": "%\\_set"}}, edge_project="label"
+    )
+    run.append(orm.Data, with_incoming=orm.CalcFunctionNode, edge_filters={"label": "result"}, project="*")
+    return {label: node.base.repository.get_object_content(node.filename, mode="rb") for node, label in run.all()}
+
+
 def test_program_that_is_gone_between_two_rounds(folder, killed_run):
     """The run ends with the shell's own words, and what the round before has left is still there to go on from."""
     pk, _ = killed_run
@@ -201,3 +232,54 @@ def test_model_with_a_changed_byte(folder, killed_run, switched):
     assert "LAMMPS stopped with an error: " in state and "is damaged" in state
     assert checked.returncode == 1
     assert f"{named} was changed after it was stored" in checked.stdout
+
+
+def test_interrupted_commands_and_two_runs_at_once(folder, killed_run, switched):
+    """Both make the data sets that one alone has made, in spite of Ctrl-C, and share nothing that either made."""
+    pk, _ = killed_run
+    at_once = [submit_and_interrupt(folder), folder.submit(settings(seed=1, trains=False))]
+    interrupt_display(folder, at_once[0])
+    states = [folder.wait(each, timeout=900) for each in at_once]
+    for state in states:
+        assert "finished with status 403: The training of round 0 <" in state
+        assert "no time to train" in state
+    with switched(folder):
+        alone = data_sets(pk)
+        assert set(alone) == {"round_00_training_set", "round_00_validation_set"}
+        assert [data_sets(each) for each in at_once] == [alone, alone]
+        made = [created_by(each) for each in (pk, *at_once)]
+        assert all(not first & second for first, second in itertools.combinations(made, 2))
+
+
+def submit_and_interrupt(folder: LoopFolder) -> int:
+    """Press Ctrl-C as soon as `run` says what it will do; return the PK of the run, submitted then or afterwards."""
+    (folder.path / "settings.yaml").write_text(settings(seed=1, trains=False), encoding="utf-8")
+    command = folder.begin("aiida-sicmlip", "run", "settings.yaml", "-p", PROFILE)
+    assert command.stdout.readline().startswith("Start structures")
+    command.send_signal(signal.SIGINT)
+    printed, said = command.communicate(timeout=300)
+    assert command.returncode == 130 and "Traceback" not in said
+    found = re.search(r"Submitted ActiveLearningWorkChain <(\d+)>", printed)
+    if found is None:
+        assert "Interrupted: nothing was submitted." in said
+        return folder.submit(settings(seed=1, trains=False))
+    assert f"Interrupted: the run <{found[1]}> goes on." in said
+    return int(found[1])
+
+
+def interrupt_display(folder: LoopFolder, pk: int) -> None:
+    """Press Ctrl-C while `status` shows a run in a terminal."""
+    terminal, end = pty.openpty()
+    command = folder.begin("aiida-sicmlip", "status", str(pk), "-p", PROFILE, stdout=end)
+    os.close(end)
+    printed = ""
+    while "at work" not in printed:
+        printed += os.read(terminal, 1000).decode()
+    command.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):
+        # What Linux says of a terminal whose other end is closed.
+        while chunk := os.read(terminal, 1000):
+            printed += chunk.decode()
+    os.close(terminal)
+    assert command.wait(timeout=60) == 130
+    assert "Left the display; the run goes on." in printed and "Traceback" not in printed
