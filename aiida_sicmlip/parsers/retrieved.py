@@ -9,6 +9,8 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
+SCHEDULER_STDERR = "_scheduler-stderr.txt"
+"""AiiDA's own name for the file of what scheduler and shell say."""
 COMPLETE = ExitCode(0)
 """What a parser returns where everything is there. ``None`` would leave the scheduler's word standing, which calls a
 job out of walltime that was ended after its program had finished."""
@@ -20,6 +22,11 @@ def read_text(retrieved: orm.FolderData, name: str) -> str | None:
         return retrieved.base.repository.get_object_content(name, mode="rb").decode("utf-8", errors="replace")
     except FileNotFoundError:
         return None
+
+
+def scheduler_messages(node: orm.CalcJobNode, retrieved: orm.FolderData) -> str:
+    """Return what scheduler and shell wrote to the job's standard error; empty where they wrote nothing."""
+    return read_text(retrieved, node.get_option("scheduler_stderr") or SCHEDULER_STDERR) or ""
 
 
 def read_report(retrieved: orm.FolderData, name: str) -> dict[str, Any] | None:

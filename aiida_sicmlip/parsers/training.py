@@ -22,10 +22,14 @@ from aiida_sicmlip.common.exit_status import (
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
 from aiida_sicmlip.parsers.killed_jobs import cause_of_end
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, read_report, read_text, temporary_file
-
-SCHEDULER_STDERR = "_scheduler-stderr.txt"
-"""AiiDA's own name for the file of what scheduler and shell say."""
+from aiida_sicmlip.parsers.retrieved import (
+    COMPLETE,
+    last_line,
+    read_report,
+    read_text,
+    scheduler_messages,
+    temporary_file,
+)
 
 
 class TrainingParser(Parser):
@@ -68,8 +72,7 @@ class TrainingParser(Parser):
         """Return the exit code of a training that was ended from outside; ``None`` leaves the scheduler's word."""
         codes = self.exit_codes
         kept = self._keep_checkpoint()
-        words = read_text(self.retrieved, self.node.get_option("scheduler_stderr") or SCHEDULER_STDERR)
-        cause = cause_of_end(words or "")
+        cause = cause_of_end(scheduler_messages(self.node, self.retrieved))
         if self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
             cause = "memory"
         elif self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:
