@@ -40,9 +40,12 @@ class LoopFolder:
         assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
-    def set_up(self) -> None:
-        """Make the profile, with programs that note each start, so that a calculation that runs twice is seen."""
-        options = []
+    def set_up(self, *words: str) -> None:
+        """Make the profile, with programs that note each start, so that a calculation that runs twice is seen.
+
+        :param words: further options of the set-up.
+        """
+        options = [*words]
         for option, program in (
             ("--pw", shutil.which("pw.x")),
             ("--lmp", str(self.bin / "sicmlip-lmp")),

@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from tests.loop.checks import twins, unfinished
 from tests.loop.conftest import settings
 
 pytestmark = pytest.mark.program
@@ -55,20 +56,7 @@ def test_killed_daemon_finishes_without_twins(loop_folder, switched):
     assert {place: count for place, count in starts.items() if count > 1} == {}
     with switched(folder):
         from aiida import orm
-        from aiida.common.links import LinkType
-
-        from aiida_sicmlip.workflows.reattach import INTERRUPTED
 
         assert orm.load_node(pk).exit_status in (0, 701), folder.report(pk)
-        twins = {}
-        for (caller,) in orm.QueryBuilder().append(orm.WorkChainNode).all():
-            links = caller.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
-            labels = Counter(
-                link.link_label
-                for link in links
-                if link.node.process_status != INTERRUPTED and not link.link_label.startswith("iteration_")
-            )
-            twins |= {(caller.pk, label): count for label, count in labels.items() if count > 1}
-        assert twins == {}
-        unfinished = [node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated]
-        assert unfinished == []
+        assert twins() == {}
+        assert unfinished() == []
