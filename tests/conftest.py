@@ -25,6 +25,8 @@ pytest_plugins = "aiida.tools.pytest_fixtures"
 
 LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "loop", "parsers", "reports", "tools", "workflows"}
 """Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
+CLUSTER = {"services", "slurm"}
+"""Folders whose tests start Slurm, SSH, PostgreSQL or RabbitMQ, for minutes each."""
 LEVEL_OF_THEORY = {
     "program": "quantumespresso.pw",
     "functional": "PBE",
@@ -42,10 +44,13 @@ UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs."""
+    """Mark what reads and writes graphs, and what needs services."""
     for item in items:
-        if LAYERS_OF_GRAPHS & set(item.path.relative_to(Path(__file__).parent).parts[:1]):
+        folder = set(item.path.relative_to(Path(__file__).parent).parts[:1])
+        if LAYERS_OF_GRAPHS & folder:
             item.add_marker("graph")
+        if CLUSTER & folder:
+            item.add_marker("cluster")
 
 
 @pytest.fixture
