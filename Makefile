@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast test-cluster bench bench-labelling bench-selection bench-lineage bench-training studies docs clean distclean
+.PHONY: help install demo check test test-fast test-cluster bench bench-labelling bench-selection bench-lineage bench-training bench-costs studies docs clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,8 +33,7 @@ check: $(STAMP) ## Lint, formatting and types
 
 test: check ## Checks and tests, real programs too; all but those of test-cluster
 	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and not graph and not cluster" -n auto --dist loadfile $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and graph" $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "program and not cluster" -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
 	$(BIN)/pytest -m "not program and not graph" -n auto $(PYTEST_OPTIONS)
@@ -58,6 +57,9 @@ studies: $(STAMP) ## Train and compare models: what the prior does, errors on ra
 	$(BIN)/python benchmarks/prior_walls.py benchmark
 	$(BIN)/python benchmarks/prior_accuracy.py benchmark
 	$(BIN)/python benchmarks/rare_event_models.py benchmark
+
+bench-costs: $(STAMP) ## Time labels, trainings and calls that estimates of cost rest on, in the folder benchmark (some 30 minutes)
+	$(BIN)/python benchmarks/cost_bases.py --folder benchmark/costs
 
 bench-lineage: $(STAMP) ## Time the questions of the lineage in a made-up graph of six rounds (some minutes)
 	$(BIN)/python benchmarks/lineage.py

@@ -190,6 +190,11 @@ def labels_needed(counts: Sequence[int], errors: Sequence[float], target: float)
     return None
 
 
+def standard_error(values: np.ndarray) -> float | None:
+    """Return the standard error of the mean of some values; one value has none."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+
+
 def compare(curves: Mapping[str, Mapping[int, Sequence[float]]]) -> dict[str, Any]:
     """Return mean and standard error of each curve, and the labels that each method needs for what `random` reaches.
 
@@ -198,12 +203,14 @@ def compare(curves: Mapping[str, Mapping[int, Sequence[float]]]) -> dict[str, An
     found: dict[str, Any] = {"methods": {}}
     for method, curve in curves.items():
         values = [np.array(curve[count]) for count in curve]
+        # Each seed gives all methods the same first frames and weights, so that differences are taken seed by seed.
+        beyond = [value - np.array(curves["random"][count]) for count, value in zip(curve, values, strict=True)]
         found["methods"][method] = {
             "labels": list(curve),
             "mean": [float(value.mean()) for value in values],
-            "standard_error": [
-                float(value.std(ddof=1) / np.sqrt(len(value))) if len(value) > 1 else None for value in values
-            ],
+            "standard_error": [standard_error(value) for value in values],
+            "difference_to_random_mean": [float(value.mean()) for value in beyond],
+            "difference_to_random_standard_error": [standard_error(value) for value in beyond],
         }
     found["target"] = found["methods"]["random"]["mean"][-1]
     for entry in found["methods"].values():
@@ -215,14 +222,57 @@ def table(compared: Mapping[str, Any]) -> str:
     """Return the errors as a table, and what they come to."""
     lines = []
     for method, entry in compared["methods"].items():
-        cells = [
-            f"{count}: {mean:.4f}" + ("" if error is None else f" +- {error:.4f}")
-            for count, mean, error in zip(entry["labels"], entry["mean"], entry["standard_error"], strict=True)
-        ]
+
+        def cells(name: str, sign: str, entry: Mapping[str, Any] = entry) -> str:
+            columns = zip(
+                entry["labels"], entry[name], entry[name.removesuffix("mean") + "standard_error"], strict=True
+            )
+            return "  ".join(
+                f"{count}: {value:{sign}.4f}" + ("" if error is None else f" +- {error:.4f}")
+                for count, value, error in columns
+            )
+
         needed = entry["labels_needed"]
         words = "more than were tried" if needed is None else f"{needed:.0f}"
-        lines.append(f"{method:15s} {'  '.join(cells)}\n{'':15s} labels for {compared['target']:.4f} eV/A: {words}")
+        lines.append(f"{method:15s} {cells('mean', '')}")
+        if method != "random":
+            lines.append(f"{'':15s} beyond random, seed by seed: {cells('difference_to_random_mean', '+')}")
+        lines.append(f"{'':15s} labels for {compared['target']:.4f} eV/A: {words}")
     return "\n".join(lines)
+
+
+def draw(errors: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw the errors against the number of labels: means with their standard errors, and each seed as a small ring."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from aiida_sicmlip.plots import style
+
+    titles = {"force_mae": "all atoms", "force_mae_around_defect": "atoms around the defect"}
+    figure, panels = plt.subplots(1, len(titles), figsize=(9.5, 3.8), sharey=True, layout="constrained")
+    for axes, (name, title) in zip(panels, titles.items(), strict=True):
+        compared = errors[name]
+        for place, (method, entry) in enumerate(compared["methods"].items()):
+            colour = style.COLOURS[place]
+            # Side by side, as methods that are as good as each other would hide one another.
+            labels = np.array(entry["labels"]) * 1.04 ** (place - 1)
+            spread = [error or 0.0 for error in entry["standard_error"]]
+            axes.errorbar(
+                labels, entry["mean"], spread, marker="o", markersize=4, capsize=3, color=colour, label=method
+            )
+            for count, at in zip(entry["labels"], labels, strict=True):
+                values = compared["seeds"][method][count]
+                axes.plot([at] * len(values), values, "o", markersize=4, fillstyle="none", color=colour, alpha=0.5)
+        style.logarithmic(axes.xaxis)
+        style.logarithmic(axes.yaxis)
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("labels")
+    panels[0].set_ylabel("force MAE on held-out frames (eV/Å)")
+    style.add_shared_legend(panels)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -271,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("force_mae", "force_mae_around_defect"):
         print(f"\n{name.replace('_', ' ')} on {options.held_out} held-out frames (eV/A), by number of labels")
         print(table(report["errors"][name]))
+    draw(report["errors"], study.folder / "active_learning.png")
     output = study.folder / "active_learning.json"
     output.write_text(json.dumps(report, indent=1) + "\n")
     print(f"\nNumbers in {output}")

@@ -16,12 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from small_models import KINDS, Study, Trained, errors_on
+from small_models import KINDS, Study, Trained, add_options, errors_on
 
 N_VALIDATION = 5
 HELD_OUT_SEED = 91
@@ -110,12 +109,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="where to write everything")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 60], help="frames of a training set")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind and size")
-    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps of a training")
-    parser.add_argument("--held-out", type=int, default=40, help="held-out frames of each temperature")
-    parser.add_argument("--temperature", type=float, default=1500.0, help="of training and held-out frames")
+    add_options(parser)
     parser.add_argument("--hot", type=float, default=2500.0, help="temperature of further held-out frames")
     return parser.parse_args(words)
 

@@ -25,7 +25,7 @@ from ase.io import write
 from edip_runs import program
 from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
 from scipy.stats import spearmanr
-from small_models import Study, Trained, errors_on, predict
+from small_models import Study, Trained, add_options, errors_on, predict
 
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.frame_defects import DefectFinder
@@ -170,12 +170,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="where to write everything")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 60], help="frames of a training set")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind and size")
-    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps of a training")
-    parser.add_argument("--held-out", type=int, default=40, help="held-out frames")
-    parser.add_argument("--temperature", type=float, default=1500.0, help="of training and held-out frames, K")
+    add_options(parser)
     parser.add_argument("--further-seeds", type=int, default=2, help="trainings of each further kind")
     parser.add_argument("--hot-runs", type=int, default=8, help="hot runs that are searched for migrating atoms")
     return parser.parse_args(words)

@@ -43,14 +43,19 @@ PW_PARAMETERS = {
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
 
 
+# Before pytest-xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs, and what needs services."""
+    """Mark what reads and writes graphs, what needs services, and what has to stay together side by side."""
     for item in items:
-        folder = set(item.path.relative_to(Path(__file__).parent).parts[:1])
-        if LAYERS_OF_GRAPHS & folder:
+        path = item.path.relative_to(Path(__file__).parent)
+        if LAYERS_OF_GRAPHS & set(path.parts[:1]):
             item.add_marker("graph")
-        if CLUSTER & folder:
+        if CLUSTER & set(path.parts[:1]):
             item.add_marker("cluster")
+        # Fixtures that run programs are shared by the tests of a file, and the long run of the loop by several files.
+        shared = "finished_loop" if "finished_loop" in getattr(item, "fixturenames", ()) else path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aiida_sicmlip.science.io.training_settings import complete_training_settings
+
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -78,6 +80,16 @@ def test_lineage(tmp_path):
     assert all(found["median"] > 0 for found in graph["seconds"].values())
 
 
+def test_what_the_bases_of_cost_are_measured_with(monkeypatch):
+    """The divacancy in cells of the sizes they are called by, and networks that a training takes."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    bases = importlib.import_module("cost_bases")
+    assert [len(bases.structure(size)) for size in bases.CELLS] == list(bases.CELLS)
+    for model, n_atoms in bases.networks().values():
+        assert n_atoms in bases.CELLS
+        assert complete_training_settings({"model": {**model, "pair_potential": "none"}})["model"]["cutoff"] > 4
+
+
 @pytest.fixture
 def active_learning(monkeypatch):
     """The module of `benchmarks/active_learning.py`."""
@@ -96,14 +108,14 @@ def test_labels_needed_lie_on_the_curve(active_learning):
     assert active_learning.labels_needed(counts, errors, 0.01) is None
 
 
-def test_comparison_with_random_picks(active_learning):
+def test_comparison_with_random_picks(active_learning, tmp_path):
     """A method whose errors are those of twice the labels needs half of them."""
     law = {count: 0.3 * (count / 10) ** -0.5 for count in (10, 20, 40, 80, 160)}
     counts = (10, 20, 40, 80)
     curves = {
         "random": {count: [law[count] * 0.9, law[count] * 1.1] for count in counts},
-        "farthest-point": {count: [law[2 * count]] for count in counts},
-        "top-k": {count: [0.3] for count in counts},
+        "farthest-point": {count: [law[2 * count] * 0.9, law[2 * count] * 1.1] for count in counts},
+        "top-k": {count: [law[count] * 0.9 + 0.3, law[count] * 1.1 + 0.3] for count in counts},
     }
     found = active_learning.compare(curves)
     needed = {method: entry["labels_needed"] for method, entry in found["methods"].items()}
@@ -111,8 +123,16 @@ def test_comparison_with_random_picks(active_learning):
     assert needed["farthest-point"] == pytest.approx(40)
     assert needed["top-k"] is None
     assert found["methods"]["random"]["standard_error"][0] == pytest.approx(0.03)
+    # Seed by seed, what the seeds have in common drops out of a difference.
+    beyond = found["methods"]["top-k"]
+    assert beyond["difference_to_random_mean"] == pytest.approx([0.3] * 4)
+    assert beyond["difference_to_random_standard_error"] == pytest.approx([0.0] * 4, abs=1e-12)
     printed = active_learning.table(found)
+    assert "10: +0.3000 +- 0.0000" in printed
     assert "labels for 0.1061 eV/A: 40" in printed and "more than were tried" in printed
+    both = {name: {"seeds": curves, **found} for name in ("force_mae", "force_mae_around_defect")}
+    active_learning.draw(both, tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_order_of_labels(active_learning, tmp_path):

@@ -22,6 +22,7 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 )
 @click.option("--round", "index", type=click.IntRange(min=0), help="Round of a run; the last biased one if not given.")
 @click.option("--structure", help="Name of the start structure, where there are several.")
+@click.option("--temperature", type=float, help="Of the walkers to take, in K, where they differ in that.")
 @click.option(
     "--discard",
     type=click.FloatRange(0, 1, max_open=True),
@@ -49,6 +50,7 @@ def free_energy(
     variables: tuple[int, ...],
     index: int | None,
     structure: str | None,
+    temperature: float | None,
     discard: float,
     bins: int,
     smoothing: float,
@@ -76,6 +78,7 @@ def free_energy(
         raise InputError(f"`--variables` is given {len(variables)} times: a curve has one variable, a map two.")
     load_profile(profile_name)
     found = choose_exploration(read_explorations(load_exploring_node(identifier)), index, structure)
+    found = found if temperature is None else found.at(temperature)
     settings = FreeEnergySettings(discard=discard, bins=bins, smoothing=smoothing, blocks=blocks)
     columns = [number - 1 for number in variables]
     report = free_energy_report(found, columns, settings)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_sicmlip.cli.cost_lines import cost_lines, short_cost
 from aiida_sicmlip.cli.options import PROFILE, load_profile
 from aiida_sicmlip.common.exceptions import InputError
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
+
+    from aiida_sicmlip.workflows.protocol_costs import Beginning
 
 
 @click.command("run")
@@ -43,16 +46,13 @@ def run(
     show: bool,
     profile_name: str | None,
 ) -> None:
-    """Start a run from a protocol (`demo`, `moderate`) or from a YAML file.
+    """Start a run from a protocol (`demo`, `fast`, `moderate`, `paper`) or from a YAML file.
 
     A file holds what differs from a protocol, which it names under `protocol`. All of it is checked before anything is
-    submitted. Without PROTOCOL or FILE, the protocols are listed.
+    submitted, and what the run would do and cost is said. Without PROTOCOL or FILE, the protocols are listed.
     """
-    from aiida_sicmlip.workflows.protocol import protocol_descriptions
-
     if what is None:
-        for name, description in protocol_descriptions().items():
-            click.echo(f"{name}: {description}\n")
+        list_protocols()
         return
     settings = read_settings(what, assignments)
     if show:
@@ -60,15 +60,26 @@ def run(
 
         click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
         return
+    from aiida_sicmlip.workflows.protocol_costs import beginning_of
+
     load_profile(profile_name)
     builder, taken_over = checked_continuation(settings, parent, store=not dry_run)
-    for line in (*taken_over, *plan(settings)):
+    begins = beginning_of(builder)
+    for line in (*taken_over, *plan(settings, begins), *cost_lines(settings, begins)):
         click.echo(line)
     if dry_run:
         click.echo("Everything is in order; nothing was submitted.")
         return
     pk = submit(builder)
     click.echo(f"Submitted ActiveLearningWorkChain <{pk}>. Follow it with `aiida-sicmlip status {pk}`.")
+
+
+def list_protocols() -> None:
+    """Print the protocols, what each is for, and what it costs."""
+    from aiida_sicmlip.workflows.protocol import load_protocol, protocol_descriptions
+
+    for name, description in protocol_descriptions().items():
+        click.echo(f"{name}: {description}\n  {short_cost(load_protocol(name))}\n")
 
 
 def read_settings(what: str, assignments: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -78,22 +89,14 @@ def read_settings(what: str, assignments: tuple[str, ...] = ()) -> dict[str, Any
     """
     import yaml
 
-    from aiida_sicmlip.workflows.protocol import load_protocol, merge, protocol_descriptions
+    from aiida_sicmlip.workflows.protocol import load_protocol, protocol_descriptions
+    from aiida_sicmlip.workflows.protocol_parts import merge, read_overrides
 
     overrides: dict[str, Any] = {}
     protocol: str | None = what
     path = Path(what)
     if path.is_file():
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"the file `{what}` is not YAML: {error}") from error
-        if not isinstance(content, dict):
-            raise InputError(
-                f"the file `{what}` holds no settings; give `protocol: moderate` and what differs from it."
-            )
-        protocol = content.pop("protocol", None)
-        overrides = content
+        protocol, overrides = read_overrides(path)
     elif path.suffix in (".yaml", ".yml"):
         raise InputError(f"the file `{what}` does not exist. Protocols are: {', '.join(protocol_descriptions())}.")
     for assignment in assignments:
@@ -154,8 +157,11 @@ def checked_continuation(
     return build(store=True) if store else (builder, lines)
 
 
-def plan(settings: dict[str, Any]) -> list[str]:
-    """Return what a run would do, one line a fact."""
+def plan(settings: dict[str, Any], beginning: Beginning | None = None) -> list[str]:
+    """Return what a run would do, one line a fact.
+
+    :param settings: complete settings. :param beginning: what it begins with; nothing by default.
+    """
     from aiida_sicmlip.science.budgets import UNITS, Budget
     from aiida_sicmlip.science.exploration import ExplorationSettings
     from aiida_sicmlip.science.selection_settings import SelectionSettings
@@ -173,7 +179,11 @@ def plan(settings: dict[str, Any]) -> list[str]:
     drive = "free"
     others = [name for name, value in settings["convergence"].items() if name != "force_mae" and value is not None]
     further = f", and {', '.join(f'`{name}`' for name in others)} of `convergence` met" if others else ""
-    fixed = f", {selection.n_fixed_validation} fixed ones in the first" if selection.n_fixed_validation else ""
+    taken_over = beginning is not None and "fixed_validation_set" in beginning.sizes
+    n_fixed = 0 if taken_over else selection.n_fixed_validation
+    fixed = f", {n_fixed} fixed ones in the first" if n_fixed else ""
+    further_machines = ", ".join(settings["further_compilations"])
+    machines = f", each compiled for this machine's codes and for {further_machines}" if further_machines else ""
     if bias is not None:
         drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
     lines = [
@@ -184,9 +194,9 @@ def plan(settings: dict[str, Any]) -> list[str]:
         f"{each * sum(run.n_frames for run in explored)} frames",
         f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
         f"{selection.n_validation} for validation a round{fixed}, "
-        f"{rounds * selection.n_picks + selection.n_fixed_validation} in all, "
+        f"{rounds * selection.n_picks + n_fixed} in all, "
         f"{settings['labelling']['max_concurrent']} at a time",
-        f"Trainings: one a round, {rounds} in all",
+        f"Trainings: one a round, {rounds} in all{machines}",
     ]
     limits = Budget.from_mapping(settings["budget"]).limits
     if limits:
@@ -194,11 +204,12 @@ def plan(settings: dict[str, Any]) -> list[str]:
     if bias is not None:
         scouting = ExplorationSettings.from_mapping(scouting_parameters(settings["exploration"]))
         scouts = settings["exploration"]["scouting"]["walkers"] * starts
-        lines.insert(
-            2,
-            f"Collective variables: learned each round, first from {scouts} free runs of "
-            f"{scouting.equilibration + scouting.production:g} ps, later from the round before",
+        first = (
+            f"{scouts} free runs of {scouting.equilibration + scouting.production:g} ps, later from the round before"
         )
+        if beginning is not None and beginning.has_frames:
+            first = "the run that is continued, later from the round before"
+        lines.insert(2, f"Collective variables: learned each round, first from {first}")
     return lines
 
 

@@ -40,17 +40,33 @@ class Exploration:
 
         :raises InputError: if they have different ones.
         """
-        found = {
-            ExplorationSettings.from_mapping(segment.inputs.parameters.get_dict()).temperature
-            for walker in self.walkers
-            for segment in walker.segments
-        }
+        found = {temperature_of(walker) for walker in self.walkers}
         if len(found) > 1:
             raise InputError(
-                f"the walkers of {self.name} ran at {sorted(found)} K: no free energy belongs to all of them; give the "
-                "PK of one walker."
+                f"the walkers of {self.name} ran at {sorted(found)} K, and the free energy depends on the temperature: "
+                "choose those at one of them with `--temperature`."
             )
         return found.pop()
+
+    def at(self, temperature: float) -> Exploration:
+        """Return the walkers at one temperature, in K.
+
+        :raises InputError: if there is none.
+        """
+        chosen = [number for number, walker in enumerate(self.walkers) if temperature_of(walker) == temperature]
+        if not chosen:
+            known = ", ".join(f"{value:g}" for value in sorted({temperature_of(walker) for walker in self.walkers}))
+            raise InputError(f"no walker of {self.name} ran at {temperature:g} K; temperatures are: {known}.")
+        return Exploration(
+            tuple(self.walkers[number] for number in chosen),
+            tuple(self.samples[number] for number in chosen),
+            tuple(self.times[number] for number in chosen),
+        )
+
+
+def temperature_of(walker: BiasedWalker) -> float:
+    """Return the temperature of a walker in K, which all its segments share."""
+    return ExplorationSettings.from_mapping(walker.segments[0].inputs.parameters.get_dict()).temperature
 
 
 def read_explorations(node: orm.ProcessNode) -> list[Exploration]:

@@ -30,12 +30,13 @@ from aiida_sicmlip.workflows.active_learning_ports import define_inputs, define_
 from aiida_sicmlip.workflows.active_learning_replacements import label_replacements, labels_of_round
 from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
-from aiida_sicmlip.workflows.protocol import active_learning_builder, load_protocol
+from aiida_sicmlip.workflows.protocol import LoopProtocolMixin, active_learning_builder, load_protocol
+from aiida_sicmlip.workflows.protocol_parts import Overrides
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training import TrainingWorkChain
 
 
-class ActiveLearningWorkChain(WorkChain):
+class ActiveLearningWorkChain(LoopProtocolMixin, WorkChain):
     """Train a potential in rounds, each on configurations that the one before has not seen.
 
     A round explores with the best potential so far (the bootstrap potential in round 0), describes all its frames next
@@ -84,11 +85,12 @@ class ActiveLearningWorkChain(WorkChain):
         return active_learning_builder(cls, settings, store)
 
     @classmethod
-    def get_builder_from_protocol(
-        cls, protocol: str | None = None, overrides: dict[str, Any] | None = None
-    ) -> ProcessBuilder:
+    def get_builder_from_protocol(cls, protocol: str | None = None, overrides: Overrides = None) -> ProcessBuilder:
         """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
 
+        :param protocol: `demo`, `fast`, `moderate` (default) or `paper`.
+        :param overrides: settings as in `workflows/protocols/active_learning.yaml`, or the path of a YAML file of them,
+            which may name its protocol.
         :raises InputError: with a sentence for whatever is wrong.
         """
         return cls.get_builder_from_settings(load_protocol(protocol, overrides))
@@ -343,6 +345,8 @@ class ActiveLearningWorkChain(WorkChain):
             "compiled_potential": training.outputs.compiled_potential,
             **{f"{name}_set": node for name, node in self.ctx.datasets.items() if node is not None},
         }
+        if "further_compilations" in training.outputs:
+            self.ctx.finished["further_compilations"] = dict(training.outputs.further_compilations)
         self.ctx.round += 1
 
     def results(self) -> ExitCode | None:

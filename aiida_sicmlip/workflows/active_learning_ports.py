@@ -147,6 +147,12 @@ def define_outcomes(spec: ProcessSpec) -> None:
     """Define its outputs and exit codes."""
     spec.output("potential", valid_type=PotentialData, help="The last trained potential, portable.")
     spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The same, compiled for LAMMPS.")
+    spec.output_namespace(
+        "further_compilations",
+        dynamic=True,
+        valid_type=CompiledPotentialData,
+        help="The same, compiled for the further machines, under their names.",
+    )
     spec.output("training_set", valid_type=LabelledDataSetData, help="What it was trained on.")
     spec.output("validation_set", valid_type=LabelledDataSetData, help="What it was validated on.")
     spec.output(

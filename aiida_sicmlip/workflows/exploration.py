@@ -7,20 +7,25 @@ from typing import Any
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import ExitCode, ProcessSpec, if_, while_
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, if_, while_
+from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.common.labels import segment_label
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.workflows.exploration_checks import validate_exploration
 from aiida_sicmlip.workflows.exploration_ports import define_inputs, define_outcomes
+from aiida_sicmlip.workflows.protocol import LoopProtocolMixin
+from aiida_sicmlip.workflows.protocol_parts import Overrides
+from aiida_sicmlip.workflows.protocol_steps import exploration_builder
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.walker import WalkerWorkChain
 
 
-class ExplorationWorkChain(SlidingWindowWorkChain):
+class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run independent walkers from each start structure and hand out their trajectories.
 
     Where a bias is asked for, collective variables are learned first, for each start structure its own: from earlier
@@ -52,6 +57,25 @@ class ExplorationWorkChain(SlidingWindowWorkChain):
             if_(cls.should_run_filter)(cls.run_filter),
         )
         define_outcomes(spec)
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        structures: Mapping[str, orm.StructureData] | None = None,
+        potential: LammpsPotentialData | CompiledPotentialData | None = None,
+        protocol: str | None = None,
+        overrides: Overrides = None,
+        hosts: Mapping[str, orm.StructureData] | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder of the exploration alone, for the loop's protocol ``protocol`` with ``overrides`` on top.
+
+        :param structures: where walkers start; by default those of the settings.
+        :param potential: what drives them; by default the bootstrap potential of the settings.
+        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
+        :param hosts: the perfect crystals of ``structures``, under their names.
+        :raises InputError: with a sentence for whatever is wrong.
+        """
+        return exploration_builder(cls, structures, potential, protocol=protocol, overrides=overrides, hosts=hosts)
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:

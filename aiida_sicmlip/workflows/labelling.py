@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import ExitCode, ProcessSpec, while_
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, while_
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
@@ -14,6 +15,9 @@ from aiida_sicmlip.calculations.functions.derive_reference_level import derive_r
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.workflows.protocol import LoopProtocolMixin
+from aiida_sicmlip.workflows.protocol_parts import Overrides
+from aiida_sicmlip.workflows.protocol_steps import labelling_builder
 from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
@@ -45,7 +49,7 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
     return None
 
 
-class LabellingWorkChain(SlidingWindowWorkChain):
+class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run one calculation for each configuration, at most ``max_concurrent`` at a time.
 
     That is a ``PwBaseWorkChain`` or, where `reference` is given, a ``ReferenceLabelCalculation``. Both hand out a label
@@ -124,6 +128,21 @@ class LabellingWorkChain(SlidingWindowWorkChain):
             "ERROR_TOO_MANY_FAILED",
             message="{failed} of {asked} labels failed, more than `allowed_failed_fraction` allows; see their reports.",
         )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        structures: Mapping[str, orm.StructureData],
+        protocol: str | None = None,
+        overrides: Overrides = None,
+    ) -> ProcessBuilder:
+        """Return a builder of a labelling alone, for the loop's protocol ``protocol`` with ``overrides`` on top.
+
+        :param structures: configurations to label, by the names that their labels get.
+        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
+        :raises InputError: with a sentence for whatever is wrong.
+        """
+        return labelling_builder(cls, structures, protocol=protocol, overrides=overrides)
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import yaml
 from aiida import orm
 from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
@@ -27,16 +25,19 @@ from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.workflows.protocol_exploration import exploration_settings, fill_exploration
-from aiida_sicmlip.workflows.protocol_labelling import check_kpoints, fill_labelling, labelling_settings
-from aiida_sicmlip.workflows.protocol_parts import load_code, merge
-from aiida_sicmlip.workflows.protocol_potentials import described_potential
-from aiida_sicmlip.workflows.protocol_structures import (
-    build_host,
-    build_structure,
-    check_structures,
-    check_type,
-    load_data,
+from aiida_sicmlip.workflows.protocol_labelling import fill_labelling, labelling_settings
+from aiida_sicmlip.workflows.protocol_parts import (
+    Overrides,
+    ProtocolFileMixin,
+    choose_protocol,
+    describe_protocols,
+    load_code,
+    merge,
+    read_overrides,
+    read_protocols,
 )
+from aiida_sicmlip.workflows.protocol_potentials import described_potential
+from aiida_sicmlip.workflows.protocol_structures import build_structures, check_type, load_data
 from aiida_sicmlip.workflows.protocol_training import fill_training, load_training_protocol
 from aiida_sicmlip.workflows.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
 
@@ -45,6 +46,7 @@ FREE = (
     "structures",
     "labelling.parameters",
     "training.parameters",
+    "further_compilations",
     "exploration.filter",
     "exploration.collective_variables.parameters",
 )
@@ -79,38 +81,42 @@ OPTIONAL = {
 """Settings that a protocol leaves at their default, beside those it names."""
 
 
-def _read() -> dict[str, Any]:
-    text = (resources.files("aiida_sicmlip.workflows") / "protocols" / PROTOCOL_FILE).read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+class LoopProtocolMixin(ProtocolFileMixin):
+    """A work chain whose inputs follow from the protocols of the loop, all or one step of them."""
+
+    PROTOCOL_FILE = PROTOCOL_FILE
+
+    @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+        """Return the complete settings of a protocol, those of all steps; see :func:`load_protocol`."""
+        return load_protocol(protocol, overrides)
 
 
 def protocol_descriptions() -> dict[str, str]:
     """Return name and description of each protocol."""
-    return {name: content["description"] for name, content in _read()["protocols"].items()}
+    return describe_protocols(PROTOCOL_FILE)
 
 
-def load_protocol(name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
     """Return the complete settings of protocol ``name`` with ``overrides`` on top.
 
-    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one).
+    :param overrides: a mapping, or the path of a YAML file, which may name the protocol under `protocol`.
+    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one), or the file
+        cannot be read.
     """
-    content = _read()
-    name = content["default_protocol"] if name is None else name
-    if not isinstance(name, str) or name not in content["protocols"]:
-        raise InputError(f"`{name}` is not a protocol. {nearest_name(str(name), content['protocols'])}")
-    own = {key: value for key, value in content["protocols"][name].items() if key != "description"}
+    name, overrides = read_overrides(overrides, name)
+    content = read_protocols(PROTOCOL_FILE)
     defaults = content["default_inputs"]
-    settings = merge(defaults, own)
+    settings = choose_protocol(content, name, "protocol")
     if overrides:
         check_keys(overrides, settings)
         settings = merge(settings, overrides)
         if "structures" in overrides:
             # Who names structures means those alone, not those of the protocol beside them.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
-    given = overrides or {}
-    settings["exploration"] = exploration_settings(settings["exploration"], given.get("exploration", {}))
+    settings["exploration"] = exploration_settings(settings["exploration"], overrides.get("exploration", {}))
     settings["labelling"] = labelling_settings(
-        settings["labelling"], given.get("labelling", {}), defaults["evaluation"]["options"]
+        settings["labelling"], overrides.get("labelling", {}), defaults["evaluation"]["options"]
     )
     # The training's own protocol lies under what is said of it here.
     said = {key: settings["training"][key] for key in ("parameters", "prior", "initial_potential")}
@@ -172,6 +178,26 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
     return translated
 
 
+def load_codes(
+    settings: Mapping[str, Any], wanted: Collection[str] | None = None
+) -> tuple[dict[str, Any], dict[str, orm.AbstractCode], list[str]]:
+    """Return settings with options as AiiDA takes them, the codes of the settings, and the switches of `lammps`.
+
+    Codes that would not run need not be there: `cv` where nothing is learned, `pw` beside a reference potential.
+
+    :param wanted: names of the codes that are needed; all by default.
+    :raises InputError: if a code is missing, or options do not fit its computer.
+    """
+    lammps, switches = code_and_switches(settings["codes"]["lammps"], "codes.lammps")
+    labels = {**settings["codes"], "lammps": lammps}
+    if settings["exploration"]["bias"] is None:
+        labels.pop("cv")
+    if settings["labelling"]["reference"] is not None:
+        labels.pop("pw")
+    codes = {key: load_code(label, f"codes.{key}") for key, label in labels.items() if wanted is None or key in wanted}
+    return with_options_of_schedulers(settings, codes), codes, switches
+
+
 def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
     """Fill in the data sets that a run begins with.
 
@@ -188,28 +214,12 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     :param store: whether the start structures become part of the graph; without, the builder is good for checks only.
     :raises InputError: with a sentence for whatever is wrong with them.
     """
-    lammps, switches = code_and_switches(settings["codes"]["lammps"], "codes.lammps")
-    labels = {**settings["codes"], "lammps": lammps}
-    if settings["exploration"]["bias"] is None:
-        # Nothing is learned, so that its code need not be there.
-        labels.pop("cv")
-    if settings["labelling"]["reference"] is not None:
-        labels.pop("pw")
-    codes = {key: load_code(label, f"codes.{key}") for key, label in labels.items()}
-    settings = with_options_of_schedulers(settings, codes)
+    settings, codes, switches = load_codes(settings)
     builder = process.get_builder()
     builder.bootstrap_potential = described_potential(
         settings["bootstrap"], "bootstrap", LammpsPotentialData, CompiledPotentialData
     )
-    check_structures(settings["structures"])
-    if settings["labelling"]["reference"] is None:
-        check_kpoints(settings["labelling"])
-    structures, hosts = {}, {}
-    for name, description in settings["structures"].items():
-        structures[name] = build_structure(description, f"structures.{name}", store)
-        host = build_host(description, f"structures.{name}", store)
-        if host is not None:
-            hosts[name] = host
+    structures, hosts = build_structures(settings["structures"], store)
     builder.structures = structures
     builder.hosts = hosts
     fill_initial(builder, settings["initial"])

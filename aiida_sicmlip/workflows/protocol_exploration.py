@@ -89,6 +89,24 @@ def scouting_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] |
     return {**walkers, **(exploration["scouting"]["parameters"] or {})}
 
 
+def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.AbstractCode, switches: list[str]) -> None:
+    """Fill ``namespace``, that of a ``WalkerWorkChain`` in a builder, but for where it starts and its bias.
+
+    :param exploration: the settings called ``exploration``, with options as AiiDA takes them.
+    :param code: LAMMPS. :param switches: its command-line switches.
+    """
+    namespace.max_iterations = orm.Int(exploration["max_segments"])
+    namespace.clean_workdir = orm.Bool(exploration["clean_workdir"])
+    run = namespace.exploration
+    run.code = code
+    run.parameters = exploration["parameters"]
+    run.metadata.options = exploration["options"]
+    if switches:
+        run.switches = switches
+    if exploration["monitor"] is not None:
+        run.monitors = {"blown_up": MonitorSettings.from_mapping(exploration["monitor"]).monitor()}
+
+
 def fill_exploration(
     namespace: Any,
     exploration: Mapping[str, Any],
@@ -105,26 +123,17 @@ def fill_exploration(
     """
     namespace.walkers = exploration["walkers"]
     namespace.max_concurrent = exploration["max_concurrent"]
-    namespace.walker.max_iterations = orm.Int(exploration["max_segments"])
-    namespace.walker.clean_workdir = orm.Bool(exploration["clean_workdir"])
-    run = namespace.walker.exploration
-    run.code = codes["lammps"]
-    run.parameters = exploration["parameters"]
-    run.metadata.options = exploration["options"]
+    fill_walker(namespace.walker, exploration, codes["lammps"], switches)
     namespace.walker_parameters = {
         name: {f"p{index:02d}": orm.Dict(way) for index, way in enumerate(ways)}
         for name, ways in ways_of_structures(exploration, structures).items()
         if ways != [exploration["parameters"]]
     }
-    if switches:
-        run.switches = switches
-    if exploration["monitor"] is not None:
-        run.monitors = {"blown_up": MonitorSettings.from_mapping(exploration["monitor"]).monitor()}
     if exploration["filter"]:
         namespace.filter = exploration["filter"]
     if exploration["bias"] is None:
         return
-    run.bias = exploration["bias"]
+    namespace.walker.exploration.bias = exploration["bias"]
     namespace.scouting.walkers = exploration["scouting"]["walkers"]
     namespace.scouting.parameters = scouting_parameters(exploration)
     scouts = {

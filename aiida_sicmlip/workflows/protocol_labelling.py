@@ -129,6 +129,7 @@ def fill_labelling(
         reference.potential = described_potential(labelling["reference"], "labelling.reference", LammpsPotentialData)
         reference.metadata.options = labelling["options"]
         return
+    check_kpoints(labelling)
     pw = namespace.pw
     pw.kpoints = orm.KpointsData()
     pw.kpoints.set_kpoints_mesh(labelling["kpoints"])

@@ -101,6 +101,24 @@ def build_host(description: Mapping[str, Any], field: str, store: bool = True) -
     return build_host_structure(orm.Dict(dict(host)))
 
 
+def build_structures(
+    descriptions: Mapping[str, Any], store: bool = True
+) -> tuple[dict[str, orm.StructureData], dict[str, orm.StructureData]]:
+    """Return the start structures and their perfect crystals, by name, of the settings called `structures`.
+
+    :param store: as in :func:`build_structure`.
+    :raises InputError: if there is none, or one cannot be built.
+    """
+    check_structures(descriptions)
+    structures, hosts = {}, {}
+    for name, description in descriptions.items():
+        structures[name] = build_structure(description, f"structures.{name}", store)
+        host = build_host(description, f"structures.{name}", store)
+        if host is not None:
+            hosts[name] = host
+    return structures, hosts
+
+
 def check_host(host: Mapping[str, Any], field: str) -> None:
     """Raise :class:`InputError` unless ``host`` describes a host crystal."""
     for key, value in host.items():

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
-import yaml
 from aiida import orm
 from aiida.engine import ProcessBuilder
 
+from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.codes import torch_version
-from aiida_sicmlip.workflows.protocol_parts import load_code, merge
+from aiida_sicmlip.workflows.protocol_parts import (
+    Overrides,
+    ProtocolFileMixin,
+    choose_protocol,
+    describe_protocols,
+    load_code,
+    merge,
+    read_overrides,
+    read_protocols,
+)
 from aiida_sicmlip.workflows.protocol_structures import check_type, load_data
 from aiida_sicmlip.workflows.resources import scheduler_options
 
@@ -29,29 +38,35 @@ FREE = (
     "further_compilations",
 )
 """Settings whose keys are checked by those who read them."""
+MACHINE = ("code", "parameters", "options")
+"""What is said of a further machine."""
 
 
-def _read() -> dict[str, Any]:
-    text = (resources.files("aiida_sicmlip.workflows") / "protocols" / PROTOCOL_FILE).read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+class TrainingProtocolMixin(ProtocolFileMixin):
+    """A work chain whose inputs follow from the protocols of trainings."""
+
+    PROTOCOL_FILE = PROTOCOL_FILE
+
+    @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+        """Return the complete settings of a protocol; see :func:`load_training_protocol`."""
+        return load_training_protocol(protocol, overrides)
 
 
 def training_protocols() -> dict[str, str]:
     """Return name and description of each protocol of a training."""
-    return {name: content["description"] for name, content in _read()["protocols"].items()}
+    return describe_protocols(PROTOCOL_FILE)
 
 
-def load_training_protocol(name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def load_training_protocol(name: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
     """Return the complete settings of the training protocol ``name`` with ``overrides`` on top.
 
-    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one).
+    :param overrides: a mapping, or the path of a YAML file, which may name the protocol under `protocol`.
+    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one), or the file
+        cannot be read.
     """
-    content = _read()
-    name = content["default_protocol"] if name is None else name
-    if not isinstance(name, str) or name not in content["protocols"]:
-        raise InputError(f"`{name}` is not a protocol of trainings. {nearest_name(str(name), content['protocols'])}")
-    own = {key: value for key, value in content["protocols"][name].items() if key != "description"}
-    settings = merge(content["default_inputs"], own)
+    name, overrides = read_overrides(overrides, name)
+    settings = choose_protocol(read_protocols(PROTOCOL_FILE), name, "protocol of trainings")
     if overrides:
         _check_keys(overrides, settings)
         if overrides.get("training", {}).get("initial_potential") is not None:
@@ -83,52 +98,100 @@ def training_builder(
     validation_set: LabelledDataSetData,
     *,
     protocol: str | None,
-    overrides: Mapping[str, Any] | None,
+    overrides: Overrides,
 ) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``TrainingWorkChain``); see its ``get_builder_from_protocol``.
 
     The seed of the training is 1 until another one is set.
     """
-    settings = load_training_protocol(protocol, overrides)
-    for step in ("training", "compilation", "evaluation"):
-        options = scheduler_options(settings[step]["options"], code, f"{step}.options")
-        settings = merge(settings, {step: {"options": options}})
+    settings = _with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
     builder = process.get_builder()
     builder.training_set = training_set
     builder.validation_set = validation_set
     fill_training(builder, settings, code)
     builder.training.seed = orm.Int(1)
-    machines = {
-        name: _machine(machine, f"further_compilations.{name}")
-        for name, machine in settings["further_compilations"].items()
-    }
-    if machines:
-        builder.further_compilations = machines
     return builder
+
+
+def training_base_builder(
+    process: Any,
+    code: orm.AbstractCode,
+    training_set: LabelledDataSetData,
+    validation_set: LabelledDataSetData,
+    *,
+    protocol: str | None,
+    overrides: Overrides,
+    prior: LennardJonesPriorData | None,
+) -> ProcessBuilder:
+    """Return the builder of ``process`` (the ``TrainingBaseWorkChain``); see its ``get_builder_from_protocol``.
+
+    :raises InputError: if the model wants a prior, and none is given.
+    """
+    settings = _with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
+    training = settings["training"]
+    if prior is None and prior_is_wanted(training["parameters"]) and training["initial_potential"] is None:
+        raise InputError(
+            "`training.parameters.model.pair_potential` is lennard-jones, but there is no prior: give `prior`, which "
+            "the calcfunction `fit_lennard_jones_prior` makes, or take `TrainingWorkChain`, which fits its own."
+        )
+    builder = process.get_builder()
+    builder.max_iterations = orm.Int(training["max_iterations"])
+    part = builder.training
+    _fill_step(part, training, code)
+    part.training_set, part.validation_set, part.seed = training_set, validation_set, orm.Int(1)
+    if prior is not None:
+        part.prior = prior
+    _fill_initial_potential(part, training)
+    return builder
+
+
+def _with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
+    """Return settings of a training with options as AiiDA takes them for the scheduler of the code's computer."""
+    for step in ("training", "compilation", "evaluation"):
+        options = scheduler_options(settings[step]["options"], code, f"{step}.options")
+        settings = merge(settings, {step: {"options": options}})
+    return settings
+
+
+def _fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
+    """Fill the inputs of one calculation: its code, options and, where it has some, parameters."""
+    part.code = code
+    part.metadata.options = settings["options"]
+    if "parameters" in settings:
+        part.parameters = settings["parameters"]
+
+
+def _fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
+    """Fill in the model that a training starts from, where one is given."""
+    given = training["initial_potential"]
+    if given is not None:
+        known = given if isinstance(given, PotentialData) else None
+        part.initial_potential = known or load_data(given, "training.initial_potential", PotentialData)
 
 
 def fill_training(namespace: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
     """Fill the inputs of a ``TrainingWorkChain``, ``namespace``, from complete settings.
 
-    :param settings: with the keys `training`, `compilation` and `evaluation`; options as AiiDA takes them.
-    :param code: runs all steps.
+    :param settings: with the keys `training`, `compilation`, `further_compilations` and `evaluation`; options as AiiDA
+        takes them, but for those of further machines.
+    :param code: runs all steps, but for the compilations of further machines.
+    :raises InputError: if a further machine is not described rightly.
     """
     for step in ("training", "compilation", "evaluation"):
-        part = namespace[step]
-        part.code = code
-        part.metadata.options = settings[step]["options"]
-        if "parameters" in settings[step]:
-            part.parameters = settings[step]["parameters"]
+        _fill_step(namespace[step], settings[step], code)
     training = settings["training"]
     namespace.committee_size = orm.Int(training["committee_size"])
     namespace.max_iterations = orm.Int(training["max_iterations"])
     if training["prior"]:
         namespace.prior_settings = training["prior"]
-    if training["initial_potential"] is not None:
-        given = training["initial_potential"]
-        node = given if isinstance(given, PotentialData) else None
-        namespace.training.initial_potential = node or load_data(given, "training.initial_potential", PotentialData)
+    _fill_initial_potential(namespace.training, training)
     namespace.compilation.parameters = _with_torch_version(settings["compilation"]["parameters"], code)
+    machines = {
+        name: _machine(machine, f"further_compilations.{name}")
+        for name, machine in settings["further_compilations"].items()
+    }
+    if machines:
+        namespace.further_compilations = machines
 
 
 def _with_torch_version(parameters: Mapping[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
@@ -140,13 +203,20 @@ def _with_torch_version(parameters: Mapping[str, Any], code: orm.AbstractCode) -
     return dict(parameters) if version is None else {**parameters, "torch_version": version}
 
 
-def _machine(machine: Mapping[str, Any], where: str) -> dict[str, orm.Node]:
-    """Return code, settings and options of a further machine as nodes."""
+def _machine(machine: Any, where: str) -> dict[str, orm.Node]:
+    """Return code, settings and options of a further machine as nodes.
+
+    :raises InputError: if one is missing, unknown or none that a compilation takes.
+    """
     if not isinstance(machine, Mapping) or "code" not in machine:
         raise InputError(f"`{where}` lacks `code`; give the label of `sicmlip-potential` on that machine.")
+    for key, value in machine.items():
+        if key not in MACHINE:
+            raise InputError(f"`{where}.{key}` is not a known setting. {nearest_name(str(key), MACHINE)}")
+        if key != "code" and not isinstance(value, Mapping):
+            raise InputError(f"`{where}.{key}` is {value!r}; give settings under it.")
     code = machine["code"]
     code = code if isinstance(code, orm.AbstractCode) else load_code(code, f"{where}.code")
     options = scheduler_options(machine.get("options", {}), code, f"{where}.options")
     parameters = _with_torch_version(machine.get("parameters", {}), code)
-    unknown = {key: value for key, value in machine.items() if key not in ("code", "parameters", "options")}
-    return {"code": code, "parameters": orm.Dict(parameters), "options": orm.Dict(options), **unknown}
+    return {"code": code, "parameters": orm.Dict(parameters), "options": orm.Dict(options)}

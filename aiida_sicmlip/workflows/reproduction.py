@@ -1,4 +1,7 @@
-"""Running again what the graph holds: the same process with the same inputs, and never out of the cache."""
+"""Running again what the graph holds: the same process with the same inputs, and never out of the cache.
+
+The inputs are nodes of the graph, so that there is no protocol to choose.
+"""
 
 from __future__ import annotations
 

@@ -96,7 +96,8 @@ def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal
 def retraining_builder(removal: Removal, code: str | None = None) -> Any:
     """Return a builder that trains the model again on data sets that are made anew without what is left out.
 
-    It is that of the ``TrainingWorkChain`` that trained the model, or of the calculation alone where none did.
+    It is that of the ``TrainingWorkChain`` that trained the model, or of the calculation alone where none did. All
+    other inputs are those of that training, as the data alone shall differ: no protocol has a say.
 
     :param code: name of the code to train with, where only the calculation is run; the one of before by default.
     :raises InputError: if the model goes on from another one that learned from what is left out.

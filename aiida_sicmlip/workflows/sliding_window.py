@@ -15,7 +15,8 @@ class SlidingWindowWorkChain(WorkChain):
     """Run a step again whenever one child terminates, so that a fixed number of children is always at work.
 
     One step calls :meth:`open_window`; a ``while_`` on :meth:`window_is_open` calls :meth:`fill_window` each time the
-    first of the children at work is done; then :meth:`window_children` gives them all.
+    first of the children at work is done; then :meth:`window_children` gives them all. It has no inputs and no protocol
+    of its own: those are of the work chains that are made from it.
     The engine's own behaviour, to wait for all children of a step, leaves machines idle until the slowest has finished.
     """
 

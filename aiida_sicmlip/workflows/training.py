@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -17,7 +16,8 @@ from aiida_sicmlip.calculations.training_checks import check_training, prior_is_
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.io.training_settings import complete_training_settings
-from aiida_sicmlip.workflows.protocol_training import training_builder
+from aiida_sicmlip.workflows.protocol_parts import Overrides
+from aiida_sicmlip.workflows.protocol_training import TrainingProtocolMixin, training_builder
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
 from aiida_sicmlip.workflows.training_ports import (
@@ -31,7 +31,7 @@ FIRST = "member_00"
 """The member of a committee whose potential is handed out, explores and is evaluated."""
 
 
-class TrainingWorkChain(WorkChain):
+class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
     """Train a potential, compile it, and evaluate the compiled model on its training and validation sets.
 
     Where the settings ask for a Lennard-Jones prior and none is given, one is fitted to the training set first, with
@@ -65,13 +65,13 @@ class TrainingWorkChain(WorkChain):
         training_set: LabelledDataSetData,
         validation_set: LabelledDataSetData,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
     ) -> ProcessBuilder:
         """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
 
         :param code: `sicmlip-potential`, for all steps.
         :param protocol: `paper`, `balanced` (default) or `fast`.
-        :param overrides: settings as in `workflows/protocols/training.yaml`.
+        :param overrides: settings as in `workflows/protocols/training.yaml`, or the path of a YAML file of them.
         :raises InputError: if the protocol or a setting is unknown, or has a value that it does not take.
         """
         return training_builder(cls, code, training_set, validation_set, protocol=protocol, overrides=overrides)

@@ -9,6 +9,7 @@ from aiida.common import AttributeDict
 from aiida.engine import (
     BaseRestartWorkChain,
     ExitCode,
+    ProcessBuilder,
     ProcessHandlerReport,
     ProcessSpec,
     ToContext,
@@ -19,6 +20,10 @@ from aiida.engine.processes.workchains.context import append_
 
 from aiida_sicmlip.calculations.functions.lower_learning_rate import lower_learning_rate
 from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
+from aiida_sicmlip.workflows.protocol_parts import Overrides
+from aiida_sicmlip.workflows.protocol_training import TrainingProtocolMixin, training_base_builder
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 
 CODES = TrainingCalcJob.exit_codes
@@ -40,7 +45,7 @@ LEARNING_RATE_FACTOR = 0.1
 OUTPUTS = ("potential", "training_curve", "results", "configuration", "checkpoint")
 
 
-class TrainingBaseWorkChain(BaseRestartWorkChain):
+class TrainingBaseWorkChain(TrainingProtocolMixin, BaseRestartWorkChain):
     """Run a ``TrainingCalcJob`` and continue it until it ends by itself.
 
     A training longer than the walltime is the normal case: each calculation is a leg, and the next one takes the
@@ -82,6 +87,31 @@ class TrainingBaseWorkChain(BaseRestartWorkChain):
             "for a broken label. {reason}",
         )
         spec.exit_code(500, "ERROR_NO_IMPROVEMENT", message="Leg {leg} <{pk}> ended without an improvement: {reason}")
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        training_set: LabelledDataSetData,
+        validation_set: LabelledDataSetData,
+        protocol: str | None = None,
+        overrides: Overrides = None,
+        *,
+        prior: LennardJonesPriorData | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder of the training alone for the protocol called ``protocol`` with ``overrides`` on top.
+
+        :param code: `sicmlip-potential`.
+        :param protocol: `paper`, `balanced` (default) or `fast`.
+        :param overrides: as of ``TrainingWorkChain``; what is said of compilations, evaluations, a committee and the
+            fit of a prior is for that one alone, and not read.
+        :param prior: a fitted prior, where the model wants one (as `paper` does).
+        :raises InputError: if the protocol or a setting is unknown or has a value that it does not take, or a prior is
+            wanted and not given.
+        """
+        return training_base_builder(
+            cls, code, training_set, validation_set, protocol=protocol, overrides=overrides, prior=prior
+        )
 
     def setup(self) -> None:
         """Start with the inputs as they are."""

@@ -9,6 +9,7 @@ from aiida.common import AttributeDict
 from aiida.engine import (
     BaseRestartWorkChain,
     ExitCode,
+    ProcessBuilder,
     ProcessHandlerReport,
     ProcessSpec,
     ToContext,
@@ -16,12 +17,18 @@ from aiida.engine import (
     while_,
 )
 from aiida.engine.processes.workchains.context import append_
+from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
 from aiida_sicmlip.common.labels import segment_label
+from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.workflows.protocol import LoopProtocolMixin
+from aiida_sicmlip.workflows.protocol_parts import Overrides
+from aiida_sicmlip.workflows.protocol_steps import walker_builder
 from aiida_sicmlip.workflows.reattach import submit_once
 
 CODES = ExplorationCalculation.exit_codes
@@ -43,7 +50,7 @@ POTENTIAL_FAILED = [
 SEGMENT_OUTPUTS = ("trajectory", "thermodynamics", "colvar")
 
 
-class WalkerWorkChain(BaseRestartWorkChain):
+class WalkerWorkChain(LoopProtocolMixin, BaseRestartWorkChain):
     """Run an ``ExplorationCalculation`` and continue it until the production has its full length.
 
     A run longer than the walltime is the normal case: each calculation is a segment, and the next one takes the state
@@ -89,6 +96,35 @@ class WalkerWorkChain(BaseRestartWorkChain):
             710,
             "WARNING_POTENTIAL_FAILED",
             message="The potential failed in segment {segment} <{pk}>; the frames before are kept. {reason}",
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        structure: orm.StructureData,
+        potential: LammpsPotentialData | CompiledPotentialData,
+        protocol: str | None = None,
+        overrides: Overrides = None,
+        *,
+        host: orm.StructureData | None = None,
+        collective_variables: CollectiveVariablesData | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder of one walker for the loop's protocol ``protocol`` with ``overrides`` on top.
+
+        :param structure: where it starts. :param potential: what drives it.
+        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
+        :param host: the perfect crystal, needed where a shell is held.
+        :param collective_variables: what it is biased along, as the settings say; free without.
+        :raises InputError: with a sentence for whatever is wrong.
+        """
+        return walker_builder(
+            cls,
+            structure,
+            potential,
+            protocol=protocol,
+            overrides=overrides,
+            host=host,
+            collective_variables=collective_variables,
         )
 
     def setup(self) -> None:

@@ -87,8 +87,21 @@ def test_walkers_at_different_temperatures(explored):
     explored.segment(explored.walker(exploration, 0))
     explored.parameters = orm.Dict({"temperature": 1200.0}).store()
     explored.segment(explored.walker(exploration, 1))
-    with pytest.raises(InputError, match=r"\[1200.0, 1500.0\] K"):
-        _ = read_explorations(exploration)[0].temperature
+    (found,) = read_explorations(exploration)
+    with pytest.raises(InputError, match=r"\[1200.0, 1500.0\] K.*with `--temperature`"):
+        _ = found.temperature
+    colder = found.at(1200.0)
+    assert colder.temperature == 1200.0 and colder.name == found.name
+    assert colder.walkers == (found.walkers[1],)
+    assert colder.samples[0] is found.samples[1] and len(colder.times) == 1
+    with pytest.raises(InputError, match=r"no walker of .* ran at 900 K; temperatures are: 1200, 1500"):
+        found.at(900.0)
+    given = ["free-energy", str(exploration.pk), "--bins", "6", "--json"]
+    refused = CliRunner().invoke(main, given)
+    assert refused.exit_code != 0 and "with `--temperature`" in " ".join(refused.output.split())
+    done = CliRunner().invoke(main, [*given, "--temperature", "1500"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["temperature"] == 1500.0
 
 
 def test_command(run, tmp_path):

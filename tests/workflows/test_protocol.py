@@ -34,7 +34,8 @@ def test_complete_settings_are_those_written_down(name: str) -> None:
 
 @pytest.mark.parametrize("name", protocol_descriptions())
 def test_every_protocol_makes_a_valid_run(name: str, ready: dict[str, str]) -> None:
-    builder = checked_builder(load_protocol(name, {"codes": ready}))
+    settings = load_protocol(name, {"codes": ready, "labelling": {"pseudo_family": "sicmlip"}})
+    builder = checked_builder(settings)
     assert builder.process_class is ActiveLearningWorkChain
     assert protocol_descriptions()[name]
     assert len(plan(load_protocol(name))) == 6
