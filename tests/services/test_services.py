@@ -157,5 +157,7 @@ def test_lineage_is_the_same_on_sqlite(run: tuple[LoopFolder, int], switched: An
     folder.command("verdi", "-p", COPY, "archive", "import", archive)
     here, there = (answers(folder, profile, model, others) for profile in (PROFILE, COPY))
     assert len(here[0]["sets"]["training"]["configurations"]) == 4
-    assert all(answer["models"] and answer["datasets"] for answer in here[1:])
+    # The last data set has come into no other one.
+    assert all([one["model_uuid"] for one in answer["models"]] == [model] for answer in here[1:])
+    assert [bool(answer["datasets"]) for answer in here[1:]] == [True] * 4 + [False]
     assert here == there
