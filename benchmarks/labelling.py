@@ -187,7 +187,8 @@ def measure(benchmark: Benchmark, stack: contextlib.ExitStack) -> Iterator[dict[
 
     options = benchmark.options
     names = [f"frame_{index:03d}" for index in range(options.labels)]
-    previous = None
+    ready = []
+    # All before one is loaded: AiiDA reads its configuration once.
     for database in options.databases:
         services: list[str] = []
         if database == "postgresql":
@@ -198,6 +199,9 @@ def measure(benchmark: Benchmark, stack: contextlib.ExitStack) -> Iterator[dict[
                 continue
             services = ["--database", addresses[0], "--broker", addresses[1]]
         benchmark.set_up(database, *services)
+        ready.append(database)
+    previous = None
+    for database in ready:
         load_profile(database, allow_switch=True)
         if previous is None:
             benchmark.write_inputs(names)
