@@ -33,6 +33,9 @@ COMMANDS = {
         "results",
         "Print errors and times by round, and where the potential comes from.",
     ),
+    "report": LazyCommand(
+        "aiida_sicmlip.cli.cmd_report", "report", "Write one HTML page on a run, from its question to its lineage."
+    ),
     "selection": LazyCommand(
         "aiida_sicmlip.cli.cmd_selection",
         "selection",

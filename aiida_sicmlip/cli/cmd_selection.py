@@ -27,9 +27,9 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @PROFILE
 def selection(identifier: str, index: int | None, plot: Path | None, as_json: bool, profile_name: str | None) -> None:
     """Print what the selections of run PK picked, and how novel it was, by round."""
+    from aiida_sicmlip.reports.composition import composition_cells
     from aiida_sicmlip.reports.selection import (
         choose_rounds,
-        composition_table,
         draw_selections,
         read_selections,
         selection_report,
@@ -44,7 +44,8 @@ def selection(identifier: str, index: int | None, plot: Path | None, as_json: bo
     if as_json:
         click.echo(json.dumps(selection_report(node, chosen)))
     else:
-        click.echo(f"{selection_tables(chosen)}\n\n{composition_table(chosen)}")
+        composition = composition_cells({entry.steps.index: entry.shares for entry in chosen}).text
+        click.echo(f"{selection_tables(chosen)}\n\n{composition}")
     if plot is not None:
         draw_selections(found, plot, index)
         click.echo(f"\nThe selections are drawn in {plot}.", err=as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -20,48 +20,75 @@ if TYPE_CHECKING:
 @click.option(
     "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between looks."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON once and end.")
 @PROFILE
-def status(identifier: str, once: bool, interval: float, profile_name: str | None) -> None:
-    """Show how far run PK has come, until it ends.
+def status(*, identifier: str, once: bool, interval: float, as_json: bool, profile_name: str | None) -> None:
+    """Show how far run PK has come, until it ends: steps, criteria, labels, costs, and what was picked from where.
 
-    Ctrl-C leaves the display; the run goes on.
+    Where the terminal is too small for all of it, the display holds the first part. Ctrl-C leaves the display; the run
+    goes on.
     """
-    from aiida_sicmlip.reports.tables import status_lines
+    import json
+
+    from aiida_sicmlip.reports.composition import add_shares
+    from aiida_sicmlip.reports.tables import detail_lines, status_lines
+    from aiida_sicmlip.tools.continuation import continued_run
     from aiida_sicmlip.tools.runs import load_run, read_run
 
     load_profile(profile_name)
     node = load_run(identifier)
+    if as_json:
+        from aiida_sicmlip.reports.run_material import RunMaterial
+        from aiida_sicmlip.reports.run_values import status_report
+
+        click.echo(json.dumps(status_report(RunMaterial(node)), indent=1, allow_nan=False))
+        return
+    parent, shares = continued_run(node), add_shares(node, {})
     if once or not click.get_text_stream("stdout").isatty():
-        click.echo("\n".join(status_lines(read_run(node))))
+        run = read_run(node, with_costs=True)
+        click.echo("\n".join([*status_lines(run), *detail_lines(run, shares, parent)]))
         return
     shown = 0
 
     def redraw(run: Run) -> None:
         nonlocal shown
+        width, height = _terminal_size()
         lines = status_lines(run)
+        details = detail_lines(run, add_shares(node, shares), parent)
+        if _rows([*lines, *details], width) < height:
+            lines += details
         # Go back to the first line of the last display and clear from there, so that the terminal's history is kept.
         click.echo(f"\x1b[{shown}F\x1b[J" if shown else "", nl=False)
         click.echo("\n".join(lines))
-        width = click.get_current_context().terminal_width or _terminal_width()
-        shown = sum(max(1, -(-len(line) // width)) for line in lines)
+        shown = _rows(lines, width)
 
-    if not follow(node.pk, redraw, interval):
+    if not follow(node.pk, redraw, interval, with_costs=True):
         click.echo("Left the display; the run goes on.")
 
 
-def _terminal_width() -> int:
+def _rows(lines: Sequence[str], width: int) -> int:
+    """Return how many rows of a terminal lines take."""
+    return sum(max(1, -(-len(line) // width)) for line in lines)
+
+
+def _terminal_size() -> tuple[int, int]:
+    """Return columns and rows of the terminal."""
     import shutil
 
-    return shutil.get_terminal_size().columns
+    size = shutil.get_terminal_size()
+    return click.get_current_context().terminal_width or size.columns, size.lines
 
 
-def follow(pk: int, show: Callable[[Run], None], interval: float) -> bool:
-    """Call ``show`` with the run every ``interval`` s until it ends; return ``False`` if Ctrl-C came first."""
+def follow(pk: int, show: Callable[[Run], None], interval: float, *, with_costs: bool = False) -> bool:
+    """Call ``show`` with the run every ``interval`` s until it ends; return ``False`` if Ctrl-C came first.
+
+    :param with_costs: whether its costs are looked up where it has no budget, too.
+    """
     from aiida_sicmlip.tools.runs import load_run, read_run
 
     try:
         while True:
-            run = read_run(load_run(pk))
+            run = read_run(load_run(pk), with_costs)
             show(run)
             if run.terminated:
                 return True

@@ -27,7 +27,7 @@ def _lister(entry_point: str, what: str) -> click.Command:
         from aiida.cmdline.utils.decorators import load_backend_if_not_loaded
         from aiida.plugins import DataFactory
 
-        from aiida_sicmlip.reports.tables import table
+        from aiida_sicmlip.reports.text import table
 
         load_backend_if_not_loaded()
         query = orm.QueryBuilder().append(DataFactory(entry_point), tag="node")

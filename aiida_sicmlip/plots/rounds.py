@@ -100,6 +100,8 @@ def plot_energy_distributions(axes: Axes, energies: Mapping[int, np.ndarray]) ->
     # Room for the legend.
     axes.set_ylim(0.0, 1.35 * axes.dataLim.ymax)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    # Energies per atom have many digits.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.ticklabel_format(axis="x", useOffset=False)
     axes.set_xlabel("reference energy (eV/atom)")
     axes.set_ylabel("configurations")

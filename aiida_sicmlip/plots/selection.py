@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from aiida_sicmlip.plots.style import COLOURS, distinct_colours, logarithmic, thin
 from aiida_sicmlip.science.novelty import Coefficient
@@ -74,6 +74,10 @@ def plot_error_against_distance(axes: Axes, rounds: Sequence[RoundErrors]) -> Ax
             label=f"{entry.name}: {rank}{between}",
         )
     axes.set_xscale("log")
+    # 3 of each power of ten beside it: more would run into each other, and one alone may lie outside.
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     logarithmic(axes.yaxis)
     axes.set_xlabel("distance from the training set")
     axes.set_ylabel("force MAE, exploring potential (eV/Å)")
@@ -111,6 +115,7 @@ def plot_map(
     parts = ["", ""] if variance is None else [f" ({100 * part:.0f} % of variance)" for part in variance]
     axes.set_xlabel(f"component 1{parts[0]}")
     axes.set_ylabel(f"component 2{parts[1]}")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.set_box_aspect(0.9)
     return axes
 

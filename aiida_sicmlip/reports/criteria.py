@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiida_sicmlip.reports.text import table
+from aiida_sicmlip.reports.text import Cells, text_of
 from aiida_sicmlip.science.assessment import sentence_of_verdict
 from aiida_sicmlip.tools.runs import Run
 
@@ -13,7 +13,7 @@ SIGNS = {"below": "<", "at least": ">="}
 SETS = ("training", "validation", "fixed_validation", "exploring")
 
 
-def criteria_table(run: Run) -> str | None:
+def criteria_cells(run: Run) -> Cells | None:
     """Return the value of each criterion by round, and whether it is met; None where no round is assessed."""
     assessed = {entry.index: entry.assessment for entry in run.rounds if entry.assessment is not None}
     verdicts = {
@@ -29,7 +29,12 @@ def criteria_table(run: Run) -> str | None:
     for name, verdict in criteria.items():
         asked = f"{SIGNS[verdict.get('direction', 'below')]} {verdict['threshold']:g} {verdict['unit']}".rstrip()
         rows.append((name, asked, *(_cell(verdicts.get((index, name))) for index in assessed)))
-    return table(("criterion", "asked", *(f"round {index}" for index in assessed)), rows)
+    return Cells(("criterion", "asked", *(f"round {index}" for index in assessed)), rows)
+
+
+def criteria_table(run: Run) -> str | None:
+    """Return :func:`criteria_cells` as text."""
+    return text_of(criteria_cells(run))
 
 
 def verdict_lines(assessment: Mapping[str, Any]) -> list[str]:
@@ -40,7 +45,7 @@ def verdict_lines(assessment: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def spread_table(run: Run) -> str | None:
+def spread_cells(run: Run) -> Cells | None:
     """Return how the force errors of single configurations are spread, by round and set; None where it is not known.
 
     Beside them stand the score on migrating atoms and a committee's mean disagreement about forces, where known.
@@ -63,10 +68,15 @@ def spread_table(run: Run) -> str | None:
         return None
     spread_heads = ("force MAE (eV/A)\nsmallest", "\nmedian", "\n90 %", "\nlargest", "above\nthreshold")
     heads = ("configurations", *spread_heads, "score on\nmigrating atoms", "committee's\ndisagreement (eV/A)")
-    return table(("by configuration", *heads), rows)
+    return Cells(("by configuration", *heads), rows)
 
 
-def novelty_table(run: Run) -> str | None:
+def spread_table(run: Run) -> str | None:
+    """Return :func:`spread_cells` as text."""
+    return text_of(spread_cells(run))
+
+
+def novelty_cells(run: Run) -> Cells | None:
     """Return novelty and diversity of the picks and the types of defects by round; None where nothing is known."""
     rows = []
     for entry in run.rounds:
@@ -85,7 +95,12 @@ def novelty_table(run: Run) -> str | None:
     if not rows:
         return None
     heads = ("novelty\nof picks", "diversity\nof picks", "types of\ndefects")
-    return table(("new data", *heads), rows)
+    return Cells(("new data", *heads), rows)
+
+
+def novelty_table(run: Run) -> str | None:
+    """Return :func:`novelty_cells` as text."""
+    return text_of(novelty_cells(run))
 
 
 def notes_on_novelty(run: Run) -> Sequence[str]:

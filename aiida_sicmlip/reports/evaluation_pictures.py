@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from aiida_sicmlip.science.binned_quantiles import quantiles_by_bin
 from aiida_sicmlip.science.frame_defects import REGIONS
 from aiida_sicmlip.science.rare_events import ErrorDistribution
 from aiida_sicmlip.tools.evaluations import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BIN = 0.5
 """Width in A of the bins of the distance from a defect."""
@@ -52,9 +56,14 @@ def draw_parity(found: Evaluation, path: Path) -> None:
 
     :raises InputError: if the ending names no format.
     """
+    save_figure(figure_of_parity(found), path)
+
+
+def figure_of_parity(found: Evaluation) -> Figure:
+    """Return the picture of :func:`draw_parity`."""
     from aiida_sicmlip.plots.parity import plot_parity, plot_residuals
 
-    figure = new_figure(path, (9, 6.6))
+    figure = new_figure((9, 6.6))
     (energies, forces), (energies_left, forces_left) = figure.subplots(2, 2, height_ratios=[2.2, 1])
     reference, predicted = found.reference_energies / found.n_atoms, found.predicted_energies / found.n_atoms
     plot_parity(
@@ -71,7 +80,7 @@ def draw_parity(found: Evaluation, path: Path) -> None:
     plot_parity(forces, found.reference_forces, found.predicted_forces)
     plot_residuals(forces_left, found.reference_forces, found.predicted_forces)
     forces_left.set_ylabel("components")
-    save_figure(figure, path)
+    return figure
 
 
 def draw_distance(found: Evaluation, path: Path, threshold: float | None = None) -> None:
@@ -88,7 +97,7 @@ def draw_distance(found: Evaluation, path: Path, threshold: float | None = None)
     greatest = float(np.nanmax(distance, initial=0.0))
     edges = np.arange(0.0, greatest + BIN, BIN) if greatest else np.array([0.0, BIN])
     error = np.abs(found.predicted_forces - found.reference_forces).mean(axis=1)
-    figure = new_figure(path, (6, 5))
+    figure = new_figure((6, 5))
     plot_error_by_distance(
         figure.subplots(2, 1, height_ratios=[3, 1]),
         quantiles_by_bin(distance, error, edges),
@@ -112,7 +121,7 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
         _require_regions(found)
     # All atoms together are told from those elsewhere by nothing.
     shown = REGIONS[:1] if len(models) > 1 else REGIONS
-    figure = new_figure(path, (9.6, 4.8))
+    figure = new_figure((9.6, 4.8))
     for axes, key, quantity, unit in zip(
         figure.subplots(1, 2),
         ("delta_f", "delta_theta"),
@@ -145,6 +154,6 @@ def draw_committee(found: Evaluation, path: Path) -> None:
         raise InputError("the potential was evaluated without the other members of a committee.")
     error = np.linalg.norm(found.predicted_forces - found.reference_forces, axis=1)
     correlation = found.results["committee"]["forces"]["rank_correlation"]
-    figure = new_figure(path, (5.6, 4.4))
+    figure = new_figure((5.6, 4.4))
     plot_disagreement(figure.subplots(), found.force_disagreement, error, correlation=correlation)
     save_figure(figure, path)

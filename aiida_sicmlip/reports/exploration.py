@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
@@ -15,6 +15,9 @@ from aiida_sicmlip.reports.pictures import new_figure, save_figure
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.free_energy import FreeEnergy, FreeEnergySettings, Walker, reweighted_free_energy
 from aiida_sicmlip.tools.walkers import BiasedWalker, biased_walkers, selected_frames
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def draw_free_energy(found: Exploration, variables: Sequence[int], settings: Fre
 
     result = free_energy_of(found, variables, settings)
     names = [f"CV {number + 1}" for number in variables]
-    figure = new_figure(path, (6, 4))
+    figure = new_figure((6, 4))
     axes = figure.subplots()
     if len(variables) == 1:
         plot_free_energy_curve(axes, result, variable=names[0])
@@ -199,12 +202,20 @@ def draw_rounds(node: orm.WorkChainNode, path: Path) -> None:
 
     :raises InputError: if no round has biased walkers, or the ending names no format.
     """
+    save_figure(figure_of_rounds(node), path)
+
+
+def figure_of_rounds(node: orm.WorkChainNode) -> Figure:
+    """Return the picture of :func:`draw_rounds`.
+
+    :raises InputError: if no round has biased walkers.
+    """
     from aiida_sicmlip.plots.collective_variables import RoundSamples, plot_rounds
 
     explorations = read_explorations(node)
     columns = min(3, len(explorations))
     rows = -(-len(explorations) // columns)
-    figure = new_figure(path, (3.6 * columns, 3.4 * rows))
+    figure = new_figure((3.6 * columns, 3.4 * rows))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     rounds = [
         RoundSamples(found.name, [walker.variables[:, :2] for walker in found.samples], selected_points(found, node))
@@ -213,7 +224,7 @@ def draw_rounds(node: orm.WorkChainNode, path: Path) -> None:
     plot_rounds(list(panels[: len(rounds)]), rounds)
     for axes in panels[len(rounds) :]:
         axes.set_visible(False)
-    save_figure(figure, path)
+    return figure
 
 
 def selected_points(found: Exploration, run: orm.WorkChainNode) -> np.ndarray:

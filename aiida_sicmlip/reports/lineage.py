@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -155,6 +155,13 @@ def lineage_values(lineage: Lineage) -> dict[str, Any]:
     return {"model": values(lineage.model), "earlier": [values(one) for one in lineage.earlier], "sets": sets}
 
 
+def level_in_words(level: Mapping[str, Any]) -> str:
+    """Return functional and cutoff of a level of theory, as far as it has them."""
+    cutoff = level.get("settings", {}).get("ecutwfc")
+    parts = [level.get("functional"), f"{cutoff:g} Ry" if cutoff is not None else None]
+    return " ".join(filter(None, parts))
+
+
 def counted(number: int, what: str) -> str:
     """Return a number with its noun, in the plural where it is not one."""
     return f"{number} {what}" + ("s" if number != 1 else "")
@@ -235,10 +242,7 @@ def _name(name: str) -> str:
 
 def _level(pk: int) -> str:
     """Return a level of theory in a few words."""
-    level = orm.load_node(pk).get_dict()
-    cutoff = level.get("settings", {}).get("ecutwfc")
-    parts = [level.get("functional"), f"{cutoff:g} Ry" if cutoff is not None else None]
-    return " ".join([*filter(None, parts), f"<{pk}>"])
+    return f"{level_in_words(orm.load_node(pk).get_dict())} <{pk}>".lstrip()
 
 
 def _codes(pks: Iterable[int | None]) -> str:

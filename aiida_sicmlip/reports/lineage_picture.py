@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiida import orm
 
@@ -11,6 +12,9 @@ from aiida_sicmlip.plots.lineage import LineageRow, plot_lineage
 from aiida_sicmlip.reports.lineage import counted
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, Model, by_round, sizes_of_datasets
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIRST, LAST = 3, 5
 """So many rounds at the beginning and at the end are drawn of a long history."""
@@ -21,10 +25,15 @@ def draw_lineage(lineage: Lineage, path: Path) -> None:
 
     :raises InputError: if the ending names no format, or the file cannot be written.
     """
+    save_figure(figure_of_lineage(lineage), path)
+
+
+def figure_of_lineage(lineage: Lineage) -> Figure:
+    """Return the picture of :func:`draw_lineage`."""
     rows, notes = lineage_rows(lineage)
-    figure = new_figure(path, (9.0, 0.7 + 0.85 * len(rows) + 0.24 * len(notes)))
+    figure = new_figure((9.0, 0.7 + 0.85 * len(rows) + 0.24 * len(notes)))
     plot_lineage(figure.subplots(), rows, notes)
-    save_figure(figure, path)
+    return figure
 
 
 def lineage_rows(lineage: Lineage) -> tuple[list[LineageRow], list[str]]:

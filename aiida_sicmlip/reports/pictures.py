@@ -14,25 +14,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def new_figure(path: Path, size: tuple[float, float]) -> Figure:
-    """Return an empty figure of a size in inches that can be saved under ``path``.
-
-    :raises InputError: if the ending names no format.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Return an empty figure of a size in inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    if path.suffix.lstrip(".") not in FigureCanvasAgg(figure).get_supported_filetypes():
+    return Figure(figsize=size, layout="constrained")
+
+
+def require_format(path: Path) -> None:
+    """Raise :class:`InputError` where the ending of ``path`` names no format of pictures."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if path.suffix.lstrip(".") not in FigureCanvasAgg.get_supported_filetypes():
         raise InputError(f"`{path}` has an ending that names no picture format; use .png, .svg or .pdf.")
-    return figure
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure into ``path``.
 
-    :raises InputError: if it cannot be written.
+    :raises InputError: if the ending names no format, or it cannot be written.
     """
+    require_format(path)
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
@@ -44,19 +46,27 @@ def draw_errors(run: Run, path: Path) -> None:
 
     :raises InputError: if no round is complete, or the ending names no format.
     """
+    save_figure(figure_of_errors(run), path)
+
+
+def figure_of_errors(run: Run) -> Figure:
+    """Return a picture of the force errors by round, and of every further criterion with its threshold.
+
+    :raises InputError: if no round is complete.
+    """
     assessments = {entry.index: entry.assessment for entry in run.rounds if entry.assessment is not None}
     if not assessments:
         raise InputError("no round is complete yet, so that there are no errors to draw.")
-    figure = new_figure(path, (6, 4))
+    figure = new_figure((6, 4))
     errors = {name: [assessment[name]["force_mae"] for assessment in assessments.values()] for name in COLOURS}
     plot_force_errors(figure.subplots(), list(assessments), errors, threshold_of(run))
-    save_figure(figure, path)
+    return figure
 
 
 def threshold_of(run: Run) -> float | None:
     """Return the force MAE in eV/A below which a run is converged; None before its first round is complete."""
     assessments = (entry.assessment for entry in run.rounds if entry.assessment is not None)
-    return next((float(found["criteria"][0]["threshold"]) for found in assessments), None)
+    return next((float(found["criteria"][0]["threshold"]) for found in assessments if found.get("criteria")), None)
 
 
 def draw_all(pictures: Mapping[str, Callable[[Path], None]], folder: Path, ending: str) -> tuple[list[Path], list[str]]:
@@ -68,7 +78,7 @@ def draw_all(pictures: Mapping[str, Callable[[Path], None]], folder: Path, endin
     """
     make_folder(folder)
     # An ending that names no format would otherwise be said once for each picture.
-    new_figure(folder / f"picture.{ending}", (1, 1))
+    require_format(folder / f"picture.{ending}")
     drawn, missing = [], []
     for name, draw in pictures.items():
         path = folder / f"{name}.{ending}"

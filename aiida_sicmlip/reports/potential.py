@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
-from aiida_sicmlip.reports.text import duration, number, or_dash, table
+from aiida_sicmlip.reports.text import Cells, duration, number, or_dash, table
 from aiida_sicmlip.tools.potentials import TrainedPotential
 
 ERRORS = ("force_mae", "force_rmse", "force_r2", "energy_mae", "energy_rmse", "energy_r2")
@@ -78,7 +78,7 @@ def potential_lines(report: dict[str, Any]) -> list[str]:
     width = max(map(len, rows))
     lines = [title, *(f"  {name.ljust(width)}  {text}" for name, text in rows.items())]
     if report["data"] or report["errors"]:
-        lines += ["", _errors_table(report)]
+        lines += ["", errors_cells(report).text]
     if report["compiled"]:
         header = ("compiled model", "made by", "on", "device", "architecture", "torch", "called by")
         keys = ("pk", "calculation", "computer", "device", "gpu_architecture", "torch_version", "target")
@@ -199,8 +199,8 @@ def _prior_text(prior: dict[str, Any] | None) -> str:
     return text
 
 
-def _errors_table(report: dict[str, Any]) -> str:
-    """Return the table of data sets with the errors on each."""
+def errors_cells(report: dict[str, Any]) -> Cells:
+    """Return the data sets with the errors on each."""
     header = (
         "set",
         "data set",
@@ -231,4 +231,4 @@ def _errors_table(report: dict[str, Any]) -> str:
                 number(errors.get("rare_event_score"), 3),
             )
         )
-    return table(header, rows)
+    return Cells(header, rows)

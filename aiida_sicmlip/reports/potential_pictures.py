@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from aiida import orm
@@ -18,6 +19,10 @@ from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
 from aiida_sicmlip.tools.potentials import TrainedPotential, evaluations_of_rounds
 from aiida_sicmlip.tools.runs import read_run
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 ENERGY_THRESHOLD = 5.0
 """meV/atom, as in Figure 3 of the paper; no criterion of convergence."""
 
@@ -29,19 +34,59 @@ def draw_boxes(sets: Mapping[str, Mapping[int, Evaluation]], path: Path, *, thre
     :param threshold: of the force MAE in eV/A.
     :raises InputError: if there is no evaluation, or the ending names no format.
     """
-    from aiida_sicmlip.plots.rounds import plot_energy_distributions, plot_error_boxes
-    from aiida_sicmlip.plots.style import add_shared_legend
+    shown = _with_evaluations(sets)
+    figure = new_figure((4 * len(shown), 9))
+    panels = figure.subplots(3, len(shown), squeeze=False)
+    _fill_boxes(panels[:2], shown, threshold)
+    _fill_energies(panels[2], shown)
+    save_figure(figure, path)
 
+
+def figure_of_boxes(sets: Mapping[str, Mapping[int, Evaluation]], threshold: float | None = None) -> Figure:
+    """Return a picture of the errors of the configurations by round, forces above energies; see :func:`draw_boxes`.
+
+    :raises InputError: if there is no evaluation.
+    """
+    shown = _with_evaluations(sets)
+    figure = new_figure((4 * len(shown), 6))
+    _fill_boxes(figure.subplots(2, len(shown), squeeze=False), shown, threshold)
+    return figure
+
+
+def figure_of_energies(sets: Mapping[str, Mapping[int, Evaluation]]) -> Figure:
+    """Return a picture of the energies of the configurations that each round added; see :func:`draw_boxes`.
+
+    :raises InputError: if there is no evaluation.
+    """
+    shown = _with_evaluations(sets)
+    figure = new_figure((4 * len(shown), 3.2))
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    _fill_energies(panels, shown)
+    for axes, name in zip(panels, shown, strict=True):
+        axes.set_title(NAMES[name].rsplit(", ", 1)[-1], fontsize="medium")
+    return figure
+
+
+def _with_evaluations(sets: Mapping[str, Mapping[int, Evaluation]]) -> dict[str, Mapping[int, Evaluation]]:
+    """Return the sets that were judged in any round.
+
+    :raises InputError: if there is none.
+    """
     shown = {name: rounds for name, rounds in sets.items() if rounds}
     if not shown:
         raise InputError("no round has an evaluation yet, so that there are no errors to draw.")
+    return shown
+
+
+def _fill_boxes(panels: np.ndarray, shown: Mapping[str, Mapping[int, Evaluation]], threshold: float | None) -> None:
+    """Draw the errors of forces and energies into two rows of panels, a column for each set."""
+    from aiida_sicmlip.plots.rounds import plot_error_boxes
+    from aiida_sicmlip.plots.style import add_shared_legend
+
     everywhere = {index for rounds in shown.values() for index in rounds}
-    figure = new_figure(path, (4 * len(shown), 9))
-    panels = figure.subplots(3, len(shown), squeeze=False)
     for column, (name, rounds) in enumerate(shown.items()):
         forces = {index: found.force_mae_per_frame for index, found in rounds.items()}
         energies = {index: 1000 * np.abs(found.energy_errors) for index, found in rounds.items()}
-        places = {index: _added_energies(found, index) for index, found in rounds.items()}
         plot_error_boxes(panels[0, column], forces, threshold=threshold)
         plot_error_boxes(
             panels[1, column],
@@ -49,13 +94,19 @@ def draw_boxes(sets: Mapping[str, Mapping[int, Evaluation]], path: Path, *, thre
             quantity="energy error (meV/atom)",
             threshold=ENERGY_THRESHOLD,
         )
-        plot_energy_distributions(panels[2, column], places)
         panels[0, column].set_title(NAMES[name], fontsize="medium")
-        for axes in panels[:2, column]:
+        for axes in panels[:, column]:
             # Rounds stand below each other in all columns, whether or not each has all of them.
             axes.set_xlim(min(everywhere) - 0.6, max(everywhere) + 0.6)
-    add_shared_legend(panels[:2].ravel().tolist())
-    save_figure(figure, path)
+    add_shared_legend(panels.ravel().tolist())
+
+
+def _fill_energies(panels: Sequence[Axes], shown: Mapping[str, Mapping[int, Evaluation]]) -> None:
+    """Draw the energies of what each round added, a panel for each set."""
+    from aiida_sicmlip.plots.rounds import plot_energy_distributions
+
+    for axes, rounds in zip(panels, shown.values(), strict=True):
+        plot_energy_distributions(axes, {index: _added_energies(found, index) for index, found in rounds.items()})
 
 
 def _added_energies(found: Evaluation, index: int) -> np.ndarray:
@@ -82,7 +133,7 @@ def draw_training_curve(
     """
     from aiida_sicmlip.plots.training import plot_training
 
-    figure = new_figure(path, (9, 6))
+    figure = new_figure((9, 6))
     plot_training(figure.subplots(2, 2).ravel().tolist(), curve, best_epoch=best_epoch, legs=legs, threshold=threshold)
     save_figure(figure, path)
 

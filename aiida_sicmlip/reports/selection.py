@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.reports.composition import composition_values, shares_of_round
 from aiida_sicmlip.reports.exploration import plain_numbers
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
-from aiida_sicmlip.reports.text import or_dash, table
-from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.reports.text import Cells, or_dash
 from aiida_sicmlip.science.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
 from aiida_sicmlip.science.picks import ROLES, Picks
-from aiida_sicmlip.tools.origins import Share, composition_of_selection
+from aiida_sicmlip.tools.origins import Share
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = 3
 """Maps beside each other in a picture."""
@@ -46,6 +50,11 @@ class Selection:
     def name(self) -> str:
         """How the round is called."""
         return f"round {self.steps.index}"
+
+    @cached_property
+    def shares(self) -> list[Share]:
+        """What each start structure and temperature has in it."""
+        return shares_of_round(self.steps)
 
     @property
     def method(self) -> str:
@@ -104,12 +113,20 @@ def choose_rounds(found: Sequence[Selection], index: int | None) -> list[Selecti
     return chosen
 
 
-def selection_report(run: orm.WorkChainNode, found: Sequence[Selection]) -> dict[str, Any]:
-    """Return selections as plain numbers; None where one is not known, or infinite for want of a training set."""
-    return {"run": run.pk, "rounds": [_round_report(entry) for entry in found]}
+def selection_report(
+    run: orm.WorkChainNode, found: Sequence[Selection], shares: Mapping[int, Sequence[Share]] | None = None
+) -> dict[str, Any]:
+    """Return selections as plain numbers; None where one is not known, or infinite for want of a training set.
+
+    :param shares: by round, what each origin has in its picks, where that is known already.
+    """
+    rounds = [
+        _round_report(entry, entry.shares if shares is None else shares.get(entry.steps.index, ())) for entry in found
+    ]
+    return {"run": run.pk, "rounds": rounds}
 
 
-def _round_report(entry: Selection) -> dict[str, Any]:
+def _round_report(entry: Selection, shares: Sequence[Share]) -> dict[str, Any]:
     steps, described, summary, picks = entry.steps, entry.described, entry.summary, entry.picks
     return {
         "round": steps.index,
@@ -126,11 +143,7 @@ def _round_report(entry: Selection) -> dict[str, Any]:
         "variance_of_map": described.get("variance_of_map"),
         "n_labelled": int(np.isfinite(entry.force_error).sum()),
         "correlation": asdict(entry.correlation),
-        "composition": [
-            {**asdict(share.origin), "temperature": _temperature(share), "n_frames": share.n_frames}
-            | {f"n_{role}": share.picks[role] for role in ROLES}
-            for share in _shares(entry)
-        ],
+        "composition": composition_values(shares),
         "frames": [
             {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
             | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
@@ -147,53 +160,9 @@ def _round_report(entry: Selection) -> dict[str, Any]:
     }
 
 
-def _shares(entry: Selection) -> list[Share]:
-    """Return what each start structure and temperature has in a selection."""
-    if entry.steps.selection is None:
-        return []
-    roles = [ROLES[int(role)] for role in entry.picks.role]
-    return composition_of_selection(entry.steps.selection, roles, entry.picks.segment.tolist())
-
-
-def _temperature(share: Share) -> float:
-    """Return the temperature of an origin in K."""
-    given = share.origin.temperature
-    return ExplorationSettings().temperature if given is None else given
-
-
-def composition_table(found: Sequence[Selection]) -> str:
-    """Return how many frames were picked from which start structure, defect and temperature, by round."""
-    return table(
-        (
-            "round",
-            "start structure",
-            "defect",
-            "atoms",
-            "temperature\n(K)",
-            "frames",
-            "picked for\ntraining",
-            "\nvalidation",
-            "\nfixed",
-        ),
-        [
-            (
-                f"{entry.steps.index}",
-                share.origin.structure,
-                share.origin.defect,
-                f"{share.origin.n_atoms}",
-                f"{_temperature(share):g}",
-                f"{share.n_frames}",
-                *(f"{share.picks[role]}" for role in ROLES),
-            )
-            for entry in found
-            for share in _shares(entry)
-        ],
-    )
-
-
-def selection_tables(found: Sequence[Selection]) -> str:
-    """Return what was picked from what, and how novel it was, by round, with notes."""
-    frames = table(
+def frames_cells(found: Sequence[Selection]) -> Cells:
+    """Return how many frames were described, left out and picked, by round."""
+    return Cells(
         (
             "round",
             "frames",
@@ -217,7 +186,11 @@ def selection_tables(found: Sequence[Selection]) -> str:
             for entry in found
         ],
     )
-    novelty = table(
+
+
+def distances_cells(found: Sequence[Selection]) -> Cells:
+    """Return at which distances frames were picked, and whether these tell the error, by round."""
+    return Cells(
         (
             "round",
             "distance when picked\nfirst",
@@ -240,10 +213,15 @@ def selection_tables(found: Sequence[Selection]) -> str:
             for entry in found
         ],
     )
-    return f"{frames}\n\n{novelty}\n\n" + "\n".join(_notes(found))
 
 
-def _notes(found: Sequence[Selection]) -> list[str]:
+def selection_tables(found: Sequence[Selection]) -> str:
+    """Return what was picked from what, and how novel it was, by round, with notes."""
+    notes = "\n".join(notes_on_selections(found))
+    return f"{frames_cells(found).text}\n\n{distances_cells(found).text}\n\n{notes}"
+
+
+def notes_on_selections(found: Sequence[Selection]) -> list[str]:
     """Return what the tables do not say."""
     notes = [
         "distance when picked: of a training configuration from the training set and the picks before it.",
@@ -280,6 +258,14 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     :param index: of the round whose map is drawn; all by default.
     :raises InputError: if the round has none, or the ending names no format.
     """
+    save_figure(figure_of_selections(found, index), path)
+
+
+def figure_of_selections(found: Sequence[Selection], index: int | None = None) -> Figure:
+    """Return the picture of :func:`draw_selections`.
+
+    :raises InputError: if the round has none.
+    """
     from aiida_sicmlip.plots.selection import (
         RoundErrors,
         plot_error_against_distance,
@@ -291,7 +277,7 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     mapped = choose_rounds(found, index)
     columns = min(COLUMNS, len(mapped))
     rows = -(-len(mapped) // columns)
-    figure = new_figure(path, (9.6, 3.6 + 3.3 * rows))
+    figure = new_figure((9.6, 3.6 + 3.3 * rows))
     top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.6, 3.3 * rows])[:, 0]
     errors = [
         RoundErrors(entry.name, entry.picks.reference_distance, entry.force_error, entry.correlation.rank)
@@ -311,7 +297,7 @@ def draw_selections(found: Sequence[Selection], path: Path, index: int | None = 
     add_shared_legend(maps[: len(mapped)])
     for axes in maps[len(mapped) :]:
         axes.set_visible(False)
-    save_figure(figure, path)
+    return figure
 
 
 def _pk(node: orm.ProcessNode | None) -> int | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from aiida_sicmlip.reports.composition import composition_lines
 from aiida_sicmlip.reports.criteria import (
+    criteria_cells,
     criteria_table,
     notes_on_novelty,
     novelty_table,
     spread_table,
     verdict_lines,
 )
-from aiida_sicmlip.reports.text import duration, or_dash, table
-from aiida_sicmlip.science.budgets import UNITS
+from aiida_sicmlip.reports.text import Cells, duration, or_dash
+from aiida_sicmlip.science.budgets import uses_of_budgets
 from aiida_sicmlip.tools.lineage import PathStep
+from aiida_sicmlip.tools.origins import Share
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
 SCORED = ("validation", "exploring")
@@ -26,10 +29,10 @@ def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
     return "-" if value is None else f"{value * scale:.3f}" if scale == 1.0 else f"{value * scale:.1f}"
 
 
-def results_table(run: Run) -> str:
-    """Return errors and times by round, and scores on migrating atoms where there are any."""
-    scored = any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
-    errors = table(
+def errors_cells(run: Run) -> Cells:
+    """Return sizes of data sets, labels and errors by round, and scores on migrating atoms where there are any."""
+    scored = _has_scores(run)
+    return Cells(
         (
             "round",
             "configurations\ntrain. / valid.",
@@ -49,14 +52,17 @@ def results_table(run: Run) -> str:
                 f"{entry.labels_done} / {entry.labels_failed}",
                 *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
                 *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
-                _error(entry, "exploring", "energy_mae", 1000.0)
-                + ("*" if (entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") else ""),
+                _error(entry, "exploring", "energy_mae", 1000.0) + ("*" if _is_shifted(entry) else ""),
                 *(_score(entry, which) for which in (SCORED if scored else ())),
             )
             for entry in run.rounds
         ],
     )
-    times = table(
+
+
+def times_cells(run: Run) -> Cells:
+    """Return the wall time of each step by round."""
+    return Cells(
         ("wall time", *STEPS, "round"),
         [
             (
@@ -68,20 +74,39 @@ def results_table(run: Run) -> str:
             for seconds in [step_seconds(entry)]
         ],
     )
+
+
+def notes_on_errors(run: Run) -> list[str]:
+    """Return what :func:`errors_cells` does not say."""
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
     if run.reference is not None:
         notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
-    if scored:
+    if _has_scores(run):
         notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
-    if any((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted") for entry in run.rounds):
+    if any(map(_is_shifted, run.rounds)):
         notes.append("*: a classical potential has its own zero of energy; compared after the best shift.")
+    return notes
+
+
+def results_table(run: Run) -> str:
+    """Return errors and times by round, and scores on migrating atoms where there are any."""
     about_data = novelty_table(run)
-    if about_data is not None:
-        notes += notes_on_novelty(run)
+    notes = [*notes_on_errors(run), *(notes_on_novelty(run) if about_data is not None else ())]
     costs = "\n".join(cost_lines(run)) or None
     failures = "\n".join(failure_lines(run)) or None
-    parts = [errors, failures, criteria_table(run), spread_table(run), about_data, times, costs, "\n".join(notes)]
+    tables = [criteria_table(run), spread_table(run), about_data, times_cells(run).text]
+    parts = [errors_cells(run).text, failures, *tables, costs, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part is not None)
+
+
+def _has_scores(run: Run) -> bool:
+    """Whether migrating atoms were judged in any round."""
+    return any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
+
+
+def _is_shifted(entry: Round) -> bool:
+    """Whether energies of the exploring potential were compared after a shift."""
+    return bool((entry.assessment or {}).get("exploring", {}).get("energy_offset_fitted"))
 
 
 def _score(entry: Round, which: str) -> str:
@@ -109,18 +134,35 @@ def status_lines(run: Run) -> list[str]:
     return lines
 
 
+def detail_lines(run: Run, shares: Mapping[int, Sequence[Share]], parent: int | None) -> list[str]:
+    """Return what :func:`status_lines` leaves out: criteria, labels and origins of the picks of every round.
+
+    :param shares: by round, what each origin has in its picks.
+    :param parent: PK of the run that it continues.
+    """
+    parts = [[f"continues run <{parent}>"]] if parent is not None else []
+    cells = criteria_cells(run)
+    if cells is not None:
+        parts.append(cells.text.splitlines())
+    parts.append([line for entry in run.rounds if entry.labels_asked for line in label_lines(entry)])
+    parts.append(composition_lines(shares))
+    lines: list[str] = []
+    for part in parts:
+        lines += ["", *(f"  {line}" for line in part)] if part else []
+    return lines
+
+
 def failure_lines(run: Run) -> list[str]:
     """Return the labels that failed with their reasons, and how many others took their places, round by round."""
-    lines = []
-    for entry in run.rounds:
-        if not entry.failures:
-            continue
-        lines.append(
-            f"round {entry.index}: {entry.labels_asked} labels asked, {entry.labels_done} done, "
-            f"{entry.labels_failed} failed, {entry.labels_replaced} of them replaced"
-        )
-        lines += [f"  {failed.frame} <{failed.pk}>: {failed.reason}" for failed in entry.failures]
-    return lines
+    return [line for entry in run.rounds if entry.failures for line in label_lines(entry)]
+
+
+def label_lines(entry: Round) -> list[str]:
+    """Return how many labels of a round were asked, are done, have failed and were replaced, and why they failed."""
+    line = f"round {entry.index}: {entry.labels_asked} labels asked, {entry.labels_done} done"
+    if entry.labels_failed:
+        line += f", {entry.labels_failed} failed, {entry.labels_replaced} of them replaced"
+    return [line, *(f"  {failed.frame} <{failed.pk}>: {failed.reason}" for failed in entry.failures)]
 
 
 def cost_lines(run: Run) -> list[str]:
@@ -128,10 +170,10 @@ def cost_lines(run: Run) -> list[str]:
     if run.costs is None:
         return []
     lines = []
-    for name, unit in UNITS.items():
-        allowed, used = run.budget.get(name), getattr(run.costs, name)
-        limit = f" of {allowed:g} (`budget.{name}`)" if allowed is not None else ""
-        lines.append(f"used: {used:.4g}{limit} {unit}")
+    for use in uses_of_budgets(run.budget, run.costs):
+        limit = f" of {use.allowed:g} (`budget.{use.name}`)" if use.allowed is not None else ""
+        left = f", {use.left:.4g} left" if use.left is not None else ""
+        lines.append(f"used: {use.used:.4g}{limit} {use.unit}{left}")
     return lines
 
 

@@ -3,6 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table before it is written as text or HTML.
+
+    header: of each column; a newline parts the heading of a group of columns, which its first one has, from its own.
+    rows: of cells, as many as the header has.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def text(self) -> str:
+        """The table as text."""
+        return table(self.header, self.rows)
 
 
 def duration(seconds: float) -> str:
@@ -13,6 +31,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def text_of(cells: Cells | None) -> str | None:
+    """Return a table as text, or None where there is none."""
+    return None if cells is None else cells.text
 
 
 def or_dash(value: object) -> str:

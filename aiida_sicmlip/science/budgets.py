@@ -11,6 +11,8 @@ from aiida_sicmlip.science.settings import Settings
 
 UNITS = {"labels": "labels", "dft_core_hours": "core hours of DFT", "gpu_hours": "GPU hours", "wall_hours": "hours"}
 """What the numbers of each budget are, in words."""
+STATUSES = {702: "labels", 703: "dft_core_hours", 704: "gpu_hours", 705: "wall_hours"}
+"""Exit statuses of the runs that a budget has ended."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,32 @@ class Budget(Settings):
     def limits(self) -> dict[str, float]:
         """The budgets that are set, by name."""
         return {name: getattr(self, name) for name in self.names() if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True)
+class BudgetUse:
+    """What has been used of one budget.
+
+    name: of the budget.
+    unit: of the numbers, in words.
+    used: so far.
+    allowed: None where the budget is not set.
+    """
+
+    name: str
+    unit: str
+    used: float
+    allowed: float | None = None
+
+    @property
+    def left(self) -> float | None:
+        """What is left, 0 where more was used than is allowed; None where the budget is not set."""
+        return None if self.allowed is None else max(0.0, self.allowed - self.used)
+
+
+def uses_of_budgets(budget: Mapping[str, float | None], costs: Costs) -> list[BudgetUse]:
+    """Return what has been used of each budget, of those that are not set too."""
+    return [BudgetUse(name, unit, getattr(costs, name), budget.get(name)) for name, unit in UNITS.items()]
 
 
 def used_up(budget: Budget, costs: Costs, *names: str) -> str | None:

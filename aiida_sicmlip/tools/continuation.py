@@ -13,9 +13,12 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import number_of_segment, parse_round_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.lineage.rounds import rounds_of_calls
 from aiida_sicmlip.tools.walkers import called_nodes
 
 SETS = ("training_set", "validation_set", "fixed_validation_set")
+_CONTINUED = ("seed", "initial__training_set")
+"""Inputs that a run takes over from what rounds of the continued one made, by link label."""
 
 
 @dataclass
@@ -78,6 +81,19 @@ def leavings_of_run(run: orm.WorkChainNode) -> Leavings:
         if "assessment" in steps:
             found.assessment = steps["assessment"].outputs.result
     return found
+
+
+def continued_run(run: orm.WorkChainNode) -> int | None:
+    """Return the PK of the run that ``run`` continues; None where it continues none."""
+    given = run.base.links.get_incoming(link_type=LinkType.INPUT_WORK).all()
+    inputs = {link.link_label: link.node for link in given if link.link_label in (*_CONTINUED, "initial__first_round")}
+    if "initial__first_round" not in inputs:
+        return None
+    # Labels are what every continuation takes over; the seed tells a run that selected, but labelled nothing.
+    creators = {name: inputs[name].creator for name in _CONTINUED if name in inputs}
+    known = {name: creator.pk for name, creator in creators.items() if creator is not None}
+    rounds = rounds_of_calls(known.values())
+    return max((rounds[pk].run for pk in known.values() if pk in rounds), default=None)
 
 
 def _inherited(run: orm.WorkChainNode) -> Leavings:

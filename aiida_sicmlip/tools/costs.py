@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +39,36 @@ class Job:
     seconds: float
 
 
-def costs_of_run(node: orm.WorkChainNode) -> Costs:
+@dataclass
+class StepCosts:
+    """What the calculations of one step of a run used: their number, core hours and GPU hours."""
+
+    calculations: int = 0
+    core_hours: float = 0.0
+    gpu_hours: float = 0.0
+
+
+def costs_by_step(jobs: Iterable[Job]) -> dict[str, StepCosts]:
+    """Return what the calculations of each step have used, by the label that the run called it under."""
+    found: dict[str, StepCosts] = {}
+    for job in jobs:
+        costs = found.setdefault(job.step, StepCosts())
+        costs.calculations += 1
+        costs.core_hours += job.cores * job.seconds / 3600
+        costs.gpu_hours += job.gpus * job.seconds / 3600
+    return found
+
+
+def costs_of_run(node: orm.WorkChainNode, jobs: Sequence[Job] | None = None) -> Costs:
     """Return what an active-learning run has cost so far.
 
     Calculations that were taken from the cache cost nothing; those that have not ended are not counted yet.
 
     A dozen queries, whatever the size of the run.
+
+    :param jobs: its calculations, where they are known already.
     """
-    jobs = jobs_of_run(node.pk)
+    jobs = jobs_of_run(node.pk) if jobs is None else jobs
     labelling = [job for job in jobs if job.step.endswith("labelling")]
     ended = node.mtime if node.is_terminated else now()
     return Costs(

@@ -16,7 +16,7 @@ from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
-from aiida_sicmlip.tools.costs import costs_of_run
+from aiida_sicmlip.tools.costs import Job, costs_of_run, jobs_of_run
 
 PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
@@ -100,6 +100,7 @@ class Run:
     """An active-learning run.
 
     budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
+    jobs: its calculations that have ended, where its costs were looked up.
     reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
     """
 
@@ -113,6 +114,7 @@ class Run:
     rounds: list[Round]
     budget: dict[str, Any] = field(default_factory=dict)
     costs: Costs | None = None
+    jobs: list[Job] = field(default_factory=list)
     reference: str | None = None
 
     @property
@@ -176,10 +178,13 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
     state, status, message, started, changed = fresh.one()
     ordered = [rounds[index] for index in sorted(rounds)]
     budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
-    costs = costs_of_run(node) if with_costs or any(value is not None for value in budget.values()) else None
+    wanted = with_costs or any(value is not None for value in budget.values())
+    jobs = jobs_of_run(node.pk) if wanted else []
+    costs = costs_of_run(node, jobs) if wanted else None
     max_rounds = node.inputs.max_rounds.value
     ends = (state, status, message, started, changed)
-    return Run(node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, reference=_reference(node))
+    reference = _reference(node)
+    return Run(node.pk, *ends, max_rounds, ordered, budget=budget, costs=costs, jobs=jobs, reference=reference)
 
 
 def _reference(node: orm.WorkChainNode) -> str | None:

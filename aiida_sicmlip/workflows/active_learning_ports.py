@@ -20,7 +20,7 @@ from aiida_sicmlip.common.exceptions import nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.budgets import UNITS, Budget
+from aiida_sicmlip.science.budgets import STATUSES, UNITS, Budget
 from aiida_sicmlip.science.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning_continuation import define_initial_inputs
@@ -28,9 +28,6 @@ from aiida_sicmlip.workflows.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration_checks import validate_structures
 from aiida_sicmlip.workflows.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training import TrainingWorkChain
-
-BUDGETS = {702: "labels", 703: "dft_core_hours", 704: "gpu_hours", 705: "wall_hours"}
-"""Exit statuses of the runs that a budget has ended."""
 
 
 def code_of_budget(name: str) -> str:
@@ -188,7 +185,7 @@ def define_outcomes(spec: ProcessSpec) -> None:
         message="The criteria are not met after {rounds} rounds; the last potential is usable within its errors. "
         "Allow more rounds (`max_rounds`) to go on.",
     )
-    for status, name in BUDGETS.items():
+    for status, name in STATUSES.items():
         spec.exit_code(
             status,
             code_of_budget(name),

@@ -95,7 +95,7 @@ def test_costs_are_shown_beside_what_is_allowed(run):
     run.costs = Costs(labels=24, dft_core_hours=1.25, gpu_hours=0.0, wall_hours=0.5)
     run.budget = {"labels": 100, "gpu_hours": None}
     assert cost_lines(run) == [
-        "used: 24 of 100 (`budget.labels`) labels",
+        "used: 24 of 100 (`budget.labels`) labels, 76 left",
         "used: 1.25 core hours of DFT",
         "used: 0 GPU hours",
         "used: 0.5 hours",

@@ -7,14 +7,13 @@ import datetime
 import pytest
 
 from aiida_sicmlip.reports.tables import (
-    duration,
     progress_events,
     results_table,
     round_status,
     status_lines,
-    table,
     verdict,
 )
+from aiida_sicmlip.reports.text import duration, table
 from aiida_sicmlip.tools.runs import Round, Run, Step
 
 START = datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc)

@@ -8,7 +8,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.tools.continuation import leavings_of_run
+from aiida_sicmlip.tools.continuation import continued_run, leavings_of_run
 from tests.continuing import made_parent
 from tests.exploring import Explored
 
@@ -104,3 +104,24 @@ def test_run_at_work_is_not_continued(make):
     parent = make(ProcessState.WAITING)
     with pytest.raises(InputError, match="is still at work; wait until it has ended"):
         leavings_of_run(parent.run)
+
+
+def test_the_run_that_another_one_continues(make, explored):
+    """Told by what it took over; a run that was given the same labels alone continues none."""
+    parent = make()
+    given = {
+        "max_rounds": orm.Int(2).store(),
+        "seed": parent.seeds[1],
+        "initial__training_set": parent.sets[1]["training_set"],
+    }
+    loop = "aiida.workflows:sicmlip.active_learning"
+    child = explored.process(orm.WorkChainNode, loop, **given, initial__first_round=orm.Int(2).store())
+    assert continued_run(child) == parent.run.pk
+    assert continued_run(explored.process(orm.WorkChainNode, loop, **given)) is None
+    assert continued_run(parent.run) is None
+    # It has picked, but labelled nothing: the seed is its own, the labels are its parent's.
+    seeds = explored.process(orm.CalcFunctionNode, "", child, "round_02_seeds")
+    explored.output(seeds, "next_round", orm.Int(300))
+    given["seed"] = seeds.outputs.next_round
+    grandchild = explored.process(orm.WorkChainNode, loop, **given, initial__first_round=orm.Int(3).store())
+    assert continued_run(grandchild) == child.pk

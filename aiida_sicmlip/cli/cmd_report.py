@@ -1,0 +1,58 @@
+"""The command `aiida-sicmlip report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from aiida_sicmlip.cli.options import PROFILE, load_profile
+from aiida_sicmlip.cli.progress import working
+from aiida_sicmlip.common.exceptions import InputError
+
+
+@click.command("report")
+@click.argument("identifier", metavar="PK")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the page; `report-PK.html` in this folder if not given.",
+)
+@click.option("--force", is_flag=True, help="Write over the file where it is there already.")
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON instead of a page.")
+@PROFILE
+def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, profile_name: str | None) -> None:
+    """Write one HTML page on run PK: its question and answer, convergence, errors, costs, failures and lineage.
+
+    The page needs no network and prints well. A run at work has one as well, of what there is.
+
+    For example: `aiida-sicmlip report 46 --output divacancy.html`.
+    """
+    from aiida_sicmlip.reports.run_material import RunMaterial
+    from aiida_sicmlip.reports.run_page import run_page
+    from aiida_sicmlip.reports.run_values import run_report
+    from aiida_sicmlip.tools.runs import load_run
+
+    if as_json and output is not None:
+        raise InputError("`--json` prints to standard output: leave `--output` out, and send it to a file with `>`.")
+    load_profile(profile_name)
+    found = RunMaterial(load_run(identifier))
+    if as_json:
+        with working("Reading the run"):
+            values = run_report(found)
+        click.echo(json.dumps(values, indent=1, allow_nan=False))
+        return
+    path = output or Path(f"report-{found.node.pk}.html")
+    if path.exists() and not force:
+        raise InputError(
+            f"`{path}` is there already: give `--force` to write over it, or another file with `--output`."
+        )
+    with working("Reading and drawing the run"):
+        page = run_page(found)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"`{path}` cannot be written: {error.strerror}.") from error
+    click.echo(f"The report of run <{found.node.pk}> is in {path} ({len(page.encode()) / 1e6:.1f} MB).")

@@ -1,0 +1,28 @@
+"""What rounds cost, by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from aiida_sicmlip.plots.style import distinct_colours
+
+
+def plot_costs(
+    axes: Axes, rounds: Sequence[int], costs: Mapping[str, Sequence[float]], *, quantity: str = "core hours"
+) -> Axes:
+    """Draw a bar for each round, made up of its steps.
+
+    :param costs: by step, one value for each round, in the unit of the quantity.
+    """
+    below = np.zeros(len(rounds))
+    for (name, values), colour in zip(costs.items(), distinct_colours(len(costs)), strict=True):
+        axes.barh(list(rounds), list(values), left=below, height=0.6, color=colour, label=name)
+        below += np.asarray(values, dtype=float)
+    axes.set_xlabel(quantity)
+    axes.set_ylabel("round")
+    axes.set_yticks(list(rounds))
+    axes.invert_yaxis()
+    return axes

@@ -1,0 +1,47 @@
+"""The report of a real run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.reports.test_run_page import FIGURES, SECTIONS, Page
+
+pytestmark = pytest.mark.program
+
+
+def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched):
+    from aiida import orm
+
+    from aiida_sicmlip.tools.costs import costs_of_run
+
+    folder, pk = finished_loop
+    said = folder.command("aiida-sicmlip", "report", str(pk), "-p", "loop")
+    assert f"report-{pk}.html" in said
+    text = (folder.path / f"report-{pk}.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert [name for name in page.ids if name in SECTIONS] == SECTIONS and len(set(page.ids)) == len(page.ids)
+    assert {f"figure-{name}-title" for name in FIGURES} <= set(page.ids)
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
+    assert len(text) < 5_000_000
+    report = json.loads(folder.command("aiida-sicmlip", "report", str(pk), "-p", "loop", "--json"))
+    with switched(folder):
+        run = orm.load_node(pk)
+        assessments = [run.outputs.assessments[name].get_dict() for name in sorted(run.outputs.assessments)]
+        costs = costs_of_run(run)
+        assert report["potential"]["uuid"] == run.outputs.potential.uuid
+        assert report["potential"]["data"]["training"]["n_frames"] == run.outputs.training_set.n_frames
+    for entry, assessment in zip(report["rounds"], assessments, strict=True):
+        assert entry["errors"]["training"] == assessment["training"]
+        assert [verdict["met"] for verdict in entry["criteria"]] == [found["met"] for found in assessment["criteria"]]
+        assert entry["labels"]["asked"] == entry["labels"]["done"] + entry["labels"]["failed"]
+        for verdict in entry["criteria"]:
+            assert f"{verdict['value']:.4g} {'met' if verdict['met'] else 'not met'}" in page.words["convergence"]
+    used = {entry["name"]: entry["used"] for entry in report["costs"]["budgets"]}
+    assert used["labels"] == costs.labels and used["dft_core_hours"] == pytest.approx(costs.dft_core_hours)
+    steps = report["costs"]["by_step"]
+    labels = sum(entry["core_hours"] for entry in steps if entry["step"] == "labelling")
+    assert labels == pytest.approx(costs.dft_core_hours)
+    assert {entry["process"] for entry in report["versions"]["calculations"]} >= {"PwCalculation", "TrainingCalcJob"}
+    assert any("Quantum ESPRESSO" in entry for entry in report["versions"]["citations"])
