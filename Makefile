@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast bench bench-selection bench-lineage bench-training bench-costs studies docs clean distclean
+.PHONY: help install demo check test test-fast test-cluster bench bench-labelling bench-selection bench-lineage bench-training bench-costs studies docs clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,15 +31,21 @@ check: $(STAMP) ## Lint, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check ## Everything: checks and all tests, real programs too
+test: check ## Checks and tests, real programs too; all but those of test-cluster
 	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m program -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "program and not cluster" -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
 	$(BIN)/pytest -m "not program and not graph" -n auto $(PYTEST_OPTIONS)
 
+test-cluster: $(STAMP) ## Runs through SSH and Slurm, and on PostgreSQL and RabbitMQ, where those are installed (some 15 minutes)
+	$(BIN)/pytest -m cluster -rs $(PYTEST_OPTIONS)
+
 bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the folder benchmark (some minutes)
 	$(BIN)/python benchmarks/engine.py --folder benchmark --output benchmark/engine.json
+
+bench-labelling: $(STAMP) ## Time 40 labels through the daemon against xargs, in the folder benchmark (about an hour)
+	$(BIN)/python benchmarks/labelling.py --output benchmark/labelling.json
 
 bench-selection: $(STAMP) ## Time a selection out of 100,000 frames, in the folder benchmark (some 15 minutes)
 	$(BIN)/python benchmarks/selection.py --folder benchmark --output benchmark/selection.json

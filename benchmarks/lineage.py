@@ -14,71 +14,20 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
-import socket
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from machine import processor
+from servers import temporary_postgresql
 
-USER = "benchmark"
+from aiida_sicmlip.cli.setup.services import database_settings
+
 SIZES = {"six rounds": (6, 360, 40), "sixty thousand labels": (150, 360, 40)}
 """Rounds, and labels of each for the training and the validation set."""
-
-
-@contextlib.contextmanager
-def temporary_server() -> Iterator[dict[str, Any]]:
-    """Run a PostgreSQL server of its own in a temporary folder and give what connects to it.
-
-    :raises FileNotFoundError: if PostgreSQL is not installed, with a sentence.
-    """
-    programs = _programs_of_postgresql()
-    # PostgreSQL does not run as root; its package makes a user for it.
-    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    data = folder / "data"
-    if prefix:
-        shutil.chown(folder, "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def run(name: str, *words: str) -> None:
-        command = [*prefix, str(programs / name), *words]
-        # The server would keep a pipe open; what goes wrong stands in its log.
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=folder)
-
-    run("initdb", "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C")
-    options = f"-p {port} -k {data} -c listen_addresses=127.0.0.1"
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", USER, USER)
-        yield {
-            "database_engine": "postgresql_psycopg",
-            "database_hostname": "127.0.0.1",
-            "database_port": port,
-            "database_name": USER,
-            "database_username": USER,
-            "database_password": USER,
-        }
-    finally:
-        run("pg_ctl", "-D", str(data), "-m", "fast", "-w", "stop")
-        shutil.rmtree(folder)
-
-
-def _programs_of_postgresql() -> Path:
-    """Return the folder of PostgreSQL's programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if on_path := shutil.which("initdb"):
-        found.append(Path(on_path).resolve())
-    if not found:
-        raise FileNotFoundError("PostgreSQL is left out: its program `initdb` is not installed.")
-    return found[-1].parent
 
 
 def timed(ask: Callable[[], Any], repeats: int) -> dict[str, float]:
@@ -162,11 +111,11 @@ def main() -> None:
                 storage: dict[str, Any] = {"filepath": str(place)}
                 if database == "postgresql":
                     try:
-                        storage = stack.enter_context(temporary_server())
+                        address = stack.enter_context(temporary_postgresql())
                     except FileNotFoundError as error:
-                        print(error)
+                        print(f"PostgreSQL is left out: {error}.")
                         continue
-                    storage["repository_uri"] = f"file://{place / 'repository'}"
+                    storage = database_settings(address, place / "repository")
                 backend = {"sqlite": "core.sqlite_dos", "postgresql": "core.psql_dos"}[database]
                 create_profile(
                     config, name=profile, email="benchmark@localhost", storage_backend=backend, storage_config=storage

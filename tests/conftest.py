@@ -25,6 +25,8 @@ pytest_plugins = "aiida.tools.pytest_fixtures"
 
 LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "faults", "loop", "parsers", "reports", "tools", "workflows"}
 """Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
+CLUSTER = {"services", "slurm"}
+"""Folders whose tests start Slurm, SSH, PostgreSQL or RabbitMQ, for minutes each."""
 LEVEL_OF_THEORY = {
     "program": "quantumespresso.pw",
     "functional": "PBE",
@@ -44,11 +46,13 @@ UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence
 # Before pytest-xdist reads the groups.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs, and what has to stay together where tests run side by side."""
+    """Mark what reads and writes graphs, what needs services, and what has to stay together side by side."""
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
         if LAYERS_OF_GRAPHS & set(path.parts[:1]):
             item.add_marker("graph")
+        if CLUSTER & set(path.parts[:1]):
+            item.add_marker("cluster")
         # Fixtures that run programs are shared by the tests of a file, and the long run of the loop by several files.
         shared = "finished_loop" if "finished_loop" in getattr(item, "fixturenames", ()) else path.as_posix()
         item.add_marker(pytest.mark.xdist_group(shared))

@@ -154,3 +154,34 @@ def test_order_of_labels(active_learning, tmp_path):
     with pytest.raises(SystemExit, match="no 200 frames"):
         options.labels = [4, 200]
         study.order("random", 5, rows, pool)
+
+
+def test_ratio_of_labels_to_xargs():
+    """A pass is set against the passes by xargs before and after it; processor times are means over the labels."""
+    times = importlib.import_module("labelling_times")
+    stages = [dict.fromkeys(times.STAGES, seconds) for seconds in (1.0, 3.0)]
+    notes = {"a": [0.0, 0.0, 11.0, 9.0], "b": [0.0, 1.0, 12.0, 11.0]}
+    found = {"seconds": 120.0, "load": 4.0, "daemon_seconds": 2.0, "notes": notes, "stages": stages}
+    references = [{"seconds": seconds, "load": 1.0, "notes": notes} for seconds in (90.0, 110.0)]
+    case = {"database": "sqlite", "workers": 2, "concurrent": 4, "labels": 2, "pass": found, "references": references}
+    one = times.summary(case)
+    assert (one["ratio"], one["reference"], one["spread"]) == (1.2, 100.0, 20.0)
+    assert one["program"] == one["program_of_reference"] == 10.0
+    assert one["load"] == 2.0
+    printed = times.report([case, case]).splitlines()
+    assert printed[1].split() == [
+        "sqlite",
+        "2",
+        "4",
+        "2",
+        "120",
+        "100",
+        "+-",
+        "10",
+        "1.20",
+        "2.00",
+        "10.0,",
+        "10.0",
+        "2.0",
+    ]
+    assert [line.split()[-2:] for line in printed if line.startswith("pw.x")] == [["2.00", "2.00"]]

@@ -31,6 +31,20 @@ COLOURS = {"found": "green", "made": "green", "missing": "red", "differs": "red"
     help="Where a code or the family of pseudopotentials differs from what is asked for, make a new one, and keep the "
     "old one under another label.",
 )
+@click.option(
+    "--database",
+    envvar="SICMLIP_DATABASE",
+    metavar="ADDRESS",
+    help="Let a new profile keep its data in an empty PostgreSQL database, postgresql://USER:PASSWORD@HOST:PORT/NAME; "
+    "SQLite if not given. Or in the variable SICMLIP_DATABASE, which keeps the password out of the shell's history.",
+)
+@click.option(
+    "--broker",
+    envvar="SICMLIP_BROKER",
+    metavar="ADDRESS",
+    help="Let the daemon of a new profile use RabbitMQ, amqp://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST; ZeroMQ if not "
+    "given. Or in the variable SICMLIP_BROKER.",
+)
 @click.option("--pw", type=FILE, metavar="FILE", help="pw.x of Quantum ESPRESSO; the one on PATH if not given.")
 @click.option("--pw-mpi/--no-pw-mpi", default=None, help="Whether pw.x is started through MPI; a new code is not.")
 @click.option("--lmp", type=FILE, metavar="FILE", help="sicmlip-lmp; the one of this environment if not given.")

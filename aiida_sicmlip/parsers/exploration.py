@@ -13,9 +13,17 @@ from aiida.parsers import Parser
 from aiida_sicmlip.calculations.monitors import MonitorSettings, describe_blow_up
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.killed_jobs import cause_of_end
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, last_words, read_text, temporary_file
+from aiida_sicmlip.parsers.retrieved import (
+    COMPLETE,
+    last_line,
+    last_words,
+    read_text,
+    scheduler_messages,
+    temporary_file,
+)
 from aiida_sicmlip.science.exploration import ExplorationSettings
 from aiida_sicmlip.science.io.colvar import Colvar, newest_state, read_colvar
 from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd
@@ -105,12 +113,18 @@ class ExplorationParser(Parser):
             (end.bias_failed, codes.ERROR_BIAS_FAILED.format(error=error)),
             (end.walltime, codes.ERROR_OUT_OF_WALLTIME),
             (blow_up is not None, codes.ERROR_BLOWN_UP.format(reason=blow_up)),
+            (end.killed and self._time_was_up(), codes.ERROR_OUT_OF_WALLTIME),
             (end.killed, codes.ERROR_INTERRUPTED),
             (not end.finished, codes.ERROR_LAMMPS_FAILED.format(error=error)),
         ):
             if happened:
                 return code
         return None
+
+    def _time_was_up(self) -> bool:
+        """Return whether the scheduler says that it ended the job at its walltime, in its accounts or to the job."""
+        told = self.node.exit_status == self.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status
+        return told or cause_of_end(scheduler_messages(self.node, self.retrieved)) == "time"
 
     def _keep_continuation(self) -> ContinuationData | None:
         """Store the newest state from which the run can go on, if it has saved any."""

@@ -24,6 +24,11 @@ def read_text(retrieved: orm.FolderData, name: str) -> str | None:
         return None
 
 
+def scheduler_messages(node: orm.CalcJobNode, retrieved: orm.FolderData) -> str:
+    """Return what scheduler and shell wrote to the job's standard error; empty where they wrote nothing."""
+    return read_text(retrieved, node.get_option("scheduler_stderr") or SCHEDULER_STDERR) or ""
+
+
 def read_report(retrieved: orm.FolderData, name: str) -> dict[str, Any] | None:
     """Return the content of a retrieved JSON file, or ``None`` where it is missing or unreadable."""
     text = read_text(retrieved, name)

@@ -24,11 +24,11 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
 from aiida_sicmlip.parsers.retrieved import (
     COMPLETE,
-    SCHEDULER_STDERR,
     last_line,
     last_words,
     read_report,
     read_text,
+    scheduler_messages,
     temporary_file,
 )
 
@@ -73,8 +73,7 @@ class TrainingParser(Parser):
         """Return the exit code of a training that was ended from outside; ``None`` leaves the scheduler's word."""
         codes = self.exit_codes
         kept = self._keep_checkpoint()
-        words = read_text(self.retrieved, self.node.get_option("scheduler_stderr") or SCHEDULER_STDERR)
-        cause = cause_of_end(words or "")
+        cause = cause_of_end(scheduler_messages(self.node, self.retrieved))
         if self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status:
             cause = "memory"
         elif self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:

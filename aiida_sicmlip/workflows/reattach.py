@@ -15,7 +15,6 @@ from aiida import orm
 from aiida.brokers import Broker
 from aiida.common.links import LinkType
 from aiida.engine import Process, ProcessState, WorkChain
-from aiida.engine.processes.control import get_process_tasks
 from aiida.manage.manager import get_manager
 
 CALLS = (LinkType.CALL_CALC, LinkType.CALL_WORK)
@@ -68,6 +67,10 @@ def _revive(child: orm.ProcessNode) -> bool:
     A daemon killed while it submits leaves a child in one of three states: no checkpoint yet (it can never run), a
     checkpoint but no task in the queue (the task is sent now), or both (nothing to do). The node is stored before it is
     told its first state, so that a child without a state is one that was being created too.
+
+    RabbitMQ tells which tasks wait, not which a worker holds, and a worker takes all it has slots for at once. A task
+    sent for a child that another worker holds already would make it run twice. There a child that has not begun is
+    closed, for another to take its place; the daemon drops the task of a process that has ended.
     """
     if child.process_state not in (None, ProcessState.CREATED):
         return True
@@ -76,7 +79,13 @@ def _revive(child: orm.ProcessNode) -> bool:
         return False
     manager = get_manager()
     broker = manager.get_broker()
-    if broker is not None and child.pk not in queued_processes(broker):
+    if broker is None:
+        return True
+    queued = queued_processes(broker)
+    if queued is None:
+        _close(child)
+        return False
+    if child.pk not in queued:
         manager.get_process_controller().continue_process(child.pk, nowait=False, no_reply=True)
     return True
 
@@ -88,12 +97,15 @@ def _close(child: orm.ProcessNode) -> None:
     child.seal()
 
 
-def queued_processes(broker: Broker) -> set[int]:
-    """Return the pks of the processes for which the broker holds a task, waiting or in work."""
+def queued_processes(broker: Broker) -> set[int] | None:
+    """Return the pks of the processes for which the broker holds a task, waiting or in work.
+
+    :return: ``None`` for a broker that does not tell those in work.
+    """
     storage = getattr(broker, "_storage_path", None)
     if storage is None:
-        return set(get_process_tasks(broker))
-    # The ZeroMQ broker's own iterator moves the tasks that are in work back to the waiting ones, which is meant for a
+        return None
+    # The broker's own iterator moves the tasks that are in work back to the waiting ones, which is meant for a
     # broker that is not running; here it is, so that its files are only read. A task can move between the two folders
     # while they are listed, in either direction.
     folders = [Path(storage) / "tasks" / name for name in ("pending", "processing", "pending")]

@@ -19,6 +19,7 @@ from aiida_sicmlip.cli.setup.computer import open_mpi_launcher
 from aiida_sicmlip.cli.setup.disks import network_type
 from aiida_sicmlip.cli.setup.profile import journal_mode
 from aiida_sicmlip.cli.setup.pseudopotentials import choose_files
+from aiida_sicmlip.cli.setup.services import broker_settings, database_settings, is_other
 from aiida_sicmlip.common.exceptions import InputError
 
 MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
@@ -67,6 +68,51 @@ def test_journal_mode_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         journal_mode(tmp_path / "database.sqlite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_addresses_of_services() -> None:
+    """Ports and the virtual host have defaults; what is escaped in an address is not in the settings."""
+    database = database_settings("postgresql://me:p%40ss@db.example.org/al", Path("/files"))
+    assert database.pop("database_engine") == "postgresql_psycopg"
+    assert database == {
+        "database_hostname": "db.example.org",
+        "database_port": 5432,
+        "database_name": "al",
+        "database_username": "me",
+        "database_password": "p@ss",
+        "repository_uri": "file:///files",
+    }
+    broker = broker_settings("amqps://me:secret@mq.example.org/runs")
+    assert broker == {
+        "broker_protocol": "amqps",
+        "broker_username": "me",
+        "broker_password": "secret",
+        "broker_host": "mq.example.org",
+        "broker_port": 5671,
+        "broker_virtual_host": "runs",
+    }
+    other = database_settings("postgresql://me:other@db.example.org:5433/al", Path("/files"))
+    assert is_other(database, other) == "database_port"
+    assert is_other(database, {**database, "database_password": "other"}) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("mysql://me:secret@host/al", "does not begin with `postgresql://` and a host; give postgresql://USER"),
+        ("postgresql:///al", "does not begin with"),
+        ("postgresql://me:secret@host", "names no database"),
+        ("postgresql://host/al", "names no user"),
+        ("postgresql://me:secret@host:many/al", "is no address"),
+    ],
+)
+def test_addresses_that_cannot_be_used(address: str, words: str) -> None:
+    """The sentence does not show the password."""
+    with pytest.raises(InputError) as caught:
+        database_settings(address, Path("/files"))
+    assert words in str(caught.value) and "secret" not in str(caught.value)
+    with pytest.raises(InputError, match="`--broker` does not begin with `amqp://`"):
+        broker_settings(address.replace(":many", ""))
 
 
 OPEN_MPI = "libopen-pal.so.40 => /lib/libopen-pal.so.40 (0x00)\n"

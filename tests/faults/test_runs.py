@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.loop.checks import twins, unfinished
 from tests.loop.folder import PROFILE, LoopFolder
 
 pytestmark = pytest.mark.program
@@ -90,20 +91,6 @@ def begun(pk: int) -> list[str]:
     return [label.split("_", 2)[2] for label in found]
 
 
-def call_counts() -> dict[tuple[int, str], int]:
-    """Return how often each work chain of the profile called something under one label, interrupted calls left out."""
-    from aiida import orm
-    from aiida.common.links import LinkType
-
-    from aiida_sicmlip.workflows.reattach import INTERRUPTED
-
-    counts: Counter[tuple[int, str]] = Counter()
-    for (caller,) in orm.QueryBuilder().append(orm.WorkChainNode).all():
-        links = caller.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
-        counts.update((caller.pk, link.link_label) for link in links if link.node.process_status != INTERRUPTED)
-    return counts
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Iterator[LoopFolder]:
     """A folder that is set up, with a daemon that runs."""
@@ -161,9 +148,8 @@ def test_killed_daemon_finishes_without_twins(folder, killed_run, switched):
         from aiida import orm
 
         assert orm.load_node(pk).exit_status in (0, 701), folder.report(pk)
-        assert {call: count for call, count in call_counts().items() if count > 1} == {}
-        unfinished = [node.pk for (node,) in orm.QueryBuilder().append(orm.ProcessNode).all() if not node.is_terminated]
-        assert unfinished == []
+        assert twins() == {}
+        assert unfinished() == []
 
 
 def created_by(pk: int) -> set[int]:

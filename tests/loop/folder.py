@@ -53,9 +53,12 @@ class LoopFolder:
             text=True,
         )
 
-    def set_up(self) -> None:
-        """Make the profile, with programs that note each start, so that a calculation that runs twice is seen."""
-        options = []
+    def set_up(self, *words: str) -> None:
+        """Make the profile, with programs that note each start, so that a calculation that runs twice is seen.
+
+        :param words: further options of the set-up.
+        """
+        options = [*words]
         for option, program in (
             ("--pw", shutil.which("pw.x")),
             ("--lmp", str(self.bin / "sicmlip-lmp")),

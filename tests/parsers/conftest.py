@@ -175,6 +175,8 @@ def parse_folder(
                 (temporary / path.name).write_bytes(content)
             else:
                 retrieved.base.repository.put_object_from_bytes(content, path.name)
+        if messages := (files or {}).get("_scheduler-stderr.txt"):
+            retrieved.base.repository.put_object_from_bytes(messages, "_scheduler-stderr.txt")
         retrieved.base.links.add_incoming(node, LinkType.CREATE, "retrieved")
         retrieved.store()
         outputs, call = ParserFactory(entry_point).parse_from_node(

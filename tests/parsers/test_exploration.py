@@ -114,6 +114,20 @@ def test_run_that_is_cut_off_ends_where_it_can_go_on(parse_folder: Callable[...,
     assert parsed.outputs["results"]["last_step"] == 10
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("slurmstepd: error: *** JOB 7 ON node ca CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***", 400),
+        ("slurmstepd: error: *** JOB 7 ON node ca CANCELLED AT 2026-01-01T00:00:00 ***", 401),
+    ],
+)
+def test_scheduler_says_why_it_ended_a_run(parse_folder: Callable[..., Any], words: str, status: int) -> None:
+    log = (FIXTURES / "default" / "retrieved" / "log.lammps").read_bytes()
+    files = {"log.lammps": log[: log.index(b"  - [15,") + 20], "_scheduler-stderr.txt": b"a line\n" + words.encode()}
+    parsed = parse_folder(FIXTURES / "default", files)
+    assert parsed.status == status and "continuation" in parsed.outputs
+
+
 def test_biased_run(parse_folder: Callable[..., Any]) -> None:
     """Frames, rows of the variables and of the log stand at the same steps."""
     parsed = parse_folder(FIXTURES / "biased")

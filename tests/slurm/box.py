@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import socket
@@ -34,6 +35,9 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
+# Jobs are remembered for a day, as nothing keeps accounts; one that is over its time is killed soon.
+MinJobAge=86400
+KillWait=5
 SchedulerType=sched/builtin
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -101,6 +105,10 @@ class SlurmBox:
         end = time.monotonic() + patience
         while self.command("squeue", "-h") and time.monotonic() < end:
             time.sleep(0.2)
+
+    def job(self, number: str) -> dict[str, str]:
+        """Return what Slurm says of a job, which it remembers after its end."""
+        return dict(re.findall(r"(\S+?)=(\S*)", self.command("scontrol", "show", "job", number)))
 
     def command(self, *words: str) -> str:
         """Return what a command of Slurm prints; nothing where it fails."""

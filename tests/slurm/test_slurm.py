@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ase import Atoms
 
 from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.workflows.resources import scheduler_options
-from tests.slurm.box import SlurmBox, missing_program
+from tests.slurm.box import SlurmBox
 
 pytestmark = pytest.mark.program
 
@@ -34,15 +33,11 @@ OPTIONS = {
 
 
 @pytest.fixture
-def slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmBox]:
-    """A Slurm with the partitions `cpu` and `gpu` and two GPUs that are none."""
-    missing = missing_program()
-    if missing is not None:
-        pytest.skip(f"{missing} is not installed; Debian and Ubuntu have it in slurm-wlm and munge")
-    with SlurmBox(tmp_path_factory.mktemp("slurm")) as box:
-        for name, value in box.environment.items():
-            monkeypatch.setenv(name, value)
-        yield box
+def slurm(slurm_box: SlurmBox, monkeypatch: pytest.MonkeyPatch) -> SlurmBox:
+    """A Slurm whose commands this process finds."""
+    for name, value in slurm_box.environment.items():
+        monkeypatch.setenv(name, value)
+    return slurm_box
 
 
 @pytest.fixture
@@ -81,11 +76,6 @@ def explore(lammps: orm.InstalledCode, edip: Any) -> Callable[..., orm.CalcJobNo
     return run
 
 
-def job_of(slurm: SlurmBox, node: orm.CalcJobNode) -> dict[str, str]:
-    """Return what Slurm says of the job of a calculation."""
-    return dict(re.findall(r"(\S+?)=(\S*)", slurm.command("scontrol", "show", "job", node.get_job_id())))
-
-
 def test_slurm_holds_what_was_asked_for(
     slurm: SlurmBox, explore: Callable[..., orm.CalcJobNode], divacancy: Atoms
 ) -> None:
@@ -102,7 +92,7 @@ def test_slurm_holds_what_was_asked_for(
         "CPUs/Task": "2",
         "TresPerNode": "gres:gpu:1",
     }
-    job = job_of(slurm, node)
+    job = slurm.job(node.get_job_id())
     assert {name: job.get(name) for name in expected} == expected
     # A GPU was handed to the job: the first of the two.
     assert node.outputs.retrieved.base.repository.get_object_content("devices.txt").strip() == "0"
@@ -115,4 +105,4 @@ def test_monitor_cancels_the_job(slurm: SlurmBox, explore: Callable[..., orm.Cal
     assert node.exit_status == node.process_class.exit_codes.STOPPED_BY_MONITOR.status, node.exit_message
     assert node.exit_message.startswith("the temperature is above 10 K")
     assert 3 <= node.outputs.trajectory.n_frames < 5000
-    assert job_of(slurm, node)["JobState"] == "CANCELLED"
+    assert slurm.job(node.get_job_id())["JobState"] == "CANCELLED"

@@ -40,6 +40,8 @@ class SetupRequest:
     """
 
     profile_name: str | None = None
+    database: str | None = None
+    broker: str | None = None
     work_folder: Path | None = None
     pw: Path | None = None
     pw_mpi: bool | None = None

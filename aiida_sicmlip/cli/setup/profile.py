@@ -1,14 +1,15 @@
-"""The AiiDA profile: SQLite, the ZeroMQ broker, and SQLite's journal mode."""
+"""The AiiDA profile: SQLite and the ZeroMQ broker, or PostgreSQL and RabbitMQ; and SQLite's journal mode."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.cli.options import default_profile_name, profile_names
 from aiida_sicmlip.cli.setup.disks import network_type
 from aiida_sicmlip.cli.setup.items import SetupItem, State
+from aiida_sicmlip.cli.setup.services import broker_settings, check_broker, database_settings, is_other
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 
 if TYPE_CHECKING:
@@ -17,25 +18,35 @@ if TYPE_CHECKING:
 NEW_PROFILE = "sicmlip"
 STORAGE = "core.sqlite_dos"
 BROKER = "core.zeromq"
+POSTGRESQL = "core.psql_dos"
+RABBITMQ = "core.rabbitmq"
 EMAIL = "aiida@localhost"
 SECONDS_TO_WAIT_FOR_DATABASE = 10
 
 
-def set_up_profile(name: str | None, check: bool) -> tuple[Profile | None, list[SetupItem]]:
+def set_up_profile(
+    name: str | None, check: bool, database: str | None = None, broker: str | None = None
+) -> tuple[Profile | None, list[SetupItem]]:
     """Find the profile ``name`` (by default the default one), or make it; not loaded yet.
 
+    :param database: address of a PostgreSQL database that a new profile keeps its data in; SQLite without it.
+    :param broker: address of a RabbitMQ that a new profile's daemon uses; ZeroMQ without it.
     :returns: the profile, ``None`` where there is none and ``check`` forbids to make one; and its items.
+    :raises InputError: if an address cannot be used.
     :raises ProgramError: if AiiDA cannot make the profile.
     """
     known = profile_names()
     name = name or default_profile_name() or NEW_PROFILE
+    storage, messages = _services(name, database, broker)
     if name in known:
         profile = _existing(name)
-        return profile, [*_existing_items(profile), *set_up_journal(profile, check)]
+        return profile, [*_existing_items(profile, storage, messages), *set_up_journal(profile, check)]
     if check:
         return None, [SetupItem("profile", State.MISSING, f"`{name}`; `aiida-sicmlip setup` makes it")]
-    profile = _make(name)
-    detail = f"`{name}` in {storage_folder(profile)}"
+    if messages:
+        check_broker(messages)
+    profile = _make(name, storage, messages)
+    detail = f"`{name}` in {_place(profile)}"
     return profile, [SetupItem("profile", State.MADE, detail), *set_up_journal(profile, check)]
 
 
@@ -110,18 +121,50 @@ def _existing(name: str) -> Profile:
     return profile
 
 
-def _existing_items(profile: Profile) -> list[SetupItem]:
+def _existing_items(profile: Profile, storage: dict[str, Any], messages: dict[str, Any]) -> list[SetupItem]:
     if profile.process_control_backend is None:
         detail = (
             f"`{profile.name}` has no message broker, so that its daemon cannot start; "
             f"`verdi profile configure-broker {BROKER}` gives it one"
         )
         return [SetupItem("profile", State.DIFFERS, detail)]
+    for option, asked, backend, used, held in (
+        ("--database", storage, POSTGRESQL, profile.storage_backend, profile.storage_config),
+        ("--broker", messages, RABBITMQ, profile.process_control_backend, profile.process_control_config),
+    ):
+        other = (used if used != backend else is_other(held, asked)) if asked else None
+        if other is not None:
+            detail = (
+                f"`{profile.name}` is there and differs from `{option}` ({other}); leave the option out, or name a new "
+                "profile with `--profile`"
+            )
+            return [SetupItem("profile", State.DIFFERS, detail)]
     detail = f"`{profile.name}` ({profile.storage_backend}, {profile.process_control_backend})"
     return [SetupItem("profile", State.FOUND, detail)]
 
 
-def _make(name: str) -> Profile:
+def _services(name: str, database: str | None, broker: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return AiiDA's configurations of PostgreSQL and RabbitMQ; empty where they are not asked for."""
+    from aiida.manage.configuration.settings import AiiDAConfigDir
+
+    repository = Path(AiiDAConfigDir.get()) / "repository" / name
+    return (
+        database_settings(database, repository) if database is not None else {},
+        broker_settings(broker) if broker is not None else {},
+    )
+
+
+def _place(profile: Profile) -> str:
+    """Return where a new profile keeps its data, and what its daemon uses where that is a service."""
+    folder, config = storage_folder(profile), profile.storage_config
+    address = "{database_hostname}:{database_port}/{database_name}"
+    place = str(folder) if folder is not None else f"PostgreSQL at {address.format(**config)}"
+    if profile.process_control_backend == RABBITMQ:
+        place += ", with RabbitMQ at {broker_host}:{broker_port}".format(**profile.process_control_config)
+    return place
+
+
+def _make(name: str, storage: dict[str, Any], messages: dict[str, Any]) -> Profile:
     from aiida.common import exceptions
     from aiida.manage.configuration import create_profile, get_config
     from aiida.plugins import BrokerFactory
@@ -132,10 +175,10 @@ def _make(name: str) -> Profile:
             config,
             name=name,
             email=EMAIL,
-            storage_backend=STORAGE,
-            storage_config={},
-            broker_backend=BROKER,
-            broker_config=BrokerFactory(BROKER).get_default_config(),
+            storage_backend=POSTGRESQL if storage else STORAGE,
+            storage_config=storage,
+            broker_backend=RABBITMQ if messages else BROKER,
+            broker_config=messages or BrokerFactory(BROKER).get_default_config(),
         )
     except (ValueError, TypeError, exceptions.EntryPointError, exceptions.StorageMigrationError) as error:
         raise ProgramError(f"AiiDA could not make the profile `{name}`: {error}") from error

@@ -19,7 +19,7 @@ def set_up(request: SetupRequest) -> list[SetupItem]:
     paths = {wish.label: codes.find_program(wish) for wish in wishes}
     pseudopotentials.choose_files(request.species, request.pseudo_folder, request.pseudo_files)
 
-    profile, items = profiles.set_up_profile(request.profile_name, request.check)
+    profile, items = profiles.set_up_profile(request.profile_name, request.check, request.database, request.broker)
     localhost = None
     if profile is None:
         items.append(SetupItem(f"computer `{computer.LABEL}`", State.MISSING, "waits for the profile"))

@@ -1,0 +1,91 @@
+"""Services that a profile can rest on in the place of SQLite and ZeroMQ: PostgreSQL and RabbitMQ, by address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from aiida_sicmlip.common.exceptions import InputError
+
+DATABASE_FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+BROKER_FORM = "amqp://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST"
+DATABASE_PORT = 5432
+BROKER_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+def database_settings(address: str, repository: Path) -> dict[str, Any]:
+    """Return AiiDA's configuration of a storage in the PostgreSQL database at ``address``.
+
+    :param repository: folder for the files of the nodes, which are not in the database.
+    :raises InputError: if the address is not of the form ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``.
+    """
+    parts, port = _split(address, "--database", DATABASE_FORM, ("postgresql", "postgres"))
+    name = unquote(parts.path.removeprefix("/"))
+    if not name or not parts.username:
+        lacking = "database" if parts.username else "user"
+        raise InputError(f"`--database` names no {lacking}; give {DATABASE_FORM}.")
+    return {
+        "database_engine": "postgresql_psycopg",
+        "database_hostname": parts.hostname,
+        "database_port": port or DATABASE_PORT,
+        "database_name": name,
+        "database_username": unquote(parts.username),
+        "database_password": unquote(parts.password or ""),
+        "repository_uri": repository.as_uri(),
+    }
+
+
+def broker_settings(address: str) -> dict[str, Any]:
+    """Return AiiDA's configuration of the RabbitMQ at ``address``.
+
+    :raises InputError: if the address is not of the form ``amqp://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST``, the last
+        part of which may be left out.
+    """
+    parts, port = _split(address, "--broker", BROKER_FORM, tuple(BROKER_PORTS))
+    return {
+        "broker_protocol": parts.scheme,
+        "broker_username": unquote(parts.username or "guest"),
+        "broker_password": unquote(parts.password or "guest"),
+        "broker_host": parts.hostname,
+        "broker_port": port or BROKER_PORTS[parts.scheme],
+        "broker_virtual_host": unquote(parts.path.removeprefix("/")),
+    }
+
+
+def check_broker(settings: dict[str, Any]) -> None:
+    """Raise InputError where no RabbitMQ answers; AiiDA itself would find out when the daemon starts."""
+    from aiida.brokers.rabbitmq.defaults import detect_rabbitmq_config
+
+    given = {name.removeprefix("broker_"): value for name, value in settings.items()}
+    try:
+        detect_rabbitmq_config(**given)
+    except ConnectionError as error:
+        raise InputError(
+            f"`--broker` names {given['host']}:{given['port']}, where no RabbitMQ lets user `{given['username']}` in: "
+            f"{error.__cause__}. Start it, or correct the address."
+        ) from error
+
+
+def is_other(held: dict[str, Any], asked: dict[str, Any]) -> str | None:
+    """Return the first setting by which the address that a profile ``held`` differs from the one ``asked`` for.
+
+    Passwords and folders do not count: they may change while the service stays the same.
+    """
+    for name, value in asked.items():
+        if name.endswith(("hostname", "host", "port", "_name")) and held.get(name) != value:
+            return name
+    return None
+
+
+def _split(address: str, option: str, form: str, schemes: tuple[str, ...]) -> tuple[SplitResult, int | None]:
+    """Return the parts of an address and its port, which may be left out."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError as error:
+        raise InputError(f"`{option}` is no address ({error}); give {form}.") from error
+    if parts.scheme not in schemes or not parts.hostname:
+        # The address may hold a password, and is not shown.
+        raise InputError(f"`{option}` does not begin with `{schemes[0]}://` and a host; give {form}.")
+    return parts, port
