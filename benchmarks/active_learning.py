@@ -265,7 +265,10 @@ def draw(errors: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             for count, at in zip(entry["labels"], labels, strict=True):
                 values = compared["seeds"][method][count]
                 axes.plot([at] * len(values), values, "o", markersize=4, fillstyle="none", color=colour, alpha=0.5)
-        style.logarithmic(axes.xaxis)
+        axes.set_xscale("log")
+        counts = next(iter(compared["methods"].values()))["labels"]
+        axes.set_xticks(counts, labels=[str(count) for count in counts])
+        axes.set_xticks([], minor=True)
         style.logarithmic(axes.yaxis)
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("labels")
