@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -73,8 +75,32 @@ class LoopFolder:
         self.command("aiida-sicmlip", "setup", "-p", PROFILE, "--work-folder", str(self.path / "work"), *options)
 
     def start_daemon(self, workers: int = 2) -> None:
-        """Start the daemon."""
-        self.command("verdi", "-p", PROFILE, "daemon", "start", str(workers), timeout=120)
+        """Start the daemon, and once more where its workers hear nothing.
+
+        AiiDA starts workers and broker at once. After a kill -9 of the broker its old address is still written down,
+        and workers that read it before the new one is there wait for a broker that is gone.
+        """
+        for _ in range(5):
+            self.command("verdi", "-p", PROFILE, "daemon", "start", str(workers), timeout=300)
+            if self._workers_listen():
+                return
+            self.stop_daemon()
+        raise AssertionError("the workers of the daemon do not find its broker")
+
+    def _workers_listen(self, timeout: float = 30) -> bool:
+        """Wait for the ZeroMQ broker to have workers; another broker is not asked."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            folders = list((self.path / ".aiida" / "broker").glob("*"))
+            if not folders:
+                return True
+            for folder in folders:
+                with contextlib.suppress(OSError, json.JSONDecodeError):
+                    status = json.loads((folder / "broker.status").read_text())
+                    if status["task_subscribers"] and psutil.pid_exists(status["pid"]):
+                        return True
+            time.sleep(0.3)
+        return False
 
     def stop_daemon(self) -> None:
         """Stop the daemon, by force where it does not stop by itself."""
