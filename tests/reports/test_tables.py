@@ -108,17 +108,18 @@ def test_a_failed_label_is_not_hidden(run):
 
 
 @pytest.mark.parametrize(
-    ("state", "status", "text"),
+    ("state", "status", "message", "text"),
     [
-        ("waiting", None, "at work"),
-        ("finished", 0, "finished, converged"),
-        ("finished", 701, "finished with status 701: why"),
-        ("killed", None, "killed"),
+        ("waiting", None, None, "at work"),
+        ("finished", 0, None, "finished, converged"),
+        ("finished", 701, "why", "finished with status 701: why"),
+        ("killed", None, "killed: Killed by a user", "killed: Killed by a user"),
+        ("excepted", None, None, "excepted"),
     ],
 )
-def test_verdict(run, state, status, text):
-    """How a run ended, in words."""
-    ended = Run(7, state, status, "why", START, START, 3, run.rounds)
+def test_verdict(run, state, status, message, text):
+    """How a run ended, in words; of one that did not finish, why."""
+    ended = Run(7, state, status, message, START, START, 3, run.rounds)
     assert verdict(ended) == text
 
 

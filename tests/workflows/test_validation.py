@@ -237,7 +237,7 @@ def test_file_that_cannot_be_used(write_settings: Callable[..., str], text: str,
 
 def test_file_that_does_not_exist(tmp_path: Path) -> None:
     sentence = refusal(str(tmp_path / "none.yaml"))
-    assert sentence.endswith("does not exist. Protocols are: demo, moderate.")
+    assert sentence.endswith("does not exist. Protocols are: demo, fast, moderate, paper.")
 
 
 @pytest.mark.parametrize(
