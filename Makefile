@@ -33,7 +33,7 @@ check: $(STAMP) ## Lint, formatting and types
 
 test: check ## Checks and tests, real programs too; all but those of test-cluster
 	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and not cluster" -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "program and not cluster" -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
 	$(BIN)/pytest -m "not program and not graph" -n auto $(PYTEST_OPTIONS)

@@ -43,19 +43,29 @@ PW_PARAMETERS = {
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
 
 
-# Before pytest-xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs, what needs services, and what has to stay together side by side."""
+    """Mark what reads and writes graphs, and what needs services."""
     for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        if LAYERS_OF_GRAPHS & set(path.parts[:1]):
+        folder = set(item.path.relative_to(Path(__file__).parent).parts[:1])
+        if LAYERS_OF_GRAPHS & folder:
             item.add_marker("graph")
-        if CLUSTER & set(path.parts[:1]):
+        if CLUSTER & folder:
             item.add_marker("cluster")
-        # Fixtures that run programs are shared by the tests of a file, and the long run of the loop by several files.
-        shared = "finished_loop" if "finished_loop" in getattr(item, "fixturenames", ()) else path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(shared))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep files together with `--dist loadfile`, and those of the loop all in one: they share one long run."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class TogetherByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "tests/loop" if path.startswith("tests/loop/") else path
+
+    return TogetherByFile(config, log)
 
 
 @pytest.fixture

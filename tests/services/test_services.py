@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.program, pytest.mark.timeout(3000)]
 NODES = {
     *("calculation", "code", "dataset", "initial_potential", "label", "level_of_theory", "model", "node", "parameters"),
     *("potential", "prior", "prior_fitted_to", "run", "seed", "selection", "structure", "training", "training_set"),
-    *("trajectory", "validation_set", "driver", "variables", "start", "host"),
+    *("trajectory", "validation_set", "driver", "variables", "start", "host", "exploration", "added_by"),
 }
 """Names under which answers hold PKs, which differ from profile to profile."""
 COPY = "copy"
