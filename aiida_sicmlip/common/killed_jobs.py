@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+SCHEDULER_STDERR = "_scheduler-stderr.txt"
+"""AiiDA's own name for the file of what scheduler and shell say."""
 _MEMORY = re.compile(r"oom[-_ ]?kill|out[-_ ]of[-_ ]memory|exceeded memory limit|TERM_MEMLIMIT|\bv?mem\b.*exceed", re.I)
 _TIME = re.compile(r"time limit|walltime\b.*exceed|exceed\w*.*\bwalltime|TERM_RUNLIMIT", re.I)
 _CANCELLED = re.compile(r"preempt|node[-_ ]?fail|\bcancelled\b", re.I)

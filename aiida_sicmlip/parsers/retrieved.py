@@ -9,8 +9,8 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
-SCHEDULER_STDERR = "_scheduler-stderr.txt"
-"""AiiDA's own name for the file of what scheduler and shell say."""
+from aiida_sicmlip.common.killed_jobs import SCHEDULER_STDERR
+
 COMPLETE = ExitCode(0)
 """What a parser returns where everything is there. ``None`` would leave the scheduler's word standing, which calls a
 job out of walltime that was ended after its program had finished."""

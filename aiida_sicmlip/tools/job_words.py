@@ -6,10 +6,8 @@ import re
 
 from aiida import orm
 
-from aiida_sicmlip.common.killed_jobs import cause_of_end
+from aiida_sicmlip.common.killed_jobs import SCHEDULER_STDERR, cause_of_end
 
-SCHEDULER_STDERR = "_scheduler-stderr.txt"
-"""AiiDA's own name for the file of what scheduler and shell say."""
 CAUSES = {
     "memory": "the machine ran out of memory",
     "time": "the walltime was over",
