@@ -123,9 +123,13 @@ class Benchmark:
         """Label all through the daemon of the profile that is loaded."""
         from aiida.engine import submit
         from aiida.engine.daemon.client import get_daemon_client
+        from aiida.manage import get_manager
 
         client = get_daemon_client(profile)
         client.start_daemon(number_workers=workers)
+        # The broker starts and ends with the daemon: what is submitted over the connection to the one before is lost.
+        get_manager().reset_broker()
+        get_manager().reset_runner()
         try:
             builder = self.builder(names, concurrent)
             # The workers are there before the clock starts.
@@ -183,6 +187,7 @@ def busy_seconds(client: Any) -> float:
 
 def measure(benchmark: Benchmark, stack: contextlib.ExitStack) -> Iterator[dict[str, Any]]:
     """Make the profiles and give one pass after the other."""
+    from aiida.manage import get_manager
     from aiida.manage.configuration import load_profile
 
     options = benchmark.options
@@ -200,6 +205,8 @@ def measure(benchmark: Benchmark, stack: contextlib.ExitStack) -> Iterator[dict[
             services = ["--database", addresses[0], "--broker", addresses[1]]
         benchmark.set_up(database, *services)
         ready.append(database)
+    # Before the servers end, whose connections would complain.
+    stack.callback(get_manager().unload_profile)
     previous = None
     for database in ready:
         load_profile(database, allow_switch=True)
