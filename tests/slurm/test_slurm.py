@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
@@ -16,6 +18,7 @@ from ase import Atoms
 from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.workflows.resources import scheduler_options
 from tests.slurm.box import SlurmBox
+from tests.slurm.cluster import TEMPLATES
 
 pytestmark = pytest.mark.program
 
@@ -106,3 +109,24 @@ def test_monitor_cancels_the_job(slurm: SlurmBox, explore: Callable[..., orm.Cal
     assert node.exit_message.startswith("the temperature is above 10 K")
     assert 3 <= node.outputs.trajectory.n_frames < 5000
     assert slurm.job(node.get_job_id())["JobState"] == "CANCELLED"
+
+
+def test_job_that_is_submitted_twice_runs_once(slurm: SlurmBox, tmp_path: Path) -> None:
+    """As after a daemon that was killed before it noted the number: the second job ends after the first."""
+    prepend = yaml.safe_load((TEMPLATES / "computer.yaml").read_text())["prepend_text"]
+    job = tmp_path / "job.sh"
+    job.write_text(
+        f"#!/bin/bash\n{prepend}\necho $SLURM_JOB_ID begun >> notes\nsleep 4\necho $SLURM_JOB_ID done >> notes\n"
+    )
+    words = ("sbatch", "--parsable", f"--chdir={tmp_path}", "--mem=50", "--ntasks=1", str(job))
+    numbers = [slurm.command(*words).strip() for _ in range(2)]
+    end = time.monotonic() + 90
+    while (states := [slurm.job(number).get("JobState") for number in numbers]) != ["COMPLETED"] * 2:
+        assert time.monotonic() < end, states
+        time.sleep(0.5)
+    # Which of the two begins first is up to Slurm.
+    (first, begun), (second, done) = (line.split() for line in (tmp_path / "notes").read_text().splitlines())
+    assert (begun, done) == ("begun", "done") and first == second and first in numbers
+    times = {number: slurm.job(number) for number in numbers}
+    (other,) = set(numbers) - {first}
+    assert times[other]["EndTime"] >= times[first]["EndTime"]
