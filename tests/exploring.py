@@ -19,7 +19,8 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.science.io.candidates import write_candidates
-from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.picks import ROLES, Picks
+from aiida_sicmlip.science.replacements import select_replacements_of_candidates
 from aiida_sicmlip.science.selection_settings import SelectionSettings
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
 from tests.selecting import MadeSelection, made_selection
@@ -135,15 +136,35 @@ class Explored:
         inputs["candidates"] = described.outputs.candidates
         self.candidates[run.pk].append(described.outputs.candidates)
         node = self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_selection", **inputs)
-        for role, segment, frame in sorted(zip(made.picks.role, made.picks.segment, made.picks.frame, strict=True)):
+        self.picks(node, made.picks)
+        self.output(node, "summary", orm.Dict(made.summary))
+        return node
+
+    def picks(self, node: Any, picks: Picks) -> None:
+        """Let a process have picked frames."""
+        for role, segment, frame in sorted(zip(picks.role, picks.segment, picks.frame, strict=True)):
             picked = orm.StructureData(ase=self.atoms)
             self.output(node, f"{ROLES[role]}__{frame_label(segment, frame)}", picked)
         arrays = orm.ArrayData()
-        for name, array in made.picks.to_arrays().items():
+        for name, array in picks.to_arrays().items():
             arrays.set_array(name, array)
         self.output(node, "picks", arrays)
-        self.output(node, "summary", orm.Dict(made.summary))
-        return node
+
+    def replacements(self, run: Any, index: int, failed: list[tuple[int, int]]) -> Picks:
+        """Replace picks of a round, as (segment among all, frame), and return what took their places."""
+        made = self.selections[run.pk]
+        before = [entry.candidates for entry in made[:index]]
+        found = select_replacements_of_candidates(
+            made[index].settings, failed, made[index].picks, made[index].candidates, before
+        )
+        candidates = self.candidates[run.pk][: index + 1]
+        inputs = {f"round_{place:02d}": node for place, node in enumerate(candidates[:-1])} | {
+            "candidates": candidates[-1]
+        }
+        self.picks(
+            self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_replacements", **inputs), found.picks
+        )
+        return found.picks
 
     def judgement(self, run: Any, index: int, selection: Any, errors: dict[tuple[int, int], float]) -> Any:
         """Return the evaluation of the potential that explored a round, on labels of frames that were picked.

@@ -25,6 +25,7 @@ DIMENSION = 8
 class MadeSelection:
     """One round: candidates, what was picked of them, and what the description and the selection say."""
 
+    settings: SelectionSettings
     n_segments: int
     candidates: Candidates
     picks: Picks
@@ -84,4 +85,6 @@ def made_selection(
     current = keep_candidates(findings, pool, [atoms] * len(kept), segment[kept], frame[kept])
     selection = select_frames_of_candidates(settings, 5, current, candidates)
     counts = {"n_frames": len(new), "n_overlapping": 0, "n_filtered": int((~allowed).sum())}
-    return MadeSelection(n_segments, current, selection.picks, selection.summary, {**counts, **findings.summary})
+    return MadeSelection(
+        settings, n_segments, current, selection.picks, selection.summary, {**counts, **findings.summary}
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+REPLACED = "replacements"
+"""The step of a round that picks frames in the places of those whose labels have failed."""
+
 _FRAME = re.compile(r"frame_s(\d{2,})_(\d{6,})")
 _SEGMENT = re.compile(r"s(\d{2,})")
 _PLACE = re.compile(r"label_(\d{6,})")

@@ -35,7 +35,8 @@ class Selection:
 
     described, summary: counts and distances, as the description and the selection left them. picks: in the order in
     which they were picked. force_error: of the exploring potential on each pick, (P,) in eV/A, not a number where there
-    is no label (yet). judged: whether that potential was evaluated on the new labels.
+    is no label (yet). judged: whether that potential was evaluated on the new labels. n_replacing: so many of the
+    picks, the last ones, took the places of failed labels.
     """
 
     steps: RoundSelection
@@ -45,6 +46,7 @@ class Selection:
     picks: Picks
     force_error: np.ndarray
     judged: bool
+    n_replacing: int = 0
 
     @property
     def name(self) -> str:
@@ -63,8 +65,9 @@ class Selection:
 
     @property
     def distances(self) -> np.ndarray:
-        """The distance at which each training configuration was picked, in their order."""
-        return self.picks.distance[self.picks.of("training")]
+        """The distance at which each training configuration was picked, in their order, without those that replaced."""
+        own = np.arange(len(self.picks)) < len(self.picks) - self.n_replacing
+        return self.picks.distance[own & self.picks.of("training")]
 
     @property
     def correlation(self) -> NoveltyCorrelation:
@@ -85,7 +88,11 @@ def read_selections(run: orm.WorkChainNode) -> list[Selection]:
         picks, candidates = entry.picks, entry.candidates
         if picks is None or candidates is None:
             continue
-        read = Picks.from_arrays({name: picks.get_array(name) for name in Picks.names()})
+        parts = [node for node in (picks, entry.replacing_picks) if node is not None]
+        arrays = [{name: node.get_array(name) for name in Picks.names()} for node in parts]
+        read = Picks.joined([Picks.from_arrays(part) for part in arrays])
+        assert read is not None
+        n_replacing = len(read) - len(arrays[0]["role"])
         errors = entry.force_errors()
         force_error = [
             errors.get((int(segment), int(frame)), np.nan)
@@ -93,7 +100,14 @@ def read_selections(run: orm.WorkChainNode) -> list[Selection]:
         ]
         found.append(
             Selection(
-                entry, candidates, entry.described, entry.summary, read, np.array(force_error), judged=bool(errors)
+                entry,
+                candidates,
+                entry.described,
+                entry.summary,
+                read,
+                np.array(force_error),
+                judged=bool(errors),
+                n_replacing=n_replacing,
             )
         )
     if not found:
@@ -147,7 +161,9 @@ def _round_report(entry: Selection, shares: Sequence[Share]) -> dict[str, Any]:
         "frames": [
             {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
             | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
-            for role, segment, frame, distance, reference_distance, force_error in zip(
+            | {"replaces": place >= len(picks) - entry.n_replacing}
+            for place, role, segment, frame, distance, reference_distance, force_error in zip(
+                range(len(picks)),
                 picks.role,
                 picks.segment,
                 picks.frame,
@@ -247,6 +263,11 @@ def notes_on_selections(found: Sequence[Selection]) -> list[str]:
         missing = int(np.isnan(entry.force_error).sum())
         if entry.judged and missing:
             notes.append(f"{entry.name}: {missing} of {len(entry.picks)} picked frames have no label.")
+        if entry.n_replacing:
+            notes.append(
+                f"{entry.name}: {entry.n_replacing} further frames took the places of failed labels; the table of "
+                "frames counts what was picked first."
+            )
         if entry.correlation.reason is not None:
             notes.append(f"{entry.name}: no correlation, since {entry.correlation.reason}.")
     return notes

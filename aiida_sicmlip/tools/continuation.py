@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import number_of_segment, parse_round_label
+from aiida_sicmlip.common.labels import REPLACED, number_of_segment, parse_round_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage.rounds import rounds_of_calls
@@ -70,8 +70,8 @@ def leavings_of_run(run: orm.WorkChainNode) -> Leavings:
             found.candidates[name] = description.outputs.candidates
             if "training_set" in steps:
                 found.picks[name] = _output(steps["selection"], "picks")
-            if "training_set" in steps and "replacements" in steps:
-                found.picks[f"{name}_replacements"] = _output(steps["replacements"], "picks")
+            if "training_set" in steps and REPLACED in steps:
+                found.picks[f"{name}_{REPLACED}"] = _output(steps[REPLACED], "picks")
             found.n_segments = 1 + max(_numbers_of_segments(description.pk))
             found.next_round = index + 1
             found.seed = _output(steps["seeds"], "next_round")

@@ -8,12 +8,12 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.common.labels import REPLACED, parse_round_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.tools.lineage import labels_of_dataset
 from aiida_sicmlip.tools.walkers import called_nodes
 
-STEPS = ("descriptors", "selection", "evaluation_of_exploring_potential")
+STEPS = ("descriptors", "selection", "evaluation_of_exploring_potential", REPLACED)
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class RoundSelection:
     description: orm.CalcJobNode | None = None
     selection: orm.CalcFunctionNode | None = None
     evaluation: orm.CalcJobNode | None = None
+    replacements: orm.CalcFunctionNode | None = None
 
     @property
     def described(self) -> dict[str, Any]:
@@ -41,6 +42,11 @@ class RoundSelection:
     def picks(self) -> orm.ArrayData | None:
         """What was picked, as the arrays of :class:`~aiida_sicmlip.science.picks.Picks`."""
         return _output(self.selection, "picks")
+
+    @property
+    def replacing_picks(self) -> orm.ArrayData | None:
+        """What was picked in the places of failed labels, in the same form."""
+        return _output(self.replacements, "picks")
 
     @property
     def candidates(self) -> CandidateFramesData | None:

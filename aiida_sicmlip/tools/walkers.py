@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from aiida.common.exceptions import NotExistent
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import parse_frame_label, parse_round_label, segment_label
+from aiida_sicmlip.common.labels import REPLACED, parse_frame_label, parse_round_label, round_label, segment_label
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.tools.lineage import segments_of_selection
@@ -73,9 +74,16 @@ def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
 
 
 def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]:
-    """Return the times (ps) of the frames that were selected in a round, by the PK of the calculation they are of."""
+    """Return the times (ps) of the frames that were selected in a round, by the PK of the calculation they are of.
+
+    Those that took the places of failed labels are among them.
+    """
     times: dict[int, list[float]] = {}
-    for _, selection in called_nodes(node.pk, orm.CalcFunctionNode, f"round_{index:02d}_selection")[-1:]:
+    # A step that was called again after an interruption stands under the same label; the latest counts.
+    latest = [
+        called_nodes(node.pk, orm.CalcFunctionNode, round_label(index, step))[-1:] for step in ("selection", REPLACED)
+    ]
+    for _, selection in itertools.chain.from_iterable(latest):
         segments = segments_of_selection(selection.pk)
         for link in selection.base.links.get_outgoing(node_class=orm.StructureData).all():
             try:

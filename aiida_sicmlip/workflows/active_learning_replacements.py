@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import ToContext
 
 from aiida_sicmlip.calculations.functions.select_replacements import select_replacements
-from aiida_sicmlip.common.labels import round_label
+from aiida_sicmlip.common.labels import REPLACED, round_label
 from aiida_sicmlip.science.budgets import labels_left
 from aiida_sicmlip.science.picks import ROLES
 from aiida_sicmlip.workflows.active_learning_budget import budget_and_costs, labels_in_order
@@ -25,7 +25,7 @@ def label_replacements(chain: ActiveLearningWorkChain) -> ToContext | None:
     failed = _failed(chain)
     count = min(len(failed), chain.inputs.max_replacements.value)
     # After an interruption the replacements that are at work have spent of the budget themselves.
-    begun = called(chain.node, round_label(context.round, "replacements"))
+    begun = called(chain.node, round_label(context.round, REPLACED))
     left = labels_left(*budget_and_costs(chain)) if count and not begun else None
     if left is not None:
         count = min(count, left[0])
@@ -35,7 +35,7 @@ def label_replacements(chain: ActiveLearningWorkChain) -> ToContext | None:
     found = run_once(
         chain,
         select_replacements,
-        round_label(context.round, "replacements"),
+        round_label(context.round, REPLACED),
         parameters=chain.inputs.selection.parameters,
         failed=orm.List(failed[:count]),
         picks=context.picks[name],

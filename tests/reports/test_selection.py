@@ -72,6 +72,26 @@ def test_errors_stand_at_the_frames_that_they_are_of(explored, run):
     assert np.isnan(found[2].force_error).all()
 
 
+def test_frames_in_the_places_of_failed_labels(explored):
+    """They stand behind what was picked first, with their errors, and are told apart."""
+    run = explored.run()
+    for index in range(2):
+        selection = explored.selection(run, index, [explored.segment(biased=False) for _ in range(4)], **SETTINGS)
+    picks = explored.selections[run.pk][1].picks
+    failed = [(int(picks.segment[place]), int(picks.frame[place])) for place in (0, 2, 14)]
+    new = explored.replacements(run, 1, failed)
+    first, second = read_selections(run)
+    assert (first.n_replacing, second.n_replacing) == (0, 3)
+    assert len(second.picks) == len(picks) + 3
+    np.testing.assert_array_equal(second.picks.frame[-3:], new.frame)
+    # The curve of distances is that of the selection.
+    np.testing.assert_array_equal(second.distances, picks.distance[picks.of("training")])
+    frames = selection_report(run, [second])["rounds"][0]["frames"]
+    assert [entry["replaces"] for entry in frames] == [False] * len(picks) + [True] * 3
+    assert "round 1: 3 further frames took the places of failed labels" in selection_tables([first, second])
+    assert selection.pk == second.steps.selection.pk
+
+
 def test_correlations(run):
     first, second, third = read_selections(run)
     assert first.correlation.reason == "there was no training set to be distant from"

@@ -61,6 +61,18 @@ def test_selected_frames(explored):
     assert selected_frames(run, 1) == {}
 
 
+def test_frames_in_the_places_of_failed_labels_are_selected_too(explored):
+    run = explored.run()
+    walker = explored.walker(explored.exploration(run, 0))
+    segment = explored.segment(walker)
+    explored.selection(run, 0, [segment], n_training=3, n_validation=1, separation=0.0)
+    before = selected_frames(run, 0)[segment.pk]
+    picks = explored.selections[run.pk][0].picks
+    new = explored.replacements(run, 0, [(int(picks.segment[0]), int(picks.frame[0]))])
+    assert len(new) == 1
+    assert sorted(selected_frames(run, 0)[segment.pk]) == sorted([*before, 0.25 * new.frame[0]])
+
+
 def test_wrong_nodes(explored):
     with pytest.raises(InputError, match="no node is called `987654`"):
         load_exploring_node(987654)
