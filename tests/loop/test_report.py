@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.loop.conftest import settings
 from tests.reports.test_run_page import FIGURES, SECTIONS, Page
 
 pytestmark = pytest.mark.program
@@ -45,3 +46,28 @@ def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched):
     assert labels == pytest.approx(costs.dft_core_hours)
     assert {entry["process"] for entry in report["versions"]["calculations"]} >= {"PwCalculation", "TrainingCalcJob"}
     assert any("Quantum ESPRESSO" in entry for entry in report["versions"]["citations"])
+
+
+def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
+    """Labels, trainings and steps; frames are fewer where a walker ended early."""
+    from aiida import orm
+
+    from aiida_sicmlip.calculations.training import TrainingCalcJob
+    from aiida_sicmlip.science.run_costs import total_costs
+    from aiida_sicmlip.workflows.protocol import load_protocol
+    from aiida_sicmlip.workflows.protocol_costs import workload_of_settings
+
+    folder, pk = finished_loop
+    file = tmp_path / "run.yaml"
+    file.write_text(settings(2))
+    planned = total_costs(workload_of_settings(load_protocol(overrides=file)))
+    report = json.loads(folder.command("aiida-sicmlip", "report", str(pk), "-p", "loop", "--json"))
+    assert sum(entry["labels"]["done"] for entry in report["rounds"]) == planned.labels
+    assert 0 < sum(entry["n_frames"] for entry in report["selections"]["rounds"]) <= planned.frames
+    with switched(folder):
+        called = orm.load_node(pk).called_descendants
+        trained = [node.inputs for node in called if node.process_type == TrainingCalcJob.build_process_type()]
+        # The set of the last round holds those of the rounds before.
+        assert len(trained) == planned.trainings
+        epochs = load_protocol(overrides=file)["training"]["parameters"]["maximum_epochs"]
+        assert sum(epochs * inputs.training_set.n_frames for inputs in trained) == planned.training_frames
