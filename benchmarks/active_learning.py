@@ -9,7 +9,8 @@ method of `aiida_sicmlip.science.selection` and several seeds:
   a few frames of the pool, drawn at random and the same for all methods, are labelled first;
   in rounds, the method picks frames by their distance from all that is labelled, until there are as many as asked for;
   a model is trained on the frames labelled by then, with as many steps of the optimiser for few labels as for many;
-  its errors on the held-out frames are noted, of all force components and of the atoms around the defect.
+  its errors on the held-out frames are noted: of all force components, of the atoms around the defect, and of the
+  frame with the largest.
 
 The pool is given: what an exploration by a better potential would find in later rounds is not part of this comparison.
 Each seed draws other first frames, other frames for `random`, and other initial weights. What a folder holds is not
@@ -47,6 +48,12 @@ from aiida_sicmlip.science.selection import METHODS, Eligibility, choose_frames,
 LATTICE_CONSTANT = 4.362
 """Of 3C-SiC with EDIP, in A."""
 FRAME_INTERVAL = 0.1
+SHOWN = {
+    "force_mae": "all atoms",
+    "force_mae_around_defect": "atoms around the defect",
+    "largest_frame_mae": "the worst frame",
+}
+"""Force errors (eV/A) that are tabled and drawn, with the titles of their panels."""
 PURPOSES = {"pool": 1, "validation": 1001, "held-out": 2001}
 """First seed of the runs for each purpose."""
 
@@ -160,7 +167,7 @@ class Study:
         return json.loads(path.read_text())
 
     def judge(self, model: Path, held_out: Frames) -> dict[str, float]:
-        """Return the mean absolute errors of a model's forces in eV/A: of all atoms, and of those around the defect."""
+        """Return the mean absolute errors of a model's forces in eV/A, by the names of ``SHOWN``."""
         from aiida_sicmlip.engine.packaged_model import PackagedModel
 
         potential = PackagedModel.load(model)
@@ -250,9 +257,8 @@ def draw(errors: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
     from aiida_sicmlip.plots import style
 
-    titles = {"force_mae": "all atoms", "force_mae_around_defect": "atoms around the defect"}
-    figure, panels = plt.subplots(1, len(titles), figsize=(9.5, 3.8), sharey=True, layout="constrained")
-    for axes, (name, title) in zip(panels, titles.items(), strict=True):
+    figure, panels = plt.subplots(1, len(SHOWN), figsize=(11.5, 3.8), layout="constrained")
+    for axes, (name, title) in zip(panels, SHOWN.items(), strict=True):
         compared = errors[name]
         for place, (method, entry) in enumerate(compared["methods"].items()):
             colour = style.COLOURS[place]
@@ -321,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": found.pop("seconds"),
         "errors": {name: {"seeds": curves, **compare(curves)} for name, curves in found.items()},
     }
-    for name in ("force_mae", "force_mae_around_defect"):
+    for name in SHOWN:
         print(f"\n{name.replace('_', ' ')} on {options.held_out} held-out frames (eV/A), by number of labels")
         print(table(report["errors"][name]))
     draw(report["errors"], study.folder / "active_learning.png")

@@ -130,7 +130,7 @@ def test_comparison_with_random_picks(active_learning, tmp_path):
     printed = active_learning.table(found)
     assert "10: +0.3000 +- 0.0000" in printed
     assert "labels for 0.1061 eV/A: 40" in printed and "more than were tried" in printed
-    both = {name: {"seeds": curves, **found} for name in ("force_mae", "force_mae_around_defect")}
+    both = {name: {"seeds": curves, **found} for name in active_learning.SHOWN}
     active_learning.draw(both, tmp_path / "drawn.png")
     assert (tmp_path / "drawn.png").read_bytes()[:4] == b"\x89PNG"
 
