@@ -207,6 +207,8 @@ def plan(settings: dict[str, Any], beginning: Beginning | None = None) -> list[s
     n_fixed = 0 if taken_over else selection.n_fixed_validation
     fixed = f", {n_fixed} fixed ones in the first" if n_fixed else ""
     further_machines = ", ".join(settings["further_compilations"])
+    largest = settings["labelling"]["largest_force"]
+    bound = f"; those with a force above {largest:g} eV/A are set aside and replaced" if largest is not None else ""
     machines = f", each compiled for this machine's codes and for {further_machines}" if further_machines else ""
     if bias is not None:
         drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
@@ -219,7 +221,7 @@ def plan(settings: dict[str, Any], beginning: Beginning | None = None) -> list[s
         f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
         f"{selection.n_validation} for validation a round{fixed}, "
         f"{rounds * selection.n_picks + n_fixed} in all, "
-        f"{settings['labelling']['max_concurrent']} at a time",
+        f"{settings['labelling']['max_concurrent']} at a time{bound}",
         f"Trainings: one a round, {rounds} in all{machines}",
     ]
     limits = Budget.from_mapping(settings["budget"]).limits

@@ -11,6 +11,7 @@ from aiida.parsers import Parser
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
+from aiida_sicmlip.science.force_bound import sentence_on_forces
 
 
 class ReferenceLabelParser(Parser):
@@ -38,4 +39,8 @@ class ReferenceLabelParser(Parser):
             label.set_array("energy", arrays["energies"])
             label.set_array("forces", arrays["forces"][None])
         self.out("output_trajectory", label)
-        return COMPLETE
+        if "largest_force" not in self.node.inputs:
+            return COMPLETE
+        forces = label.get_array("forces")[-1]
+        reason = sentence_on_forces(forces, atoms.get_chemical_symbols(), self.node.inputs.largest_force.value)
+        return COMPLETE if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)

@@ -23,6 +23,9 @@ from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
 from aiida_sicmlip.workflows.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.sliding_window import SlidingWindowWorkChain
 
+SET_ASIDE = PwLabelWorkChain.exit_codes.ERROR_FORCES_TOO_LARGE
+"""How a label ends whose forces are beyond the bound, from first principles and by a reference alike."""
+
 
 def validate_fraction(value: orm.Float | None, _: Any) -> str | None:
     """A fraction lies between zero and one."""
@@ -54,7 +57,8 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run one calculation for each configuration, at most ``max_concurrent`` at a time.
 
     That is a ``PwLabelWorkChain`` or, where `reference` is given, a ``ReferenceLabelCalculation``. Both hand out a
-    label under the same name and in the same form.
+    label under the same name and in the same form. Labels that these set aside for their forces are not handed out, and
+    do not count against ``allowed_failed_fraction``: they are no trouble of the machine or the settings.
     """
 
     @classmethod
@@ -219,8 +223,11 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         failed = {name: child for name, child in children.items() if not child.is_finished_ok}
         for name, child in failed.items():
             self.report(f"label `{name}` <{child.pk}> failed: {reason_of_end(child)}")
-        self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed")
-        if len(failed) > self.inputs.allowed_failed_fraction.value * len(children) or len(failed) == len(children):
+        set_aside = [name for name, child in failed.items() if child.exit_status == SET_ASIDE.status]
+        words = f", {len(set_aside)} of them set aside for their forces" if set_aside else ""
+        self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed{words}")
+        n_broken = len(failed) - len(set_aside)
+        if len(failed) == len(children) or n_broken > self.inputs.allowed_failed_fraction.value * len(children):
             name, first = next(iter(failed.items()))
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
                 failed=len(failed), asked=len(children), name=name, pk=first.pk, reason=reason_of_end(first)

@@ -61,7 +61,7 @@ OPTIONS_OF_STEPS = {
     "evaluation": "potential",
 }
 """Steps with options of their own, and the codes that they run."""
-NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor")
+NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor", "labelling.largest_force")
 """Settings that null switches off as a whole."""
 OPTIONAL = {
     "budget": Budget.names(),

@@ -123,6 +123,11 @@ def fill_labelling(
     """
     namespace.max_concurrent = labelling["max_concurrent"]
     namespace.allowed_failed_fraction = labelling["allowed_failed_fraction"]
+    bound = labelling["largest_force"]
+    if bound is not None:
+        check_type(bound, 1.0, "labelling.largest_force")
+        label = namespace.pw if labelling["reference"] is None else namespace.reference
+        label.largest_force = orm.Float(bound)
     if labelling["reference"] is not None:
         reference = namespace.reference
         reference.code = codes["potential"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from aiida import orm
-from aiida.engine import ProcessHandlerReport, process_handler
+from aiida.engine import ExitCode, ProcessHandlerReport, ProcessSpec, process_handler
 from aiida_quantumespresso.calculations.pw import PwCalculation
 from aiida_quantumespresso.common.types import RestartType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
+from aiida_sicmlip.calculations.reference_label import define_force_bound
+from aiida_sicmlip.science.force_bound import sentence_on_forces
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.tools.job_words import what_ended, words_of_job
 from aiida_sicmlip.workflows.restarts import RestartWorkChain
@@ -28,8 +30,14 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
     """Run ``pw.x`` until there is a label: a ``PwBaseWorkChain`` that tries once more where a job broke off.
 
     Each try is found again after an interruption, and where all fail the exit message names the last one and what it
-    died of.
+    died of. With `largest_force`, a label whose forces are beyond it is handed out with status 460.
     """
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Let labels be set aside for their forces."""
+        super().define(spec)
+        define_force_bound(spec)
 
     @property
     def call_label(self) -> str:
@@ -40,6 +48,16 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
         """Begin with no try that broke off."""
         super().setup()
         self.ctx.broken_off = 0
+
+    def results(self) -> ExitCode | None:
+        """Hand out the label, and say where its forces are too large."""
+        code = super().results()
+        if code is not None or "largest_force" not in self.inputs:
+            return code
+        label = self.ctx.children[-1].outputs.output_trajectory
+        symbols = self.inputs.pw.structure.get_ase().get_chemical_symbols()
+        reason = sentence_on_forces(label.get_array("forces")[-1], symbols, self.inputs.largest_force.value)
+        return None if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)
 
     @process_handler(priority=300, exit_codes=BROKEN_OFF)
     def handle_broken_off(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
@@ -143,3 +144,25 @@ def test_all_labels_fail(program, pw_inputs):
     assert "pw.x broke off: pw.x stopped: `" in wrong and "./pseudo/" in wrong
     assert silent.endswith("pw.x broke off: neither the program nor the scheduler left a message.")
     assert killed in node.exit_message
+
+
+def test_labels_beyond_the_bound_on_forces_are_set_aside(program, pw_inputs):
+    """The other is handed out; what was computed stays in the graph, and is not computed again with another bound."""
+    pw = program("quantumespresso.pw", "")
+    inputs = pw_inputs(pw.code)
+    near, far = label_of(0), label_of(15)
+    labels = labelled(pw, inputs, 0, 15).outputs.labels
+    largest = {name: np.linalg.norm(labels[name].get_array("forces")[-1], axis=1).max() for name in (near, far)}
+    assert largest[far] > largest[near] + 0.3
+    bound = (largest[near] + largest[far]) / 2
+    before = pw.starts
+    with enable_caching(identifier=PW):
+        node = labelled(pw, {**inputs, "largest_force": orm.Float(bound)}, 0, 15)
+    assert pw.starts == before
+    assert node.is_finished_ok and list(node.outputs.labels) == [near]
+    child = node.base.links.get_outgoing().get_node_by_label(far)
+    assert child.exit_status == 460 and f"is {largest[far]:.1f} eV/A, above `largest_force`" in child.exit_message
+    assert child.outputs.output_trajectory.get_array("forces").shape == (1, 2, 3)
+    report = report_of(node)
+    assert "1 of 2 labels done, 1 failed, 1 of them set aside for their forces" in report
+    assert f"label `{far}` <{child.pk}> failed: Set aside: the force on atom " in report

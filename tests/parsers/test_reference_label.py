@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiida import orm
 
 DEFAULT = Path(__file__).parent / "fixtures" / "reference_label" / "default"
 
@@ -26,6 +27,17 @@ def test_label_is_what_the_program_found(parse_folder: Callable[..., Any], case_
     assert label.get_array("forces").shape == (1, len(atoms), 3)
     assert np.abs(label.get_array("forces").sum(axis=1)).max() < 1e-10
     assert parsed.outputs["results"]["versions"]["lammps"]
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.01, 0), (0.99, 460)])
+def test_label_with_too_large_forces_is_set_aside(parse_folder: Callable[..., Any], factor: float, status: int) -> None:
+    with np.load(DEFAULT / "temporary" / "predictions.npz") as arrays:
+        largest = float(np.linalg.norm(arrays["forces"], axis=1).max())
+    parsed = parse_folder(DEFAULT, inputs={"largest_force": orm.Float(factor * largest)})
+    assert parsed.status == status
+    assert "output_trajectory" in parsed.outputs
+    if status:
+        assert parsed.message.startswith("Set aside: the force on atom ") and f"{largest:.1f} eV/A" in parsed.message
 
 
 def test_failed_label(parse_folder: Callable[..., Any]) -> None:

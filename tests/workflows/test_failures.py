@@ -77,6 +77,15 @@ def test_too_many_failed_labels_fail_the_step(labelling, statuses):
     assert f"{sum(status != 0 for status in statuses)} of {len(statuses)} labels failed" in code.message
 
 
+def test_labels_set_aside_for_their_forces_do_not_count_as_failures_of_the_step(labelling, caplog):
+    """Half of the labels are beyond the bound: the others are handed out. Where all are, nothing is left."""
+    instance = labelling(0, 460, 460, 0)
+    assert instance.inspect_labels() is None
+    assert "2 of 4 labels done, 2 failed, 2 of them set aside for their forces" in caplog.text
+    assert labelling(0, 460, 410, 410).inspect_labels().status == 401
+    assert labelling(460, 460).inspect_labels().status == 401
+
+
 @pytest.mark.parametrize(("statuses", "kept"), [((0, 410, 410), ["frame_s00_000000"]), ((410,), None)])
 def test_labels_that_are_done_are_handed_out_by_a_failed_step(labelling, statuses, kept):
     """They cost the same as all others; a step without a single one hands out none."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
+from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.tools.job_words import what_ended
 from aiida_sicmlip.workflows.pw_label import PwLabelWorkChain
@@ -35,6 +37,31 @@ def label(chain, inputs, divacancy):
         return instance
 
     return make
+
+
+@pytest.mark.parametrize(("bound", "status"), [(None, 0), (8.0, 0), (4.0, 460)])
+def test_label_with_too_large_forces_is_set_aside(label, divacancy, bound, status):
+    """It stays an output, and the message names the atom."""
+    instance = label((0, "", ""))
+    if bound is not None:
+        instance._parsed_inputs = AttributesFrozendict({**instance.inputs, "largest_force": orm.Float(bound)})
+    forces = np.zeros((1, len(divacancy), 3))
+    forces[0, 5] = [3.0, 0.0, 4.0]
+    trajectory = orm.TrajectoryData()
+    kinds = divacancy.get_chemical_symbols()
+    trajectory.set_trajectory(kinds, divacancy.positions[None], cells=divacancy.cell.array[None])
+    trajectory.set_array("forces", forces)
+    results = orm.Dict({})
+    for name, node in (("output_trajectory", trajectory), ("output_parameters", results)):
+        node.base.links.add_incoming(instance.ctx.children[-1], LinkType.CREATE, name)
+        node.store()
+    code = instance.results()
+    assert (code.status if code else 0) == status
+    assert instance.outputs["output_trajectory"].uuid == trajectory.uuid
+    if status:
+        assert code.message == (
+            f"Set aside: the force on atom 5 ({kinds[5]}) is 5.0 eV/A, above `largest_force`, 4 eV/A."
+        )
 
 
 def ended(computer, status, stderr="", crash=""):

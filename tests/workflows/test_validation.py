@@ -67,6 +67,8 @@ WRONG = [
     ],
     ("seed", 0, "`seed` is 0; give a whole number from 1"),
     ("labelling.allowed_failed_fraction", 1.0, "`allowed_failed_fraction` is 1.0; give a number from 0"),
+    ("labelling.largest_force", 0.0, "`largest_force` is 0.0; give a number above zero"),
+    ("labelling.largest_force", "20 eV", "`labelling.largest_force` is '20 eV'; give a number"),
     ("convergence.force_mae", 0.0, "`convergence.force_mae` is 0.0; give a number above zero"),
     ("labelling.max_replacements", -1, "`max_replacements` is -1; give a number of at least zero"),
     ("budget.labels", 1, "`budget.labels` is 1, but a first round labels at least one configuration for training"),
