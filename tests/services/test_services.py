@@ -129,12 +129,14 @@ def answers(folder: LoopFolder, profile: str, model: str, others: list[str]) -> 
 
 
 def without_pks(value: Any, uuids: dict[int, str], name: str = "") -> Any:
-    """Return ``value`` with UUIDs in the place of PKs."""
+    """Return ``value`` with UUIDs in the place of PKs, and in an order that does not hang on these."""
     if isinstance(value, dict):
         inner = "training_set" if name == "further_sets" else ""
         return {key: without_pks(entry, uuids, inner or key) for key, entry in value.items()}
     if isinstance(value, list):
-        return [without_pks(entry, uuids, "node" if name == "legs" else name) for entry in value]
+        entries = [without_pks(entry, uuids, "node" if name == "legs" else name) for entry in value]
+        # These stand in the order of their PKs, which an archive does not keep.
+        return sorted(entries, key=lambda entry: entry["dataset_uuid"]) if name == "datasets" else entries
     return uuids.get(value, value) if name in NODES and isinstance(value, int) else value
 
 
