@@ -123,7 +123,7 @@ START_OF_TRAINING = Bounds(6.0, 15.0)
 DFT_ATOMS, DFT_CUTOFF, DFT_SECONDS = 62, 30.0, 410.0
 """Atoms, cutoff (Ry) and seconds of the label that all others are scaled from: a spin-polarised SCF at Gamma."""
 DFT_EXPONENTS = (2.25, 3.0)
-"""Power of the atoms: 2.3 between 14 and 30 atoms, 2.5 between 30 and 62, and 3 in the end, when orthogonality is what costs most."""
+"""Power of the atoms: 2.3 from 14 to 30 atoms, 2.5 from 30 to 62, 3 in the end, where orthogonality costs most."""
 SECONDS_OF_A_REFERENCE_LABEL = Bounds(2.0, 8.0)
 """Of a label by a classical potential: the start of the program."""
 
