@@ -157,13 +157,10 @@ class Explored:
         found = select_replacements_of_candidates(
             made[index].settings, failed, made[index].picks, made[index].candidates, before
         )
-        candidates = self.candidates[run.pk][: index + 1]
-        inputs = {f"round_{place:02d}": node for place, node in enumerate(candidates[:-1])} | {
-            "candidates": candidates[-1]
-        }
-        self.picks(
-            self.process(orm.CalcFunctionNode, "", run, f"round_{index:02d}_replacements", **inputs), found.picks
-        )
+        *earlier, own = self.candidates[run.pk][: index + 1]
+        inputs = {f"round_{place:02d}": node for place, node in enumerate(earlier)}
+        label = f"round_{index:02d}_replacements"
+        self.picks(self.process(orm.CalcFunctionNode, "", run, label, candidates=own, **inputs), found.picks)
         return found.picks
 
     def judgement(self, run: Any, index: int, selection: Any, errors: dict[tuple[int, int], float]) -> Any:

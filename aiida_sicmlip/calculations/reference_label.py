@@ -8,26 +8,14 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec, ProcessSpec
+from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
+from aiida_sicmlip.calculations.force_bound import define_force_bound
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_species
-from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin, validate_positive
+from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin
 from aiida_sicmlip.common import filenames
-
-
-def define_force_bound(spec: ProcessSpec) -> None:
-    """Let a process that makes a label set it aside for its forces."""
-    spec.input(
-        "largest_force",
-        valid_type=orm.Float,
-        required=False,
-        serializer=orm.to_aiida_type,
-        validator=validate_positive("largest_force"),
-        help="A label with a larger force on an atom, in eV/A, is set aside; without a number none is.",
-    )
-    spec.exit_code(460, "ERROR_FORCES_TOO_LARGE", message="Set aside: {reason}.")
 
 
 class ReferenceLabelCalculation(CalcJob):

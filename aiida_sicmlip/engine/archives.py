@@ -17,6 +17,7 @@ def require_undamaged(path: str | Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
+    # A damaged header may name a way of packing that `zipfile` does not have: that is its NotImplementedError.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
         damaged = str(error)
     if damaged is not None:

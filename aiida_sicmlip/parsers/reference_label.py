@@ -9,9 +9,9 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
+from aiida_sicmlip.calculations.force_bound import reason_to_set_aside
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
-from aiida_sicmlip.science.force_bound import sentence_on_forces
 
 
 class ReferenceLabelParser(Parser):
@@ -41,6 +41,5 @@ class ReferenceLabelParser(Parser):
         self.out("output_trajectory", label)
         if "largest_force" not in self.node.inputs:
             return COMPLETE
-        forces = label.get_array("forces")[-1]
-        reason = sentence_on_forces(forces, atoms.get_chemical_symbols(), self.node.inputs.largest_force.value)
+        reason = reason_to_set_aside(self.node.inputs.largest_force, structure, label)
         return COMPLETE if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)

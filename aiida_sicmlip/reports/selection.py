@@ -88,11 +88,13 @@ def read_selections(run: orm.WorkChainNode) -> list[Selection]:
         picks, candidates = entry.picks, entry.candidates
         if picks is None or candidates is None:
             continue
-        parts = [node for node in (picks, entry.replacing_picks) if node is not None]
-        arrays = [{name: node.get_array(name) for name in Picks.names()} for node in parts]
-        read = Picks.joined([Picks.from_arrays(part) for part in arrays])
+        parts = [
+            Picks.from_arrays({name: node.get_array(name) for name in Picks.names()})
+            for node in (picks, entry.replacing_picks)
+            if node is not None
+        ]
+        read = Picks.joined(parts)
         assert read is not None
-        n_replacing = len(read) - len(arrays[0]["role"])
         errors = entry.force_errors()
         force_error = [
             errors.get((int(segment), int(frame)), np.nan)
@@ -107,7 +109,7 @@ def read_selections(run: orm.WorkChainNode) -> list[Selection]:
                 read,
                 np.array(force_error),
                 judged=bool(errors),
-                n_replacing=n_replacing,
+                n_replacing=len(read) - len(parts[0]),
             )
         )
     if not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,10 +79,12 @@ def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]
     """
     times: dict[int, list[float]] = {}
     # A step that was called again after an interruption stands under the same label; the latest counts.
-    latest = [
-        called_nodes(node.pk, orm.CalcFunctionNode, round_label(index, step))[-1:] for step in ("selection", REPLACED)
+    selections = [
+        selection
+        for step in ("selection", REPLACED)
+        for _, selection in called_nodes(node.pk, orm.CalcFunctionNode, round_label(index, step))[-1:]
     ]
-    for _, selection in itertools.chain.from_iterable(latest):
+    for selection in selections:
         segments = segments_of_selection(selection.pk)
         for link in selection.base.links.get_outgoing(node_class=orm.StructureData).all():
             try:

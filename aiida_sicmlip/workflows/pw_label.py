@@ -8,8 +8,7 @@ from aiida_quantumespresso.calculations.pw import PwCalculation
 from aiida_quantumespresso.common.types import RestartType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
-from aiida_sicmlip.calculations.reference_label import define_force_bound
-from aiida_sicmlip.science.force_bound import sentence_on_forces
+from aiida_sicmlip.calculations.force_bound import define_force_bound, reason_to_set_aside
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.tools.job_words import what_ended, words_of_job
 from aiida_sicmlip.workflows.restarts import RestartWorkChain
@@ -55,8 +54,7 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
         if code is not None or "largest_force" not in self.inputs:
             return code
         label = self.ctx.children[-1].outputs.output_trajectory
-        symbols = self.inputs.pw.structure.get_ase().get_chemical_symbols()
-        reason = sentence_on_forces(label.get_array("forces")[-1], symbols, self.inputs.largest_force.value)
+        reason = reason_to_set_aside(self.inputs.largest_force, self.inputs.pw.structure, label)
         return None if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)
 
     @process_handler(priority=300, exit_codes=BROKEN_OFF)

@@ -49,7 +49,7 @@ def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched):
 
 
 def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
-    """Labels, trainings and steps; frames are fewer where a walker ended early."""
+    """Labels, trainings and what these learn from; frames are fewer where a walker ended early."""
     from aiida import orm
 
     from aiida_sicmlip.calculations.training import TrainingCalcJob

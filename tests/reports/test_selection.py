@@ -73,7 +73,7 @@ def test_errors_stand_at_the_frames_that_they_are_of(explored, run):
 
 
 def test_frames_in_the_places_of_failed_labels(explored):
-    """They stand behind what was picked first, with their errors, and are told apart."""
+    """They stand behind what was picked first, and are told apart."""
     run = explored.run()
     for index in range(2):
         selection = explored.selection(run, index, [explored.segment(biased=False) for _ in range(4)], **SETTINGS)

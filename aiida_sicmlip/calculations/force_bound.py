@@ -1,0 +1,28 @@
+"""The bound on forces that labels are held against, the same for all processes that make one."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import ProcessSpec
+
+from aiida_sicmlip.calculations.validation import validate_positive
+from aiida_sicmlip.science.force_bound import sentence_on_forces
+
+
+def define_force_bound(spec: ProcessSpec) -> None:
+    """Let a process that makes a label set it aside for its forces."""
+    spec.input(
+        "largest_force",
+        valid_type=orm.Float,
+        required=False,
+        serializer=orm.to_aiida_type,
+        validator=validate_positive("largest_force"),
+        help="A label with a larger force on an atom, in eV/A, is set aside; without a number none is.",
+    )
+    spec.exit_code(460, "ERROR_FORCES_TOO_LARGE", message="Set aside: {reason}.")
+
+
+def reason_to_set_aside(bound: orm.Float, structure: orm.StructureData, label: orm.TrajectoryData) -> str | None:
+    """Return why the label of a structure is set aside with a bound in eV/A, None where it is not."""
+    symbols = structure.get_ase().get_chemical_symbols()
+    return sentence_on_forces(label.get_array("forces")[-1], symbols, bound.value)
