@@ -4,7 +4,7 @@
 
 The divacancy of 3C-SiC, with EDIP as the reference that labels. Molecular dynamics at several temperatures gives a
 pool of frames, and from other seeds a held-out set and a validation set, which are the same for all. Then, for each
-method of `aiida_sicmlip.science.selection` and several seeds:
+method of `aiida_sicmlip.science.selection.farthest_point` and several seeds:
 
   a few frames of the pool, drawn at random and the same for all methods, are labelled first;
   in rounds, the method picks frames by their distance from all that is labelled, until there are as many as asked for;
@@ -36,14 +36,14 @@ from machine import processor
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defect_centres import DefectCentres
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.descriptors import averaged_soap
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
-from aiida_sicmlip.science.io.segments import frames_of_dcd
-from aiida_sicmlip.science.selection import METHODS, Eligibility, choose_frames, distance_to_set
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.centres import DefectCentres
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.dynamics.segments import frames_of_dcd
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
+from aiida_sicmlip.science.selection.descriptors import averaged_soap
+from aiida_sicmlip.science.selection.farthest_point import METHODS, Eligibility, choose_frames, distance_to_set
 
 LATTICE_CONSTANT = 4.362
 """Of 3C-SiC with EDIP, in A."""
@@ -160,7 +160,7 @@ class Study:
             }
             (folder / filenames.TRAINING_SETTINGS_FILE).write_text(json.dumps(settings))
             begin = time.monotonic()
-            program("aiida_sicmlip.engine.potential_cli", "train", folder=folder)
+            program("aiida_sicmlip.engine.programs.potential", "train", folder=folder)
             found = self.judge(folder / filenames.PORTABLE_MODEL_FILE, held_out)
             path.write_text(json.dumps({**found, "seconds": time.monotonic() - begin}))
             print(f"seed {seed}, {name}: force MAE {found['force_mae']:.4f} eV/A", flush=True)

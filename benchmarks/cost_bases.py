@@ -38,12 +38,12 @@ from training import processor_time
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.compiled_potential import CompiledPotential
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
-from aiida_sicmlip.science.neighbour_pairs import neighbour_pairs
-from aiida_sicmlip.workflows.protocol import load_protocol
-from aiida_sicmlip.workflows.protocol_training import load_training_protocol
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
+from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
+from aiida_sicmlip.workflows.protocols.loop import load_protocol
+from aiida_sicmlip.workflows.protocols.training import load_training_protocol
 
 CELLS = {14: ((2, 2, 2), "primitive"), 30: ((2, 2, 1), "conventional"), 62: ((2, 2, 2), "conventional")}
 """Repeats and kind of cell, by the number of atoms."""
@@ -102,7 +102,7 @@ def time_training(folder: Path, name: str, model: Mapping[str, Any], n_atoms: in
         write_labelled_frames(place / filenames.VALIDATION_SET_FILE, frames[-1:])
         chosen = {"model": {**model, "pair_potential": "none"}, "maximum_epochs": epochs, "batch_size": 2}
         (place / filenames.TRAINING_SETTINGS_FILE).write_text(json.dumps(chosen))
-        program = [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli"]
+        program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential"]
         seconds.append(processor_time([*program, "train"], place))
     edges = len(neighbour_pairs(frames[0], model.get("cutoff", 5.0))[0])
     each = (seconds[1] - seconds[0]) / (EPOCHS[1] - EPOCHS[0]) / N_FRAMES
@@ -113,7 +113,7 @@ def time_call(folder: Path, name: str, n_atoms: int) -> float:
     """Compile the model of a training and return the ms of one call for its structure."""
     place = folder / f"{name}_{n_atoms}_{EPOCHS[0]}"
     package, model = place / filenames.PORTABLE_MODEL_FILE, place / "model.nequip.pt2"
-    program = [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli"]
+    program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential"]
     processor_time([*program, "compile", str(package), "--target", "pair_allegro", "--output", str(model)], place)
     call, _ = bare_call(CompiledPotential.load(model), structure(n_atoms))
     times = []

@@ -10,10 +10,10 @@ from pathlib import Path
 from ase import Atoms
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.engine.lammps_plugin import lammps_folder
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.dcd import count_dcd_frames
-from aiida_sicmlip.science.io.lammps_input import exploration_input, write_structure_data
+from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
+from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames
+from aiida_sicmlip.science.dynamics.lammps_input import exploration_input, write_structure_data
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 SPECIES = ["Si", "C"]
 POTENTIAL_COMMANDS = [
@@ -46,7 +46,7 @@ def run_edip(folder: Path, atoms: Atoms, settings: ExplorationSettings, seed: in
     )
     (folder / filenames.LAMMPS_INPUT_FILE).write_text(text)
     begin = time.time()
-    program("aiida_sicmlip.engine.lmp", "-in", filenames.LAMMPS_INPUT_FILE, folder=folder)
+    program("aiida_sicmlip.engine.programs.lmp", "-in", filenames.LAMMPS_INPUT_FILE, folder=folder)
     steps = settings.steps(settings.production + settings.equilibration)
     print(f"{folder.parent.name}, seed {seed}: {steps / (time.time() - begin):.0f} steps/s", flush=True)
 

@@ -47,12 +47,12 @@ from machine import processor
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
 from aiida_sicmlip.engine.compiled_potential import CompiledPotential
-from aiida_sicmlip.engine.lammps_plugin import build_plugin, lammps_folder, load_lammps
-from aiida_sicmlip.engine.lmp import plugin_styles
+from aiida_sicmlip.engine.lammps.plugin_build import build_plugin, lammps_folder, load_lammps
+from aiida_sicmlip.engine.programs.lmp import plugin_styles
 from aiida_sicmlip.science.bias import Bias
 from aiida_sicmlip.science.bias.tables import FULL_PRECISION, header
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.pines.atoms import choose_atoms
 from aiida_sicmlip.science.pines.autoencoder import PivAutoencoder, standardisation
 from aiida_sicmlip.science.pines.export import serialise_model
@@ -120,7 +120,7 @@ def make_models(folder: Path) -> list[Path]:
     from ase.calculators.singlepoint import SinglePointCalculator
 
     from aiida_sicmlip.engine.classical_potential import ClassicalPotential
-    from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
+    from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
     models = [folder / f"{target}.nequip.pt2" for target in ("pair_allegro", "ase")]
     if all(model.is_file() for model in models):
@@ -145,7 +145,7 @@ def make_models(folder: Path) -> list[Path]:
 
 
 def _run_potential(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli", *arguments]
+    command = [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential", *arguments]
     subprocess.run(command, cwd=folder, check=True)
 
 

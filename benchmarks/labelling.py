@@ -64,10 +64,10 @@ class Benchmark:
         """Return the inputs of a labelling in the loaded profile: those of the protocol `demo`, without spin."""
         from aiida import orm
 
-        from aiida_sicmlip.science.crystals import silicon_carbide_host
-        from aiida_sicmlip.workflows.labelling import LabellingWorkChain
-        from aiida_sicmlip.workflows.protocol import load_protocol
-        from aiida_sicmlip.workflows.protocol_labelling import fill_labelling
+        from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+        from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
+        from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
+        from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
         spin = {"nspin": 1, "tot_magnetization": None}
         system = {**spin, "ecutwfc": self.options.cutoff, "ecutrho": 8 * self.options.cutoff}

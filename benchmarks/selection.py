@@ -41,11 +41,11 @@ from machine import processor
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.reports import read_json
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
-from aiida_sicmlip.science.io.segments import SegmentFile, frames_of_dcd
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.dynamics.segments import SegmentFile, frames_of_dcd
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
 FRAME_INTERVAL = 0.01
 N_LABELLED = 300
@@ -123,7 +123,7 @@ class Bench:
             "training": [str(labelled)],
         }
         (folder / filenames.DESCRIPTORS_SETTINGS_FILE).write_text(json.dumps(settings))
-        program = [sys.executable, "-m", "aiida_sicmlip.engine.descriptors_cli", "candidates"]
+        program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.descriptors", "candidates"]
         candidates = measured([*program, "--processes", str(processes)], folder)
         selection = measured([sys.executable, str(SCRIPT), "--select"], folder)
         report = read_json(folder / filenames.DESCRIPTORS_REPORT_FILE, "report")
@@ -180,9 +180,9 @@ def memory_of(process: psutil.Process) -> float:
 
 def select() -> None:
     """Pick among the candidates of this folder, as the calcfunction does."""
-    from aiida_sicmlip.science.frame_selection import select_frames_of_candidates
-    from aiida_sicmlip.science.io.candidates import read_candidates
-    from aiida_sicmlip.science.selection_settings import SelectionSettings
+    from aiida_sicmlip.science.selection.candidates_file import read_candidates
+    from aiida_sicmlip.science.selection.frames import select_frames_of_candidates
+    from aiida_sicmlip.science.selection.settings import SelectionSettings
 
     begin = time.monotonic()
     candidates = read_candidates(filenames.CANDIDATES_FILE)
@@ -195,7 +195,7 @@ def textbook() -> None:
     from ase.io import read
     from dscribe.descriptors import SOAP
 
-    from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
+    from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
 
     settings = read_json("settings.json", "settings")
     structure = read("structure.extxyz")

@@ -17,13 +17,13 @@ from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edi
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.reports import read_json
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.dcd import read_dcd
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
-from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings, fit_prior, fit_report
-from aiida_sicmlip.science.metrics import ErrorMetrics, error_metrics
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.dynamics.dcd import read_dcd
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.evaluation.metrics import ErrorMetrics, error_metrics
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior, fit_report
 
 CUTOFF = 4.0
 """A; beyond the second neighbours of a carbon or silicon atom, and beyond what EDIP sees."""
@@ -104,7 +104,7 @@ class Study:
             write_labelled_frames(folder / filenames.TRAINING_SET_FILE, training)
             write_labelled_frames(folder / filenames.VALIDATION_SET_FILE, validation)
             write_settings(folder, training, settings, prior)
-            program("aiida_sicmlip.engine.potential_cli", "train", folder=folder)
+            program("aiida_sicmlip.engine.programs.potential", "train", folder=folder)
         report = read_json(folder / filenames.TRAINING_REPORT_FILE, "report")
         curve = read_json(folder / filenames.TRAINING_CURVE_FILE, "curve")["columns"]
         return Trained(folder, package, report, curve)

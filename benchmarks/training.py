@@ -45,9 +45,9 @@ from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_se
 from small_models import CUTOFF, KINDS, MODEL, Study, write_settings
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, VALIDATION_SET_FILE
-from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
-from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, nequip_config, per_type_energies
-from aiida_sicmlip.science.neighbour_pairs import neighbour_pairs
+from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
+from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
+from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, nequip_config, per_type_energies
 
 WAYS = ("direct", "package", "prior")
 TEMPERATURE = 1500.0
@@ -79,7 +79,7 @@ class Bench:
         write_labelled_frames(folder / TRAINING_SET_FILE, self.training)
         write_labelled_frames(folder / VALIDATION_SET_FILE, self.validation)
         write_settings(folder, self.training, self.settings(epochs), KINDS["fitted"] if way == "prior" else None)
-        return [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli", "train"]
+        return [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential", "train"]
 
     def place(self, way: str, epochs: int) -> Path:
         """Return the folder of a training."""

@@ -9,8 +9,8 @@ from aiida import orm
 
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee
 from aiida_sicmlip.engine.prediction import prediction_errors
-from aiida_sicmlip.science.atom_regions import AtomRegions
-from aiida_sicmlip.science.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.regions import AtomRegions
 from aiida_sicmlip.tools.evaluations import EVALUATION
 from tests.exploring import Explored
 

@@ -18,10 +18,10 @@ from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.engine.prediction import prediction_errors
-from aiida_sicmlip.science.io.candidates import write_candidates
-from aiida_sicmlip.science.picks import ROLES, Picks
-from aiida_sicmlip.science.replacements import select_replacements_of_candidates
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.selection.candidates_file import write_candidates
+from aiida_sicmlip.science.selection.picks import ROLES, Picks
+from aiida_sicmlip.science.selection.replacements import select_replacements_of_candidates
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
 from tests.selecting import MadeSelection, made_selection
 

@@ -16,10 +16,10 @@ from aiida_sicmlip.common.labels import frame_label, parse_frame_label, round_la
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from aiida_sicmlip.science.assessment import assess
-from aiida_sicmlip.science.convergence import ConvergenceCriteria
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.evaluation.assessment import assess
+from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
 from tests.conftest import LEVEL_OF_THEORY
 from tests.exploring import PW, Explored

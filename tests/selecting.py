@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from aiida_sicmlip.science.candidates import Known, Pool, find_candidates, keep_candidates
-from aiida_sicmlip.science.frame_selection import select_frames_of_candidates
-from aiida_sicmlip.science.io.candidates import Candidates
-from aiida_sicmlip.science.picks import Picks
-from aiida_sicmlip.science.selection import UnitRows
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.selection.candidates import Known, Pool, find_candidates, keep_candidates
+from aiida_sicmlip.science.selection.candidates_file import Candidates
+from aiida_sicmlip.science.selection.farthest_point import UnitRows
+from aiida_sicmlip.science.selection.frames import select_frames_of_candidates
+from aiida_sicmlip.science.selection.picks import Picks
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 FRAMES = 30
 """Frames of a segment, 0.25 ps apart; each segment is a trajectory of its own."""

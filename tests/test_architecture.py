@@ -30,7 +30,7 @@ ALLOWED = {
     # Settings of a step are a class of `science`, which checks them: parsers and work chains read their inputs with it.
     "parsers": {"calculations", "data", "science", "common"},
     "workflows": {"calculations", "data", "tools", "science", "common"},
-    "tools": {"data", "common"},
+    "tools": {"data", "science", "common"},
     "reports": {"tools", "plots", "data", "science", "common"},
     "cli": {"*"},
 }
@@ -277,7 +277,7 @@ def write_package(folder: Path, files: dict[str, str]) -> Path:
         ("science/a.py", "from ..engine import lmp"),
         ("engine/a.py", "import matplotlib.pyplot as plt"),
         ("common/a.py", "if True:\n    import click"),
-        ("parsers/a.py", "from aiida_sicmlip.workflows.training import TrainingWorkChain"),
+        ("parsers/a.py", "from aiida_sicmlip.workflows.training.training import TrainingWorkChain"),
         ("data/a.py", "from aiida_sicmlip.calculations import training"),
         ("workflows/a.py", "from aiida_sicmlip.cli import main"),
         (
@@ -295,7 +295,10 @@ def test_checker_finds_wrong_directions(tmp_path: Path, name: str, text: str) ->
     ("name", "text"),
     [
         ("science/a.py", "import numpy\nfrom aiida_sicmlip.common import constants\nfrom . import b"),
-        ("parsers/a.py", "from aiida_sicmlip.science.io.dcd import read_dcd\nfrom aiida_sicmlip.science import io"),
+        (
+            "parsers/a.py",
+            "from aiida_sicmlip.science.dynamics.dcd import read_dcd\nfrom aiida_sicmlip.science import io",
+        ),
         ("cli/a.py", "import click\nfrom aiida_sicmlip.workflows import w"),
     ],
 )

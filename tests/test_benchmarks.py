@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import complete_training_settings
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 

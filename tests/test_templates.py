@@ -18,7 +18,7 @@ from aiida.plugins import CalculationFactory
 from ase import Atoms
 from click.testing import CliRunner
 
-from aiida_sicmlip.workflows.resources import code_and_switches, scheduler_options
+from aiida_sicmlip.workflows.protocols.resources import code_and_switches, scheduler_options
 
 TEMPLATES = Path(__file__).parents[1] / "docs" / "how-to" / "templates"
 CODES = sorted(path.stem for path in TEMPLATES.glob("*.yaml") if "default_calc_job_plugin" in path.read_text())
@@ -134,8 +134,8 @@ def test_script_of_the_pip_only_engine(script_of: Callable[..., list[str]]) -> N
 
 
 def test_run_is_built_from_the_templates(cluster: orm.Computer, pseudo_family: Any) -> None:
-    from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
-    from aiida_sicmlip.workflows.protocol import load_protocol
+    from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
+    from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
     for name in ("pw", "lammps-kokkos", "sicmlip-potential", "sicmlip-cv", "sicmlip-descriptors"):
         create_code(name)

@@ -27,8 +27,8 @@ from aiida_sicmlip.common.labels import number_of_segment
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.picks import Picks
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.selection.picks import Picks
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 
 class DescriptorsCalculation(CalcJob):

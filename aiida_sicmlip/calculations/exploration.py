@@ -31,10 +31,10 @@ from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.bias_settings import BiasSettings
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.lammps_input import exploration_input, write_structure_data
-from aiida_sicmlip.science.io.plumed_input import plumed_input
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
+from aiida_sicmlip.science.dynamics.lammps_input import exploration_input, write_structure_data
+from aiida_sicmlip.science.dynamics.plumed_input import plumed_input
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.pines.atoms import atoms_of_shell_of_structure
 
 FRACTION_OF_WALLTIME = 0.9

@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import ProcessSpec
 
 from aiida_sicmlip.calculations.validation import validate_positive
-from aiida_sicmlip.science.force_bound import sentence_on_forces
+from aiida_sicmlip.science.labels.force_bound import sentence_on_forces
 
 
 def define_force_bound(spec: ProcessSpec) -> None:

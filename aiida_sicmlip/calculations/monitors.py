@@ -14,8 +14,8 @@ from aiida.transports import Transport
 from ase.units import kB
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.lammps_log import find_errors, parse_thermo
+from aiida_sicmlip.science.dynamics.lammps_log import find_errors, parse_thermo
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.settings import Settings
 
 ENTRY_POINT = "sicmlip.blown_up"

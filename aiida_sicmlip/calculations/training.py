@@ -24,7 +24,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
-from aiida_sicmlip.science.io.training_settings import validate_training_settings
+from aiida_sicmlip.science.training.settings import validate_training_settings
 
 RESERVED_SETTINGS = (
     *("seeds", "species", "training_set", "validation_set", "prior"),

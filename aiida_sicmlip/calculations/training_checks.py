@@ -12,8 +12,8 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.io.nequip_config import check_prior
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.training.nequip_config import check_prior
+from aiida_sicmlip.science.training.settings import complete_training_settings
 
 TRAINED_WITH = ("parameters", "seed", "training_set", "validation_set", "prior", "initial_potential")
 """Inputs that decide the numbers of a training; it goes on with the same ones alone."""

@@ -42,7 +42,7 @@ def demo(folder: Path, again: bool) -> None:
     from aiida_sicmlip.cli.setup.programs import set_up_daemon
     from aiida_sicmlip.reports.exploration import draw_rounds
     from aiida_sicmlip.reports.pictures import draw_errors
-    from aiida_sicmlip.reports.tables import lineage_lines, results_table, verdict
+    from aiida_sicmlip.reports.run.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
     from aiida_sicmlip.tools.runs import last_potential, load_run, read_run
 
@@ -157,7 +157,7 @@ def follow_by_lines(pk: int) -> None:
 
 def line_printer() -> Callable[[Run], None]:
     """Return a function that prints what has changed since it was called last."""
-    from aiida_sicmlip.reports.tables import progress_events
+    from aiida_sicmlip.reports.run.tables import progress_events
     from aiida_sicmlip.reports.text import duration
 
     seen: set[Any] = set()

@@ -71,7 +71,7 @@ def free_energy(
         free_energy_report,
         read_explorations,
     )
-    from aiida_sicmlip.science.free_energy import FreeEnergySettings
+    from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings
     from aiida_sicmlip.tools.walkers import load_exploring_node
 
     if len(variables) > 2:

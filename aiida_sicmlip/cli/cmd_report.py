@@ -30,9 +30,9 @@ def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, 
 
     For example: `aiida-sicmlip report 46 --output divacancy.html`.
     """
-    from aiida_sicmlip.reports.run_material import RunMaterial
-    from aiida_sicmlip.reports.run_page import run_page
-    from aiida_sicmlip.reports.run_values import run_report
+    from aiida_sicmlip.reports.run.material import RunMaterial
+    from aiida_sicmlip.reports.run.page import run_page
+    from aiida_sicmlip.reports.run.values import run_report
     from aiida_sicmlip.tools.runs import load_run
 
     if as_json and output is not None:

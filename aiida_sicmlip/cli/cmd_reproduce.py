@@ -46,7 +46,7 @@ def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
     from aiida import orm
 
     from aiida_sicmlip.reports.reproduction import preview_lines, reproduction, verdict_lines
-    from aiida_sicmlip.workflows.reproduction import complete, legs_of, process_behind, run_again, usable_code
+    from aiida_sicmlip.workflows.rerun.reproduction import complete, legs_of, process_behind, run_again, usable_code
 
     legs = legs_of(process_behind(node))
     code = usable_code(legs[0].inputs.code, wanted) if isinstance(legs[0], orm.CalcJobNode) else None
@@ -68,7 +68,7 @@ def _run(node: orm.Node, plan: bool) -> bool:
     """Run a whole run again, or say what that would be; return whether every step gave the same."""
     from aiida_sicmlip.reports.reproduction import plan_lines, preview_lines, run_lines
     from aiida_sicmlip.tools.runs import read_run
-    from aiida_sicmlip.workflows.reproduction import process_behind, require_no_cache, run_again, wait
+    from aiida_sicmlip.workflows.rerun.reproduction import process_behind, require_no_cache, run_again, wait
 
     process = process_behind(node)
     click.echo("\n".join([*preview_lines(process), *plan_lines(read_run(process))]))

@@ -22,7 +22,7 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @PROFILE
 def results(identifier: str, plot: Path | None, plot_space: Path | None, profile_name: str | None) -> None:
     """Print what run PK has found: a table by round, and where its last potential comes from."""
-    from aiida_sicmlip.reports.tables import lineage_lines, results_table, verdict
+    from aiida_sicmlip.reports.run.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
     from aiida_sicmlip.tools.runs import last_potential, load_run, read_run
 

@@ -36,8 +36,8 @@ def retrain(
     from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
     from aiida_sicmlip.reports.reproduction import removal_lines
     from aiida_sicmlip.tools.nodes import load_any, load_model
-    from aiida_sicmlip.workflows.reproduction import complete, start
-    from aiida_sicmlip.workflows.retraining import counterpart, plan_removal, retraining_builder
+    from aiida_sicmlip.workflows.rerun.reproduction import complete, start
+    from aiida_sicmlip.workflows.rerun.retraining import counterpart, plan_removal, retraining_builder
 
     load_profile(profile_name)
     model = load_model(identifier)

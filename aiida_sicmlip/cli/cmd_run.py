@@ -16,7 +16,7 @@ from aiida_sicmlip.common.exceptions import InputError
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
 
-    from aiida_sicmlip.workflows.protocol_costs import Beginning
+    from aiida_sicmlip.workflows.active_learning.workload import Beginning
 
 
 @click.command("run")
@@ -81,7 +81,7 @@ def _run(
 
         click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
         return
-    from aiida_sicmlip.workflows.protocol_costs import beginning_of
+    from aiida_sicmlip.workflows.active_learning.workload import beginning_of
 
     load_profile(profile_name)
     builder, taken_over = checked_continuation(settings, parent, store=not dry_run)
@@ -100,7 +100,7 @@ def _run(
 
 def list_protocols() -> None:
     """Print the protocols, what each is for, and what it costs."""
-    from aiida_sicmlip.workflows.protocol import load_protocol, protocol_descriptions
+    from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
     for name, description in protocol_descriptions().items():
         click.echo(f"{name}: {description}\n  {short_cost(load_protocol(name))}\n")
@@ -113,8 +113,8 @@ def read_settings(what: str, assignments: tuple[str, ...] = ()) -> dict[str, Any
     """
     import yaml
 
-    from aiida_sicmlip.workflows.protocol import load_protocol, protocol_descriptions
-    from aiida_sicmlip.workflows.protocol_parts import merge, read_overrides
+    from aiida_sicmlip.workflows.protocols.files import merge, read_overrides
+    from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
     overrides: dict[str, Any] = {}
     protocol: str | None = what
@@ -156,8 +156,8 @@ def checked_continuation(
     :raises InputError: likewise.
     """
     from aiida_sicmlip.tools.runs import load_run
-    from aiida_sicmlip.workflows.active_learning import ActiveLearningWorkChain
-    from aiida_sicmlip.workflows.active_learning_continuation import continue_from
+    from aiida_sicmlip.workflows.active_learning.continuation import continue_from
+    from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 
     run = load_run(parent) if parent is not None else None
     if run is not None and settings["initial"]:
@@ -186,10 +186,10 @@ def plan(settings: dict[str, Any], beginning: Beginning | None = None) -> list[s
 
     :param settings: complete settings. :param beginning: what it begins with; nothing by default.
     """
-    from aiida_sicmlip.science.budgets import UNITS, Budget
-    from aiida_sicmlip.science.exploration import ExplorationSettings
-    from aiida_sicmlip.science.selection_settings import SelectionSettings
-    from aiida_sicmlip.workflows.protocol_exploration import scouting_parameters, ways_of_structures
+    from aiida_sicmlip.science.costs.budgets import UNITS, Budget
+    from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+    from aiida_sicmlip.science.selection.settings import SelectionSettings
+    from aiida_sicmlip.workflows.protocols.exploration import scouting_parameters, ways_of_structures
 
     ways = ways_of_structures(settings["exploration"], settings["structures"])
     explored = [ExplorationSettings.from_mapping(way) for given in ways.values() for way in given]

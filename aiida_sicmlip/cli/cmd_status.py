@@ -32,15 +32,15 @@ def status(*, identifier: str, once: bool, interval: float, as_json: bool, profi
     import json
 
     from aiida_sicmlip.reports.composition import add_shares
-    from aiida_sicmlip.reports.tables import detail_lines, status_lines
+    from aiida_sicmlip.reports.run.tables import detail_lines, status_lines
     from aiida_sicmlip.tools.continuation import continued_run
     from aiida_sicmlip.tools.runs import load_run, read_run
 
     load_profile(profile_name)
     node = load_run(identifier)
     if as_json:
-        from aiida_sicmlip.reports.run_material import RunMaterial
-        from aiida_sicmlip.reports.run_values import status_report
+        from aiida_sicmlip.reports.run.material import RunMaterial
+        from aiida_sicmlip.reports.run.values import status_report
 
         click.echo(json.dumps(status_report(RunMaterial(node)), indent=1, allow_nan=False))
         return

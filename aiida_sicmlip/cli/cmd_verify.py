@@ -23,8 +23,8 @@ def verify(*, identifier: str, as_json: bool, profile_name: str | None) -> None:
 
     from aiida import orm
 
-    from aiida_sicmlip.calculations.functions.extend_dataset import labelled_frame, level_of_label
     from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+    from aiida_sicmlip.data.labels import labelled_frame, level_of_label
     from aiida_sicmlip.reports.verification import verification_lines, verification_report
     from aiida_sicmlip.tools.nodes import load_any, load_model
     from aiida_sicmlip.tools.verification import LabelReader

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiida_sicmlip.workflows.protocol_costs import Beginning
+    from aiida_sicmlip.workflows.active_learning.workload import Beginning
 
 BASIS = (
     "The estimate rests on times of one core of an AMD EPYC, for cells of 14 to 62 atoms, scaled with the atoms, the "
@@ -21,9 +21,9 @@ def cost_lines(settings: Mapping[str, Any], beginning: Beginning | None = None) 
 
     :param settings: complete settings. :param beginning: what the run begins with.
     """
-    from aiida_sicmlip.science.budgets import UNITS, Budget
-    from aiida_sicmlip.science.run_costs import RoundCosts, costs_by_round, first_budget
-    from aiida_sicmlip.workflows.protocol_costs import workload_of_settings
+    from aiida_sicmlip.science.costs.budgets import UNITS, Budget
+    from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_budget
+    from aiida_sicmlip.workflows.active_learning.workload import workload_of_settings
 
     rounds = costs_by_round(workload_of_settings(settings, beginning))
     total = sum(rounds, RoundCosts())
@@ -60,8 +60,8 @@ def cost_lines(settings: Mapping[str, Any], beginning: Beginning | None = None) 
 
 def short_cost(settings: Mapping[str, Any]) -> str:
     """Return the cost of a run in one line."""
-    from aiida_sicmlip.science.run_costs import total_costs
-    from aiida_sicmlip.workflows.protocol_costs import workload_of_settings
+    from aiida_sicmlip.science.costs.runs import total_costs
+    from aiida_sicmlip.workflows.active_learning.workload import workload_of_settings
 
     total = total_costs(workload_of_settings(settings))
     others = total.dynamics + total.selection + total.training

@@ -96,7 +96,7 @@ def load_profile(name: str | None) -> Profile:
 
 def say_where_it_runs() -> None:
     """Say that something runs in this process, where the daemon does not run."""
-    from aiida_sicmlip.workflows.reproduction import daemon_runs
+    from aiida_sicmlip.workflows.rerun.reproduction import daemon_runs
 
     if not daemon_runs():
         click.echo("The daemon is not running, so that it runs here; Ctrl-C ends it.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run has cost so far, as :class:`~aiida_sicmlip.science.budgets.Budget` names it.
+    """What a run has cost so far, as :class:`~aiida_sicmlip.science.costs.budgets.Budget` names it.
 
     labels: that were begun.
     computed_labels: of these, those that have ended and were not taken from the cache.

@@ -9,14 +9,14 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 
 from aiida_sicmlip.common.filenames import CANDIDATES_FILE
-from aiida_sicmlip.science.io.candidates import Candidates, read_candidates
+from aiida_sicmlip.science.selection.candidates_file import Candidates, read_candidates
 
 
 class CandidateFramesData(orm.SinglefileData):
     """Frames with positions at full precision, descriptors, and the place of each in the run's trajectories.
 
     One file (npz) that depends on the frames and settings alone, so that equal candidates hash equally. What it holds
-    is described by :class:`~aiida_sicmlip.science.io.candidates.Candidates`.
+    is described by :class:`~aiida_sicmlip.science.selection.candidates_file.Candidates`.
     """
 
     @classmethod

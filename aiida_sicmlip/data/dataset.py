@@ -13,7 +13,7 @@ from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import DATASET_FILE
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
 
 
 class LabelledDataSetData(orm.SinglefileData):

@@ -8,8 +8,8 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
-from aiida_sicmlip.science.lennard_jones_fit import LennardJonesFit, fit_report
+from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesFit, fit_report
 
 
 class LennardJonesPriorData(orm.Dict):
@@ -17,7 +17,7 @@ class LennardJonesPriorData(orm.Dict):
 
     Made by the calcfunction ``fit_lennard_jones_prior`` from a data set. Entries: `species`; `repulsion` (eV A^12) and
     `attraction` (eV A^6) by pair of elements; `offsets` (eV); `cutoff` (A) and `envelope_exponent`; `residuals` and
-    `pairs` as in :class:`aiida_sicmlip.science.lennard_jones_fit.LennardJonesFit`.
+    `pairs` as in :class:`aiida_sicmlip.science.training.lennard_jones_fit.LennardJonesFit`.
     """
 
     @classmethod

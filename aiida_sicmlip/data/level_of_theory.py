@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.level_of_theory import differences, is_of_potential
+from aiida_sicmlip.science.labels.level_of_theory import differences, is_of_potential
 
 
 class LevelOfTheoryData(orm.Dict):
@@ -15,8 +15,8 @@ class LevelOfTheoryData(orm.Dict):
 
     Made by the calcfunction ``derive_level_of_theory`` from the inputs of a labelling from first principles, by
     ``derive_reference_level`` from a reference potential, or given by a user for labels that were computed elsewhere
-    (:mod:`aiida_sicmlip.science.io.level_file`). What is compared and what is not is stated in
-    :mod:`aiida_sicmlip.science.level_of_theory`.
+    (:mod:`aiida_sicmlip.science.labels.level_file`). What is compared and what is not is stated in
+    :mod:`aiida_sicmlip.science.labels.level_of_theory`.
     """
 
     def get_description(self) -> str:

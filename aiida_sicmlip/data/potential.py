@@ -9,7 +9,7 @@ import numpy as np
 from aiida import orm
 from aiida.common.exceptions import ValidationError
 
-from aiida_sicmlip.science.io.packaged_weights import read_packaged_weights
+from aiida_sicmlip.science.training.packaged_weights import read_packaged_weights
 
 
 class PotentialData(orm.SinglefileData):

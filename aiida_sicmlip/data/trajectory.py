@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 from ase import Atoms
 
-from aiida_sicmlip.science.io.segments import frames_of_dcd
+from aiida_sicmlip.science.dynamics.segments import frames_of_dcd
 
 
 class SegmentTrajectoryData(orm.SinglefileData):

@@ -16,14 +16,14 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.description import Describer, Progress, RowFile, chunks_of_segments, describe_chunks
 from aiida_sicmlip.engine.frames import find_hosts
 from aiida_sicmlip.engine.reports import read_json
-from aiida_sicmlip.science.candidates import Findings, Known, Pool, find_candidates, hold_out, keep_candidates
-from aiida_sicmlip.science.hosts import infer_host
-from aiida_sicmlip.science.io.candidates import Candidates, read_candidates, write_candidates
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
-from aiida_sicmlip.science.io.segments import SegmentFile
-from aiida_sicmlip.science.picks import Picks
-from aiida_sicmlip.science.selection import UnitRows
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.defects.host_search import infer_host
+from aiida_sicmlip.science.dynamics.segments import SegmentFile
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
+from aiida_sicmlip.science.selection.candidates import Findings, Known, Pool, find_candidates, hold_out, keep_candidates
+from aiida_sicmlip.science.selection.candidates_file import Candidates, read_candidates, write_candidates
+from aiida_sicmlip.science.selection.farthest_point import UnitRows
+from aiida_sicmlip.science.selection.picks import Picks
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.science.settings import Settings
 
 ROWS_FILE = "descriptors.rows"
@@ -65,7 +65,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
 
     Memory does not grow with the number of frames: their descriptors lie in a file beside ``output`` while the program
     runs. Cost: the descriptors, about 2 ms for 30 centres, 15 ms for 216, on one core of 2025, and see
-    :func:`~aiida_sicmlip.science.candidates.find_candidates`.
+    :func:`~aiida_sicmlip.science.selection.candidates.find_candidates`.
 
     :raises InputError: when the settings or the data cannot be used.
     """

@@ -10,8 +10,8 @@ from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
-from aiida_sicmlip.engine.lammps_plugin import load_lammps
-from aiida_sicmlip.science.io.lammps_input import rotation_to_lammps
+from aiida_sicmlip.engine.lammps.plugin_build import load_lammps
+from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 
 # Energies of atoms that differ by less (eV/atom) from the whole energy add up to it.
 _SAME_ENERGY = 1e-8

@@ -12,7 +12,7 @@ from ase.geometry import cellpar_to_cell
 from ase.io import iread, read
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd, read_dcd_header
+from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd, read_dcd_header
 
 # 216 atoms in double precision: 5 MB.
 _FRAMES_AT_ONCE = 1000

@@ -16,11 +16,11 @@ import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.crystals import frames_with_overlap
-from aiida_sicmlip.science.defect_centres import DefectCentres
-from aiida_sicmlip.science.descriptors import averaged_soap, number_of_features
-from aiida_sicmlip.science.io.segments import SegmentFile
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.defects.centres import DefectCentres
+from aiida_sicmlip.science.defects.crystals import frames_with_overlap
+from aiida_sicmlip.science.dynamics.segments import SegmentFile
+from aiida_sicmlip.science.selection.descriptors import averaged_soap, number_of_features
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 CHUNK = 100
 """Frames that a process describes at a time."""

@@ -16,7 +16,7 @@ from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee
 from aiida_sicmlip.engine.frames import find_hosts_where_possible, read_hosts
 from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.engine.reports import read_json
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
 
 #: Energy, eV, forces (N, 3), eV/A, and energies of the atoms (N,), eV, of one frame; None where there are no such.
 AtomicPrediction = tuple[float, NDArray[np.float64], NDArray[np.float64] | None]

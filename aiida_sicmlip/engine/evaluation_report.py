@@ -10,10 +10,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_sicmlip.science.atom_regions import NEAR_DEFECT, AtomRegions, regions_of_frames
-from aiida_sicmlip.science.committee import energy_disagreement, force_disagreement, summarise_disagreement
-from aiida_sicmlip.science.metrics import force_errors
-from aiida_sicmlip.science.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.committee import energy_disagreement, force_disagreement, summarise_disagreement
+from aiida_sicmlip.science.evaluation.metrics import force_errors
+from aiida_sicmlip.science.evaluation.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, AtomRegions, regions_of_frames
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def report_regions(
     :param hosts: perfect crystals by name. :param given: names of those that were given, not found from the frames.
     :return: for the report ``by_region``, ``near_defect_distance``, ``rare_events``, ``hosts`` and ``n_without_host``;
         for the file of predictions ``region`` (A,) and ``distance_to_defect`` (A,), as
-        :class:`~aiida_sicmlip.science.atom_regions.AtomRegions` has them.
+        :class:`~aiida_sicmlip.science.evaluation.regions.AtomRegions` has them.
     """
     reference = np.concatenate([frame.get_forces() for frame in frames])
     found: AtomRegions = regions_of_frames(frames, hosts)
@@ -82,7 +82,7 @@ def report_committee(
 
     :param others: of the other members. :param energy_errors: of the judged one, (F,) eV/atom.
     :return: for the report ``n_members``, ``forces`` and ``energies``, as
-        :class:`~aiida_sicmlip.science.committee.DisagreementSummary` has them; for the file of predictions
+        :class:`~aiida_sicmlip.science.evaluation.committee.DisagreementSummary` has them; for the file of predictions
         ``energy_disagreement`` (F,) eV/atom and ``force_disagreement`` (A,) eV/A.
     """
     members = [judged, *others]

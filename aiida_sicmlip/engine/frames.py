@@ -11,7 +11,7 @@ from aiida_sicmlip.common.exceptions import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from aiida_sicmlip.science.host_sites import HostSites
+    from aiida_sicmlip.science.defects.host_sites import HostSites
 
 FRAMES_FOR_HOST = 50
 """Configurations that a perfect crystal is found from, at most."""
@@ -60,8 +60,8 @@ def find_hosts(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None
     """
     import numpy as np
 
-    from aiida_sicmlip.science.host_sites import HostSites
-    from aiida_sicmlip.science.hosts import infer_host
+    from aiida_sicmlip.science.defects.host_search import infer_host
+    from aiida_sicmlip.science.defects.host_sites import HostSites
 
     hosts = dict(known or {})
     found = [HostSites(host) for host in hosts.values()]
@@ -82,8 +82,8 @@ def find_hosts_where_possible(frames: Sequence[Atoms], known: Mapping[str, Atoms
     Frames in whose cell no perfect crystal is found have none: they may be molten, or no crystals at all. Where all
     frames of a cell together have none, single ones are tried.
     """
-    from aiida_sicmlip.science.host_sites import HostSites
-    from aiida_sicmlip.science.hosts import infer_host
+    from aiida_sicmlip.science.defects.host_search import infer_host
+    from aiida_sicmlip.science.defects.host_sites import HostSites
 
     hosts = dict(known or {})
     seen = [HostSites(host) for host in hosts.values()]

@@ -11,7 +11,7 @@ from ase.data import atomic_numbers
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.packaged_model import PackagedModel
-from aiida_sicmlip.science.io.nequip_config import StartingModel, per_type_energies
+from aiida_sicmlip.science.training.nequip_config import StartingModel, per_type_energies
 
 
 def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:

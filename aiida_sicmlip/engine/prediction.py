@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
-from aiida_sicmlip.science.metrics import error_metrics
+from aiida_sicmlip.science.evaluation.metrics import error_metrics
 
 #: Energy, eV, and forces (N, 3), eV/A, of one frame.
 Prediction = tuple[float, NDArray[np.float64]]
@@ -21,7 +21,7 @@ def prediction_errors(
 ) -> dict[str, Any]:
     """Return the errors of ``predictions`` on labelled ``frames``: forces in eV/A, energies in eV/atom.
 
-    The keys are those of :class:`~aiida_sicmlip.science.metrics.ErrorMetrics`, and ``energy_offset_fitted``.
+    The keys are those of :class:`~aiida_sicmlip.science.evaluation.metrics.ErrorMetrics`, and ``energy_offset_fitted``.
     """
     predicted = []
     for frame, (energy, forces) in zip(frames, predictions, strict=True):

@@ -34,9 +34,9 @@ from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.engine.training_data import LabelledFramesDataset, dataset_statistics, read_training_frames
 from aiida_sicmlip.engine.training_progress import TrainingProgress
-from aiida_sicmlip.science.io.nequip_config import nequip_config, nequip_yaml
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
-from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.nequip_config import nequip_config, nequip_yaml
+from aiida_sicmlip.science.training.settings import complete_training_settings
 
 BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT_FILE}"
 

@@ -12,9 +12,9 @@ from nequip.data import AtomicDataDict, from_ase
 from nequip.data.dataset import AtomicDataset
 
 from aiida_sicmlip.common.exceptions import InputError, UnknownSpeciesError, nearest_name
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames
-from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, per_type_energies
-from aiida_sicmlip.science.lennard_jones import PairForces
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
+from aiida_sicmlip.science.training.lennard_jones import PairForces
+from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, per_type_energies
 
 
 def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms]:

@@ -13,8 +13,8 @@ from nequip.nn import GraphModuleMixin, scatter, with_edge_vectors_
 class LennardJonesPairs(GraphModuleMixin, torch.nn.Module):
     """Adds Lennard-Jones pairs with an envelope to the energy of each atom; the model's derivatives see the sum.
 
-    Computes what :class:`aiida_sicmlip.science.lennard_jones.LennardJonesPrior` does without its offsets, which belong
-    into the model's energy shifts, always in float64. Nothing in it is trained.
+    Computes what :class:`aiida_sicmlip.science.training.lennard_jones.LennardJonesPrior` does without its offsets,
+    which belong into the model's energy shifts, always in float64. Nothing in it is trained.
 
     :param type_names: elements in the model's order.
     :param species: elements in the order of ``repulsion`` and ``attraction``; each of ``type_names`` is among them.

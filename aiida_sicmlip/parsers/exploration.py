@@ -24,12 +24,12 @@ from aiida_sicmlip.parsers.retrieved import (
     scheduler_messages,
     temporary_file,
 )
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.io.colvar import Colvar, newest_state, read_colvar
-from aiida_sicmlip.science.io.dcd import count_dcd_frames, read_dcd
-from aiida_sicmlip.science.io.lammps_input import rotation_to_lammps
-from aiida_sicmlip.science.io.lammps_log import RunEnd, find_errors, parse_thermo
-from aiida_sicmlip.science.sites import Hops, count_hops
+from aiida_sicmlip.science.defects.hops import Hops, count_hops
+from aiida_sicmlip.science.dynamics.colvar import Colvar, newest_state, read_colvar
+from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd
+from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from aiida_sicmlip.science.dynamics.lammps_log import RunEnd, find_errors, parse_thermo
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 COLUMNS = {
     "Step": "step",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.density import draw_density
 from aiida_sicmlip.plots.style import COLOURS, GREY, add_colour_bar, logarithmic
-from aiida_sicmlip.science.binned_quantiles import BinnedQuantiles
+from aiida_sicmlip.science.evaluation.binned_quantiles import BinnedQuantiles
 
 #: Pairs of quantiles between which a band is drawn, with its opacity.
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.4))

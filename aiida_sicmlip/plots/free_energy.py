@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from aiida_sicmlip.plots.style import COLOURS, add_colour_bar
-from aiida_sicmlip.science.free_energy import FreeEnergy
+from aiida_sicmlip.science.free_energy.reweighting import FreeEnergy
 
 
 def plot_free_energy_curve(

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.density import draw_density
 from aiida_sicmlip.plots.style import COLOURS, logarithmic
-from aiida_sicmlip.science.metrics import determination
+from aiida_sicmlip.science.evaluation.metrics import determination
 
 FEWEST_BINS, MOST_BINS = 10, 60
 

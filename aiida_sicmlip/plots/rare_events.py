@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.style import distinct_colours
-from aiida_sicmlip.science.rare_events import ErrorDistribution
+from aiida_sicmlip.science.evaluation.rare_events import ErrorDistribution
 
 #: Of models beside each other.
 LINE_STYLES = ("-", "--", ":", "-.")

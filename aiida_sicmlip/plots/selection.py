@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from aiida_sicmlip.plots.style import COLOURS, distinct_colours, logarithmic, thin
-from aiida_sicmlip.science.novelty import Coefficient
+from aiida_sicmlip.science.selection.novelty import Coefficient
 
 #: Marker, largest size and colour of picks on a map, by what they are for; the first colour is the training set's.
 PICKS = (("^", 22, COLOURS[1]), ("s", 18, COLOURS[2]), ("D", 18, COLOURS[3]))

@@ -8,8 +8,8 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.reports.text import Cells
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.tools.origins import Share, composition_of_selection
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
 

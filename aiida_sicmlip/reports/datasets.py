@@ -11,9 +11,9 @@ from aiida.common.links import LinkType
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.text import number, table
-from aiida_sicmlip.science.dataset_comparison import DatasetComparison
-from aiida_sicmlip.science.dataset_statistics import grouped_statistics
-from aiida_sicmlip.science.level_of_theory import differences
+from aiida_sicmlip.science.labels.comparison import DatasetComparison
+from aiida_sicmlip.science.labels.level_of_theory import differences
+from aiida_sicmlip.science.labels.statistics import grouped_statistics
 from aiida_sicmlip.tools.datasets import Origin, origins_of_dataset
 
 _MOST_PLACES = 20
@@ -58,7 +58,7 @@ def statistics_report(dataset: LabelledDataSetData) -> dict[str, Any]:
     """Return the statistics of a data set, of all configurations and by round, as plain values for JSON.
 
     Keys: `pk`, `uuid`, `all` and `rounds`, a list of `round` (None outside of a loop) and `statistics`; see
-    :func:`aiida_sicmlip.science.dataset_statistics.dataset_statistics`.
+    :func:`aiida_sicmlip.science.labels.statistics.dataset_statistics`.
     """
     frames = dataset.frames()
     of_all, by_round = grouped_statistics(frames, [origin.round for origin in origins_of_dataset(dataset)])

@@ -12,8 +12,8 @@ import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.reports.text import number, table
-from aiida_sicmlip.science.atom_regions import NEAR_DEFECT, AtomRegions
-from aiida_sicmlip.science.metrics import N_WORST, EnergyErrors, ForceErrors, energy_errors, force_errors
+from aiida_sicmlip.science.evaluation.metrics import N_WORST, EnergyErrors, ForceErrors, energy_errors, force_errors
+from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, AtomRegions
 from aiida_sicmlip.tools.evaluations import IMPORTED, Evaluation
 
 GROUPINGS = ("round", "defect", "species", "region")

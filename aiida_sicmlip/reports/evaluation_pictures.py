@@ -10,9 +10,9 @@ import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.reports.pictures import draw_all, new_figure, save_figure
-from aiida_sicmlip.science.binned_quantiles import quantiles_by_bin
-from aiida_sicmlip.science.frame_defects import REGIONS
-from aiida_sicmlip.science.rare_events import ErrorDistribution
+from aiida_sicmlip.science.defects.migrating_atoms import REGIONS
+from aiida_sicmlip.science.evaluation.binned_quantiles import quantiles_by_bin
+from aiida_sicmlip.science.evaluation.rare_events import ErrorDistribution
 from aiida_sicmlip.tools.evaluations import Evaluation
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
-from aiida_sicmlip.science.exploration import ExplorationSettings
-from aiida_sicmlip.science.free_energy import FreeEnergy, FreeEnergySettings, Walker, reweighted_free_energy
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.free_energy.reweighting import FreeEnergy, FreeEnergySettings, Walker, reweighted_free_energy
 from aiida_sicmlip.tools.walkers import BiasedWalker, biased_walkers, selected_frames
 
 if TYPE_CHECKING:

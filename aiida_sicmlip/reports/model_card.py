@@ -16,8 +16,8 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.citations import citations
-from aiida_sicmlip.science.dataset_statistics import dataset_statistics
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.labels.statistics import dataset_statistics
+from aiida_sicmlip.science.training.settings import complete_training_settings
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, RoundOfRun, by_round, lineage_of_model
 from aiida_sicmlip.tools.runs import read_run
 from aiida_sicmlip.tools.versions import recorded_versions, surroundings

@@ -11,12 +11,12 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.reports.contents import compare_contents, weights_text
 from aiida_sicmlip.reports.datasets import comparison_lines
 from aiida_sicmlip.reports.text import table
-from aiida_sicmlip.science.dataset_comparison import DatasetComparison, compare_datasets
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
-from aiida_sicmlip.science.weight_comparison import WeightComparison, compare_weights
+from aiida_sicmlip.science.labels.comparison import DatasetComparison, compare_datasets
+from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.weight_comparison import WeightComparison, compare_weights
+from aiida_sicmlip.tools.comparison import compare_contents, weights_text
 from aiida_sicmlip.tools.nodes import training_of
 from aiida_sicmlip.tools.versions import changes, recorded_versions, surroundings
 

@@ -10,8 +10,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.reports.contents import Difference, compare_outputs
 from aiida_sicmlip.reports.text import duration
+from aiida_sicmlip.tools.comparison import Difference, compare_outputs
 from aiida_sicmlip.tools.runs import Run, step_seconds
 from aiida_sicmlip.tools.versions import changes, present_versions, recorded_versions, surroundings
 

@@ -17,8 +17,8 @@ from aiida_sicmlip.reports.composition import composition_values, shares_of_roun
 from aiida_sicmlip.reports.exploration import plain_numbers
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
 from aiida_sicmlip.reports.text import Cells, or_dash
-from aiida_sicmlip.science.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
-from aiida_sicmlip.science.picks import ROLES, Picks
+from aiida_sicmlip.science.selection.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
+from aiida_sicmlip.science.selection.picks import ROLES, Picks
 from aiida_sicmlip.tools.origins import Share
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
 

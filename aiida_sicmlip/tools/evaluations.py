@@ -33,7 +33,8 @@ class Evaluation:
     predicted_energies: (F,) eV, with the shift of each element that a classical potential's are compared after.
     reference_forces: of the labels, (A, 3) eV/A.
     predicted_forces: (A, 3) eV/A.
-    region: place in :data:`~aiida_sicmlip.science.frame_defects.REGIONS` of each atom, (A,) int; -1 where unknown.
+    region: place in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int; -1 where
+        unknown.
     distance_to_defect: of each atom from the nearest defect, (A,) A; not a number where unknown or there is none.
     energy_disagreement: of a committee, (F,) eV/atom; None without one.
     force_disagreement: of a committee, (A,) eV/A; None without one.

@@ -40,7 +40,7 @@ class RoundSelection:
 
     @property
     def picks(self) -> orm.ArrayData | None:
-        """What was picked, as the arrays of :class:`~aiida_sicmlip.science.picks.Picks`."""
+        """What was picked, as the arrays of :class:`~aiida_sicmlip.science.selection.picks.Picks`."""
         return _output(self.selection, "picks")
 
     @property

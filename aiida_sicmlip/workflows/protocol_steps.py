@@ -12,12 +12,11 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.workflows.protocol import load_codes, load_protocol
-from aiida_sicmlip.workflows.protocol_exploration import fill_exploration, fill_walker
-from aiida_sicmlip.workflows.protocol_labelling import fill_labelling
-from aiida_sicmlip.workflows.protocol_parts import Overrides
-from aiida_sicmlip.workflows.protocol_potentials import described_potential
-from aiida_sicmlip.workflows.protocol_structures import build_structures
+from aiida_sicmlip.workflows.protocols.exploration import fill_exploration, fill_walker
+from aiida_sicmlip.workflows.protocols.files import Overrides
+from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
+from aiida_sicmlip.workflows.protocols.loop import load_codes, load_protocol
+from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
 
 
 def exploration_builder(

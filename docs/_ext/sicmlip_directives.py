@@ -73,7 +73,7 @@ class ProtocolYaml(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the YAML as a block of code."""
-        from aiida_sicmlip.workflows.protocol import load_protocol
+        from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
         protocol, path = self.arguments
         value: Any = load_protocol(protocol)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from aiida_sicmlip.workflows.protocol import load_protocol, protocol_descriptions
+from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
 ABSENT = object()
 OF_AIIDA = ("metadata", "monitors", "remote_folder", "remote_stash", "retrieved")
@@ -48,7 +48,7 @@ def settings_table(path: str, protocol_path: str | None) -> str:
 def training_table() -> str:
     """Return the settings of a training, without those that the work chain fills in."""
     from aiida_sicmlip.calculations.training import RESERVED_SETTINGS
-    from aiida_sicmlip.science.io.training_settings import TRAINING_SETTINGS
+    from aiida_sicmlip.science.training.settings import TRAINING_SETTINGS
 
     rows = [
         [name, setting.default, f"{setting.meaning}; {setting.expected}"]

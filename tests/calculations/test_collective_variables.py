@@ -14,7 +14,7 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from aiida_sicmlip.science.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 
 ENTRY_POINT = "sicmlip.collective_variables"
 
@@ -176,7 +176,7 @@ def test_run(inputs: dict[str, Any], aiida_localhost: Any, tmp_path: Path) -> No
     from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 
     program = tmp_path / "sicmlip-cv"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.cv "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.programs.cv "$@"\n')
     program.chmod(0o755)
     inputs["code"] = orm.InstalledCode(aiida_localhost, str(program), label="sicmlip-cv").store()
     inputs["parameters"] = orm.Dict({"autoencoder": {"hidden": [8], "latent": 2, "max_epochs": 2}})

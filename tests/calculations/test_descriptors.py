@@ -14,7 +14,7 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from aiida_sicmlip.science.picks import Picks
+from aiida_sicmlip.science.selection.picks import Picks
 
 ENTRY_POINT = "sicmlip.descriptors"
 
@@ -181,8 +181,8 @@ def test_labelled_frames_of_structures_without_a_trajectory(
     from aiida import orm
     from ase.calculators.singlepoint import SinglePointCalculator
 
-    from aiida_sicmlip.science.crystals import silicon_carbide_host
-    from aiida_sicmlip.science.defects import build_defects
+    from aiida_sicmlip.science.defects.building import build_defects
+    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 
     host = silicon_carbide_host(repeats=(2, 2, 2))
     frames = [build_defects(host, [{"kind": "vacancy", "species": "C"}], seed).atoms for seed in range(2)]
@@ -207,7 +207,7 @@ def test_run(inputs: dict[str, Any], aiida_localhost: Any, tmp_path: Path) -> No
     from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 
     program = tmp_path / "sicmlip-descriptors"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.descriptors_cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.programs.descriptors "$@"\n')
     program.chmod(0o755)
     inputs["code"] = orm.InstalledCode(aiida_localhost, str(program), label="sicmlip-descriptors").store()
     nodes = []

@@ -13,9 +13,9 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_sicmlip.data.continuation import ContinuationData
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.io.lammps_input import write_structure_data
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.dynamics.lammps_input import write_structure_data
 from aiida_sicmlip.science.pines.atoms import atoms_of_shell_of_structure
 
 ENTRY_POINT = "sicmlip.exploration"

@@ -17,7 +17,7 @@ from ase import Atoms
 
 from aiida_sicmlip.calculations.monitors import MonitorSettings, describe_blow_up, excerpt_command
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.exploration import ExplorationSettings
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 RUNS = Path(__file__).parents[1] / "parsers" / "fixtures" / "exploration"
 SETTINGS = ExplorationSettings(temperature=1000.0, maximum_temperature_ratio=5.0)

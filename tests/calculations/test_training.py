@@ -10,8 +10,8 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, nequip_config
-from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, nequip_config
 
 ENTRY_POINT = "sicmlip.training"
 
@@ -45,7 +45,7 @@ def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: 
 
 
 def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
-    from aiida_sicmlip.science.io.training_settings import complete_training_settings
+    from aiida_sicmlip.science.training.settings import complete_training_settings
 
     folder, _ = generate_calc_job(ENTRY_POINT, inputs)
     assert complete_training_settings(json.loads((folder / "training.json").read_text()))["maximum_epochs"] == 7

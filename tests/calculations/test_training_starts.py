@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.io.training_settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import complete_training_settings
 
 ENTRY_POINT = "sicmlip.training"
 

@@ -19,7 +19,7 @@ def train_into(folder: Path, atoms: Atoms, seed: int = 1) -> Path:
     """Train for a few epochs on displaced frames of the divacancy in 14 atoms, and write the model."""
     import torch
 
-    from aiida_sicmlip.science.crystals import silicon_carbide_host
+    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
     from aiida_sicmlip.science.pines.atoms import choose_atoms_of_structure
     from aiida_sicmlip.science.pines.export import write_model
     from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aiida_sicmlip.engine.lammps_plugin import lammps_folder
+from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
 from tests.fixtures.plumed.models import write_pines_model
 
 REFERENCE = Path(__file__).parents[1] / "fixtures" / "plumed"

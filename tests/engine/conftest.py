@@ -177,7 +177,7 @@ class LammpsRunner:
         if text is not None:
             (self.folder / "input.lmp").write_text(text)
             arguments = ("-in", "input.lmp", *arguments)
-        return self.python("-m", "aiida_sicmlip.engine.lmp", *arguments, **options)
+        return self.python("-m", "aiida_sicmlip.engine.programs.lmp", *arguments, **options)
 
     def python(
         self, *arguments: str, launcher: Sequence[str | Path] = (), **options

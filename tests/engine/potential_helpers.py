@@ -17,7 +17,7 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
-from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
+from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
 #: A few hundred weights and a short cutoff: an epoch takes some 30 ms.
 TINY = {
@@ -73,7 +73,7 @@ def run_potential(
 ) -> subprocess.CompletedProcess[str]:
     """Run `sicmlip-potential` in ``folder``."""
     return subprocess.run(
-        [sys.executable, "-m", "aiida_sicmlip.engine.potential_cli", *map(str, arguments)],
+        [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential", *map(str, arguments)],
         cwd=folder,
         env={**os.environ, **(environment or {})},
         capture_output=True,

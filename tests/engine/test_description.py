@@ -19,13 +19,13 @@ from aiida_sicmlip.engine.description import (
     chunks_of_segments,
     describe_chunks,
 )
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
-from aiida_sicmlip.science.descriptors import averaged_soap
-from aiida_sicmlip.science.io.segments import SegmentFile
-from aiida_sicmlip.science.selection import farthest_point
-from aiida_sicmlip.science.selection_settings import SelectionSettings
-from aiida_sicmlip.science.sites import find_defect_sites
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hops import find_defect_sites
+from aiida_sicmlip.science.dynamics.segments import SegmentFile
+from aiida_sicmlip.science.selection.descriptors import averaged_soap
+from aiida_sicmlip.science.selection.farthest_point import farthest_point
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 SMALL = {"cutoff": 4.0, "n_max": 3, "l_max": 2}
 DIVACANCY = [{"kind": "divacancy"}]

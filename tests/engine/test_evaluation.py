@@ -16,8 +16,8 @@ from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.evaluation import read_classical_settings
-from aiida_sicmlip.engine.lammps_plugin import lammps_folder
-from aiida_sicmlip.science.io.labelled_frames import write_labelled_frames
+from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
+from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
 pytestmark = pytest.mark.program
 

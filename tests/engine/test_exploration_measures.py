@@ -9,8 +9,8 @@ from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.science.io.lammps_input import exploration_input, rotation_to_lammps, write_structure_data
-from aiida_sicmlip.science.io.lammps_log import find_errors, parse_thermo
+from aiida_sicmlip.science.dynamics.lammps_input import exploration_input, rotation_to_lammps, write_structure_data
+from aiida_sicmlip.science.dynamics.lammps_log import find_errors, parse_thermo
 
 pytestmark = pytest.mark.program
 

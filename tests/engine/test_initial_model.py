@@ -14,7 +14,7 @@ from potential_helpers import TINY, labelled_carbide, prepare_training, read_rep
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.initial_model import load_initial_model
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
 
 pytestmark = pytest.mark.program
 

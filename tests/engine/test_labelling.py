@@ -13,7 +13,7 @@ from potential_helpers import read_report, run_potential
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.exit_status import INPUT_ERROR
 from aiida_sicmlip.engine.labelling import label, read_configuration
-from aiida_sicmlip.engine.lammps_plugin import lammps_folder
+from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
 
 TERSOFF = ("tersoff", "SiC.tersoff")
 

@@ -16,8 +16,8 @@ from potential_helpers import TINY, announce_extension, labelled_carbide, prepar
 
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED
 from aiida_sicmlip.common.filenames import PORTABLE_MODEL_FILE, PRIOR_FILE
-from aiida_sicmlip.science.lennard_jones import LennardJonesPrior
-from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings, fit_prior
+from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
 
 pytestmark = pytest.mark.program
 
@@ -221,7 +221,7 @@ def test_an_installation_that_cannot_package_is_noticed_before_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from aiida_sicmlip.engine import training
-    from aiida_sicmlip.engine.potential_cli import main
+    from aiida_sicmlip.engine.programs.potential import main
 
     folder = prepare_training(tmp_path, model={**TINY["model"], "pair_potential": "lennard-jones"}, prior=PRIOR_FILE)
     (folder / PRIOR_FILE).write_text("{}")

@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 from potential_helpers import TINY, labelled_carbide
 
-from aiida_sicmlip.science.io.nequip_config import DatasetStatistics, nequip_config
-from aiida_sicmlip.science.lennard_jones import LennardJonesPrior, envelope
+from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior, envelope
+from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, nequip_config
 
 STATISTICS = DatasetStatistics(neighbours=10.0, energies={"Si": -5.0, "C": -9.0}, forces_rms=0.7)
 CUTOFF = 3.4

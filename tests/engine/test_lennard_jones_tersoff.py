@@ -11,8 +11,8 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import covalent_radii
 
-from aiida_sicmlip.science.dataset_statistics import least_distances
-from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings, fit_prior
+from aiida_sicmlip.science.labels.statistics import least_distances
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
 
 pytestmark = pytest.mark.program
 

@@ -20,7 +20,7 @@ from aiida_sicmlip.common.exit_status import (
     UNKNOWN_SPECIES,
 )
 from aiida_sicmlip.engine.reports import exit_status
-from aiida_sicmlip.science.io.labelled_frames import read_labelled_frames, write_labelled_frames
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
 
 pytestmark = pytest.mark.program
 
@@ -95,7 +95,7 @@ def test_the_packaged_model_is_the_best_one(trained):
 
 def test_weights_are_read_from_the_package_without_torch(trained):
     """By the names that the checkpoint has for them, to the last bit."""
-    from aiida_sicmlip.science.io.packaged_weights import read_packaged_weights
+    from aiida_sicmlip.science.training.packaged_weights import read_packaged_weights
 
     found = read_packaged_weights(trained / "potential.nequip.zip")
     expected = {name: content for name, content in weights(trained / "checkpoints/best.ckpt").items() if "." in name}
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_a_number_has_an_exit_status_of_its_own(tmp_path):
 
 def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], expected: int = INPUT_ERROR, **changes) -> str:
     """Train in this process with settings or data that cannot be used; return what stderr says."""
-    from aiida_sicmlip.engine.potential_cli import main
+    from aiida_sicmlip.engine.programs.potential import main
 
     folder = prepare_training(tmp_path)
     settings = {**json.loads((folder / "training.json").read_text()), **changes}

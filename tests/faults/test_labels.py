@@ -14,7 +14,7 @@ from aiida.manage.caching import enable_caching
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_sicmlip.workflows.labelling import LabellingWorkChain
+from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from tests.faults.conftest import Program
 
 pytestmark = pytest.mark.program

@@ -8,8 +8,8 @@ import pytest
 from aiida.engine import run_get_node
 from potential_helpers import TINY, labelled_carbide
 
-from aiida_sicmlip.workflows.training import TrainingWorkChain
-from aiida_sicmlip.workflows.training_base import TrainingBaseWorkChain
+from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
+from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
 pytestmark = pytest.mark.program
 

@@ -9,7 +9,7 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
-from aiida_sicmlip.workflows.walker import WalkerWorkChain
+from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 
 pytestmark = pytest.mark.program
 

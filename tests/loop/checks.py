@@ -10,7 +10,7 @@ def twins() -> dict[tuple[int, str], int]:
     from aiida import orm
     from aiida.common.links import LinkType
 
-    from aiida_sicmlip.workflows.reattach import INTERRUPTED
+    from aiida_sicmlip.workflows.base.reattach import INTERRUPTED
 
     found = {}
     for (caller,) in orm.QueryBuilder().append(orm.WorkChainNode).all():

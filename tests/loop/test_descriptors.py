@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aiida_sicmlip.science.io.dcd import read_dcd_header
+from aiida_sicmlip.science.dynamics.dcd import read_dcd_header
 from tests.loop.conftest import require_programs
 from tests.loop.folder import LoopFolder
 
@@ -25,8 +25,8 @@ from aiida.calculations.arithmetic.add import ArithmeticAddCalculation
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.building import build_defects
 
 host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 atoms = build_defects(host, [{"kind": "divacancy"}], 0).atoms

@@ -75,7 +75,7 @@ def test_labels_are_those_of_the_potential(labelled_run, switched):
     from aiida import orm
 
     from aiida_sicmlip.engine.classical_potential import ClassicalPotential
-    from aiida_sicmlip.engine.lammps_plugin import lammps_folder
+    from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
     from aiida_sicmlip.tools.lineage import labels_of_dataset
 
     folder, pk = labelled_run

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.loop.conftest import settings
-from tests.reports.test_run_page import FIGURES, SECTIONS, Page
+from tests.reports.run.test_page import FIGURES, SECTIONS, Page
 
 pytestmark = pytest.mark.program
 
@@ -53,9 +53,9 @@ def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
     from aiida import orm
 
     from aiida_sicmlip.calculations.training import TrainingCalcJob
-    from aiida_sicmlip.science.run_costs import total_costs
-    from aiida_sicmlip.workflows.protocol import load_protocol
-    from aiida_sicmlip.workflows.protocol_costs import workload_of_settings
+    from aiida_sicmlip.science.costs.runs import total_costs
+    from aiida_sicmlip.workflows.active_learning.workload import workload_of_settings
+    from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
     folder, pk = finished_loop
     file = tmp_path / "run.yaml"

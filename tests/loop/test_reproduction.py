@@ -112,7 +112,7 @@ def test_what_was_tampered_with_is_found(other, exported, switched) -> None:
     from aiida import orm
     from sqlalchemy import text
 
-    from aiida_sicmlip.calculations.functions.extend_dataset import labelled_frame, level_of_label
+    from aiida_sicmlip.data.labels import labelled_frame, level_of_label
     from aiida_sicmlip.tools.verification import LabelReader, verify
 
     with switched(other):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_sicmlip.science.io.dcd import read_dcd_header
+from aiida_sicmlip.science.dynamics.dcd import read_dcd_header
 
 FIXTURES = Path(__file__).parent / "fixtures" / "exploration"
 

@@ -18,13 +18,13 @@ import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PROGRAMS = {
-    "exploration": "aiida_sicmlip.engine.lmp",
-    "training": "aiida_sicmlip.engine.potential_cli",
-    "compilation": "aiida_sicmlip.engine.potential_cli",
-    "evaluation": "aiida_sicmlip.engine.potential_cli",
-    "reference_label": "aiida_sicmlip.engine.potential_cli",
-    "collective_variables": "aiida_sicmlip.engine.cv",
-    "descriptors": "aiida_sicmlip.engine.descriptors_cli",
+    "exploration": "aiida_sicmlip.engine.programs.lmp",
+    "training": "aiida_sicmlip.engine.programs.potential",
+    "compilation": "aiida_sicmlip.engine.programs.potential",
+    "evaluation": "aiida_sicmlip.engine.programs.potential",
+    "reference_label": "aiida_sicmlip.engine.programs.potential",
+    "collective_variables": "aiida_sicmlip.engine.programs.cv",
+    "descriptors": "aiida_sicmlip.engine.programs.descriptors",
 }
 KEPT_BYTES = 100_000
 """Larger files, which are models, are kept by their name alone: parsers do not look into them."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.errors import plot_disagreement, plot_error_by_distance
-from aiida_sicmlip.science.binned_quantiles import quantiles_by_bin
+from aiida_sicmlip.science.evaluation.binned_quantiles import quantiles_by_bin
 
 GENERATOR = np.random.default_rng(5)
 DISTANCE = GENERATOR.uniform(0, 6, 900)

@@ -9,7 +9,7 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
 from aiida_sicmlip.plots.free_energy import plot_free_energy_curve, plot_free_energy_map
-from aiida_sicmlip.science.free_energy import FreeEnergySettings, Walker, reweighted_free_energy
+from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings, Walker, reweighted_free_energy
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.rare_events import plot_cumulative
-from aiida_sicmlip.science.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.rare_events import score_regions
 
 GENERATOR = np.random.default_rng(6)
 REFERENCE = GENERATOR.normal(size=(60, 3))

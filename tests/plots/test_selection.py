@@ -13,7 +13,7 @@ from aiida_sicmlip.plots.selection import (
     plot_novelty,
 )
 from aiida_sicmlip.plots.style import add_shared_legend
-from aiida_sicmlip.science.novelty import Coefficient
+from aiida_sicmlip.science.selection.novelty import Coefficient
 
 POINTS = np.random.default_rng(2).normal(size=(50, 2))
 DISTANCE = np.array([0.001, 0.01, 0.1, 0.2])

@@ -8,7 +8,7 @@ from aiida import orm
 
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.reports import datasets as reports
-from aiida_sicmlip.science.dataset_comparison import compare_datasets
+from aiida_sicmlip.science.labels.comparison import compare_datasets
 from aiida_sicmlip.tools.datasets import Origin
 from aiida_sicmlip.tools.lineage import SourceOfLabel
 

@@ -21,8 +21,8 @@ from aiida_sicmlip.reports.evaluation import (
     worst_configurations,
     write_groups,
 )
-from aiida_sicmlip.science.atom_regions import AtomRegions
-from aiida_sicmlip.science.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.rare_events import score_regions
+from aiida_sicmlip.science.evaluation.regions import AtomRegions
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
 from tests.evaluating import evaluated
 from tests.exploring import Explored

@@ -18,7 +18,7 @@ from aiida_sicmlip.reports.exploration import (
     read_explorations,
     selected_points,
 )
-from aiida_sicmlip.science.free_energy import FreeEnergySettings
+from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings
 from tests.exploring import Explored
 
 SETTINGS = FreeEnergySettings(discard=0, bins=8, blocks=4)

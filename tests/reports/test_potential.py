@@ -18,8 +18,8 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation, draw_rare_events
 from aiida_sicmlip.reports.potential import legs, potential_lines, potential_report
 from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_potential, file_name
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.tools.evaluations import read_evaluation
 from aiida_sicmlip.tools.potentials import evaluations_of_rounds, read_potential
 from tests.conftest import LEVEL_OF_THEORY
@@ -113,7 +113,7 @@ def test_text(found):
 
 def test_a_prior_is_told(judged, sets, entry_points):
     from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-    from aiida_sicmlip.science.lennard_jones_fit import fit_prior
+    from aiida_sicmlip.science.training.lennard_jones_fit import fit_prior
 
     prior = LennardJonesPriorData.from_fit(fit_prior(sets[0].frames())).store()
     node = judged.training(None, *sets[:2], prior=prior)

@@ -18,8 +18,8 @@ from aiida_sicmlip.reports.selection import (
     selection_report,
     selection_tables,
 )
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from tests.exploring import Explored
 
 SETTINGS = {"n_training": 12, "n_validation": 6, "n_fixed_validation": 3, "separation": 0.5}

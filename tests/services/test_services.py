@@ -33,10 +33,10 @@ def label_by_tersoff(names: list[str]) -> Any:
     from aiida.engine.utils import instantiate_process
     from aiida.manage import get_manager
 
-    from aiida_sicmlip.science.crystals import silicon_carbide_host
-    from aiida_sicmlip.workflows.labelling import LabellingWorkChain
-    from aiida_sicmlip.workflows.protocol import load_protocol
-    from aiida_sicmlip.workflows.protocol_labelling import fill_labelling
+    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+    from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
+    from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
+    from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
     given = {"reference": TERSOFF, "max_concurrent": len(names)}
     settings_of_labels = load_protocol("demo", {"labelling": given})["labelling"]
@@ -55,7 +55,7 @@ def test_children_that_had_not_begun_are_replaced(services_folder: LoopFolder, s
     with switched(folder):
         from aiida import orm
 
-        from aiida_sicmlip.workflows.reattach import INTERRUPTED
+        from aiida_sicmlip.workflows.base.reattach import INTERRUPTED
 
         chain = label_by_tersoff(names)
         with chain._process_scope():

@@ -16,7 +16,7 @@ from aiida.plugins import CalculationFactory
 from ase import Atoms
 
 from aiida_sicmlip.calculations.monitors import MonitorSettings
-from aiida_sicmlip.workflows.resources import scheduler_options
+from aiida_sicmlip.workflows.protocols.resources import scheduler_options
 from tests.slurm.box import SlurmBox
 from tests.slurm.cluster import TEMPLATES
 

@@ -14,7 +14,7 @@ from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.labels import label_of_place
-from aiida_sicmlip.science.io.exchanged_frames import write_exchanged_frames
+from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, path_to_calculation
 from tests.referencing import reference_label
 

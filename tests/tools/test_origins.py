@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.cli import main
-from aiida_sicmlip.science.picks import ROLES
+from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.tools.origins import OriginOfSegment, composition_of_selection, defect_in_words
 from aiida_sicmlip.tools.selections import round_selections
 from tests.exploring import Explored

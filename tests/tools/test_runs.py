@@ -8,7 +8,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.reports.tables import status_lines
+from aiida_sicmlip.reports.run.tables import status_lines
 from aiida_sicmlip.tools.daemon import largest_concurrency
 from aiida_sicmlip.tools.lineage import path_to_calculation
 from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, load_run, read_run

@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
-from aiida_sicmlip.science.picks import Picks
+from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.tools.selections import round_selections
 from tests.exploring import DESCRIPTION, EVALUATION, Explored
 

@@ -8,9 +8,9 @@ import pytest
 from aiida import orm
 from sqlalchemy import text
 
-from aiida_sicmlip.calculations.functions.extend_dataset import labelled_frame, level_of_label
 from aiida_sicmlip.common.labels import label_of_place
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.tools.verification import LabelReader, verify
 from tests.exploring import Explored
 from tests.learning import Learned

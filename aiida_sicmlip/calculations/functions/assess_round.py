@@ -3,8 +3,8 @@
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_sicmlip.science.assessment import assess
-from aiida_sicmlip.science.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.evaluation.assessment import assess
+from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 
 CACHE_VERSION = 4
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""

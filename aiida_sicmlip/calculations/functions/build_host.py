@@ -13,7 +13,7 @@ CACHE_VERSION = 1
 def build_host_structure(host: orm.Dict) -> orm.StructureData:
     """Return 3C-SiC without defects.
 
-    :param host: arguments of :func:`aiida_sicmlip.science.crystals.silicon_carbide_host`.
+    :param host: arguments of :func:`aiida_sicmlip.science.defects.crystals.silicon_carbide_host`.
     """
     structure = orm.StructureData(ase=host_structure(host.get_dict()))
     structure.label = structure.get_formula()

@@ -6,8 +6,8 @@ from aiida import orm
 from aiida.engine import calcfunction
 from ase import Atoms
 
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -33,8 +33,8 @@ def defect_structure(host: dict[str, Any], defects: list[dict[str, Any]], seed: 
 def build_defect_structure(host: orm.Dict, defects: orm.List, seed: orm.Int) -> orm.StructureData:
     """Return 3C-SiC with point defects.
 
-    :param host: arguments of :func:`aiida_sicmlip.science.crystals.silicon_carbide_host`.
-    :param defects: descriptions, as :func:`aiida_sicmlip.science.defects.build_defects` takes them.
+    :param host: arguments of :func:`aiida_sicmlip.science.defects.crystals.silicon_carbide_host`.
+    :param defects: descriptions, as :func:`aiida_sicmlip.science.defects.building.build_defects` takes them.
     :param seed: seed of random placements.
     """
     return defect_structure(host.get_dict(), defects.get_list(), seed.value)

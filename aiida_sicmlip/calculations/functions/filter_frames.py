@@ -5,7 +5,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.frame_filter import COLUMNS, FrameFilterSettings, filter_frames
+from aiida_sicmlip.science.selection.frame_filter import COLUMNS, FrameFilterSettings, filter_frames
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -17,7 +17,7 @@ def filter_trajectory(
 ) -> orm.ArrayData:
     """Return the frames of ``trajectory`` that pass the filter.
 
-    :param parameters: see :class:`aiida_sicmlip.science.frame_filter.FrameFilterSettings`.
+    :param parameters: see :class:`aiida_sicmlip.science.selection.frame_filter.FrameFilterSettings`.
     :param thermodynamics: the run's energies (eV), least distances (A) and largest forces (eV/A), at least at each
         frame; a frame without them is dropped as ``unknown``.
     :return: array ``kept`` (K,) of frame indices, with ``n_frames``, ``n_kept``, ``n_dropped`` and the counts by

@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.science.defect_types import count_defect_types
+from aiida_sicmlip.science.defects.types import count_defect_types
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""

@@ -5,7 +5,7 @@ from aiida.engine import calcfunction
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings, fit_prior
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -15,9 +15,9 @@ CACHE_VERSION = 1
 def fit_lennard_jones_prior(dataset: LabelledDataSetData, settings: orm.Dict) -> LennardJonesPriorData:
     """Return the Lennard-Jones prior that fits ``dataset`` best, with its residuals.
 
-    :param settings: fields of :class:`aiida_sicmlip.science.lennard_jones_fit.LennardJonesSettings`, and `species`: the
-        elements of the prior in their order, by default those of the data set, sorted.
-    :raises InputError: where :func:`aiida_sicmlip.science.lennard_jones_fit.fit_prior` does.
+    :param settings: fields of :class:`aiida_sicmlip.science.training.lennard_jones_fit.LennardJonesSettings`, and
+        `species`: the elements of the prior in their order, by default those of the data set, sorted.
+    :raises InputError: where :func:`aiida_sicmlip.science.training.lennard_jones_fit.fit_prior` does.
     """
     given = settings.get_dict()
     species = given.pop("species", None)

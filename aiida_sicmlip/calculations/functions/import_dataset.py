@@ -11,8 +11,8 @@ from ase import Atoms
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from aiida_sicmlip.science.io.exchanged_frames import ImportSettings, read_exchanged_frames
-from aiida_sicmlip.science.level_of_theory import species_without_pseudopotential
+from aiida_sicmlip.science.labels.exchange_formats import ImportSettings, read_exchanged_frames
+from aiida_sicmlip.science.labels.level_of_theory import species_without_pseudopotential
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -45,7 +45,7 @@ def import_dataset(
         (eV/A).
     :param level_of_theory: that of all labels, as the user states it.
     :param parameters: how energy and forces are called in the file; see
-        :class:`aiida_sicmlip.science.io.exchanged_frames.ImportSettings`.
+        :class:`aiida_sicmlip.science.labels.exchange_formats.ImportSettings`.
     :raises InputError: if the file cannot be read, or a frame lacks what a label needs (with its index).
     """
     level = level_of_theory.get_dict()

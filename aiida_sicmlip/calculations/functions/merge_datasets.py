@@ -9,7 +9,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import dataset_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import require_same_level
-from aiida_sicmlip.science.dataset_comparison import configuration_key
+from aiida_sicmlip.science.labels.comparison import configuration_key
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""

@@ -7,10 +7,10 @@ from aiida.engine import calcfunction
 
 from aiida_sicmlip.common.labels import frame_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.science.frame_selection import FrameSelection, select_frames_of_candidates
-from aiida_sicmlip.science.io.candidates import Candidates
-from aiida_sicmlip.science.picks import ROLES
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.selection.candidates_file import Candidates
+from aiida_sicmlip.science.selection.frames import FrameSelection, select_frames_of_candidates
+from aiida_sicmlip.science.selection.picks import ROLES
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 CACHE_VERSION = 3
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -22,13 +22,13 @@ def select_frames(
 ) -> dict:
     """Return the picked frames as structures, and what later rounds need to know of them.
 
-    :param parameters: see :class:`aiida_sicmlip.science.selection_settings.SelectionSettings`.
+    :param parameters: see :class:`aiida_sicmlip.science.selection.settings.SelectionSettings`.
     :param seed: decides which representatives become the fixed validation set.
     :param candidates: of this round.
     :param earlier: of the rounds before, under names whose order is that of the rounds.
     :return: ``training``, ``validation`` and ``fixed_validation``, each a namespace of structures whose link label
         names segment and frame (``frame_s03_012345``), ``picks`` with the arrays of
-        :class:`aiida_sicmlip.science.picks.Picks`, and ``summary``.
+        :class:`aiida_sicmlip.science.selection.picks.Picks`, and ``summary``.
     :raises InputError: if ``earlier`` are not the candidates beside which ``candidates`` were found.
     """
     rounds = [*(earlier[name].candidates() for name in sorted(earlier)), candidates.candidates()]

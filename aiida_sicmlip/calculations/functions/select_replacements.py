@@ -6,9 +6,9 @@ from aiida.engine import calcfunction
 from aiida_sicmlip.calculations.functions.select_frames import nodes_of_selection
 from aiida_sicmlip.common.labels import parse_frame_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.science.picks import Picks
-from aiida_sicmlip.science.replacements import select_replacements_of_candidates
-from aiida_sicmlip.science.selection_settings import SelectionSettings
+from aiida_sicmlip.science.selection.picks import Picks
+from aiida_sicmlip.science.selection.replacements import select_replacements_of_candidates
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""

@@ -27,7 +27,7 @@ def export(identifier: str, file: Path, kind: str | None, profile_name: str | No
 
     Extended XYZ (.xyz, .extxyz) and ASE database (.db) both keep every digit.
     """
-    from aiida_sicmlip.science.io.exchanged_frames import format_of_file, write_exchanged_frames
+    from aiida_sicmlip.science.labels.exchange_formats import format_of_file, write_exchanged_frames
     from aiida_sicmlip.tools.datasets import load_dataset, source_columns
 
     if kind is None:
@@ -79,8 +79,8 @@ def import_(
 
 def _checked_level(path: Path) -> dict:
     """Return the level of theory that a file states, normalised; misspelt settings of pw.x are refused."""
-    from aiida_sicmlip.science.io.level_file import level_of_statement, read_statement
-    from aiida_sicmlip.workflows.pw_parameters import mistake_in_namelists
+    from aiida_sicmlip.science.labels.level_file import level_of_statement, read_statement
+    from aiida_sicmlip.workflows.labelling.pw_namelists import mistake_in_namelists
 
     statement = read_statement(path)
     level = level_of_statement(statement, path.parent)

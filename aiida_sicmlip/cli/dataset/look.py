@@ -62,7 +62,7 @@ def diff(first: str, second: str, profile_name: str | None) -> None:
 def _print_differences(first: str, second: str, profile_name: str | None) -> bool:
     """Print how two data sets differ, and return whether they do."""
     from aiida_sicmlip.reports.datasets import comparison_lines
-    from aiida_sicmlip.science.dataset_comparison import compare_datasets
+    from aiida_sicmlip.science.labels.comparison import compare_datasets
     from aiida_sicmlip.tools.datasets import load_dataset
 
     load_profile(profile_name)

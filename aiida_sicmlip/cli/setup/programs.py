@@ -19,7 +19,7 @@ def set_up_lammps_plugin(program: Path | None, check: bool) -> list[SetupItem]:
         of another LAMMPS.
     :returns: one item at most: a warning where it cannot be compiled, since only trained potentials need it.
     """
-    from aiida_sicmlip.engine.lammps_plugin import plugin_library
+    from aiida_sicmlip.engine.lammps.plugin_build import plugin_library
 
     if program is None or program.name != PROGRAM:
         return []

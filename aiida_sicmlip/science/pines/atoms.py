@@ -22,10 +22,10 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.science.crystals import coordination_shells, distances_from
+from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from
+from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.settings import AROUND
-from aiida_sicmlip.science.sites import find_defect_sites
 
 # Distances that differ by less than this (A) are equal; shells of 3C-SiC are half an angstrom apart or more.
 _SAME_DISTANCE = 0.05
@@ -63,8 +63,9 @@ def choose_atoms(host: Atoms, sites: _Sites, shells: int = 2, around: str = "def
     """Return the atoms within the first `shells` coordination shells of a defect.
 
     :param host: the perfect crystal.
-    :param sites: the changed sites of one defect, as :class:`~aiida_sicmlip.science.defects.DefectStructure` lists them
-        (`site`, `replaced_by`); all sites of the structure that is simulated, since vacant ones shift indices.
+    :param sites: the changed sites of one defect, as :class:`~aiida_sicmlip.science.defects.building.DefectStructure`
+        lists them (`site`, `replaced_by`); all sites of the structure that is simulated, since vacant ones shift
+        indices.
     :raises InputError: when a site or `around` is unknown, or fewer than two atoms are found.
     """
     return _choose(_built(host, sites), host, sites, range(shells + 1), around)
@@ -83,7 +84,8 @@ def atoms_of_shell(host: Atoms, sites: _Sites, shell: int = 3, around: str = "de
 def choose_atoms_of_structure(structure: Atoms, host: Atoms, shells: int = 2, around: str = "defect") -> DefectAtoms:
     """Return what :func:`choose_atoms` does for any structure of the host's cell, with atoms in any order.
 
-    The defect is found by :func:`~aiida_sicmlip.science.sites.find_defect_sites`; interstitials count to shell 0.
+    The defect is found by :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites`; interstitials count to shell
+    0.
 
     :raises InputError: as both, and when no site is vacant or holds another species.
     """

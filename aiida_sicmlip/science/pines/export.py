@@ -24,7 +24,7 @@ from torch import nn
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import CV_DESCRIPTION_FILE, CV_MODEL_FILE, CV_WEIGHTS_FILE
-from aiida_sicmlip.science.io.archives import array_archive, stored_archive
+from aiida_sicmlip.science.archives import array_archive, stored_archive
 from aiida_sicmlip.science.pines.autoencoder import PivAutoencoder
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.model import CollectiveVariables

@@ -53,8 +53,8 @@ def test_threshold_of_the_user() -> None:
 
 @pytest.mark.parametrize("broken", ["training", "validation"])
 def test_not_a_number_is_never_convergence(broken: str) -> None:
-    from aiida_sicmlip.science.assessment import assess
-    from aiida_sicmlip.science.convergence import ConvergenceCriteria
+    from aiida_sicmlip.science.evaluation.assessment import assess
+    from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 
     # A Dict cannot hold such a number, so that a calcfunction would not get this far.
     given = {name: {"force_mae": 0.01} for name in ("exploring", "training", "validation")}

@@ -9,8 +9,8 @@ from aiida import orm
 from aiida_sicmlip.calculations.functions.build_host import build_host_structure
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.sites import find_defect_sites
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hops import find_defect_sites
 
 HOST = {"lattice_constant": 4.36, "repeats": [2, 2, 2], "cell": "primitive"}
 

@@ -15,7 +15,7 @@ from ase import Atoms
 from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-from aiida_sicmlip.science.lennard_jones_fit import LennardJonesSettings, fit_prior
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
 
 
 def test_the_node_holds_the_fit_and_has_a_creator(

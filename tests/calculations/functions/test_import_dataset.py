@@ -11,7 +11,7 @@ from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from aiida_sicmlip.science.io.exchanged_frames import format_of_file, write_exchanged_frames
+from aiida_sicmlip.science.labels.exchange_formats import format_of_file, write_exchanged_frames
 from tests.conftest import LEVEL_OF_THEORY
 
 

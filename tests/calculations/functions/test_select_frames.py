@@ -17,8 +17,8 @@ from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_frame_label
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.candidates import NothingNewError
-from aiida_sicmlip.science.picks import Picks
+from aiida_sicmlip.science.selection.candidates import NothingNewError
+from aiida_sicmlip.science.selection.picks import Picks
 from tests.describing import Description
 
 FIXTURES = Path(__file__).parents[2] / "parsers" / "fixtures" / "exploration"

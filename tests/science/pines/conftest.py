@@ -11,8 +11,8 @@ import torch
 from ase import Atoms
 from ase.geometry import find_mic
 
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import DefectStructure, build_defects
+from aiida_sicmlip.science.defects.building import DefectStructure, build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.pines.atoms import DefectAtoms, choose_atoms
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors

@@ -10,8 +10,8 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.crystals import silicon_carbide_host
-from aiida_sicmlip.science.defects import build_defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.pines.atoms import (
     atoms_of_shell,
     atoms_of_shell_of_structure,

@@ -12,7 +12,7 @@ import torch
 
 import aiida_sicmlip
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.io.archives import array_archive
+from aiida_sicmlip.science.archives import array_archive
 from aiida_sicmlip.science.pines.autoencoder import variance_explained
 from aiida_sicmlip.science.pines.export import read_model, write_model
 from aiida_sicmlip.science.pines.layout import PivLayout

@@ -1,0 +1,147 @@
+"""The report of a run as plain values, for JSON, for its page and for `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiida_sicmlip.reports.composition import composition_values
+from aiida_sicmlip.reports.lineage import lineage_tree
+from aiida_sicmlip.reports.potential import potential_report
+from aiida_sicmlip.reports.run.answer import answer_of_run
+from aiida_sicmlip.reports.run.costs import cost_values
+from aiida_sicmlip.reports.run.criteria import SETS
+from aiida_sicmlip.reports.run.failures import failure_values
+from aiida_sicmlip.reports.run.material import RunMaterial
+from aiida_sicmlip.reports.run.question import level_of_run, question_of_run
+from aiida_sicmlip.reports.run.tables import round_status
+from aiida_sicmlip.reports.run.versions import version_values
+from aiida_sicmlip.reports.selection import selection_report
+from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
+from aiida_sicmlip.tools.origins import Share
+from aiida_sicmlip.tools.runs import Round, Run
+
+SCHEMA_VERSION = 1
+"""Raised when a key of :func:`run_report` changes its meaning or goes."""
+
+
+def run_report(found: RunMaterial) -> dict[str, Any]:
+    """Return all that is known of a run as plain values for JSON; None for what there is not (yet).
+
+    Keys: those of :func:`status_report`, and `question`, `potential` (see
+    :func:`~aiida_sicmlip.reports.potential.potential_report`), `selections` (see
+    :func:`~aiida_sicmlip.reports.selection.selection_report`), `failures`, `lineage` (`tree`, `path`), `reproduce`
+    (`command`, `what`) and `versions`. Energies in eV/atom, forces in eV/A, times in s unless a key says hours.
+    """
+    run = found.run
+    report = status_report(found)
+    return report | {
+        "question": question_of_run(found.node, run),
+        "potential": None if found.potential is None else potential_report(found.potential),
+        "selections": selection_report(found.node, found.selections, found.shares)["rounds"],
+        "failures": failure_values(found.failures, run),
+        "lineage": {
+            "tree": [] if found.lineage is None else lineage_tree(found.lineage),
+            "path": [{"pk": step.pk, "what": step.what, "detail": step.detail} for step in found.path],
+        },
+        "reproduce": commands_of_run(found),
+        "versions": version_values(found.node, found.processes, level_of_run(found.node, run)),
+    }
+
+
+def status_report(found: RunMaterial) -> dict[str, Any]:
+    """Return where a run stands as plain values for JSON.
+
+    Keys: `schema_version`, `run`, `answer` (see :func:`~aiida_sicmlip.reports.run.answer.answer_of_run`), `continues`
+    (PK of a run), `rounds` (see :func:`round_values`), `costs` (see
+    :func:`~aiida_sicmlip.reports.run.costs.cost_values`) and `expected_seconds_left` (at most; None where unknown).
+    """
+    node, run = found.node, found.run
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": {
+            "pk": run.pk,
+            "uuid": node.uuid,
+            "label": node.label,
+            "description": node.description,
+            "state": run.state,
+            "exit_status": run.exit_status,
+            "exit_message": run.exit_message,
+            "started": run.started.isoformat(timespec="seconds"),
+            "changed": run.changed.isoformat(timespec="seconds"),
+            "seconds": run.seconds,
+            "max_rounds": run.max_rounds,
+            "seed": node.inputs.seed.value if "seed" in node.inputs else None,
+            "reference": run.reference,
+        },
+        "answer": answer_of_run(run),
+        "continues": found.parent,
+        "rounds": [round_values(entry, run, found.shares.get(entry.index, [])) for entry in run.rounds],
+        "costs": cost_values(run),
+        "expected_seconds_left": run.expected_seconds_left,
+    }
+
+
+def round_values(entry: Round, run: Run, shares: Sequence[Share]) -> dict[str, Any]:
+    """Return a round as plain values.
+
+    Keys: `index`, `status`, `seconds`, `steps`, `configurations` of the data sets, `labels` (`asked`, `done`,
+    `failed`, `replaced`, `failures`), `errors` by set, `criteria` (each with its verdict and a `sentence`),
+    `converged`, `novelty`, `diversity`, `defect_types`, `new_defect_types`, and `composition` of the picks.
+    """
+    assessment = entry.assessment or {}
+    return {
+        "index": entry.index,
+        "status": round_status(entry, run),
+        "seconds": entry.seconds,
+        "steps": {
+            name: {"pk": step.pk, "state": step.state, "exit_status": step.exit_status, "seconds": step.seconds}
+            for name, step in entry.steps.items()
+        },
+        "configurations": {
+            "training": entry.training_configurations,
+            "validation": entry.validation_configurations,
+        },
+        "labels": {
+            "asked": entry.labels_asked,
+            "done": entry.labels_done,
+            "failed": entry.labels_failed,
+            "replaced": entry.labels_replaced,
+            "failures": [{"frame": label.frame, "pk": label.pk, "reason": label.reason} for label in entry.failures],
+        },
+        "errors": {name: assessment.get(name) for name in SETS},
+        "criteria": [
+            {**verdict, "sentence": sentence_of_verdict(verdict)} for verdict in assessment.get("criteria", ())
+        ],
+        **{
+            name: assessment.get(name)
+            for name in ("converged", "novelty", "diversity", "defect_types", "new_defect_types")
+        },
+        "composition": composition_values(shares),
+    }
+
+
+def commands_of_run(found: RunMaterial) -> list[dict[str, str]]:
+    """Return the commands that check a run and make it again."""
+    pk = found.node.pk
+    commands = [
+        (f"aiida-sicmlip status {pk}", "where it stands: criteria, labels, costs"),
+        (f"verdi process report {pk}", "what it has reported, in its own words"),
+        (f"verdi process status {pk}", "all that it called, as a tree"),
+    ]
+    if found.run.terminated:
+        commands.append((f"aiida-sicmlip verify {pk}", "checks the provenance of all that it rests on"))
+        commands.append(
+            (f"aiida-sicmlip reproduce {pk} --plan", "what running it again would do; without --plan it does")
+        )
+    if found.potential is not None:
+        model = found.potential.potential.pk
+        commands += [
+            (
+                f"aiida-sicmlip lineage {model}",
+                "every configuration that the model was trained on, and where it is from",
+            ),
+            (f"aiida-sicmlip reproduce {model}", "trains the model again and compares the weights"),
+            (f"aiida-sicmlip export {model} FOLDER", "the model with its history and a model card, for others"),
+        ]
+    return [{"command": command, "what": what} for command, what in commands]

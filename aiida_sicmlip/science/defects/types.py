@@ -1,0 +1,60 @@
+"""Which kinds of defects frames show: what is vacant, replaced or in between, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ase import Atoms
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.defects.hops import find_defect_sites
+from aiida_sicmlip.science.defects.host_sites import HostSites
+
+PERFECT = "none"
+"""The type of a frame without defects."""
+UNASSIGNED = "unassigned"
+"""The type of a frame whose atoms cannot be assigned to the sites of any host: it is molten, or of another crystal."""
+
+
+def defect_type(frame: Atoms, host: Atoms, sites: HostSites | None = None) -> str:
+    """Return the point defects of a frame by kind and number: ``C_Si + 2 V_C``, or ``none``.
+
+    ``V_C`` is a vacant carbon site, ``C_Si`` a carbon atom on a silicon site, ``C_i`` a carbon atom without a site, as
+    :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` assigns them. Where they are does not matter, so that
+    a divacancy and two vacancies far apart are of one type.
+
+    :param sites: of the host, where they are at hand.
+    :raises InputError: when the frame does not fit the host.
+    """
+    found = find_defect_sites(frame, host, sites)
+    names = Counter(f"{entry['replaced_by'] or 'V'}_{entry['species']}" for entry in found.sites)
+    names.update(f"{frame.symbols[atom]}_i" for atom in found.interstitials)
+    parts = [name if count == 1 else f"{count} {name}" for name, count in sorted(names.items())]
+    return " + ".join(parts) or PERFECT
+
+
+def count_defect_types(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> dict[str, int]:
+    """Return how many frames show each type of defect, by the name of the type.
+
+    A frame belongs to the first host, in the order of their names, that it fits.
+
+    Cost: about 2 ms a frame of 214 atoms.
+
+    :param hosts: perfect crystals of the frames.
+    :raises InputError: when there is no host.
+    """
+    if not hosts:
+        raise InputError("There is no perfect crystal to compare frames with: give `hosts`.")
+    known = [(hosts[name], HostSites(hosts[name])) for name in sorted(hosts)]
+    counts: Counter[str] = Counter()
+    for frame in frames:
+        name = UNASSIGNED
+        for host, sites in known:
+            try:
+                name = defect_type(frame, host, sites)
+            except InputError:
+                continue
+            break
+        counts[name] += 1
+    return dict(sorted(counts.items()))

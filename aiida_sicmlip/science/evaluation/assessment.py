@@ -1,0 +1,265 @@
+"""Whether a round's potential is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiida_sicmlip.science.distributions import distribution, fraction_above
+from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+
+ERRORS = ("force_mae", "force_rmse", "energy_mae", "energy_rmse")
+KEPT = (*ERRORS, "n_frames", "energy_offset_fitted")
+"""What an assessment keeps of an evaluation, where it is there."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What an assessment has to know of all rounds up to its own.
+
+    diversity: of each round, the median distance at which its training configurations were picked; None where it is
+        not known.
+    defect_types: all that labels have shown.
+    rounds_without_new_defects: in a row, up to this one; None where types are not known.
+    """
+
+    diversity: tuple[float | None, ...] = ()
+    defect_types: tuple[str, ...] = ()
+    rounds_without_new_defects: int | None = None
+
+    @classmethod
+    def of(cls, assessment: Mapping[str, Any] | None) -> History:
+        """Return what an assessment hands on to that of the next round; nothing where there is none."""
+        found = (assessment or {}).get("history", {})
+        return cls(
+            tuple(found.get("diversity", ())),
+            tuple(found.get("defect_types", ())),
+            found.get("rounds_without_new_defects"),
+        )
+
+    def with_round(self, diversity: float | None, defect_types: Mapping[str, int] | None) -> History:
+        """Return the history with one more round."""
+        quiet = None
+        types = set(self.defect_types)
+        if defect_types is not None:
+            quiet = 0 if set(defect_types) - types else (self.rounds_without_new_defects or 0) + 1
+            types |= set(defect_types)
+        return History((*self.diversity, diversity), tuple(sorted(types)), quiet)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "diversity": list(self.diversity),
+            "defect_types": list(self.defect_types),
+            "rounds_without_new_defects": self.rounds_without_new_defects,
+        }
+
+
+def assess(
+    criteria: ConvergenceCriteria,
+    *,
+    exploring: Mapping[str, Any],
+    training: Mapping[str, Any],
+    validation: Mapping[str, Any],
+    selection: Mapping[str, Any],
+    fixed_validation: Mapping[str, Any] | None = None,
+    defect_types: Mapping[str, int] | None = None,
+    previous: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return errors (eV/A, eV/atom) with their spread, the verdict on each criterion, and ``converged``.
+
+    :param exploring: errors of the exploring potential on the new labels: the honest ones, as it has not seen them.
+    :param training: errors of the new potential on the training set.
+    :param validation: errors of the new potential on the validation set.
+    :param selection: summary of the selection.
+    :param fixed_validation: errors of the new potential on a set that stays the same from round to round; reported, and
+        no criterion.
+    :param defect_types: how many of the new labels show which type of defect; None where that is not known.
+    :param previous: the assessment of the round before.
+
+    Of rare events, which are no criterion either, each set has ``migrating``: the number of migrating atoms and their
+    score P, None without any.
+    """
+    judged = {"exploring": exploring, "training": training, "validation": validation}
+    if fixed_validation is not None:
+        judged["fixed_validation"] = fixed_validation
+    spread = distribution(selection.get("distances_when_picked", ()))
+    before = History.of(previous)
+    history = before.with_round(spread["median"] if spread else None, defect_types)
+    verdicts = [
+        *_verdicts_on_errors(criteria, exploring, training, validation),
+        *_verdicts_on_novelty(criteria, selection, history),
+        *_guards(criteria, history),
+    ]
+    return {
+        **{name: _kept(errors, criteria.force_mae) for name, errors in judged.items()},
+        "selection": dict(selection),
+        "novelty": selection.get("novelty"),
+        "diversity": spread,
+        "defect_types": dict(defect_types) if defect_types is not None else None,
+        "new_defect_types": sorted(set(defect_types or ()) - set(before.defect_types)),
+        "history": history.to_dict(),
+        "criteria": verdicts,
+        "converged": all(verdict["met"] for verdict in verdicts),
+    }
+
+
+def _kept(errors: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+    """Return what is kept of an evaluation, with the spread of the errors of single configurations.
+
+    Of rare events that is ``migrating``, the number of migrating atoms and their score P, None without any; of a
+    committee ``disagreement``, the mean and the largest about forces (eV/A).
+    """
+    kept = {key: errors[key] for key in KEPT if key in errors}
+    if "rare_events" in errors:
+        migrating = errors["rare_events"]["migrating"]
+        kept["migrating"] = {key: migrating[key] for key in ("n_atoms", "score")}
+    if "committee" in errors:
+        forces = errors["committee"]["forces"]
+        kept["disagreement"] = {key: forces[key] for key in ("mean", "maximum")}
+    single: Sequence[float] = errors.get("force_mae_per_frame", ())
+    if single:
+        kept["force_mae_of_configurations"] = distribution(single)
+        kept["fraction_above_threshold"] = fraction_above(single, threshold)
+    return kept
+
+
+def _verdict(
+    criterion: str,
+    value: float | None,
+    threshold: float,
+    unit: str = "",
+    *,
+    direction: str = "below",
+    reason: str = "it is not known",
+) -> dict[str, Any]:
+    """Return the verdict on one criterion; a value that is not known or no number never meets it."""
+    met = value is not None and bool(value < threshold if direction == "below" else value >= threshold)
+    verdict = {
+        "criterion": criterion,
+        "value": value,
+        "threshold": threshold,
+        "unit": unit,
+        "direction": direction,
+        "met": met,
+    }
+    return verdict if value is not None else {**verdict, "reason": reason}
+
+
+def _verdicts_on_errors(
+    criteria: ConvergenceCriteria,
+    exploring: Mapping[str, Any],
+    training: Mapping[str, Any],
+    validation: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return the verdicts on what the evaluations found."""
+    verdicts = []
+    for key, name, unit in (("force_mae", "force MAE", "eV/A"), ("energy_mae", "energy MAE", "eV/atom")):
+        threshold = getattr(criteria, key)
+        if threshold is None:
+            continue
+        for where, errors in (("training", training), ("validation", validation)):
+            verdicts.append(_verdict(f"{name} on the {where} set", errors.get(key), threshold, unit))
+    if criteria.exploring_force_mae is not None:
+        verdicts.append(
+            _verdict(
+                "force MAE of the exploring potential on new labels",
+                exploring.get("force_mae"),
+                criteria.exploring_force_mae,
+                "eV/A",
+            )
+        )
+    if criteria.rare_event_score is not None:
+        rare = validation.get("rare_events", {}).get("migrating", {})
+        verdicts.append(
+            _verdict(
+                "score on migrating atoms of the validation set",
+                rare.get("score"),
+                criteria.rare_event_score,
+                direction="at least",
+                reason=rare.get("reason") or "the evaluation gave none",
+            )
+        )
+    return verdicts
+
+
+def _verdicts_on_novelty(
+    criteria: ConvergenceCriteria, selection: Mapping[str, Any], history: History
+) -> list[dict[str, Any]]:
+    """Return the verdicts on what is new in this round."""
+    verdicts = []
+    if criteria.novelty is not None:
+        novelty = selection.get("novelty") or {}
+        verdicts.append(
+            _verdict(
+                "median distance of the picks from the training set",
+                novelty.get("median"),
+                criteria.novelty,
+                reason="there was no training set to be distant from",
+            )
+        )
+    if criteria.rounds_without_new_defects is not None:
+        verdicts.append(
+            _verdict(
+                "rounds without new types of defects",
+                history.rounds_without_new_defects,
+                criteria.rounds_without_new_defects,
+                direction="at least",
+                reason="the types of defects are not known without hosts",
+            )
+        )
+    return verdicts
+
+
+def _guards(criteria: ConvergenceCriteria, history: History) -> list[dict[str, Any]]:
+    """Return the verdicts on whether the data are such that small errors on them mean something."""
+    verdicts = []
+    first, *later = history.diversity
+    if criteria.minimum_rounds is not None:
+        verdicts.append(
+            _verdict("rounds", len(history.diversity), criteria.minimum_rounds, direction="at least"),
+        )
+    if criteria.diversity is not None:
+        verdicts.append(
+            _verdict(
+                "diversity of the picks, largest of all rounds",
+                _largest(history.diversity),
+                criteria.diversity,
+                direction="at least",
+                reason="no round has picked two configurations by their distance",
+            )
+        )
+    if criteria.relative_diversity is not None:
+        largest = _largest(later)
+        verdicts.append(
+            _verdict(
+                "diversity of the picks, largest of the later rounds over that of the first",
+                largest / first if largest is not None and first else None,
+                criteria.relative_diversity,
+                direction="at least",
+                reason="there is no later round yet" if not later else "the diversity of a round is not known",
+            )
+        )
+    return verdicts
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    """Return the largest of the values that are known."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def sentence_of_verdict(verdict: Mapping[str, Any]) -> str:
+    """Return a verdict in words: what, its value, its threshold, and whether it is met."""
+    direction = verdict.get("direction", "below")
+    unit = f" {verdict['unit']}" if verdict["unit"] else ""
+    if verdict["value"] is None:
+        asked = f"{direction} {verdict['threshold']:g}{unit}"
+        return f"{verdict['criterion']}: {verdict['reason'].rstrip('.')}; asked is {asked}"
+    words = {
+        ("below", True): "below",
+        ("below", False): "not below",
+        ("at least", True): "at least",
+        ("at least", False): "not at least",
+    }[direction, bool(verdict["met"])]
+    return f"{verdict['criterion']} is {verdict['value']:.4g}{unit}, {words} {verdict['threshold']:g}"

@@ -1,0 +1,110 @@
+"""Where the atoms of labelled frames stand: how far from the nearest defect, and in which region of a rare event.
+
+A defect is a site that is vacant or holds another species, or an atom without a site, as
+:func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.defects.host_sites import HostSites
+from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, DefectFinder, FrameDefects
+
+NEAR_DEFECT = 3.4
+"""Atoms as near as this to a defect, in A, are near it, the others are bulk. In 3C-SiC the first two shells around a
+site lie within (1.89 and 3.08 A), the third does not (3.62 A)."""
+
+UNKNOWN = -1
+"""Region of the atoms of frames that fit no host."""
+
+
+@dataclass(frozen=True)
+class AtomRegions:
+    """Where the A atoms of F frames stand.
+
+    region: place in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int;
+        :data:`UNKNOWN` where the frame fits no host.
+    distance: from the nearest defect or an image of it, (A,) A; not a number where the frame fits no host or has no
+        defect.
+    hosts: name of the host that each frame fits, None where it fits none.
+    """
+
+    region: np.ndarray
+    distance: np.ndarray
+    hosts: list[str | None]
+
+    @property
+    def n_without_host(self) -> int:
+        """The number of frames that fit no host."""
+        return self.hosts.count(None)
+
+    @property
+    def known(self) -> np.ndarray:
+        """The atoms of frames that fit a host, (A,) bool."""
+        return np.asarray(self.region != UNKNOWN)
+
+    @property
+    def of_rare_events(self) -> dict[str, np.ndarray]:
+        """The atoms of each of the regions of a rare event, (A,) bool."""
+        return {name: self.region == place for place, name in enumerate(REGIONS)}
+
+    @property
+    def by_distance(self) -> dict[str, np.ndarray]:
+        """The atoms within :data:`NEAR_DEFECT` of a defect, and the bulk, which all others with a host are."""
+        near = self.distance <= NEAR_DEFECT
+        return {"near_defect": near, "bulk": self.known & ~near}
+
+
+def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> AtomRegions:
+    """Return where the atoms of frames stand; each frame is compared with the first host that it fits.
+
+    Costs on one core: 6 ms a frame of 214 atoms with a divacancy, 7 ms more where an atom is migrating.
+
+    :param hosts: perfect crystals by name.
+    :raises InputError: when a host is no crystal.
+    """
+    finders = {name: DefectFinder(host) for name, host in hosts.items()}
+    regions, distances, fitted = [np.empty(0, dtype=int)], [np.empty(0)], []
+    for frame in frames:
+        name, defects = _first_that_fits(finders, frame)
+        fitted.append(name)
+        if name is None or defects is None:
+            regions.append(np.full(len(frame), UNKNOWN))
+            distances.append(np.full(len(frame), np.nan))
+            continue
+        regions.append(np.argmax(list(defects.regions.values()), axis=0))
+        distances.append(distances_from_defects(frame, finders[name], defects))
+    return AtomRegions(np.concatenate(regions), np.concatenate(distances), fitted)
+
+
+def distances_from_defects(frame: Atoms, finder: DefectFinder, defects: FrameDefects) -> np.ndarray:
+    """Return the distance of each atom from the nearest defect or an image of it, (N,) in A of the frame's cell.
+
+    Vacancies and antisites are where their sites are, moved with the crystal; interstitials where their atoms are. Not
+    a number where there is no defect.
+    """
+    sites = finder.sites
+    changed = [*defects.vacancies, *defects.antisites]
+    places = (sites.fractional[changed] + defects.assignment.drift @ np.linalg.inv(sites.cell)) @ frame.cell.array
+    places = np.concatenate([places, frame.positions[defects.interstitials]])
+    if not len(places):
+        return np.full(len(frame), np.nan)
+    # Any species will do: these are points.
+    points = HostSites(Atoms(f"X{len(places)}", places, cell=frame.cell, pbc=True))
+    return points.nearest(frame.positions)[1]
+
+
+def _first_that_fits(finders: Mapping[str, DefectFinder], frame: Atoms) -> tuple[str | None, FrameDefects | None]:
+    """Return the name of the first host that a frame fits and its defects there; None where it fits none."""
+    for name, finder in finders.items():
+        try:
+            return name, finder.find(frame)
+        except InputError:
+            continue
+    return None, None

@@ -1,0 +1,211 @@
+"""Labelled frames in files that other programs read and write: extended XYZ and ASE databases.
+
+Numbers are written with as many digits as they need to come back bit for bit. (ASE's own writer of extended XYZ keeps
+eight decimals.)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
+from aiida_sicmlip.science.settings import Settings
+
+FORMATS: dict[str, str] = {".xyz": "extxyz", ".extxyz": "extxyz", ".db": "db", ".json": "db"}
+"""Format by the ending of the file's name: extended XYZ, or an ASE database (SQLite or JSON)."""
+FREE_ENERGY_TOLERANCE = 1e-5
+"""eV/atom by which `energy` and `free_energy` of a frame may differ before the user has to say which one counts."""
+Columns = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class ImportSettings(Settings):
+    """How the labels of a file are called.
+
+    energy: the total energy, eV; `energy` where it is not given.
+    forces: the forces, eV/A.
+    """
+
+    PREFIX = "import."
+
+    energy: str | None = None
+    forces: str = "forces"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        for name in self.names():
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value) and not (name == "energy" and value is None):
+                raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give the name that the file has for it.")
+
+
+def format_of_file(name: str) -> str:
+    """Return `extxyz` or `db` for a file's name.
+
+    :raises InputError: if its ending is none of :data:`FORMATS`.
+    """
+    ending = Path(name).suffix.lower()
+    if ending not in FORMATS:
+        raise InputError(
+            f"the file `{name}` ends in `{ending}`; extended XYZ ends in .xyz or .extxyz, an ASE database in .db or "
+            ".json."
+        )
+    return FORMATS[ending]
+
+
+def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) -> list[Atoms]:
+    """Read labelled frames of extended XYZ or an ASE database, in the file's order.
+
+    Only species, positions, cell, periodicity, energy and forces are taken; forces are those before constraints.
+
+    :param path: its ending tells the format, see :data:`FORMATS`.
+    :param settings: how energy and forces are called.
+    :raises InputError: if the file cannot be read, is empty, or a frame lacks what a label needs, with its index.
+    """
+    settings, name = settings or ImportSettings(), path.name
+    if not path.is_file():
+        raise InputError(f"there is no file `{path}`; give one of labelled frames.")
+    read = _read_extended_xyz if format_of_file(name) == "extxyz" else _read_database
+    try:
+        given = read(path)
+    except (OSError, ValueError, TypeError, LookupError, AssertionError, RuntimeError, sqlite3.Error) as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(
+            f"the file `{name}` cannot be read ({reason}); write it anew, with ASE for instance."
+        ) from error
+    if not given:
+        raise InputError(f"the file `{name}` has no frame; give at least one.")
+    return [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(given)]
+
+
+def write_exchanged_frames(path: Path, frames: Sequence[Atoms], columns: Sequence[Columns], kind: str) -> None:
+    """Write labelled frames with their energies (eV) and forces (eV/A).
+
+    :param columns: for each frame further words and whole numbers by name.
+    :param kind: `extxyz` or `db` (SQLite).
+    :raises InputError: if the file exists, there is no frame, or one lacks energy or forces.
+    """
+    if path.exists():
+        raise InputError(f"the file `{path}` exists already; give another name, or remove it first.")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"the folder of `{path}` does not exist; make it first.")
+    if not len(frames):
+        raise InputError("There are no frames to write: give at least one labelled frame.")
+    labels = [label_of_frame(frame, index) for index, frame in enumerate(frames)]
+    pairs = list(zip(frames, labels, columns, strict=True))
+    if kind == "extxyz":
+        path.write_text("".join(_extended_xyz(*pair) for pair in pairs), encoding="utf-8")
+    elif kind == "db":
+        _write_database(path, pairs)
+    else:
+        raise InputError(f"the format is `{kind}`; give `extxyz` or `db`.")
+
+
+def _extended_xyz(frame: Atoms, label: tuple[float, np.ndarray], columns: Columns) -> str:
+    """Return one frame of extended XYZ; `repr` of a float is the shortest text that gives the same float."""
+    energy, forces = label
+    entries = []
+    if frame.cell.array.any():
+        entries.append(f'Lattice="{_numbers(frame.cell.array.ravel())}"')
+    entries += [
+        "Properties=species:S:1:pos:R:3:forces:R:3",
+        f"energy={energy!r}",
+        f'pbc="{" ".join("T" if periodic else "F" for periodic in frame.pbc)}"',
+        *(f"{key}={value}" for key, value in columns.items()),
+    ]
+    rows = [
+        f"{symbol} {_numbers(position)} {_numbers(force)}"
+        for symbol, position, force in zip(frame.get_chemical_symbols(), frame.positions, forces, strict=True)
+    ]
+    return "\n".join([str(len(frame)), " ".join(entries), *rows]) + "\n"
+
+
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(repr(value) for value in values.tolist())
+
+
+def _write_database(path: Path, pairs: Sequence[tuple[Atoms, tuple[float, np.ndarray], Columns]]) -> None:
+    """Write an SQLite database of ASE, whatever the ending of its name."""
+    from ase.db import connect
+
+    with connect(path, type="db") as database:
+        for frame, (energy, forces), columns in pairs:
+            written = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
+            written.calc = SinglePointCalculator(written, energy=energy, forces=forces)
+            database.write(written, key_value_pairs=dict(columns))
+
+
+def _read_extended_xyz(path: Path) -> list[Atoms]:
+    from ase.io import read
+
+    if not path.read_text(encoding="utf-8").strip():
+        return []
+    frames = read(path, index=":", format="extxyz")
+    return frames if isinstance(frames, list) else [frames]
+
+
+def _read_database(path: Path) -> list[Atoms]:
+    from ase.db import connect
+
+    kind = "json" if path.suffix.lower() == ".json" else "db"
+    return [row.toatoms(add_additional_information=True) for row in connect(path, type=kind).select()]
+
+
+def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
+    """Return the frame with nothing but what a label needs.
+
+    :param what: the subject of the error's sentence.
+    """
+    known = _values_of_frame(frame)
+    for key, option in ((settings.energy or "energy", "energy"), (settings.forces, "forces")):
+        if known.get(key) is None:
+            held = ", ".join(f"`{entry}`" for entry in sorted(known)) or "nothing besides the positions"
+            raise InputError(
+                f"{what} has no `{key}`, which a label needs; it holds {held}. If it is called otherwise there, say "
+                f"how with `{option}` (`--{option} NAME`)."
+            )
+    try:
+        energy = np.asarray(known[settings.energy or "energy"], dtype=np.float64).reshape(())
+        forces = np.asarray(known[settings.forces], dtype=np.float64)
+        free_energy = float(known.get("free_energy", energy))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} has an energy or forces that are no numbers ({error}).") from error
+    if settings.energy is None and abs(free_energy - energy) > FREE_ENERGY_TOLERANCE * len(frame):
+        raise InputError(
+            f"{what} has the `energy` {energy} eV and the `free_energy` {free_energy} eV. Forces are the derivative of "
+            f"one of them, with smeared occupations of the free energy: say which one counts "
+            "with `energy` (`--energy NAME`)."
+        )
+    if not len(frame) or not frame.numbers.all():
+        raise InputError(f"{what} has {'an atom that is no element' if len(frame) else 'no atoms'}.")
+    vectors = frame.cell.array[frame.pbc]
+    if not all(np.isfinite(array).all() for array in (frame.positions, frame.cell.array, energy, forces)):
+        raise InputError(f"{what} holds a number that is not finite.")
+    if np.linalg.matrix_rank(vectors) < len(vectors):
+        raise InputError(f"{what} is periodic along a direction in which it has no cell vector; give its cell.")
+    if forces.shape != (len(frame), 3):
+        raise InputError(f"{what} has {len(frame)} atoms, but forces of shape {forces.shape}.")
+    checked = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
+    checked.calc = SinglePointCalculator(checked, energy=float(energy), forces=forces)
+    return checked
+
+
+def _values_of_frame(frame: Atoms) -> dict[str, Any]:
+    """Return what a frame holds by name, besides its positions and the like."""
+    known: dict[str, Any] = {}
+    for source in (frame.info.get("data"), frame.info.get("key_value_pairs"), frame.info, frame.arrays):
+        known.update(source or {})
+    if frame.calc is not None:
+        known.update(frame.calc.results)
+    for name in ("numbers", "positions", "data", "key_value_pairs", "unique_id"):
+        known.pop(name, None)
+    return known

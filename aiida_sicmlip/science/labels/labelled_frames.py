@@ -1,0 +1,220 @@
+"""The file of labelled configurations: NumPy's npz at full precision, whose bytes depend on the data alone.
+
+Arrays of the file (F frames, A atoms in all of them together), little-endian and in C order:
+
+=========== =========== ======= ====================================================
+name        shape       type    meaning
+=========== =========== ======= ====================================================
+n_atoms     (F,)        int64   number of atoms of each frame
+numbers     (A,)        int64   atomic numbers, frame after frame
+positions   (A, 3)      float64 Cartesian positions in A, as given (not wrapped)
+cells       (F, 3, 3)   float64 cell vectors as rows, A
+pbc         (F, 3)      bool    periodic directions
+energies    (F,)        float64 total energy in eV
+forces      (A, 3)      float64 forces in eV/A
+=========== =========== ======= ====================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from aiida_sicmlip.common.exceptions import InputError, NoForcesError
+from aiida_sicmlip.science.archives import array_archive
+
+ARRAY_TYPES: dict[str, str] = {
+    "n_atoms": "<i8",
+    "numbers": "<i8",
+    "positions": "<f8",
+    "cells": "<f8",
+    "pbc": "|b1",
+    "energies": "<f8",
+    "forces": "<f8",
+}
+Source = str | PathLike[str] | BinaryIO
+
+
+def write_labelled_frames(target: Source, frames: Sequence[Atoms]) -> None:
+    """Write labelled frames to a path or a binary file; equal data give equal bytes at any time.
+
+    Stored are species, positions, cell, periodicity, energy and forces. Velocities, constraints, magnetic moments and
+    `info` are not: they are no part of a label. Forces are those of the calculator, before any constraint acts on them.
+
+    :raises InputError: when there is no frame, or a frame lacks a finite energy or forces.
+    """
+    content = serialise_labelled_frames(frames)
+    if isinstance(target, (str, PathLike)):
+        Path(target).write_bytes(content)
+    else:
+        target.write(content)
+
+
+def serialise_labelled_frames(frames: Sequence[Atoms]) -> bytes:
+    """Return the bytes of the file that :func:`write_labelled_frames` writes."""
+    arrays = pack_frames(frames)
+    return array_archive({name: arrays[name] for name in ARRAY_TYPES})
+
+
+def read_labelled_frames(source: Source) -> list[Atoms]:
+    """Read the frames; each carries a SinglePointCalculator with energy (eV) and forces (eV/A).
+
+    :raises InputError: when the file is not one of labelled frames, holds pickled objects or contradicts itself;
+        :class:`NoForcesError` when forces are what is missing.
+    """
+    return unpack_frames(read_arrays(source))
+
+
+def read_arrays(source: Source) -> dict[str, np.ndarray]:
+    """Read the arrays of the module's table and check that they fit together.
+
+    :raises InputError: as :func:`read_labelled_frames`.
+    """
+    arrays = {}
+    with _opened(source) as archive:
+        missing = sorted(set(ARRAY_TYPES) - set(archive.files))
+        if missing:
+            kind_of_error = NoForcesError if "forces" in missing else InputError
+            raise kind_of_error(
+                f"The file of labelled frames lacks the array(s) {', '.join(missing)}; "
+                "it was not written by this package."
+            )
+        for name, kind in ARRAY_TYPES.items():
+            try:
+                arrays[name] = archive[name]
+            except (ValueError, OSError, EOFError, zipfile.BadZipFile) as exception:
+                raise InputError(
+                    f"The array `{name}` of the file of labelled frames cannot be read ({exception}); make it anew."
+                ) from exception
+            if arrays[name].dtype != np.dtype(kind):
+                raise InputError(
+                    f"The array `{name}` of the file of labelled frames is of type {arrays[name].dtype}, expected is "
+                    f"{np.dtype(kind)}."
+                )
+    _check_arrays(arrays)
+    return arrays
+
+
+def count_labelled_frames(source: Source) -> int:
+    """Return the number of frames of a file without reading positions and forces."""
+    with _opened(source) as archive:
+        if "n_atoms" not in archive.files:
+            raise InputError("The file of labelled frames lacks the array n_atoms; it was not written by this package.")
+        return len(archive["n_atoms"])
+
+
+def pack_frames(frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
+    """Return the arrays of the module's table for labelled frames.
+
+    :raises InputError: when there is no frame, or a frame lacks a finite energy or forces.
+    """
+    if not len(frames):
+        raise InputError("There are no frames to write: give at least one labelled frame.")
+    labels = [label_of_frame(frame, index) for index, frame in enumerate(frames)]
+    arrays = {
+        "n_atoms": np.array([len(frame) for frame in frames]),
+        "numbers": np.concatenate([frame.numbers for frame in frames]),
+        "positions": np.concatenate([frame.positions for frame in frames]),
+        "cells": np.array([frame.cell.array for frame in frames]),
+        "pbc": np.array([frame.pbc for frame in frames]),
+        "energies": np.array([energy for energy, _ in labels]),
+        "forces": np.concatenate([forces for _, forces in labels]),
+    }
+    return {name: np.ascontiguousarray(arrays[name], dtype=kind) for name, kind in ARRAY_TYPES.items()}
+
+
+def unpack_frames(arrays: Mapping[str, np.ndarray]) -> list[Atoms]:
+    """Return the labelled frames that the arrays of the module's table describe."""
+    ends = np.cumsum(arrays["n_atoms"])
+    frames = []
+    for index, (end, count) in enumerate(zip(ends, arrays["n_atoms"], strict=True)):
+        span = slice(int(end - count), int(end))
+        frame = Atoms(
+            numbers=arrays["numbers"][span],
+            positions=arrays["positions"][span],
+            cell=arrays["cells"][index],
+            pbc=arrays["pbc"][index],
+        )
+        frame.calc = SinglePointCalculator(
+            frame, energy=float(arrays["energies"][index]), forces=arrays["forces"][span].copy()
+        )
+        frames.append(frame)
+    return frames
+
+
+def label_of_frame(frame: Atoms, index: int) -> tuple[float, np.ndarray]:
+    """Return energy (eV) and forces (N, 3) (eV/A) that the frame carries; nothing is computed.
+
+    :param index: the frame's place, for the error's sentence.
+    :raises InputError: when energy or forces are missing, not finite or of the wrong shape.
+    """
+    if not len(frame):
+        raise InputError(f"Frame {index} has no atoms.")
+    values = {}
+    for name in ("energy", "forces"):
+        # Without leave to calculate, a calculator whose results do not belong to these positions returns None.
+        value = None if frame.calc is None else frame.calc.get_property(name, frame, allow_calculation=False)
+        if value is None:
+            raise InputError(
+                f"Frame {index} ({frame.get_chemical_formula()}) has no {name}: attach a SinglePointCalculator with "
+                "the energy (eV) and the forces (eV/A) of exactly these positions."
+            )
+        values[name] = np.asarray(value, dtype=np.float64)
+        if not np.isfinite(values[name]).all():
+            raise InputError(f"Frame {index} ({frame.get_chemical_formula()}) has a {name} value that is not finite.")
+    if values["forces"].shape != (len(frame), 3):
+        raise InputError(
+            f"Frame {index} has {len(frame)} atoms, but forces of shape {values['forces'].shape}; expected is "
+            f"({len(frame)}, 3)."
+        )
+    return float(values["energy"]), values["forces"]
+
+
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[np.lib.npyio.NpzFile]:
+    """Open an npz archive for reading, from a path or from a binary file at its current place."""
+    try:
+        archive = np.load(source, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile) as exception:
+        # np.load says ValueError for pickles, and for anything that it takes for one.
+        raise InputError(
+            "The file of labelled frames is not an npz archive, or it holds pickled objects, which are never loaded; "
+            "write it with write_labelled_frames."
+        ) from exception
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise InputError("The file of labelled frames is a single array (npy); expected is an npz archive.")
+    with archive:
+        yield archive
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise InputError unless the shapes agree with each other and all numbers are finite."""
+    n_frames = arrays["n_atoms"].size
+    total = int(arrays["n_atoms"].sum())
+    shapes: dict[str, tuple[int, ...]] = {
+        "n_atoms": (n_frames,),
+        "numbers": (total,),
+        "positions": (total, 3),
+        "cells": (n_frames, 3, 3),
+        "pbc": (n_frames, 3),
+        "energies": (n_frames,),
+        "forces": (total, 3),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise InputError(
+                f"The array `{name}` of the file of labelled frames has the shape {arrays[name].shape}; with "
+                f"{n_frames} frames and {total} atoms it must be {shape}."
+            )
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise InputError(f"The array `{name}` of the file of labelled frames holds numbers that are not finite.")
+    if (arrays["n_atoms"] <= 0).any():
+        raise InputError("The array `n_atoms` of the file of labelled frames holds a number that is not positive.")

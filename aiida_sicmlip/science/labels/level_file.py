@@ -1,0 +1,163 @@
+"""The level of theory of labels that were computed elsewhere, stated by their owner in a YAML file.
+
+For labels of pw.x, the settings are given as they stand in its input, so that the level is normalised as that of the
+labels computed here, and both can be compared::
+
+    program: quantumespresso.pw
+    parameters:
+      SYSTEM: {ecutwfc: 30.0, ecutrho: 240.0, nspin: 2, tot_magnetization: 2.0}
+    pseudopotentials:
+      Si: Si.upf                    # a file, beside the YAML file
+      C: {md5: 0123456789abcdef0123456789abcdef, functional: PBE}
+    kpoints: {mesh: [1, 1, 1]}
+
+For labels of any other program, they are compared as they are given::
+
+    program: vasp
+    functional: PBE
+    pseudopotentials: {Si: PAW_PBE Si 05Jan2001, C: PAW_PBE C 08Apr2002}
+    kpoints: {mesh: [2, 2, 2]}
+    settings: {encut: 500.0, ismear: 0, sigma: 0.05, tot_magnetization: 2.0, tot_charge: 0.0}
+
+Two names of `settings` have a meaning here: `tot_charge` (e) and `tot_magnetization` (Bohr magnetons) become the charge
+and the spin of the data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.labels.level_of_theory import (
+    functional_of_pseudopotential,
+    pw_level_of_theory,
+    stated_level_of_theory,
+)
+
+PW_PROGRAM = "quantumespresso.pw"
+"""What the labels that are computed here have as their program: the entry point of pw.x in AiiDA."""
+PW_KEYS = ("program", "parameters", "pseudopotentials", "kpoints", "hubbard")
+OTHER_KEYS = ("program", "functional", "pseudopotentials", "kpoints", "hubbard", "settings")
+_KEYS_OF_PSEUDOPOTENTIAL = ("md5", "functional", "element")
+
+
+def read_level_file(path: Path) -> dict[str, Any]:
+    """Return the level of theory that a YAML file states, normalised; see the module's text for its two forms.
+
+    :raises InputError: if the file cannot be read, or a key is unknown, missing or wrong.
+    """
+    return level_of_statement(read_statement(path), path.parent)
+
+
+def read_statement(path: Path) -> Mapping[str, Any]:
+    """Return the keys of a YAML file as they are.
+
+    :raises InputError: if the file cannot be read.
+    """
+    try:
+        statement = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"the level of theory `{path}` cannot be read as YAML: {error}") from error
+    if not isinstance(statement, Mapping):
+        raise InputError(f"the level of theory `{path}` holds no keys; it needs {_listed(PW_KEYS[:4])}.")
+    return statement
+
+
+def level_of_statement(statement: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the level of theory that a mapping states, normalised.
+
+    :param folder: where the files of pseudopotentials lie.
+    :raises InputError: if a key is unknown, missing or wrong.
+    """
+    if "parameters" in statement and "settings" in statement:
+        raise InputError(
+            "the level of theory has both `parameters` and `settings`; `parameters` are the namelists of pw.x, "
+            "`settings` those of any other program: keep one."
+        )
+    is_pw = statement.get("program", PW_PROGRAM if "parameters" in statement else None) == PW_PROGRAM
+    known = PW_KEYS if is_pw else OTHER_KEYS
+    for key in statement:
+        if key not in known:
+            kind = f"pw.x (program `{PW_PROGRAM}`)" if is_pw else "a program other than pw.x"
+            raise InputError(f"`{key}` is no key of a level of theory of {kind}. {nearest_name(str(key), known)}")
+    required = ("parameters", "pseudopotentials", "kpoints") if is_pw else ("program", "functional", "settings")
+    for key in required:
+        if statement.get(key) is None:
+            raise InputError(f"the level of theory has no `{key}`; it needs {_listed(required)}.")
+    for key in ("parameters", "settings"):
+        _refuse_numbers_as_text(statement.get(key), key)
+    try:
+        return _level_of_pw(statement, folder) if is_pw else stated_level_of_theory(**statement)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the level of theory holds a value of the wrong kind ({error}).") from error
+
+
+def _level_of_pw(statement: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the level of theory of labels by pw.x."""
+    parameters = statement["parameters"]
+    if not isinstance(parameters, Mapping):
+        raise InputError(f"`parameters` is {parameters!r}; give the namelists of pw.x, such as `SYSTEM`.")
+    pseudopotentials = statement["pseudopotentials"]
+    if not isinstance(pseudopotentials, Mapping):
+        raise InputError(f"`pseudopotentials` is {pseudopotentials!r}; give a file or an md5 for each element.")
+    described = {str(kind): _pseudopotential(str(kind), entry, folder) for kind, entry in pseudopotentials.items()}
+    kpoints = statement["kpoints"]
+    if not isinstance(kpoints, (Mapping, list)):
+        raise InputError(f"`kpoints` is {kpoints!r}; give `{{mesh: [1, 1, 1]}}`, for instance.")
+    level = pw_level_of_theory(parameters, described, kpoints, PW_PROGRAM, hubbard=statement.get("hubbard"))
+    if level["functional"] is None:
+        raise InputError(
+            "the level of theory names no functional: give `functional` beside `md5`, a file whose header names it, or "
+            "`input_dft` under `parameters.SYSTEM`."
+        )
+    return level
+
+
+def _pseudopotential(kind: str, entry: Any, folder: Path) -> dict[str, Any]:
+    """Return md5, and functional and element where they are known, of one pseudopotential."""
+    name = f"pseudopotentials.{kind}"
+    if isinstance(entry, str):
+        path = folder / Path(entry).expanduser()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"`{name}` is the file `{path}`, which cannot be read: {error.strerror}.") from error
+        functional = functional_of_pseudopotential(content.decode("utf-8", "replace"))
+        return {"md5": hashlib.md5(content, usedforsecurity=False).hexdigest(), "functional": functional}
+    if not isinstance(entry, Mapping):
+        raise InputError(f"`{name}` is {entry!r}; give a file, or `md5` and `functional`.")
+    for key in entry:
+        if key not in _KEYS_OF_PSEUDOPOTENTIAL:
+            raise InputError(f"`{name}.{key}` is no known key. {nearest_name(str(key), _KEYS_OF_PSEUDOPOTENTIAL)}")
+    md5 = str(entry.get("md5") or "").lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", md5):
+        raise InputError(f"`{name}.md5` is {entry.get('md5')!r}; give the 32 digits that `md5sum` prints for the file.")
+    return {**entry, "md5": md5}
+
+
+def _refuse_numbers_as_text(value: Any, name: str) -> None:
+    """Raise :class:`InputError` where YAML has read a number as text, as it does with `1e-6`."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            _refuse_numbers_as_text(entry, f"{name}.{key}")
+    elif isinstance(value, str):
+        try:
+            number = repr(float(re.sub(r"[dD]", "e", value)))
+        except ValueError:
+            return
+        # YAML wants a point in the mantissa.
+        written = number if "." in number else number.replace("e", ".0e")
+        raise InputError(f"`{name}` is the text {value!r}; to be a number in YAML, it is written as {written}.")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Return names as a list in words."""
+    return ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"

@@ -1,0 +1,350 @@
+"""The level of theory of a labelling by pw.x: every setting that changes converged energies and forces, normalised.
+
+Two labels may stand in one data set only if the energies and forces of one structure would be the same function of its
+positions in both. So the level holds:
+
+* program, functional, pseudopotentials (by content, md5) and k-points;
+* cutoffs and grids, and whatever modifies the plane-wave basis;
+* occupations, with smearing and width where occupations are smeared;
+* spin: nspin, non-collinear, spin-orbit, total or constrained magnetisation;
+* charge, isolation of charged cells, external fields and charged gates;
+* dispersion corrections, exact exchange, Hubbard corrections with their parameters.
+
+Left out is what decides only how, or whether, self-consistency is reached: mixing, diagonalisation, starting guesses,
+number of bands, conv_thr, use of symmetry, output and disk settings. Error handlers of a work chain change those.
+
+`starting_magnetization` counts only where the magnetisation is free (nspin 2 or non-collinear without
+`tot_magnetization`) or where it is the target of a constraint: with a free moment the start decides which magnetic
+solution is found, that is, on which energy surface the label lies. With a fixed total magnetisation it is only a start.
+
+Settings of &SYSTEM that are not known here are compared too: a setting that might matter must not pass unseen.
+Defaults of pw.x are filled in (:mod:`aiida_sicmlip.science.labels.pw_settings`): an explicit default equals an absent
+one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.labels.pw_settings import (
+    ALIASES,
+    FUNCTIONALS,
+    LOGICALS,
+    NAMELISTS,
+    OTHER_DEFAULTS,
+    START_OF_SPIN,
+    SYSTEM_DEFAULTS,
+    SYSTEM_IGNORED,
+)
+
+POTENTIAL_PROGRAM = "lammps"
+"""What labels by a classical potential have as their program."""
+POTENTIAL_FILE = "potential_md5"
+"""Their one setting."""
+
+
+def pw_level_of_theory(
+    parameters: Mapping[str, Any],
+    pseudopotentials: Mapping[str, Mapping[str, Any]],
+    kpoints: Mapping[str, Any] | Sequence[Sequence[float]],
+    program: str,
+    *,
+    hubbard: Any = None,
+) -> dict[str, Any]:
+    """Return the normalised level of theory of a pw.x labelling; see the module's text for what counts.
+
+    :param parameters: namelists of the pw.x input, `{"SYSTEM": {"ecutwfc": 30, ...}, ...}`; case does not matter.
+    :param pseudopotentials: for each kind its `md5`, and optionally `element` (default: the kind without digits) and
+        `functional` (from :func:`functional_of_pseudopotential`), which stands where `input_dft` is absent.
+    :param kpoints: `{"mesh": [n, n, n], "offset": [0, 0, 0]}`, `{"distance": d}` (1/A), or a list of points of three
+        numbers (with a fourth, the weight). One Gamma point as a list equals the mesh of one point.
+    :param program: name of the program; compared as it is, so give a version only if versions must not be mixed.
+    :param hubbard: JSON-able content of a HUBBARD card, compared as it is.
+    :return: a dict of plain JSON types with keys `program`, `functional`, `pseudopotentials`, `kpoints`, `hubbard` and
+        `settings`. Energies of `settings` keep the program's unit (Ry). Settings at their default are left out.
+    :raises InputError: when the plane-wave cutoff is missing, a namelist is unknown or a value contradicts itself.
+    """
+    namelists = _normalised_namelists(parameters)
+    system = _system_settings(namelists["SYSTEM"])
+    pseudos, functional = _normalised_pseudopotentials(pseudopotentials)
+    if "input_dft" in system:
+        functional = normalised_functional(str(system.pop("input_dft")))
+    settings = dict(system)
+    for namelist, defaults in OTHER_DEFAULTS.items():
+        settings.update(_not_default(namelists[namelist], defaults))
+    for switch, namelist in (("lfcp", "FCP"), ("trism", "RISM")):
+        if settings.get(switch) and namelists[namelist]:
+            settings[namelist.lower()] = namelists[namelist]
+    return {
+        "program": str(program),
+        "functional": functional,
+        "pseudopotentials": pseudos,
+        "kpoints": normalised_kpoints(kpoints),
+        "hubbard": hubbard,
+        "settings": dict(sorted(settings.items())),
+    }
+
+
+def stated_level_of_theory(
+    program: str,
+    functional: str,
+    settings: Mapping[str, Any],
+    *,
+    pseudopotentials: Mapping[str, str] | None = None,
+    kpoints: Mapping[str, Any] | Sequence[Sequence[float]] | None = None,
+    hubbard: Any = None,
+) -> dict[str, Any]:
+    """Return the level of theory of labels by another program than pw.x, in the form of :func:`pw_level_of_theory`.
+
+    Values are brought into one spelling, but no default of the program is known: what is not stated is not compared
+    with anything. Two levels are equal if they state the same.
+
+    :param settings: whatever changes energies and forces. `tot_charge` (e) and `tot_magnetization` (Bohr magnetons)
+        become the charge and the spin of a data set.
+    :param pseudopotentials: a name for each element; none for programs without.
+    :param kpoints: as in :func:`pw_level_of_theory`; None where there is none.
+    :raises InputError: when a name is no text or a value is of the wrong type.
+    """
+    for key, text in (("program", program), ("functional", functional)):
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"`{key}` is {text!r}: give its name.")
+    for key, mapping in (("settings", settings), ("pseudopotentials", pseudopotentials or {})):
+        if not isinstance(mapping, Mapping):
+            raise InputError(f"`{key}` is {mapping!r}: give a mapping, such as `{{encut: 500.0}}` for settings.")
+    if kpoints is not None and (isinstance(kpoints, str) or not isinstance(kpoints, (Mapping, Sequence))):
+        raise InputError(f"`kpoints` is {kpoints!r}: give `{{mesh: [1, 1, 1]}}`, for instance.")
+    normalised = {str(key).lower(): _normalised_value(value) for key, value in settings.items()}
+    for key in ("tot_charge", "tot_magnetization"):
+        if key in normalised and not isinstance(normalised[key], float):
+            raise InputError(f"`settings.{key}` is {settings.get(key)!r}: give a number.")
+    return {
+        "program": program.strip(),
+        "functional": normalised_functional(functional),
+        "pseudopotentials": {str(name): str(entry) for name, entry in sorted((pseudopotentials or {}).items())},
+        "kpoints": None if kpoints is None else normalised_kpoints(kpoints),
+        "hubbard": hubbard,
+        "settings": dict(sorted(_not_default(normalised, {"tot_charge": 0.0}, unknown_too=True).items())),
+    }
+
+
+def potential_level_of_theory(pair_style: str, md5: str) -> dict[str, Any]:
+    """Return the level of theory of labels by a classical potential, in the form of :func:`pw_level_of_theory`.
+
+    Energies and forces are decided by the pair style of LAMMPS and the content of the potential's file, whatever it is
+    called. Such labels are never at the level of those from first principles.
+
+    :param md5: of the content of the file.
+    """
+    return stated_level_of_theory(POTENTIAL_PROGRAM, pair_style, {POTENTIAL_FILE: md5})
+
+
+def is_of_potential(level: Mapping[str, Any]) -> bool:
+    """Return whether a level of theory is that of a classical potential."""
+    return level.get("program") == POTENTIAL_PROGRAM and POTENTIAL_FILE in level.get("settings", {})
+
+
+def species_without_pseudopotential(level: Mapping[str, Any], species: Sequence[str]) -> list[str]:
+    """Return the elements of ``species`` that a level of theory with pseudopotentials has none for."""
+    known = {re.sub(r"[\d_]+.*$", "", kind) for kind in level["pseudopotentials"]}
+    return [symbol for symbol in species if known and symbol not in known]
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return what differs between two levels of theory as (setting, value in the first, value in the second).
+
+    Values that a level leaves out are shown as the default of pw.x. An element that only one level has a
+    pseudopotential for is a difference as well. An empty list means that labels of both may be mixed.
+    """
+    defaults = {**SYSTEM_DEFAULTS, **{key: value for each in OTHER_DEFAULTS.values() for key, value in each.items()}}
+    found = []
+    for name in sorted(set(first) | set(second)):
+        a, b = first.get(name), second.get(name)
+        if name in ("settings", "pseudopotentials") and isinstance(a, Mapping) and isinstance(b, Mapping):
+            for key in sorted(set(a) | set(b)):
+                default = defaults.get(key) if name == "settings" else None
+                if a.get(key, default) != b.get(key, default):
+                    label = key if name == "settings" else f"pseudopotential of {key}"
+                    found.append((label, a.get(key, default), b.get(key, default)))
+        elif a != b:
+            found.append((name, a, b))
+    return found
+
+
+def describe_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """Return the differences as one sentence part, `ecutwfc: 30.0 and 40.0; ...`; empty when there are none."""
+    return "; ".join(f"{name}: {_shown(a)} and {_shown(b)}" for name, a, b in differences(first, second))
+
+
+def functional_of_pseudopotential(content: str) -> str | None:
+    """Return the functional that the header of a UPF file (version 1 or 2) names, normalised; None if it names none."""
+    found = re.search(r"<PP_HEADER[^>]*\bfunctional\s*=\s*[\"']([^\"']+)[\"']", content)
+    if found is None:
+        found = re.search(r"^(.*?)\s*Exchange-Correlation functional", content, flags=re.MULTILINE)
+        if found is None:
+            return None
+        # Version 1 gives four components and then a short name; a few give the name alone.
+        words = found[1].split()
+        return normalised_functional(" ".join(words[:4]) if len(words) > 4 else " ".join(words))
+    return normalised_functional(found[1])
+
+
+def normalised_functional(name: str) -> str:
+    """Return the one spelling of a functional's name: upper case, short where it is known."""
+    words = " ".join(re.split(r"[\s+\-]+", name.strip().upper()))
+    return FUNCTIONALS.get(words, words)
+
+
+def normalised_kpoints(kpoints: Mapping[str, Any] | Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Return k-points in one of the forms `mesh` and `offset`, `distance`, or `points` and `weights` (sum 1).
+
+    :raises InputError: when the description has none of the forms of :func:`pw_level_of_theory`.
+    """
+    if isinstance(kpoints, Mapping):
+        if "mesh" in kpoints:
+            mesh, offset = list(kpoints["mesh"]), list(kpoints.get("offset") or (0, 0, 0))
+            if len(mesh) != 3 or len(offset) != 3 or any(int(n) != n or n < 1 for n in mesh):
+                raise InputError(
+                    f"`kpoints` has the mesh {mesh} and the offset {offset}: give three of each, mesh from 1."
+                )
+            return {"mesh": [int(n) for n in mesh], "offset": [float(x) % 1.0 for x in offset]}
+        if "distance" in kpoints:
+            return {"distance": float(kpoints["distance"])}
+        raise InputError(f"`kpoints` has the keys {sorted(kpoints)}: give `mesh` and `offset`, `distance`, or a list.")
+    points = [[float(x) for x in point] for point in kpoints]
+    if not points or any(len(point) not in (3, 4) for point in points):
+        raise InputError("`kpoints` as a list needs at least one point of three numbers (with a fourth, the weight).")
+    weights = [point[3] if len(point) == 4 else 1.0 for point in points]
+    if sum(weights) <= 0:
+        raise InputError("`kpoints` has weights whose sum is not positive.")
+    if len(points) == 1 and points[0][:3] == [0.0, 0.0, 0.0]:
+        return {"mesh": [1, 1, 1], "offset": [0.0, 0.0, 0.0]}
+    ordered = sorted((point[:3], weight / sum(weights)) for point, weight in zip(points, weights, strict=True))
+    return {"points": [point for point, _ in ordered], "weights": [round(weight, 12) for _, weight in ordered]}
+
+
+def _normalised_namelists(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return all namelists with lower-case keys and values in one spelling."""
+    result: dict[str, dict[str, Any]] = {name: {} for name in NAMELISTS}
+    for name, entries in parameters.items():
+        upper = str(name).upper()
+        if upper not in result:
+            raise InputError(f"`parameters` has the unknown namelist `{name}`. {nearest_name(upper, NAMELISTS)}")
+        if not isinstance(entries, Mapping):
+            raise InputError(f"`parameters.{name}` is {entries!r}: give the settings of the namelist as a dict.")
+        for key, value in entries.items():
+            lower, normalised = str(key).lower(), _normalised_value(value)
+            if lower in result[upper] and result[upper][lower] != normalised:
+                raise InputError(
+                    f"`parameters.{name}` has `{lower}` twice, in different spellings and values: keep one."
+                )
+            result[upper][lower] = normalised
+    return result
+
+
+def _normalised_value(value: Any) -> Any:
+    """Return a value in plain JSON types; Fortran's logicals become bool, numbers float, words lower case."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return LOGICALS.get(word, word)
+    if isinstance(value, Mapping):
+        return {
+            str(key): _normalised_value(entry) for key, entry in sorted(value.items(), key=lambda pair: str(pair[0]))
+        }
+    if isinstance(value, Sequence):
+        return [_normalised_value(entry) for entry in value]
+    return _number(value)
+
+
+def _number(value: Any) -> float:
+    """Return a number as float, so that 30 and 30.0 are one value.
+
+    :raises InputError: when it is none.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError) as exception:
+        raise InputError(
+            f"`parameters` holds {value!r}, which is no number, word, logical, list or dict."
+        ) from exception
+
+
+def _system_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the compared settings of &SYSTEM that are not at their default, with those resolved that depend."""
+    system = {key: value for key, value in given.items() if key not in SYSTEM_IGNORED}
+    if not isinstance(system.get("ecutwfc"), float) or system["ecutwfc"] <= 0:
+        raise InputError(
+            f"`parameters.SYSTEM.ecutwfc` is {system.get('ecutwfc')!r}: give the plane-wave cutoff in Ry, above zero."
+        )
+    system.setdefault("ecutrho", 4.0 * system["ecutwfc"])
+    if system.get("ecutfock") == system["ecutrho"]:
+        del system["ecutfock"]
+    _resolve_dispersion(system)
+    for key, names in ALIASES.items():
+        for name, spellings in names.items():
+            if system.get(key) in spellings:
+                system[key] = name
+    if system.get("occupations") != "smearing":
+        system.pop("smearing", None)
+        system.pop("degauss", None)
+    if system.get("noncolin") or system.get("nspin") == 4:
+        system.update(nspin=4.0, noncolin=True)
+    # The value by which pw.x itself knows "not given". Before 7.3 it was -1, which is a real magnetisation since.
+    if system.get("tot_magnetization") == -10000.0:
+        del system["tot_magnetization"]
+    spin_is_free = system.get("nspin", 1) in (2, 4) and "tot_magnetization" not in system
+    if not spin_is_free and system.get("constrained_magnetization", "none") == "none":
+        for key in START_OF_SPIN:
+            system.pop(key, None)
+    return _not_default(system, SYSTEM_DEFAULTS, unknown_too=True)
+
+
+def _resolve_dispersion(system: dict[str, Any]) -> None:
+    """Turn the obsolete switches of dispersion corrections into `vdw_corr`."""
+    for switch, name in (("london", "grimme-d2"), ("xdm", "xdm")):
+        if system.pop(switch, False) and system.get("vdw_corr", "none") == "none":
+            system["vdw_corr"] = name
+    if system.get("vdw_corr") in ("", "none"):
+        system.pop("vdw_corr")
+
+
+def _not_default(given: Mapping[str, Any], defaults: Mapping[str, Any], unknown_too: bool = False) -> dict[str, Any]:
+    """Return the entries that differ from their default, whole numbers as int where the default is one."""
+    kept = {}
+    for key, value in given.items():
+        if key not in defaults and not unknown_too:
+            continue
+        default = defaults.get(key)
+        if value is None or (default is not None and value == default):
+            continue
+        kept[key] = int(value) if type(default) is int and isinstance(value, float) and value.is_integer() else value
+    return kept
+
+
+def _normalised_pseudopotentials(given: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], str | None]:
+    """Return md5 by element (by kind where kinds of one element differ), and the functional that they name."""
+    if not given:
+        raise InputError("`pseudopotentials` is empty: give the md5 of each kind's file.")
+    by_element: dict[str, dict[str, str]] = {}
+    functionals = set()
+    for kind, entry in given.items():
+        if not entry.get("md5"):
+            raise InputError(f"`pseudopotentials.{kind}` has no `md5`: give the md5 of the file's content.")
+        element = str(entry.get("element") or re.sub(r"[\d_]+.*$", "", kind))
+        by_element.setdefault(element, {})[kind] = str(entry["md5"])
+        if entry.get("functional"):
+            functionals.add(normalised_functional(str(entry["functional"])))
+    result = {}
+    for element, kinds in by_element.items():
+        result.update({element: next(iter(kinds.values()))} if len(set(kinds.values())) == 1 else kinds)
+    # pw.x stops on contradicting pseudopotentials; the level then keeps both names rather than choosing one.
+    return dict(sorted(result.items())), " / ".join(sorted(functionals)) or None
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a reader expects it; nothing given is said in words."""
+    return "not given" if value is None else str(value)

@@ -1,0 +1,393 @@
+"""The frames of a round that are worth a closer look, out of all of them: candidates for labels.
+
+A round has a hundred thousand frames; a selection looks at a few thousand. What is left out here is what no selection
+would have taken: the picks themselves are found among all frames, and the candidates are those picks, the frames that
+are most novel after them, and the frames nearest to the centres of clusters of everything that was sampled so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aiida_sicmlip.common.exceptions import InputError, SicmlipError
+from aiida_sicmlip.common.exit_status import NOTHING_NEW
+from aiida_sicmlip.science.selection.candidates_file import Candidates, pack_structures
+from aiida_sicmlip.science.selection.clustering import Clusters, cluster_frames, squared_distances
+from aiida_sicmlip.science.selection.farthest_point import (
+    Eligibility,
+    UnitRows,
+    blocks,
+    choose_frames,
+    distance_to_set,
+    near_in_time,
+)
+from aiida_sicmlip.science.selection.picks import Picks
+from aiida_sicmlip.science.selection.settings import SelectionSettings
+
+REPRESENTATIVES = 10
+"""Frames that are kept for each cluster: the nearest one may be too near in time to a training configuration."""
+POINTS_OF_MAP = 5000
+"""Frames of the pool that the map of descriptors is made from, and that it shows."""
+
+
+class NothingNewError(SicmlipError):
+    """No frame may be picked: each overlaps, was filtered out, or repeats what is known."""
+
+    exit_status = NOTHING_NEW
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates of earlier rounds, and after them all frames of this one: R frames in all.
+
+    All arrays but the rows are (R,).
+
+    rows: descriptors (R, D).
+    n_earlier: how many are of earlier rounds.
+    trajectory: as in :class:`~aiida_sicmlip.science.selection.picks.Picks`.
+    time: likewise.
+    allowed: whether a frame may be picked at all.
+    held_out: whether its trajectory is never trained on.
+    weights: how many frames each stands for.
+    keys: random numbers in [0, 1).
+    """
+
+    rows: UnitRows
+    n_earlier: int
+    trajectory: np.ndarray
+    time: np.ndarray
+    allowed: np.ndarray
+    held_out: np.ndarray
+    weights: np.ndarray
+    keys: np.ndarray
+
+    @property
+    def is_earlier(self) -> np.ndarray:
+        """Which frames are of earlier rounds, (R,) bool."""
+        return np.arange(len(self.rows)) < self.n_earlier
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is labelled or was picked before: descriptors of the training set, (T, D), of other sets, (O, D); picks."""
+
+    training: np.ndarray
+    other: np.ndarray
+    picks: Picks | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The candidates among the frames of a pool.
+
+    chosen: their rows, ascending, (C,).
+    represents: frames of this round of which each is the nearest candidate, (C,).
+    reference_distance: of all R frames from the training set.
+    for_training: which of the R may be picked as training configurations.
+    for_validation: likewise.
+    asked: training, validation and fixed validation configurations to pick, where the pool has so many.
+    clusters: of all frames sampled so far.
+    mean: of this round's descriptors, (D,).
+    axes: directions of the map, (2, D).
+    pool_map: places of frames on it, (M, 2).
+    reference_map: of the training set, (T, 2).
+    summary: counts of frames, the covering distance, and how the clusters were found.
+    """
+
+    chosen: np.ndarray
+    represents: np.ndarray
+    reference_distance: np.ndarray
+    for_training: np.ndarray
+    for_validation: np.ndarray
+    asked: tuple[int, int, int]
+    clusters: Clusters
+    mean: np.ndarray
+    axes: np.ndarray
+    pool_map: np.ndarray
+    reference_map: np.ndarray
+    summary: dict[str, Any]
+
+
+def hold_out(
+    settings: SelectionSettings, trajectory: np.ndarray, structure_of: dict[int, str], seed: int
+) -> np.ndarray:
+    """Return which frames, (F,) bool, belong to trajectories that are never trained on.
+
+    :param trajectory: (F,) int. :param structure_of: the name of the start structure of each trajectory.
+    :raises InputError: when nothing would be left to train on.
+    """
+    held = {number for number, name in structure_of.items() if name in settings.held_out_structures}
+    others = sorted(set(structure_of) - held)
+    if settings.held_out_trajectories:
+        generator = np.random.Generator(np.random.PCG64(seed))
+        held |= {int(number) for number in generator.permutation(others)[: settings.held_out_trajectories]}
+    if structure_of and held == set(structure_of):
+        raise InputError(
+            f"All {len(structure_of)} trajectories of the round are held out (`held_out_trajectories` is "
+            f"{settings.held_out_trajectories}, `held_out_structures` {list(settings.held_out_structures)}), so that "
+            "there is nothing to train on: hold out fewer, or explore with more walkers."
+        )
+    return np.isin(trajectory, sorted(held))
+
+
+def find_candidates(
+    settings: SelectionSettings,
+    pool: Pool,
+    known: Known,
+    *,
+    with_fixed: bool,
+    seed: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Findings:
+    """Return the candidates of a round.
+
+    The training configurations that a selection on all frames would pick (of this round, and candidates of earlier
+    rounds) are found by the same function as there,
+    :func:`~aiida_sicmlip.science.selection.farthest_point.choose_frames`, and are among the candidates: a selection on
+    the candidates is the same, pick for pick. Another selection on them (with other labels, say) may differ from one on
+    all frames: its picks are nearer to what is known by at most the summary's ``covering_distance`` r, in the metric
+    sqrt(2 d) of distances d = 1 - k: sqrt(2 d_all) <= sqrt(2 d) + sqrt(2 r).
+
+    Cost: descriptors x (training set + candidates) for the distances, and the clustering. Memory: some blocks of rows
+    beside the candidates.
+
+    :param with_fixed: whether configurations of the fixed validation set are to be picked, too.
+    :param progress: is told what is being done.
+    :raises NothingNewError: when no frame may be picked for training.
+    """
+    this_round = ~pool.is_earlier
+    progress(f"distances of {len(pool.rows)} frames from {len(known.training)} training configurations")
+    nearest = distance_to_set(pool.rows, known.training)
+    for_training, for_validation = _eligible(settings, pool, known, nearest)
+    if not for_training.any():
+        count = int((pool.allowed & this_round).sum())
+        raise NothingNewError(
+            f"Of {int(this_round.sum())} frames {count} have no overlapping atoms and pass the filter, and none of "
+            "them is new: all repeat what is labelled, or was picked before."
+        )
+    asked = _asked(settings, pool, for_training, for_validation, with_fixed)
+    mean = pool.rows.mean() if not pool.n_earlier else _mean_of(pool.rows, np.flatnonzero(this_round))
+    eligibility = Eligibility(for_training, pool.trajectory, pool.time, settings.separation, settings.tolerance)
+    picks = choose_frames(settings.method, pool.rows, nearest, asked[0], eligibility, start=mean, keys=pool.keys)
+    progress(f"{len(picks)} training configurations can be picked")
+    taken = np.array([pick.index for pick in picks], dtype=np.int64)
+    novel = _most_novel(settings, pool, nearest, taken, for_training & this_round)
+    clusters = _clusters(settings, pool, for_validation, asked, seed)
+    progress(f"{len(clusters.centres)} clusters" + (" by mini-batches" if clusters.mini_batches else ""))
+    free = for_validation & this_round & ~_near_picks(pool, taken, settings.separation)
+    representatives = _representatives(pool.rows, np.flatnonzero(free), clusters.centres)
+    chosen = np.unique(np.concatenate([taken[taken >= pool.n_earlier], novel, representatives])).astype(np.int64)
+    members = np.flatnonzero(this_round & pool.allowed)
+    represents, covering = _represented(pool.rows, members, chosen, nearest)
+    axes, variance = _axes_of_map(pool.rows, members)
+    shown = members[:: max(1, -(-len(members) // POINTS_OF_MAP))]
+    reference = UnitRows("training", known.training)
+    summary = {
+        "n_candidates": len(chosen),
+        "n_earlier_candidates": pool.n_earlier,
+        "n_held_out": int((pool.held_out & this_round).sum()),
+        "n_known": int((pool.allowed & this_round & ~for_training & ~for_validation).sum()),
+        "covering_distance": covering,
+        "n_clusters": len(clusters.centres),
+        "mini_batches": clusters.mini_batches,
+        "inertia": clusters.inertia,
+        "variance_of_map": variance,
+    }
+    return Findings(
+        chosen=chosen,
+        represents=represents,
+        reference_distance=nearest,
+        for_training=for_training,
+        for_validation=for_validation,
+        asked=asked,
+        clusters=clusters,
+        mean=mean,
+        axes=axes,
+        pool_map=(pool.rows[shown] - mean) @ axes.T,
+        reference_map=(reference[slice(None)] - mean) @ axes.T,
+        summary=summary,
+    )
+
+
+def keep_candidates(
+    findings: Findings, pool: Pool, structures: Sequence[Atoms], segment: np.ndarray, frame: np.ndarray
+) -> Candidates:
+    """Return what is kept of a pool.
+
+    :param structures: the chosen frames, in their order. :param segment, frame: where they stand, (C,) each.
+    """
+    chosen, earlier = findings.chosen, slice(0, pool.n_earlier)
+    return Candidates(
+        **pack_structures(structures),
+        # As they are, so that distances between them come out the same.
+        descriptors=pool.rows.stored(chosen),
+        segment=segment,
+        frame=frame,
+        trajectory=pool.trajectory[chosen],
+        time=pool.time[chosen],
+        held_out=pool.held_out[chosen],
+        reference_distance=findings.reference_distance[chosen],
+        for_training=findings.for_training[chosen],
+        for_validation=findings.for_validation[chosen],
+        keys=pool.keys[chosen],
+        represents=findings.represents,
+        earlier_reference_distance=findings.reference_distance[earlier],
+        earlier_for_training=findings.for_training[earlier],
+        earlier_for_validation=findings.for_validation[earlier],
+        asked=np.array(findings.asked),
+        centres=findings.clusters.centres,
+        cluster_sizes=findings.clusters.sizes,
+        mean=findings.mean,
+        axes=findings.axes,
+        pool_map=findings.pool_map,
+        reference_map=findings.reference_map,
+    )
+
+
+def _eligible(
+    settings: SelectionSettings, pool: Pool, known: Known, nearest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which frames may become training and validation configurations, (R,) bool each."""
+    fresh = pool.allowed & (nearest >= settings.tolerance)
+    for others in (known.other, known.picks.descriptors if known.picks is not None else known.other[:0]):
+        if len(others):
+            fresh &= distance_to_set(pool.rows, others) >= settings.tolerance
+    for_training = fresh & ~pool.held_out
+    if not settings.use_earlier_rounds or settings.method == "random":
+        for_training &= ~pool.is_earlier
+    for_validation = fresh & (pool.held_out if settings.holds_out else True)
+    if known.picks is not None:
+        # Frames of earlier rounds stand beside those that were picked from the same trajectories then.
+        for roles, mask in ((("training", "fixed_validation"), for_training), (("training",), for_validation)):
+            for place in np.flatnonzero(known.picks.of(*roles)):
+                where = (known.picks.trajectory[place], known.picks.time[place])
+                mask[near_in_time(pool.trajectory, pool.time, *where, settings.separation)] = False
+    return for_training, for_validation
+
+
+def _asked(
+    settings: SelectionSettings, pool: Pool, for_training: np.ndarray, for_validation: np.ndarray, with_fixed: bool
+) -> tuple[int, int, int]:
+    """Return how many configurations to pick for each role: fewer than the settings say where frames are few."""
+    fixed = settings.n_fixed_validation if with_fixed else 0
+    wanted = (settings.n_training, settings.n_validation, fixed)
+    if settings.holds_out:
+        return wanted
+    either = for_training | for_validation
+    capacity = 0
+    for number in np.unique(pool.trajectory[either]):
+        capacity += _count_apart(np.sort(pool.time[either & (pool.trajectory == number)]), settings.separation)
+    share = min(1.0, capacity / sum(wanted))
+    # Rounded up, so that no role is left without a single configuration while there is a frame for it.
+    validation, kept = (int(np.ceil(share * count)) for count in wanted[1:])
+    return max(1, min(wanted[0], capacity - validation - kept)), validation, kept
+
+
+def _count_apart(times: np.ndarray, separation: float) -> int:
+    """Return how many of ascending times can be chosen so that any two are a separation apart."""
+    if not separation:
+        return len(times)
+    count, last = 0, -np.inf
+    for time in times:
+        if time - last >= separation - 1e-6:
+            count, last = count + 1, time
+    return count
+
+
+def _most_novel(
+    settings: SelectionSettings, pool: Pool, nearest: np.ndarray, taken: np.ndarray, mask: np.ndarray
+) -> np.ndarray:
+    """Return rows of this round that are the most novel after the picks, near them in time or not."""
+    count = settings.n_candidates - int((taken >= pool.n_earlier).sum())
+    if not len(taken):
+        return np.empty(0, dtype=np.int64)
+    distance = np.minimum(nearest, distance_to_set(pool.rows, pool.rows[taken]))
+    free = mask.copy()
+    free[taken] = False
+    more = choose_frames(
+        "farthest-point", pool.rows, distance, count, Eligibility(allowed=free, tolerance=settings.tolerance)
+    )
+    return np.array([pick.index for pick in more], dtype=np.int64)
+
+
+def _clusters(
+    settings: SelectionSettings, pool: Pool, mask: np.ndarray, asked: tuple[int, int, int], seed: int
+) -> Clusters:
+    """Return clusters of what was sampled so far: this round's frames, and those that earlier candidates stand for."""
+    members = pool.allowed & (pool.held_out if settings.holds_out else True)
+    members &= ~pool.is_earlier | (pool.weights > 0)
+    if not (members & ~pool.is_earlier).any():
+        members = mask if mask.any() else pool.allowed
+    rows = np.flatnonzero(members)
+    weights = pool.weights[rows].astype(np.float64)
+    return cluster_frames(pool.rows, rows, weights, asked[1] + asked[2], seed=seed, at_once=settings.clustered_at_once)
+
+
+def _near_picks(pool: Pool, taken: np.ndarray, separation: float) -> np.ndarray:
+    """Return which frames are picks, or too near in time to one, (R,) bool."""
+    near = np.zeros(len(pool.rows), dtype=bool)
+    near[taken] = True
+    for index in taken:
+        near |= near_in_time(pool.trajectory, pool.time, pool.trajectory[index], pool.time[index], separation)
+    return near
+
+
+def _representatives(rows: UnitRows, members: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return for each centre the rows of the members that are nearest to it."""
+    best = np.full((len(centres), REPRESENTATIVES), np.inf)
+    found = np.full((len(centres), REPRESENTATIVES), -1)
+    for block in blocks(len(members)):
+        squares = squared_distances(rows[members[block]], centres).T
+        all_squares = np.concatenate([best, squares], axis=1)
+        all_rows = np.concatenate([found, np.broadcast_to(members[block], squares.shape)], axis=1)
+        order = np.argsort(all_squares, axis=1, kind="stable")[:, :REPRESENTATIVES]
+        best, found = (np.take_along_axis(array, order, axis=1) for array in (all_squares, all_rows))
+    return np.unique(found[found >= 0])
+
+
+def _represented(
+    rows: UnitRows, members: np.ndarray, chosen: np.ndarray, nearest: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return how many members each candidate stands for, (C,), and the largest distance of one from what is kept."""
+    represents = np.zeros(len(chosen), dtype=np.int64)
+    if not len(chosen):
+        return represents, float(nearest[members].max(initial=0.0))
+    covering = 0.0
+    kept = rows[chosen]
+    quick = kept.astype(np.float32)
+    for block in blocks(len(members)):
+        own = rows[members[block]]
+        # Single precision finds the nearest candidate, or one that is as near but for 1e-7; its distance is exact.
+        of = (own.astype(np.float32) @ quick.T).argmax(axis=1)
+        represents += np.bincount(of, minlength=len(chosen))
+        distance = np.minimum(1.0 - np.einsum("ij,ij->i", own, kept[of]), nearest[members[block]])
+        covering = max(covering, float(distance.max()))
+    return represents, covering
+
+
+def _mean_of(rows: UnitRows, members: np.ndarray) -> np.ndarray:
+    """Return the mean of some rows, (D,)."""
+    total = np.zeros(rows.dimension)
+    for block in blocks(len(members)):
+        total += rows[members[block]].sum(axis=0)
+    return total / max(1, len(members))
+
+
+def _axes_of_map(rows: UnitRows, members: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Return the two first principal axes, (2, D), of evenly spread members, and the part of the variance of each."""
+    sample = rows[members[:: max(1, -(-len(members) // POINTS_OF_MAP))]]
+    centred = sample - sample.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    axes = np.zeros((2, rows.dimension))
+    axes[: len(directions[:2])] = directions[:2]
+    # An axis has no sign of its own; its largest part is made positive.
+    largest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
+    axes *= np.where(largest < 0, -1.0, 1.0)[:, None]
+    variance = np.square(singular)
+    total = float(variance.sum())
+    return axes, [float(part / total) if total > 0 else 0.0 for part in variance[:2]]

@@ -1,0 +1,174 @@
+"""Which of the candidates are worth labelling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.distributions import distribution
+from aiida_sicmlip.science.selection.candidates_file import Candidates
+from aiida_sicmlip.science.selection.clustering import squared_distances
+from aiida_sicmlip.science.selection.farthest_point import (
+    Eligibility,
+    Pick,
+    UnitRows,
+    blocks,
+    choose_frames,
+    near_in_time,
+)
+from aiida_sicmlip.science.selection.picks import ROLES, Picks
+from aiida_sicmlip.science.selection.settings import SelectionSettings
+
+
+@dataclass(frozen=True)
+class FrameSelection:
+    """Picked frames, and a summary.
+
+    picks: in the order in which they were picked, training first.
+    places: for each pick which round's candidate it is (0 for the first that was given) and its row there.
+    summary: counts, the distances at which training configurations were picked, and how novel they are: the spread of
+        their distances from the training set, None where there is no training set.
+    """
+
+    picks: Picks
+    places: list[tuple[int, int]]
+    summary: dict[str, Any]
+
+
+class JoinedCandidates:
+    """The candidates of all rounds as one: earlier rounds first, as when the candidates were found."""
+
+    def __init__(self, earlier: Sequence[Candidates], current: Candidates) -> None:
+        self.rounds = [*earlier, current]
+        n_earlier, expected = sum(map(len, earlier)), len(current.earlier_reference_distance)
+        if n_earlier != expected:
+            raise InputError(
+                f"The candidates of this round were found beside {expected} earlier ones, but {n_earlier} are given: "
+                "give the candidates of the same rounds, in the same order."
+            )
+        self.rows = UnitRows("descriptors", self.of("descriptors"))
+        self.reference_distance, self.for_training, self.for_validation = (
+            np.concatenate([getattr(current, f"earlier_{name}"), getattr(current, name)])
+            for name in ("reference_distance", "for_training", "for_validation")
+        )
+        self.trajectory, self.time = self.of("trajectory"), self.of("time")
+
+    def of(self, name: str) -> np.ndarray:
+        """Return an array of all candidates."""
+        return np.concatenate([getattr(candidates, name) for candidates in self.rounds])
+
+    def place(self, row: int) -> tuple[int, int]:
+        """Return round and row there of a row of all."""
+        for index, candidates in enumerate(self.rounds):
+            if row < len(candidates):
+                return index, row
+            row -= len(candidates)
+        raise IndexError(row)
+
+
+def select_frames_of_candidates(
+    settings: SelectionSettings, seed: int, current: Candidates, earlier: Sequence[Candidates] = ()
+) -> FrameSelection:
+    """Pick training configurations by their novelty, and validation configurations that represent all frames so far.
+
+    Training: :func:`~aiida_sicmlip.science.selection.farthest_point.choose_frames` on the candidates, with the same
+    result as on all frames of the round (:func:`~aiida_sicmlip.science.selection.candidates.find_candidates`).
+    Validation: from the largest cluster to the smallest, the candidate nearest to the centre that is no duplicate and
+    not within ``separation`` of a pick in the same trajectory; the same frames serve the fixed set, where one is asked
+    for, by a seeded draw.
+
+    :param current: candidates of this round. :param earlier: of the rounds before, oldest first.
+    :raises InputError: when ``earlier`` are not those beside which ``current`` was found.
+    """
+    joined = JoinedCandidates(earlier, current)
+    n_training, n_validation, n_fixed = (int(count) for count in current.asked)
+    training = choose_frames(
+        settings.method,
+        joined.rows,
+        joined.reference_distance,
+        n_training,
+        Eligibility(joined.for_training, joined.trajectory, joined.time, settings.separation, settings.tolerance),
+        start=current.mean,
+        keys=joined.of("keys"),
+    )
+    representatives = _nearest_to_centres(settings, joined, current.centres, current.cluster_sizes, training)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    drawn = generator.permutation(len(representatives))
+    fixed = {int(place) for place in drawn[: min(n_fixed, max(0, len(drawn) - 1))]}
+    chosen = [(0, pick) for pick in training]
+    chosen += [(1, pick) for place, pick in enumerate(representatives) if place not in fixed][:n_validation]
+    chosen += [(2, pick) for place, pick in enumerate(representatives) if place in fixed]
+    picks = picks_at(joined, chosen)
+    places = [joined.place(pick.index) for _, pick in chosen]
+    # Nothing is known before a random first pick: its distance is infinite, which no database holds.
+    distances = [pick.distance if np.isfinite(pick.distance) else None for pick in training]
+    counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
+    # None in the first round, where all these distances are infinite.
+    novelty = distribution([pick.reference_distance for pick in training])
+    summary = {
+        **counts,
+        "n_training_asked": settings.n_training,
+        "n_validation_asked": settings.n_validation,
+        "n_fixed_validation_asked": settings.n_fixed_validation if n_fixed else 0,
+        "n_candidates": len(joined.rows),
+        "n_from_earlier_rounds": sum(place[0] < len(earlier) for place in places),
+        "method": settings.method,
+        "distances_when_picked": distances,
+        "novelty": novelty,
+    }
+    return FrameSelection(picks, places, summary)
+
+
+def picks_at(joined: JoinedCandidates, chosen: Sequence[tuple[int, Pick]]) -> Picks:
+    """Return what is known of the chosen candidates, each with the place of its role in :data:`ROLES`."""
+    rows = np.array([pick.index for _, pick in chosen], dtype=np.int64)
+    return Picks(
+        role=np.array([role for role, _ in chosen], dtype=np.int64),
+        segment=joined.of("segment")[rows],
+        frame=joined.of("frame")[rows],
+        trajectory=joined.trajectory[rows],
+        time=joined.time[rows],
+        distance=np.array([pick.distance for _, pick in chosen]),
+        reference_distance=np.array([pick.reference_distance for _, pick in chosen]),
+        descriptors=joined.of("descriptors")[rows],
+    )
+
+
+def _nearest_to_centres(
+    settings: SelectionSettings,
+    joined: JoinedCandidates,
+    centres: np.ndarray,
+    sizes: np.ndarray,
+    training: Sequence[Pick],
+) -> list[Pick]:
+    """Return a candidate for each cluster, largest cluster first; its distance is the squared one from the centre."""
+    free = joined.for_validation.copy()
+    known: list[np.ndarray] = []
+
+    def take(row: int) -> None:
+        free[row] = False
+        where = (joined.trajectory[row], joined.time[row])
+        free[near_in_time(joined.trajectory, joined.time, *where, settings.separation)] = False
+        known.append(joined.rows[np.array([row])][0])
+
+    for pick in training:
+        take(pick.index)
+    found = []
+    distances = np.concatenate([squared_distances(joined.rows[block], centres) for block in blocks(len(joined.rows))])
+    for cluster in np.argsort(-sizes, kind="stable"):
+        squares = distances[:, cluster]
+        for row in np.argsort(squares, kind="stable"):
+            if not free[row]:
+                continue
+            own = joined.rows[np.array([row])][0]
+            if known and 1.0 - float((np.array(known) @ own).max()) < settings.tolerance:
+                free[row] = False
+                continue
+            take(int(row))
+            found.append(Pick(int(row), float(squares[row]), float(joined.reference_distance[row])))
+            break
+    return found

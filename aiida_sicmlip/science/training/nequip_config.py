@@ -1,0 +1,348 @@
+"""NequIP's configuration of a training run, made from this package's settings; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.filenames import BEST_CHECKPOINT_FILE, CHECKPOINT_FOLDER
+from aiida_sicmlip.science.evaluation.metrics import fit_energy_offsets
+from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
+from aiida_sicmlip.science.training.settings import complete_training_settings, validate_training_settings
+
+__all__ = [
+    "MONITOR",
+    "DatasetStatistics",
+    "StartingModel",
+    "check_prior",
+    "nequip_config",
+    "nequip_yaml",
+    "per_type_energies",
+    "validate_training_settings",
+]
+
+#: NequIP's name of the validation loss, by which the best model is chosen.
+MONITOR = "val0_epoch/weighted_sum"
+#: Below this force, eV/A, the training set is taken to be at rest and gives no scale.
+_LEAST_FORCE_SCALE = 1e-3
+
+
+@dataclass(frozen=True)
+class DatasetStatistics:
+    """What the model is scaled with, from the training set alone.
+
+    ``neighbours``: mean number of neighbours within the cutoff. ``energies``: energy of each species, eV.
+    ``forces_rms``: root mean square of the force components, eV/A.
+    """
+
+    neighbours: float
+    energies: dict[str, float]
+    forces_rms: float
+
+
+@dataclass(frozen=True)
+class StartingModel:
+    """A packaged model that a training starts from.
+
+    ``path``: its file. ``species``: elements in its order. ``cutoff``: A. ``energies``: of elements of the training
+    set, eV, in the place of the model's own, since each level of theory has its zero of energy.
+    """
+
+    path: str
+    species: tuple[str, ...]
+    cutoff: float
+    energies: dict[str, float]
+
+
+def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an energy per species, eV, whose sum over a frame's atoms is close to the frame's energy.
+
+    ``counts`` (F, T): atoms of each species in each frame; ``energies`` (F,), eV. Plain least squares fails where the
+    composition is the same in all frames, the normal case of one defect. So the mean energy per atom goes to every
+    species, and only what remains is fitted, with the smallest corrections that do it: nothing for one composition,
+    the least squares fit where the compositions determine it.
+    """
+    mean = float(np.mean(energies / counts.sum(axis=1)))
+    return mean + fit_energy_offsets(counts, energies - mean * counts.sum(axis=1))
+
+
+def nequip_config(
+    settings: Mapping[str, Any],
+    statistics: DatasetStatistics | StartingModel,
+    prior: LennardJonesPrior | None = None,
+) -> dict[str, Any]:
+    """Return the configuration that NequIP's training takes, with plain Python values only.
+
+    :param statistics: of what the network has to learn: where there is a prior, of what it leaves. Or, for
+        `initial_model`, that model, whose species and cutoff count.
+    :param prior: for `model.pair_potential: lennard-jones`; its offsets are not used.
+    :raises InputError: when the settings are not valid, or the prior is missing, of no use or does not fit the model.
+    """
+    settings = complete_training_settings(settings)
+    if isinstance(statistics, StartingModel):
+        model = {**settings["model"], "cutoff": statistics.cutoff}
+        settings = {**settings, "species": list(statistics.species), "model": model}
+    check_prior(settings, prior)
+    return {
+        "run": ["train"],
+        "data": _data(settings),
+        "trainer": _trainer(settings),
+        "training_module": _training_module(settings, statistics, prior),
+    }
+
+
+def check_prior(settings: Mapping[str, Any], prior: LennardJonesPrior | None) -> None:
+    """Raise :class:`InputError` unless there is a prior where it is asked for, and one that fits the model.
+
+    :param settings: complete settings of a training.
+    """
+    wanted = settings["model"]["pair_potential"] == "lennard-jones"
+    if prior is None:
+        if wanted:
+            raise InputError("`model.pair_potential` is lennard-jones: name the file of its coefficients as `prior`.")
+        return
+    if not wanted:
+        raise InputError(
+            f"There is a prior, but `model.pair_potential` is {settings['model']['pair_potential']}: make it "
+            "lennard-jones or leave the prior out."
+        )
+    if missing := [name for name in settings["species"] if name not in prior.species]:
+        raise InputError(
+            f"The prior knows {', '.join(prior.species)}, but `species` lists {', '.join(missing)}: fit it with all."
+        )
+    if prior.cutoff > settings["model"]["cutoff"]:
+        raise InputError(
+            f"The prior ends at {prior.cutoff} A, beyond `model.cutoff` ({settings['model']['cutoff']} A): raise that, "
+            "or fit a shorter prior."
+        )
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes a list that occurs twice in full both times: anchors make the file hard to read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def nequip_yaml(config: Mapping[str, Any]) -> str:
+    """Return ``config`` as YAML, in the order in which it was built."""
+    return yaml.dump(dict(config), Dumper=_PlainDumper, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _data(settings: Mapping[str, Any]) -> dict[str, Any]:
+    species = settings["species"]
+
+    def dataset(path: str) -> dict[str, Any]:
+        return {
+            "_target_": "aiida_sicmlip.engine.training_data.LabelledFramesDataset",
+            "file_path": path,
+            "keep": settings["keep_neighbour_lists"],
+            "transforms": [
+                {
+                    "_target_": "nequip.data.transforms.ChemicalSpeciesToAtomTypeMapper",
+                    "model_type_names": species,
+                    "chemical_species_to_atom_type_map": {symbol: symbol for symbol in species},
+                },
+                {
+                    "_target_": "nequip.data.transforms.NeighborListTransform",
+                    "r_max": float(settings["model"]["cutoff"]),
+                },
+            ],
+        }
+
+    def loader(batch_size: int, shuffle: bool) -> dict[str, Any]:
+        return {
+            "_target_": "torch.utils.data.DataLoader",
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            # Worker processes cost more than they bring when the neighbour lists are already in memory.
+            "num_workers": 0,
+        }
+
+    return {
+        "_target_": "nequip.data.datamodule.NequIPDataModule",
+        "seed": settings["seeds"]["data"],
+        "train_dataset": dataset(settings["training_set"]),
+        "val_dataset": dataset(settings["validation_set"]),
+        "train_dataloader": loader(settings["batch_size"], shuffle=True),
+        "val_dataloader": loader(settings["validation_batch_size"], shuffle=False),
+    }
+
+
+def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
+    checkpoint = {
+        "_target_": "aiida_sicmlip.engine.training_progress.TrainingCheckpoints",
+        "monitor": MONITOR,
+        "dirpath": CHECKPOINT_FOLDER,
+        "filename": BEST_CHECKPOINT_FILE.removesuffix(".ckpt"),
+        "save_last": True,
+        # Before, the epoch counts as unfinished, and a restart would draw the frames in another order.
+        "save_on_train_epoch_end": True,
+        "enable_version_counter": False,
+    }
+    callbacks: list[dict[str, Any]] = [
+        {
+            "_target_": "aiida_sicmlip.engine.training_progress.TrainingProgress",
+            "maximum_epochs": settings["maximum_epochs"],
+            "wall_time_limit": settings["wall_time_limit"],
+        },
+        checkpoint,
+    ]
+    if settings["early_stopping_patience"] is not None:
+        callbacks.append(
+            {
+                "_target_": "lightning.pytorch.callbacks.EarlyStopping",
+                "monitor": MONITOR,
+                "patience": settings["early_stopping_patience"],
+            }
+        )
+    return {
+        "_target_": "lightning.Trainer",
+        "accelerator": {"cpu": "cpu", "cuda": "gpu", "auto": "auto"}[settings["device"]],
+        "devices": 1,
+        "max_epochs": settings["maximum_epochs"],
+        "check_val_every_n_epoch": 1,
+        # The whole validation set once before the first epoch: whether training improves on where it starts.
+        "num_sanity_val_steps": -1,
+        # Progress bars and loggers only cost time here.
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "gradient_clip_val": settings["optimiser"]["gradient_clipping"],
+        "callbacks": callbacks,
+    }
+
+
+def _training_module(
+    settings: Mapping[str, Any], statistics: DatasetStatistics | StartingModel, prior: LennardJonesPrior | None
+) -> dict[str, Any]:
+    average_decay = settings["optimiser"]["average_decay"]
+    module: dict[str, Any] = {"_target_": "nequip.train.NequIPLightningModule"}
+    if average_decay is not None:
+        module = {"_target_": "nequip.train.EMALightningModule", "ema_decay": average_decay}
+    weights = settings["loss"]
+    module["loss"] = _metrics(
+        [_metric("energy", "MeanSquaredError", weights), _metric("forces", "MeanSquaredError", weights)]
+    )
+    module["train_metrics"] = _metrics([_metric("energy", "MeanAbsoluteError"), _metric("forces", "MeanAbsoluteError")])
+    module["val_metrics"] = _metrics(
+        [
+            _metric("energy", "MeanSquaredError", weights),
+            _metric("forces", "MeanSquaredError", weights),
+            _metric("energy", "MeanAbsoluteError"),
+            _metric("forces", "MeanAbsoluteError"),
+        ]
+    )
+    module["optimizer"] = {"_target_": "torch.optim.Adam", "lr": float(settings["optimiser"]["learning_rate"])}
+    scheduler = _scheduler(settings)
+    if scheduler is not None:
+        module["lr_scheduler"] = {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": 1}
+    if isinstance(statistics, StartingModel):
+        module["model"] = _packaged_model(statistics)
+    else:
+        module["model"] = _model(settings, statistics, prior)
+    return module
+
+
+def _packaged_model(start: StartingModel) -> dict[str, Any]:
+    """Return what loads the model of a package, with other energies of the elements where there are any."""
+    package = {"_target_": "nequip.model.ModelFromPackage", "package_path": start.path}
+    if not start.energies:
+        return package
+    modifier = {"modifier": "modify_PerTypeScaleShift", "shifts": dict(start.energies)}
+    return {"_target_": "nequip.model.modify", "model": package, "modifiers": [modifier]}
+
+
+def _metrics(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"_target_": "nequip.train.MetricsManager", "metrics": metrics}
+
+
+def _metric(quantity: str, kind: str, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return one error measure: of the energy per atom (eV/atom) or of the force components (eV/A)."""
+    short = {"MeanSquaredError": "mse", "MeanAbsoluteError": "mae"}[kind]
+    per_atom = {"_target_": "nequip.data.PerAtomModifier", "field": "total_energy"}
+    metric: dict[str, Any] = {
+        "name": f"{quantity}_{short}",
+        "field": per_atom if quantity == "energy" else "forces",
+        "metric": {"_target_": f"nequip.train.{kind}"},
+    }
+    if weights is not None:
+        metric["coeff"] = float(weights[quantity])
+    return metric
+
+
+def _scheduler(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    schedule = settings["schedule"]
+    if schedule["kind"] == "plateau":
+        return {
+            "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+            "factor": schedule["factor"],
+            "patience": schedule["patience"],
+            "min_lr": schedule["minimum_learning_rate"],
+        }
+    if schedule["kind"] == "cosine":
+        return {
+            "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+            "T_max": settings["maximum_epochs"],
+            "eta_min": schedule["minimum_learning_rate"],
+        }
+    return None
+
+
+def _model(
+    settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None
+) -> dict[str, Any]:
+    """Return the arguments of the Allegro model, scaled with the statistics of the training set."""
+    model, species = settings["model"], settings["species"]
+    if not statistics.neighbours > 0:
+        raise InputError(
+            f"No training atom has a neighbour within `model.cutoff` ({model['cutoff']} A): raise the cutoff."
+        )
+    config: dict[str, Any] = {
+        "_target_": "allegro.model.AllegroModel",
+        "seed": settings["seeds"]["model"],
+        "model_dtype": model["precision"],
+        "type_names": species,
+        "r_max": float(model["cutoff"]),
+        "l_max": model["l_max"],
+        "parity": model["parity"],
+        "radial_chemical_embed": {
+            "_target_": "allegro.nn.TwoBodyBesselScalarEmbed",
+            "num_bessels": model["num_bessels"],
+            "polynomial_cutoff_p": model["polynomial_cutoff_exponent"],
+        },
+        "scalar_embed_mlp_hidden_layers_depth": model["mlp_depth"],
+        "scalar_embed_mlp_hidden_layers_width": model["mlp_width"],
+        "num_layers": model["num_layers"],
+        "num_scalar_features": model["num_scalar_features"],
+        "num_tensor_features": model["num_tensor_features"],
+        "allegro_mlp_hidden_layers_depth": model["mlp_depth"],
+        "allegro_mlp_hidden_layers_width": model["mlp_width"],
+        "readout_mlp_hidden_layers_depth": 1,
+        "readout_mlp_hidden_layers_width": model["readout_mlp_width"],
+        "avg_num_neighbors": statistics.neighbours,
+        "per_type_energy_shifts": dict(statistics.energies),
+        "per_type_energy_scales": statistics.forces_rms if statistics.forces_rms > _LEAST_FORCE_SCALE else 1.0,
+    }
+    if model["pair_potential"] == "zbl":
+        config["pair_potential"] = {
+            "_target_": "nequip.nn.pair_potential.ZBL",
+            "units": "metal",
+            "chemical_species": species,
+        }
+    if prior is not None:
+        config["pair_potential"] = {
+            "_target_": "aiida_sicmlip.nequip_extension.lennard_jones.LennardJonesPairs",
+            "species": list(prior.species),
+            "repulsion": prior.repulsion.tolist(),
+            "attraction": prior.attraction.tolist(),
+            "cutoff": prior.cutoff,
+            "model_cutoff": float(model["cutoff"]),
+        }
+    return config

@@ -1,0 +1,185 @@
+"""How the loop begins with what there is: data sets that were given, or all that an earlier run left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiida import orm
+from aiida.engine import ProcessBuilder, ProcessSpec
+
+from aiida_sicmlip.calculations.validation import validate_not_negative
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.labels import level_from_nodes, level_of_potential
+from aiida_sicmlip.data.level_of_theory import require_same_level
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.selection.picks import ROLES
+from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.tools.continuation import SETS, leavings_of_run
+
+if TYPE_CHECKING:
+    from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
+
+DESCRIPTION = ("centres", "centre_radius", "cutoff", "n_max", "l_max", "sigma")
+"""Settings of the selection that descriptors depend on: those of different runs can be compared where these agree."""
+
+
+def define_initial_inputs(spec: ProcessSpec) -> None:
+    """Define what a loop can begin with."""
+    helps = {
+        "training_set": "Labels that are trained on from the first round on.",
+        "validation_set": "Labels that validate from the first round on, until `validation_update` replaces them.",
+        "fixed_validation_set": "The set that every round's potential is judged on.",
+    }
+    for name in SETS:
+        spec.input(f"initial.{name}", valid_type=LabelledDataSetData, required=False, help=helps[name])
+    spec.input(
+        "initial.potential",
+        valid_type=PotentialData,
+        required=False,
+        help="The last potential of an earlier run, whose compiled model is the bootstrap potential.",
+    )
+    spec.input_namespace(
+        "initial.trajectories",
+        dynamic=True,
+        required=False,
+        valid_type=SegmentTrajectoryData,
+        help="Segments of an earlier run by start structure, from which the first round's variables are learned.",
+    )
+    spec.input_namespace(
+        "initial.candidates",
+        dynamic=True,
+        required=False,
+        valid_type=CandidateFramesData,
+        help="Candidates of an earlier run by its rounds: `round_00` and so on.",
+    )
+    spec.input_namespace(
+        "initial.picks",
+        dynamic=True,
+        required=False,
+        valid_type=orm.ArrayData,
+        help="What an earlier run picked, by its rounds.",
+    )
+    spec.input("initial.assessment", valid_type=orm.Dict, required=False, help="The last assessment of an earlier run.")
+    for name, what in (("first_round", "Number of the first round"), ("n_segments", "Segments of earlier rounds")):
+        spec.input(
+            f"initial.{name}",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            required=False,
+            validator=validate_not_negative(f"initial.{name}"),
+            help=f"{what}, so that numbers go on where those of an earlier run ended.",
+        )
+
+
+def begin_with_initial(chain: ActiveLearningWorkChain) -> None:
+    """Set the context of a loop to what it was given; to nothing where it was given nothing."""
+    initial: Mapping[str, Any] = chain.inputs.get("initial", {})
+    context = chain.ctx
+    context.first_round = initial["first_round"].value if "first_round" in initial else 0
+    context.round = context.first_round
+    # Segments are numbered through all rounds, so that a frame is called the same wherever it turns up.
+    context.n_segments = initial["n_segments"].value if "n_segments" in initial else 0
+    context.datasets = {role: initial.get(f"{role}_set") for role in ROLES}
+    context.trajectories = {
+        name: dict(segments)
+        for name, segments in initial.get("trajectories", {}).items()
+        if name in chain.inputs.structures
+    }
+    context.candidates = dict(initial.get("candidates", {}))
+    context.picks = dict(initial.get("picks", {}))
+    context.assessment = initial.get("assessment")
+    # Until there is a new one, the potential of the earlier run is the last.
+    context.finished = {}
+    if "potential" in initial:
+        context.finished = {
+            "potential": initial["potential"],
+            "compiled_potential": chain.inputs.bootstrap_potential,
+        }
+
+
+def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
+    """Fill a builder of a loop with what another run has left, and return what that is, one line a fact.
+
+    The potential explores the first round in the place of the bootstrap potential. Candidates and picks are left out
+    where frames are described in another way now, or other elements are there.
+
+    :raises InputError: if the run is at work, or has not labelled anything.
+    """
+    found = leavings_of_run(run)
+    if "training_set" not in found.sets:
+        raise InputError(
+            f"run <{run.pk}> has left no labels, so that there is nothing to continue; start a run without it."
+        )
+    initial: dict[str, Any] = dict(found.sets)
+    lines = [f"Continues run <{run.pk}>: round {found.next_round} comes next"]
+    sizes = [f"{found.sets[kind].n_frames} for {kind.removesuffix('_set')}" for kind in SETS if kind in found.sets]
+    lines.append(f"Labels taken over: {', '.join(sizes).replace('_', ' ')}")
+    if found.compiled_potential is not None:
+        builder.bootstrap_potential = found.compiled_potential
+        lines.append(f"Explores first with: potential <{found.compiled_potential.pk}>")
+    if found.potential is not None:
+        initial["potential"] = found.potential
+    shared = sorted(set(found.trajectories) & set(builder.structures))
+    initial["trajectories"] = {name: found.trajectories[name] for name in shared}
+    reason = _other_descriptors(builder, run)
+    if reason is None:
+        initial["candidates"], initial["picks"] = found.candidates, found.picks
+    else:
+        lines.append(f"Candidates of earlier rounds are left out: {reason}")
+    if found.assessment is not None:
+        initial["assessment"] = found.assessment
+    initial["first_round"], initial["n_segments"] = orm.Int(found.next_round), orm.Int(found.n_segments)
+    builder.initial = {name: node for name, node in initial.items() if node != {}}
+    builder.seed = found.seed
+    return lines
+
+
+def _other_descriptors(builder: ProcessBuilder, run: orm.WorkChainNode) -> str | None:
+    """Return why descriptors of a run cannot be compared with those of another; None where they can."""
+    before, now = (
+        SelectionSettings.from_mapping(given.selection.parameters.get_dict()) for given in (run.inputs, builder)
+    )
+    changed = [f"`{name}`" for name in DESCRIPTION if getattr(before, name) != getattr(now, name)]
+    if changed:
+        return f"{', '.join(changed)} of `selection.parameters` differ from that run's"
+    elements = [
+        {kind for structure in structures.values() for kind in structure.get_symbols_set()}
+        for structures in (run.inputs.structures, builder.structures)
+    ]
+    return None if elements[0] == elements[1] else "the start structures have other elements"
+
+
+def require_usable_sets(inputs: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` where labels that are given cannot be added to.
+
+    :param inputs: of the loop.
+    """
+    initial = inputs.get("initial", {})
+    if "training_set" not in initial:
+        for name in ("validation_set", "fixed_validation_set"):
+            if name in initial:
+                raise InputError(
+                    f"`initial.{name}` is given without `initial.training_set`: give what it belongs to, or none."
+                )
+        return
+    level = _level_of_labels(inputs["labelling"])
+    if level is None:
+        return
+    for name in SETS:
+        if name in initial:
+            dataset = initial[name]
+            require_same_level(level, dataset.level_of_theory, f"`initial.{name}` <{dataset.pk}>")
+
+
+def _level_of_labels(labelling: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the level of theory that a labelling will have; None where its inputs do not say (yet)."""
+    if "reference" in labelling and "potential" in labelling["reference"]:
+        return level_of_potential(labelling["reference"]["potential"])
+    if "pw" in labelling.get("pw", {}):
+        pw = labelling["pw"]["pw"]
+        return level_from_nodes(pw["parameters"], labelling["pw"]["kpoints"], pw["code"], dict(pw["pseudos"]))
+    return None

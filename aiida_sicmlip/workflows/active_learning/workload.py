@@ -1,0 +1,186 @@
+"""What a run with given settings would do, as the estimate of its cost takes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ProcessBuilder
+from ase import Atoms
+
+from aiida_sicmlip.calculations.functions.build_structure import host_structure
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.science.costs.estimates import (
+    ATOMS_OF_A_DEFECT,
+    SECONDS_OF_A_REFERENCE_LABEL,
+    Cell,
+    Network,
+    label_seconds,
+)
+from aiida_sicmlip.science.costs.runs import Labels, Learning, Walkers, Workload
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, CollectiveVariableSettings
+from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.tools.continuation import SETS
+from aiida_sicmlip.tools.costs import asked_cores
+from aiida_sicmlip.workflows.protocols.exploration import own_settings, scouting_parameters, ways_of_structures
+from aiida_sicmlip.workflows.protocols.nodes import load_data
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a run begins with.
+
+    sizes: configurations of its data sets, by name.
+    has_model: whether a trained model explores its first round.
+    has_frames: whether there are frames that its first variables are learned from.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    has_model: bool = False
+    has_frames: bool = False
+
+
+def beginning_of(builder: ProcessBuilder) -> Beginning:
+    """Return what the run of a builder begins with."""
+    initial = builder._inputs(prune=True).get("initial", {})
+    return Beginning(
+        sizes={name: initial[name].n_frames for name in SETS if name in initial},
+        has_model=isinstance(builder.bootstrap_potential, CompiledPotentialData),
+        has_frames=bool(initial.get("trajectories")),
+    )
+
+
+def workload_of_settings(settings: Mapping[str, Any], beginning: Beginning | None = None) -> Workload:
+    """Return what a run would do at the most.
+
+    A profile has to be loaded only where the settings name nodes.
+
+    :param settings: complete, as :func:`~aiida_sicmlip.workflows.protocols.loop.load_protocol` gives them.
+    :param beginning: what the run begins with; by default nothing but the bootstrap potential of the settings.
+    :raises InputError: for settings that do not describe a run.
+    """
+    begins = beginning or Beginning(has_model=_is_model(settings["bootstrap"]))
+    exploration, structures = settings["exploration"], settings["structures"]
+    cells = {name: _cell(description, name) for name, description in structures.items()}
+    selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
+    training = settings["training"]
+    complete = complete_training_settings(training["parameters"])
+    network = _network(complete["model"])
+    return Workload(
+        rounds=settings["max_rounds"],
+        walkers=[
+            _walkers(cells[name], exploration["walkers"], way)
+            for name, ways in ways_of_structures(exploration, structures).items()
+            for way in ways
+        ],
+        scouts=[] if begins.has_frames else _scouts(exploration, structures, cells),
+        labels=_labels(settings["labelling"], selection, max(cells.values(), key=lambda cell: cell.n_atoms), begins),
+        learning=Learning(
+            network=network,
+            epochs=complete["maximum_epochs"],
+            batch_size=complete["batch_size"],
+            members=training["committee_size"],
+            compilations=1 + len(settings["further_compilations"]),
+            initial_training=begins.sizes.get("training_set", 0),
+            initial_validation=begins.sizes.get("validation_set", 0),
+            grows=selection.validation_update == "extend",
+            on_gpu=_on_gpu(complete["device"], training["options"]),
+        ),
+        first_network=network if begins.has_model else None,
+        biased=exploration["bias"] is not None,
+        dynamics_on_gpu=_on_gpu(settings["compilation"]["parameters"].get("device", "cpu"), exploration["options"]),
+        n_centres=_centres(selection),
+        n_structures=len(structures),
+        at_once=exploration["max_concurrent"],
+        **_variables(exploration),
+    )
+
+
+def _cell(description: Mapping[str, Any], name: str) -> Cell:
+    """Return the size of a start structure."""
+    if "node" in description:
+        node = load_data(description["node"], f"structures.{name}.node", orm.StructureData)
+        return Cell(len(node.sites), node.get_cell_volume())
+    host: Atoms = host_structure(dict(description["host"]))
+    atoms = build_defects(host, description["defects"], description.get("seed", 1)).atoms
+    return Cell(len(atoms), float(atoms.get_volume()))
+
+
+def _walkers(cell: Cell, count: int, parameters: Mapping[str, Any]) -> Walkers:
+    """Return walkers of one kind."""
+    run = ExplorationSettings.from_mapping(parameters)
+    return Walkers(cell, count, run.steps(run.equilibration) + run.steps(run.production), run.n_frames)
+
+
+def _scouts(exploration: Mapping[str, Any], structures: Mapping[str, Any], cells: Mapping[str, Cell]) -> list[Walkers]:
+    """Return the scouts, of which there are none where nothing is learned."""
+    if exploration["bias"] is None:
+        return []
+    count = exploration["scouting"]["walkers"]
+    return [
+        _walkers(cells[name], count, scouting_parameters(exploration, own_settings(description, f"structures.{name}")))
+        for name, description in structures.items()
+    ]
+
+
+def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Cell, begins: Beginning) -> Labels:
+    """Return how many labels there are and what each costs; all are taken for those of the largest cell."""
+    if labelling["reference"] is not None:
+        seconds = SECONDS_OF_A_REFERENCE_LABEL
+    else:
+        system = {key.lower(): value for key, value in labelling["parameters"]["SYSTEM"].items()}
+        seconds = label_seconds(
+            cell.n_atoms,
+            system["ecutwfc"],
+            spin_polarised=system.get("nspin", 1) == 2,
+            # Time reversal makes one of a point and its opposite.
+            kpoints=math.ceil(math.prod(labelling["kpoints"]) / 2),
+            gamma_only=labelling["gamma_only"],
+        )
+    return Labels(
+        n_training=selection.n_training,
+        n_validation=selection.n_validation,
+        n_fixed=0 if "fixed_validation_set" in begins.sizes else selection.n_fixed_validation,
+        core_seconds=seconds,
+        cores=asked_cores(labelling["options"].get("resources") or {}),
+        at_once=labelling["max_concurrent"],
+    )
+
+
+def _network(model: Mapping[str, Any]) -> Network:
+    """Return the network of a training's settings."""
+    return Network(**{name: model[name] for name in Network.__dataclass_fields__})
+
+
+def _on_gpu(device: str, options: Mapping[str, Any]) -> bool:
+    """Whether a step runs on a GPU: it is said, or the program takes what it finds and its jobs ask for one."""
+    return device == "cuda" or (device == "auto" and bool(options.get("gpus_per_node")))
+
+
+def _is_model(bootstrap: Mapping[str, Any]) -> bool:
+    """Whether the bootstrap potential is a trained model, which is taken for one of the size of the run's own."""
+    if bootstrap.get("node") is None:
+        return False
+    return isinstance(load_data(bootstrap["node"], "bootstrap.node", orm.Data), CompiledPotentialData)
+
+
+def _centres(selection: SelectionSettings) -> int | None:
+    """Return by how many atoms a frame is described; None for all."""
+    if selection.centres == "all":
+        return None
+    return ATOMS_OF_A_DEFECT if selection.centres == "defect" else len(selection.centres)
+
+
+def _variables(exploration: Mapping[str, Any]) -> dict[str, int]:
+    """Return frames and epochs that collective variables are learned from at the most."""
+    if exploration["bias"] is None:
+        return {}
+    settings = CollectiveVariableSettings.from_mapping(exploration["collective_variables"]["parameters"] or {})
+    autoencoder = AutoencoderSettings.from_mapping(settings.autoencoder)
+    return {"most_variable_frames": settings.maximum_frames, "variable_epochs": autoencoder.max_epochs}

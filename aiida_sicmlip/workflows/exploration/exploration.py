@@ -1,0 +1,301 @@
+"""Exploration of configurations by molecular dynamics along learned collective variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, if_, while_
+from aiida_lammps.data.potential import LammpsPotentialData
+
+from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
+from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
+from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
+from aiida_sicmlip.common.labels import segment_label
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
+from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
+from aiida_sicmlip.workflows.exploration.validation import validate_exploration
+from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
+from aiida_sicmlip.workflows.protocol_steps import exploration_builder
+from aiida_sicmlip.workflows.protocols.files import Overrides
+from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin
+
+
+class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
+    """Run independent walkers from each start structure and hand out their trajectories.
+
+    Where a bias is asked for, collective variables are learned first, for each start structure its own: from earlier
+    trajectories where there are any, else from short free runs (scouts). A walker whose potential fails keeps the
+    frames before that, which are what active learning needs, and the others go on.
+    """
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        define_inputs(spec)
+        spec.inputs.validator = cls.validate_inputs
+        spec.outline(
+            cls.setup,
+            if_(cls.should_run_scouts)(
+                cls.prepare_scouts,
+                while_(cls.window_is_open)(cls.run_scouts),
+                cls.inspect_scouts,
+            ),
+            if_(cls.should_run_variables)(
+                cls.prepare_variables,
+                while_(cls.window_is_open)(cls.run_variables),
+                cls.inspect_variables,
+            ),
+            cls.prepare_walkers,
+            while_(cls.window_is_open)(cls.run_walkers),
+            cls.inspect_walkers,
+            if_(cls.should_run_filter)(cls.run_filter),
+        )
+        define_outcomes(spec)
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        structures: Mapping[str, orm.StructureData] | None = None,
+        potential: LammpsPotentialData | CompiledPotentialData | None = None,
+        protocol: str | None = None,
+        overrides: Overrides = None,
+        hosts: Mapping[str, orm.StructureData] | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder of the exploration alone, for the loop's protocol ``protocol`` with ``overrides`` on top.
+
+        :param structures: where walkers start; by default those of the settings.
+        :param potential: what drives them; by default the bootstrap potential of the settings.
+        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
+        :param hosts: the perfect crystals of ``structures``, under their names.
+        :raises InputError: with a sentence for whatever is wrong.
+        """
+        return exploration_builder(cls, structures, potential, protocol=protocol, overrides=overrides, hosts=hosts)
+
+    @classmethod
+    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
+        """Check inputs against each other."""
+        return validate_exploration(inputs)
+
+    def setup(self) -> None:
+        """Derive the seeds, and see what has to be learned."""
+        self.ctx.seeds = run_once(self, derive_exploration_seeds, "seeds", seed=self.inputs.seed)
+        self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
+        self.ctx.earlier = {name: dict(given) for name, given in self.inputs.get("earlier", {}).items()}
+        self.ctx.to_learn = []
+        if "bias" in self.inputs.walker.exploration:
+            self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
+
+    @property
+    def _to_scout(self) -> list[str]:
+        """Structures whose variables have to be learned, and of which there are no trajectories."""
+        return [name for name in self.ctx.to_learn if not self.inputs.get("earlier", {}).get(name)]
+
+    def should_run_scouts(self) -> bool:
+        """Return whether free runs have to come first."""
+        return bool(self._to_scout)
+
+    def prepare_scouts(self) -> None:
+        """Derive the scouts' seeds."""
+        starts = {name: {"": self.inputs.structures[name]} for name in self._to_scout}
+        self._prepare("scout", starts, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
+
+    def run_scouts(self) -> None:
+        """Keep scouts at work."""
+        own = self.inputs.get("scout_parameters", {})
+
+        def submit(name: str) -> orm.ProcessNode:
+            parameters = own.get(self.ctx.start_of[name], self.inputs.scouting.parameters)
+            return self._submit(name, {"parameters": parameters}, left_out=("bias",))
+
+        self.fill_window(submit)
+
+    def inspect_scouts(self) -> ExitCode | None:
+        """Collect what there is to learn from."""
+        found = self._collect(("trajectories", "scouting_trajectories"))["scouting_trajectories"]
+        for name in self._to_scout:
+            if not found.get(name):
+                return self.exit_codes.ERROR_SCOUTING_FAILED.format(name=name, **self._failure_of(name))
+            self.ctx.earlier[name] = found[name]
+        return None
+
+    def should_run_variables(self) -> bool:
+        """Return whether collective variables have to be learned."""
+        return bool(self.ctx.to_learn)
+
+    def prepare_variables(self) -> None:
+        """Name the trainings."""
+        self.open_window(
+            [f"variables_{name}" for name in self.ctx.to_learn], self.inputs.max_concurrent.value, "trainings"
+        )
+
+    def run_variables(self) -> None:
+        """Learn the collective variables of each structure."""
+        self.fill_window(self._submit_variables)
+
+    def _submit_variables(self, label: str) -> orm.ProcessNode:
+        """Submit the training of one structure's variables."""
+        name = label.removeprefix("variables_")
+        # Labels begin at `s00` for each structure, whatever they were among all.
+        ordered = [self.ctx.earlier[name][key] for key in sorted(self.ctx.earlier[name])]
+        return submit_once(
+            self,
+            CollectiveVariablesCalculation,
+            label,
+            structure=self.inputs.structures[name],
+            host=self.inputs.hosts[name],
+            trajectories={segment_label(index): node for index, node in enumerate(ordered)},
+            seed=self.ctx.seeds["variables"],
+            **self.exposed_inputs(CollectiveVariablesCalculation, namespace="variables"),
+        )
+
+    def inspect_variables(self) -> ExitCode | None:
+        """Collect the collective variables."""
+        for label, child in self.window_children().items():
+            name = label.removeprefix("variables_")
+            if not child.is_finished_ok:
+                reason = reason_of_end(child)
+                return self.exit_codes.ERROR_VARIABLES_FAILED.format(name=name, pk=child.pk, reason=reason)
+            variables = child.outputs.collective_variables
+            self.ctx.variables[name] = variables
+            explained = 100 * variables.variance_explained["training"]
+            for remark in child.outputs.results.get_dict().get("remarks", []):
+                self.report(f"`{name}`: {remark}")
+            self.report(
+                f"`{name}`: {variables.n_variables} collective variables explain {explained:.0f} % of the variance of "
+                f"{len(variables.pairs)} distances"
+            )
+        return None
+
+    def prepare_walkers(self) -> None:
+        """Derive the walkers' seeds."""
+        if self.ctx.variables:
+            self.out("collective_variables", self.ctx.variables)
+        own = self.inputs.get("walker_parameters", {})
+        starts = {
+            name: dict(own.get(name, {})) or {"": self.inputs.structures[name]}
+            for name in sorted(self.inputs.structures)
+        }
+        self._prepare("walker", starts, self.inputs.walkers, self.ctx.seeds["walkers"])
+
+    def run_walkers(self) -> None:
+        """Keep walkers at work."""
+        own = self.inputs.get("walker_parameters", {})
+
+        def submit(name: str) -> orm.ProcessNode:
+            way = self.ctx.way_of[name]
+            return self._submit(name, {"parameters": own[self.ctx.start_of[name]][way]} if way else {})
+
+        self.fill_window(submit)
+
+    def inspect_walkers(self) -> ExitCode | None:
+        """Collect the trajectories, and say which walkers failed."""
+        self.ctx.found = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
+        trajectories = [node for segments in self.ctx.found["trajectories"].values() for node in segments.values()]
+        if not trajectories:
+            return self.exit_codes.ERROR_NO_FRAMES.format(**self._failure_of(*sorted(self.inputs.structures)))
+        total = sum(trajectory.n_frames for trajectory in trajectories)
+        self.report(f"{total} frames in {len(trajectories)} segments of {len(self.ctx.start_of)} walkers")
+        return None
+
+    def should_run_filter(self) -> bool:
+        """Return whether frames are filtered."""
+        return "filter" in self.inputs
+
+    def run_filter(self) -> None:
+        """Say of each segment which frames pass the filter."""
+        filters: dict[str, dict[str, orm.ArrayData]] = {}
+        for name, segments in self.ctx.found["trajectories"].items():
+            for label, trajectory in segments.items():
+                if label not in self.ctx.found["thermodynamics"].get(name, {}):
+                    self.report(f"segment `{label}` <{trajectory.pk}> has no energies to filter by; all frames pass")
+                    continue
+                filters.setdefault(name, {})[label] = run_once(
+                    self,
+                    filter_trajectory,
+                    f"filter_{label}",
+                    parameters=self.inputs.filter,
+                    trajectory=trajectory,
+                    thermodynamics=self.ctx.found["thermodynamics"][name][label],
+                )
+        dropped = sum(node.base.attributes.get("n_dropped") for found in filters.values() for node in found.values())
+        self.report(f"the filter drops {dropped} frames")
+        if filters:
+            self.out("frame_filters", filters)
+
+    def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
+        """Name the walkers and derive their seeds.
+
+        :param starts: for each structure the ways in which its walkers run, each with ``count`` walkers.
+        """
+        each = [(name, way, node) for name, ways in starts.items() for way, node in sorted(ways.items())]
+        self.ctx.walker_seeds = run_once(
+            self,
+            derive_walker_seeds,
+            f"{kind}_seeds",
+            seed=seed,
+            walkers=count,
+            **{f"start_{index:02d}": node for index, (_, _, node) in enumerate(each)},
+        )
+        all_walkers = [(name, way) for name, way, _ in each for _ in range(count.value)]
+        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, (name, _) in enumerate(all_walkers)}
+        self.ctx.way_of = {f"{kind}_{index:02d}": way for index, (_, way) in enumerate(all_walkers)}
+        self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
+
+    def _submit(self, name: str, changed: Mapping[str, orm.Data], left_out: tuple[str, ...] = ()) -> orm.ProcessNode:
+        """Submit walker ``name``.
+
+        :param changed: inputs of its run that differ from those in ``walker.exploration``.
+        :param left_out: inputs in ``walker.exploration`` that it does not take.
+        """
+        start = self.ctx.start_of[name]
+        inputs = AttributeDict(self.exposed_inputs(WalkerWorkChain, namespace="walker"))
+        run = {key: value for key, value in inputs.exploration.items() if key not in left_out} | dict(changed)
+        run["structure"] = self.inputs.structures[start]
+        run["potential"] = self.inputs.potential
+        run["seed"] = self.ctx.walker_seeds[f"walker_{name.rsplit('_', 1)[1]}"]
+        if start in self.inputs.get("hosts", {}):
+            run["host"] = self.inputs.hosts[start]
+        if "bias" in run:
+            run["collective_variables"] = self.ctx.variables[start]
+        inputs.exploration = AttributeDict(run)
+        return submit_once(self, WalkerWorkChain, name, **inputs)
+
+    def _failure_of(self, *starts: str) -> dict[str, Any]:
+        """Return how many walkers of these structures failed, and of the first its name, PK and reason."""
+        children = self.window_children()
+        walkers = {name: children[name] for name in sorted(children) if self.ctx.start_of[name] in starts}
+        failed = {name: walker for name, walker in walkers.items() if not walker.is_finished_ok} or walkers
+        name, walker = next(iter(failed.items()))
+        return {"count": len(failed), "walker": name, "pk": walker.pk, "reason": reason_of_end(walker)}
+
+    def _collect(self, *kinds: tuple[str, str]) -> dict[str, dict[str, dict[str, orm.Data]]]:
+        """Hand out what the walkers of the window kept, and say which of them ended early.
+
+        :param kinds: output namespaces of a walker, and of this work chain.
+        :return: by output namespace, structure and label of the segment; labels are unique over all structures.
+        """
+        found: dict[str, dict[str, dict[str, orm.Data]]] = {there: {} for _, there in kinds}
+        segments = 0
+        for name, walker in self.window_children().items():
+            kept = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
+            if not walker.is_finished_ok:
+                reason = reason_of_end(walker)
+                frames = sum(kept[label].n_frames for label in kept)
+                self.report(f"{name} <{walker.pk}> ended early with {frames} frames: {reason}")
+            for label in sorted(kept):
+                for here, there in kinds:
+                    if here in walker.outputs and label in walker.outputs[here]:
+                        by_structure = found[there].setdefault(self.ctx.start_of[name], {})
+                        by_structure[segment_label(segments)] = walker.outputs[here][label]
+                segments += 1
+        for there, content in found.items():
+            if content:
+                self.out(there, content)
+        return found

@@ -1,0 +1,141 @@
+"""What is wrong with the inputs of an exploration, in sentences, before any compute is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+
+from aiida_sicmlip.calculations.exploration import ExplorationCalculation, validate_variables
+from aiida_sicmlip.calculations.lammps_potential import validate_species
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.defects.crystals import overlapping_pairs
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.pines.atoms import choose_atoms_of_structure
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, CollectiveVariableSettings
+
+LEAST_FRACTION_OF_BOND = 0.6
+"""Atoms of a start structure closer than this fraction of the sum of their covalent radii overlap."""
+
+
+def validate_structures(structures: dict[str, orm.StructureData], _: Any) -> str | None:
+    """Say which start structure has overlapping atoms, if any."""
+    for name, structure in structures.items():
+        pairs = overlapping_pairs(structure.get_ase(), LEAST_FRACTION_OF_BOND)
+        if pairs:
+            first, second, distance = pairs[0]
+            return (
+                f"in `structures.{name}` atoms {first} and {second} are {distance:.2f} A apart and overlap; correct "
+                "the start structure."
+            )
+    return None
+
+
+def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the inputs of an ``ExplorationWorkChain``, if anything is.
+
+    Inputs that are not there yet, such as the potential of a later round, are not looked at.
+    """
+    structures = inputs.get("structures")
+    if not structures:
+        return "`structures` is empty; give at least one start structure."
+    for namespace in ("hosts", "collective_variables", "earlier", "walker_parameters", "scout_parameters"):
+        for name in inputs.get(namespace, {}):
+            if name not in structures:
+                return f"`{namespace}.{name}` belongs to no start structure. {nearest_name(name, list(structures))}"
+    run = inputs.get("walker", {}).get("exploration", {})
+    for name, structure in structures.items():
+        sentence = validate_species(structure, inputs["potential"]) if "potential" in inputs else None
+        sentence = sentence or _validate_settings(name, inputs) or _validate_run(name, structure, run, inputs)
+        for parameters in walker_parameters(name, inputs):
+            sentence = sentence or _validate_bias(name, {**run, "parameters": parameters}, inputs)
+        if sentence:
+            return sentence
+    return None
+
+
+def walker_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
+    """Return how the walkers of a start structure run, one entry for each way; none where that is not given (yet)."""
+    own = inputs.get("walker_parameters", {}).get(name, {})
+    common = inputs.get("walker", {}).get("exploration", {}).get("parameters")
+    return [own[way] for way in sorted(own)] or ([] if common is None else [common])
+
+
+def _scout_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
+    """Return how the scouts of a start structure run; nothing where there are none."""
+    given = inputs.get("scout_parameters", {}).get(name, inputs.get("scouting", {}).get("parameters"))
+    return [] if given is None else [given]
+
+
+def _validate_settings(name: str, inputs: Mapping[str, Any]) -> str | None:
+    """Say which settings that a start structure has of its own are wrong, if any."""
+    own = [*inputs.get("walker_parameters", {}).get(name, {}).values()]
+    own += [inputs["scout_parameters"][name]] if name in inputs.get("scout_parameters", {}) else []
+    for parameters in own:
+        try:
+            ExplorationSettings.from_mapping(parameters.get_dict())
+        except InputError as error:
+            return f"for `structures.{name}`: {error}"
+    return None
+
+
+def _validate_run(
+    name: str, structure: orm.StructureData, run: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> str | None:
+    """Say why walkers or scouts from one structure cannot run, if so."""
+    host = inputs.get("hosts", {}).get(name)
+    common = {key: run[key] for key in ("metadata",) if key in run} | {"structure": structure}
+    if host is not None:
+        common["host"] = host
+    for parameters in walker_parameters(name, inputs) + _scout_parameters(name, inputs):
+        sentence = ExplorationCalculation.validate_host({**common, "parameters": parameters})
+        if sentence:
+            return f"for `structures.{name}`: {sentence}"
+    return None
+
+
+def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
+    """Say why the walkers from one structure cannot be biased, if so."""
+    if "bias" not in run or "parameters" not in run:
+        return None
+    variables = inputs.get("collective_variables", {}).get(name)
+    if variables is not None:
+        count = variables.n_variables
+        sentence = validate_variables(inputs["structures"][name], variables)
+        if sentence:
+            return sentence
+    else:
+        if name not in inputs.get("hosts", {}):
+            return (
+                f"`exploration.bias` asks for a bias on `structures.{name}`, but `hosts.{name}` is missing: the "
+                "perfect crystal tells which atoms the collective variables are made of. Give it (in a settings file: "
+                f"`structures.{name}.host`), or `exploration.bias: null` for free runs."
+            )
+        if "code" not in inputs.get("variables", {}):
+            return (
+                f"`exploration.bias` asks for a bias on `structures.{name}`, whose variables have to be learned, but "
+                "`variables.code` is missing: give the code of `sicmlip-cv`."
+            )
+        if not inputs.get("earlier", {}).get(name) and not _scout_parameters(name, inputs):
+            return (
+                f"the collective variables of `structures.{name}` have to be learned from something: give "
+                f"`scouting.parameters` for free runs, or trajectories (`earlier.{name}`)."
+            )
+        try:
+            parameters = inputs["variables"].get("parameters")
+            learned = CollectiveVariableSettings.from_mapping({} if parameters is None else parameters.get_dict())
+            count = AutoencoderSettings.from_mapping(learned.autoencoder).latent
+            choose_atoms_of_structure(
+                inputs["structures"][name].get_ase(), inputs["hosts"][name].get_ase(), learned.shells, learned.around
+            )
+        except InputError as error:
+            return f"for `structures.{name}`: {error}"
+    try:
+        BiasSettings.from_mapping(run["bias"].get_dict()).check(
+            count, ExplorationSettings.from_mapping(run["parameters"].get_dict())
+        )
+    except InputError as error:
+        return str(error)
+    return None

@@ -1,0 +1,151 @@
+"""The exploration's part of a settings file, turned into inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+
+from aiida_sicmlip.calculations.monitors import MonitorSettings
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+
+
+def exploration_settings(exploration: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the exploration without the one temperature where there is a list of them.
+
+    :param exploration: complete settings. :param given: those that a user gave.
+    :raises InputError: if the list is none, or a user gave both.
+    """
+    if exploration["temperatures"] is None:
+        return dict(exploration)
+    check_temperatures(exploration["temperatures"], "exploration.temperatures")
+    if "temperature" in (given.get("parameters") or {}):
+        raise InputError(
+            "`exploration.temperatures` and `exploration.parameters.temperature` are both given; leave one of them out."
+        )
+    parameters = {key: value for key, value in exploration["parameters"].items() if key != "temperature"}
+    return {**exploration, "parameters": parameters}
+
+
+def check_temperatures(temperatures: Any, field: str) -> None:
+    """Raise :class:`InputError` unless ``temperatures`` is a list of different numbers above zero."""
+    if not isinstance(temperatures, list) or not temperatures:
+        raise InputError(f"`{field}` is {temperatures!r}; give a list of temperatures in K, such as [1000.0, 1500.0].")
+    for value in temperatures:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            raise InputError(f"`{field}` holds {value!r}; give numbers above zero, in K.")
+    if len(set(temperatures)) < len(temperatures):
+        raise InputError(f"`{field}` is {temperatures}, with one temperature twice; ask for more `walkers` instead.")
+
+
+def own_settings(description: Any, field: str) -> dict[str, Any]:
+    """Return the settings of exploration that a start structure has of its own; none where it has none.
+
+    :param description: of the structure, as in a settings file. :param field: where it stands.
+    :raises InputError: for an unknown setting, or a temperature beside temperatures.
+    """
+    own = description.get("exploration") if isinstance(description, Mapping) else None
+    if own is None:
+        return {}
+    known = [*ExplorationSettings.names(), "temperatures"]
+    if not isinstance(own, Mapping):
+        raise InputError(f"`{field}.exploration` is {own!r}; give settings under it, such as `temperatures`.")
+    for key in own:
+        if key not in known:
+            raise InputError(f"`{field}.exploration.{key}` is not a known setting. {nearest_name(str(key), known)}")
+    if "temperatures" in own:
+        check_temperatures(own["temperatures"], f"{field}.exploration.temperatures")
+        if "temperature" in own:
+            raise InputError(f"`{field}.exploration` has `temperature` and `temperatures`; leave one of them out.")
+    return dict(own)
+
+
+def ways_of_structures(
+    exploration: Mapping[str, Any], structures: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return how the walkers of each start structure run: complete parameters, one entry for each temperature.
+
+    :param exploration: the settings called ``exploration``. :param structures: those called ``structures``.
+    """
+    found = {}
+    for name, description in structures.items():
+        own = own_settings(description, f"structures.{name}")
+        # What a structure says of its temperature goes before what is said for all.
+        temperatures = own.pop("temperatures", None if "temperature" in own else exploration["temperatures"])
+        common = {**exploration["parameters"], **own}
+        found[name] = [{**common, "temperature": value} for value in temperatures] if temperatures else [common]
+    return found
+
+
+def scouting_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return how the scouts run: as the walkers do, but for what `exploration.scouting.parameters` says otherwise.
+
+    :param own: settings that the start structure has of its own; those of the scouts go before them.
+    """
+    parameters = {**exploration["parameters"], **(own or {})}
+    walkers = {key: value for key, value in parameters.items() if key not in ("restart_interval", "temperatures")}
+    return {**walkers, **(exploration["scouting"]["parameters"] or {})}
+
+
+def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.AbstractCode, switches: list[str]) -> None:
+    """Fill ``namespace``, that of a ``WalkerWorkChain`` in a builder, but for where it starts and its bias.
+
+    :param exploration: the settings called ``exploration``, with options as AiiDA takes them.
+    :param code: LAMMPS. :param switches: its command-line switches.
+    """
+    namespace.max_iterations = orm.Int(exploration["max_segments"])
+    namespace.clean_workdir = orm.Bool(exploration["clean_workdir"])
+    run = namespace.exploration
+    run.code = code
+    run.parameters = exploration["parameters"]
+    run.metadata.options = exploration["options"]
+    if switches:
+        run.switches = switches
+    if exploration["monitor"] is not None:
+        run.monitors = {"blown_up": MonitorSettings.from_mapping(exploration["monitor"]).monitor()}
+
+
+def fill_exploration(
+    namespace: Any,
+    exploration: Mapping[str, Any],
+    structures: Mapping[str, Any],
+    codes: Mapping[str, orm.AbstractCode],
+    switches: list[str],
+) -> None:
+    """Fill ``namespace``, that of an ``ExplorationWorkChain`` in a builder.
+
+    :param exploration: the settings called ``exploration``, with options as AiiDA takes them.
+    :param structures: those called ``structures``.
+    :param codes: the codes ``lammps`` and ``cv``.
+    :param switches: command-line switches of ``lammps``.
+    """
+    namespace.walkers = exploration["walkers"]
+    namespace.max_concurrent = exploration["max_concurrent"]
+    fill_walker(namespace.walker, exploration, codes["lammps"], switches)
+    namespace.walker_parameters = {
+        name: {f"p{index:02d}": orm.Dict(way) for index, way in enumerate(ways)}
+        for name, ways in ways_of_structures(exploration, structures).items()
+        if ways != [exploration["parameters"]]
+    }
+    if exploration["filter"]:
+        namespace.filter = exploration["filter"]
+    if exploration["bias"] is None:
+        return
+    namespace.walker.exploration.bias = exploration["bias"]
+    namespace.scouting.walkers = exploration["scouting"]["walkers"]
+    namespace.scouting.parameters = scouting_parameters(exploration)
+    scouts = {
+        name: scouting_parameters(exploration, own_settings(description, f"structures.{name}"))
+        for name, description in structures.items()
+    }
+    namespace.scout_parameters = {
+        name: orm.Dict(parameters)
+        for name, parameters in scouts.items()
+        if parameters != scouting_parameters(exploration)
+    }
+    variables = exploration["collective_variables"]
+    namespace.variables.code = codes["cv"]
+    namespace.variables.parameters = variables["parameters"] or {}
+    namespace.variables.metadata.options = variables["options"]

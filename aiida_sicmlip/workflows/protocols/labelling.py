@@ -1,0 +1,147 @@
+"""The labelling's part of a settings file, turned into inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import NotExistent
+from aiida_lammps.data.potential import LammpsPotentialData
+
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.workflows.protocols.nodes import check_type, described_potential
+
+PW_ALONE = ("pseudo_family", "kpoints", "gamma_only", "max_iterations", "clean_workdir", "parameters")
+"""Settings that a labelling by a reference potential does not have."""
+REFERENCE = {"pair_style": "tersoff", "file": "SiC.tersoff", "species": ["Si", "C"]}
+"""Settings of a reference potential, with values of their kind."""
+
+
+def labelling_settings(
+    labelling: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings of the labelling without those that would do nothing.
+
+    :param labelling: complete settings. :param given: those that a user gave.
+    :param options: of the jobs of a reference potential, where the user gives no others.
+    :raises InputError: if a user gave settings of pw.x beside a reference potential, or that is described wrongly.
+    """
+    reference = labelling["reference"]
+    if reference is None:
+        return dict(labelling)
+    check_reference(reference)
+    for key in PW_ALONE:
+        if key in given:
+            raise InputError(
+                f"`labelling.{key}` is a setting for pw.x, but `labelling.reference` labels with a potential instead; "
+                "leave one of the two out."
+            )
+    kept = {key: value for key, value in labelling.items() if key not in PW_ALONE}
+    return {**kept, "options": {**options, **given.get("options", {})}}
+
+
+def check_reference(reference: Any) -> None:
+    """Raise :class:`InputError` unless ``reference`` names or describes a LAMMPS potential."""
+    if not isinstance(reference, Mapping):
+        raise InputError(
+            f"`labelling.reference` is {reference!r}; give `pair_style`, `file` and `species` of a LAMMPS potential, "
+            "or null for labels from first principles."
+        )
+    known = (*REFERENCE, "node")
+    for key, value in reference.items():
+        if key not in known:
+            raise InputError(f"`labelling.reference.{key}` is not a known setting. {nearest_name(str(key), known)}")
+        if key in REFERENCE:
+            check_type(value, REFERENCE[key], f"labelling.reference.{key}")
+    missing = [key for key in REFERENCE if reference.get(key) is None]
+    if missing and reference.get("node") is None:
+        raise InputError(
+            f"`labelling.reference` lacks `{missing[0]}`; give `pair_style`, `file` and `species` of a LAMMPS "
+            "potential, or `node`, the PK or UUID of a stored one."
+        )
+
+
+def check_kpoints(labelling: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` unless the mesh of k-points is one, and Gamma alone where that is asked for."""
+    mesh = labelling["kpoints"]
+    if len(mesh) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in mesh):
+        raise InputError(f"`labelling.kpoints` is {mesh!r}; give three whole numbers from 1.")
+    if labelling["gamma_only"] and mesh != [1, 1, 1]:
+        raise InputError(
+            f"`labelling.gamma_only` is true, but `labelling.kpoints` is {mesh}; set the one to false or the other to "
+            "[1, 1, 1]."
+        )
+
+
+def pseudopotentials(family: str, structures: Mapping[str, orm.StructureData]) -> dict[str, orm.Data]:
+    """Return the pseudopotential of each kind of the structures from the family called ``family``.
+
+    :raises InputError: if there is no such family, or an element is missing from it.
+    """
+    from aiida_pseudo.groups.family import PseudoPotentialFamily
+
+    try:
+        group = orm.load_group(family)
+    except NotExistent as error:
+        known = orm.QueryBuilder().append(PseudoPotentialFamily, project="label").all(flat=True)
+        hint = nearest_name(family, known) if known else "None is installed: run `aiida-sicmlip setup`."
+        raise InputError(f"`labelling.pseudo_family` is `{family}`, which does not exist. {hint}") from error
+    found: dict[str, orm.Data] = {}
+    for name, structure in structures.items():
+        try:
+            found.update(group.get_pseudos(structure=structure))
+        except ValueError as error:
+            raise InputError(
+                f"the pseudopotential family `{family}` lacks an element of structure `{name}`: {error} It has "
+                f"{', '.join(sorted(group.elements))}. Install a family that has it, or change the structure."
+            ) from error
+    return found
+
+
+def without_nulls(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``mapping`` without the keys that are set to null, which is how a file takes a setting out."""
+    return {
+        key: without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in mapping.items()
+        if value is not None
+    }
+
+
+def fill_labelling(
+    namespace: Any,
+    labelling: Mapping[str, Any],
+    codes: Mapping[str, orm.AbstractCode],
+    structures: Mapping[str, orm.StructureData],
+) -> None:
+    """Fill ``namespace``, that of a ``LabellingWorkChain`` in a builder.
+
+    :param labelling: the settings called ``labelling``, with options as AiiDA takes them.
+    :param codes: the code ``pw``, or ``potential`` where a reference potential labels.
+    :raises InputError: for settings that cannot be used.
+    """
+    namespace.max_concurrent = labelling["max_concurrent"]
+    namespace.allowed_failed_fraction = labelling["allowed_failed_fraction"]
+    bound = labelling["largest_force"]
+    if bound is not None:
+        check_type(bound, 1.0, "labelling.largest_force")
+        label = namespace.pw if labelling["reference"] is None else namespace.reference
+        label.largest_force = orm.Float(bound)
+    if labelling["reference"] is not None:
+        reference = namespace.reference
+        reference.code = codes["potential"]
+        reference.potential = described_potential(labelling["reference"], "labelling.reference", LammpsPotentialData)
+        reference.metadata.options = labelling["options"]
+        return
+    check_kpoints(labelling)
+    pw = namespace.pw
+    pw.kpoints = orm.KpointsData()
+    pw.kpoints.set_kpoints_mesh(labelling["kpoints"])
+    pw.max_iterations = orm.Int(labelling["max_iterations"])
+    pw.clean_workdir = orm.Bool(labelling["clean_workdir"])
+    pw.pw.code = codes["pw"]
+    pw.pw.parameters = orm.Dict(without_nulls(labelling["parameters"]))
+    pw.pw.pseudos = pseudopotentials(labelling["pseudo_family"], structures)
+    pw.pw.metadata.options = labelling["options"]
+    if labelling["gamma_only"]:
+        pw.pw.settings = orm.Dict({"GAMMA_ONLY": True})

@@ -1,0 +1,238 @@
+"""From a protocol and overrides to the inputs of a work chain."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ProcessBuilder
+from aiida_lammps.data.potential import LammpsPotentialData
+
+from aiida_sicmlip.calculations.exploration import ExplorationCalculation
+from aiida_sicmlip.calculations.monitors import MonitorSettings
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.science.costs.budgets import Budget
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
+from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
+from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
+from aiida_sicmlip.tools.continuation import SETS
+from aiida_sicmlip.workflows.protocols.exploration import exploration_settings, fill_exploration
+from aiida_sicmlip.workflows.protocols.files import (
+    Overrides,
+    ProtocolFileMixin,
+    choose_protocol,
+    describe_protocols,
+    load_code,
+    merge,
+    read_overrides,
+    read_protocols,
+)
+from aiida_sicmlip.workflows.protocols.labelling import fill_labelling, labelling_settings
+from aiida_sicmlip.workflows.protocols.nodes import build_structures, check_type, described_potential, load_data
+from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
+from aiida_sicmlip.workflows.protocols.training import fill_training, load_training_protocol
+
+PROTOCOL_FILE = "active_learning.yaml"
+FREE = (
+    "structures",
+    "labelling.parameters",
+    "training.parameters",
+    "further_compilations",
+    "exploration.filter",
+    "exploration.collective_variables.parameters",
+)
+"""Settings whose keys are checked by those who read them."""
+OPTIONS_OF_STEPS = {
+    "exploration": "lammps",
+    "exploration.collective_variables": "cv",
+    "descriptors": "descriptors",
+    "labelling": "pw",
+    "training": "potential",
+    "compilation": "potential",
+    "evaluation": "potential",
+}
+"""Steps with options of their own, and the codes that they run."""
+NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor", "labelling.largest_force")
+"""Settings that null switches off as a whole."""
+OPTIONAL = {
+    "budget": Budget.names(),
+    "convergence": ConvergenceCriteria.names(),
+    "exploration.parameters": ExplorationSettings.names(),
+    "exploration.scouting.parameters": ExplorationSettings.names(),
+    "exploration.bias": BiasSettings.names(),
+    "exploration.monitor": MonitorSettings.names(),
+    "exploration.filter": FrameFilterSettings.names(),
+    "exploration.collective_variables.parameters": CollectiveVariableSettings.names(),
+    "selection.parameters": SelectionSettings.names(),
+    "training.prior": LennardJonesSettings.names(),
+    "compilation.parameters": ("torch_version", "gpu_architecture"),
+    "bootstrap": ("node",),
+    "initial": SETS,
+}
+"""Settings that a protocol leaves at their default, beside those it names."""
+
+
+class LoopProtocolMixin(ProtocolFileMixin):
+    """A work chain whose inputs follow from the protocols of the loop, all or one step of them."""
+
+    PROTOCOL_FILE = PROTOCOL_FILE
+
+    @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+        """Return the complete settings of a protocol, those of all steps; see :func:`load_protocol`."""
+        return load_protocol(protocol, overrides)
+
+
+def protocol_descriptions() -> dict[str, str]:
+    """Return name and description of each protocol."""
+    return describe_protocols(PROTOCOL_FILE)
+
+
+def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+    """Return the complete settings of protocol ``name`` with ``overrides`` on top.
+
+    :param overrides: a mapping, or the path of a YAML file, which may name the protocol under `protocol`.
+    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one), or the file
+        cannot be read.
+    """
+    name, overrides = read_overrides(overrides, name)
+    content = read_protocols(PROTOCOL_FILE)
+    defaults = content["default_inputs"]
+    settings = choose_protocol(content, name, "protocol")
+    if overrides:
+        check_keys(overrides, settings)
+        settings = merge(settings, overrides)
+        if "structures" in overrides:
+            # Who names structures means those alone, not those of the protocol beside them.
+            settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
+    settings["exploration"] = exploration_settings(settings["exploration"], overrides.get("exploration", {}))
+    settings["labelling"] = labelling_settings(
+        settings["labelling"], overrides.get("labelling", {}), defaults["evaluation"]["options"]
+    )
+    # The training's own protocol lies under what is said of it here.
+    said = {key: settings["training"][key] for key in ("parameters", "prior", "initial_potential")}
+    complete = load_training_protocol(settings["training"]["protocol"], {"training": said})
+    settings["training"] |= {key: complete["training"][key] for key in ("parameters", "prior")}
+    return settings
+
+
+def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
+    """Raise :class:`InputError` for the first key of ``given`` that is not known, naming the nearest that is."""
+    for key, value in given.items():
+        where = f"{path}{key}"
+        allowed = [*known, *OPTIONAL.get(path.rstrip("."), ())]
+        if path.endswith("options."):
+            allowed = [*ExplorationCalculation.spec().inputs["metadata"]["options"], *SHORT_OPTIONS]
+        if key not in allowed:
+            raise InputError(f"`{where}` is not a known setting. {nearest_name(str(key), allowed)}")
+        inner = known.get(key)
+        if value is None and where in NULLABLE:
+            continue
+        if isinstance(inner, Mapping) and not isinstance(value, Mapping):
+            hint = f": {', '.join(inner)}" if inner else ""
+            raise InputError(f"`{where}` is {value!r}; give settings under it{hint}.")
+        if where in FREE or path.endswith("options."):
+            continue
+        if isinstance(inner, Mapping):
+            check_keys(value, inner, f"{where}.")
+        elif inner is not None and path != "codes.":
+            check_type(value, inner, where)
+
+
+def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:
+    """Raise :class:`InputError` where a code and the options of a run disagree on MPI; AiiDA would at submission."""
+    asked = options.get("withmpi")
+    if asked is not None and code.with_mpi is not None and code.with_mpi != asked:
+        raise InputError(
+            f"`{field}.options.withmpi` is {str(asked).lower()}, but code `{code.full_label}` is set up to run "
+            f"{'with' if code.with_mpi else 'without'} MPI; change the setting, or set up another code."
+        )
+
+
+def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> dict[str, Any]:
+    """Return ``settings`` with the options of each step as AiiDA takes them for the scheduler of its code's computer.
+
+    :raises InputError: where a scheduler does not take them, or code and options disagree on MPI.
+    """
+    translated = copy.deepcopy(dict(settings))
+    steps = dict(OPTIONS_OF_STEPS)
+    if settings["labelling"]["reference"] is not None:
+        steps["labelling"] = "potential"
+    for path, which in steps.items():
+        if which not in codes:
+            continue
+        step: Any = translated
+        for key in path.split("."):
+            step = step[key]
+        check_mpi(codes[which], step["options"], path)
+        step["options"] = scheduler_options(step["options"], codes[which], f"{path}.options")
+    return translated
+
+
+def load_codes(
+    settings: Mapping[str, Any], wanted: Collection[str] | None = None
+) -> tuple[dict[str, Any], dict[str, orm.AbstractCode], list[str]]:
+    """Return settings with options as AiiDA takes them, the codes of the settings, and the switches of `lammps`.
+
+    Codes that would not run need not be there: `cv` where nothing is learned, `pw` beside a reference potential.
+
+    :param wanted: names of the codes that are needed; all by default.
+    :raises InputError: if a code is missing, or options do not fit its computer.
+    """
+    lammps, switches = code_and_switches(settings["codes"]["lammps"], "codes.lammps")
+    labels = {**settings["codes"], "lammps": lammps}
+    if settings["exploration"]["bias"] is None:
+        labels.pop("cv")
+    if settings["labelling"]["reference"] is not None:
+        labels.pop("pw")
+    codes = {key: load_code(label, f"codes.{key}") for key, label in labels.items() if wanted is None or key in wanted}
+    return with_options_of_schedulers(settings, codes), codes, switches
+
+
+def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
+    """Fill in the data sets that a run begins with.
+
+    :raises InputError: if a node is none.
+    """
+    for name, identifier in settings.items():
+        if identifier is not None:
+            builder.initial[name] = load_data(identifier, f"initial.{name}", LabelledDataSetData)
+
+
+def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
+    """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
+
+    :param store: whether the start structures become part of the graph; without, the builder is good for checks only.
+    :raises InputError: with a sentence for whatever is wrong with them.
+    """
+    settings, codes, switches = load_codes(settings)
+    builder = process.get_builder()
+    builder.bootstrap_potential = described_potential(
+        settings["bootstrap"], "bootstrap", LammpsPotentialData, CompiledPotentialData
+    )
+    structures, hosts = build_structures(settings["structures"], store)
+    builder.structures = structures
+    builder.hosts = hosts
+    fill_initial(builder, settings["initial"])
+    builder.seed = settings["seed"]
+    builder.max_rounds = settings["max_rounds"]
+    builder.convergence = settings["convergence"]
+    builder.budget = settings["budget"]
+    builder.selection.parameters = settings["selection"]["parameters"]
+    builder.descriptors.code = codes["descriptors"]
+    builder.descriptors.metadata.options = settings["descriptors"]["options"]
+    fill_exploration(builder.exploration, settings["exploration"], settings["structures"], codes, switches)
+    builder.max_replacements = settings["labelling"]["max_replacements"]
+    fill_labelling(builder.labelling, settings["labelling"], codes, structures)
+
+    builder.start_from = settings["training"]["start_from"]
+    fill_training(builder.training, settings, codes["potential"])
+    return builder

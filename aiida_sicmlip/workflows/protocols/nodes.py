@@ -1,0 +1,157 @@
+"""Nodes that a settings file names or describes: start structures, their host crystals, potentials of LAMMPS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import NotExistent
+
+from aiida_sicmlip.calculations.functions.build_host import build_host_structure
+from aiida_sicmlip.calculations.functions.build_structure import (
+    build_defect_structure,
+    defect_structure,
+    host_structure,
+)
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.lammps_files import find_potential_file
+from aiida_sicmlip.data.classical_potential import classical_potential
+from aiida_sicmlip.workflows.labelling.pw_namelists import number_in_yaml
+
+HOST = {"lattice_constant": 4.416, "repeats": [3, 3, 3], "cell": "conventional"}
+"""Settings of a host crystal, with values of their kind."""
+
+
+def check_type(value: Any, example: Any, where: str) -> None:
+    """Raise :class:`InputError` unless ``value`` is of the kind of ``example``; a whole number is a number, too."""
+    for kind, accepted, words in (
+        (bool, bool, "true or false"),
+        (int, int, "a whole number"),
+        (float, (int, float), "a number"),
+        (str, str, "text"),
+        (list, list, "a list"),
+    ):
+        if isinstance(example, kind):
+            if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+                written = number_in_yaml(value) if kind is float else None
+                hint = f", in YAML written as {written}" if written else ""
+                raise InputError(f"`{where}` is {value!r}; give {words}{hint}.")
+            return
+
+
+def load_data(identifier: Any, field: str, *kinds: type[orm.Data]) -> orm.Data:
+    """Return the stored node ``identifier`` (PK or UUID) of one of the classes ``kinds``.
+
+    :raises InputError: if there is none, or it is of another kind.
+    """
+    try:
+        node = orm.load_node(identifier)
+    except (NotExistent, ValueError, TypeError) as error:
+        raise InputError(f"`{field}` is {identifier!r}, and no node is called that; give a PK or UUID.") from error
+    if not isinstance(node, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"`{field}` is node <{node.pk}>, a {type(node).__name__}; give a {wanted}.")
+    return node
+
+
+def build_structure(description: Any, field: str, store: bool = True) -> orm.StructureData:
+    """Return the structure that ``description`` names (`node`) or describes (`host` and `defects`).
+
+    :param store: whether what builds it becomes part of the graph.
+    :raises InputError: if it cannot be built.
+    """
+    if not isinstance(description, Mapping):
+        raise InputError(f"`{field}` is {description!r}; give `node`, or `host` and `defects`.")
+    keys = ("node", "host", "defects", "seed", "exploration")
+    for key in description:
+        if key not in keys:
+            raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")
+    if "node" in description:
+        return load_data(description["node"], f"{field}.node", orm.StructureData)
+    host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)
+    if not isinstance(host, Mapping) or not isinstance(defects, list):
+        raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
+    check_host(host, field)
+    check_type(seed, 1, f"{field}.seed")
+    try:
+        structure = defect_structure(dict(host), defects, seed)
+    except (TypeError, InputError) as error:
+        raise InputError(f"`{field}` cannot be built: {error}") from error
+    if not store:
+        return structure
+    return build_defect_structure(orm.Dict(dict(host)), orm.List(list(defects)), orm.Int(seed))
+
+
+def build_host(description: Mapping[str, Any], field: str, store: bool = True) -> orm.StructureData | None:
+    """Return the perfect crystal of the structure that ``description`` names or describes, if it says which that is.
+
+    `host` describes it, or, beside `node`, names it (PK or UUID).
+
+    :param store: as in :func:`build_structure`.
+    :raises InputError: if it cannot be built.
+    """
+    host = description.get("host")
+    if host is None:
+        return None
+    if not isinstance(host, Mapping):
+        return load_data(host, f"{field}.host", orm.StructureData)
+    check_host(host, field)
+    if not store:
+        return orm.StructureData(ase=host_structure(dict(host)))
+    return build_host_structure(orm.Dict(dict(host)))
+
+
+def build_structures(
+    descriptions: Mapping[str, Any], store: bool = True
+) -> tuple[dict[str, orm.StructureData], dict[str, orm.StructureData]]:
+    """Return the start structures and their perfect crystals, by name, of the settings called `structures`.
+
+    :param store: as in :func:`build_structure`.
+    :raises InputError: if there is none, or one cannot be built.
+    """
+    check_structures(descriptions)
+    structures, hosts = {}, {}
+    for name, description in descriptions.items():
+        structures[name] = build_structure(description, f"structures.{name}", store)
+        host = build_host(description, f"structures.{name}", store)
+        if host is not None:
+            hosts[name] = host
+    return structures, hosts
+
+
+def described_potential(settings: Mapping[str, Any], field: str, *kinds: type[orm.Data]) -> orm.Data:
+    """Return the potential of a settings file: a stored node of one of the classes ``kinds``, or a LAMMPS file.
+
+    :raises InputError: if there is no such node or file, or LAMMPS knows no such potential.
+    """
+    if settings.get("node") is not None:
+        return load_data(settings["node"], f"{field}.node", *kinds)
+    path = find_potential_file(str(settings["file"]))
+    try:
+        return classical_potential(path, settings["pair_style"], settings["species"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"`{field}` does not describe a LAMMPS potential: {error}") from error
+
+
+def check_host(host: Mapping[str, Any], field: str) -> None:
+    """Raise :class:`InputError` unless ``host`` describes a host crystal."""
+    for key, value in host.items():
+        if key not in HOST:
+            raise InputError(f"`{field}.host.{key}` is not a known setting. {nearest_name(str(key), HOST)}")
+        check_type(value, HOST[key], f"{field}.host.{key}")
+    repeats = host.get("repeats", HOST["repeats"])
+    if len(repeats) != 3 or any(isinstance(n, bool) or not isinstance(n, int) for n in repeats):
+        raise InputError(f"`{field}.host.repeats` is {repeats!r}; give three whole numbers, such as [3, 3, 3].")
+
+
+def check_structures(structures: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` unless there are start structures, under names that links can have."""
+    if not structures:
+        raise InputError("`structures` is empty; give at least one start structure.")
+    for name in structures:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
+            raise InputError(
+                f"`structures.{name}` has a name that cannot be used; take letters, digits and single `_`."
+            )

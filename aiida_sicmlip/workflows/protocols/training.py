@@ -1,0 +1,222 @@
+"""From a protocol and overrides to the inputs of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ProcessBuilder
+
+from aiida_sicmlip.calculations.training_checks import prior_is_wanted
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
+from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.codes import torch_version
+from aiida_sicmlip.workflows.protocols.files import (
+    Overrides,
+    ProtocolFileMixin,
+    choose_protocol,
+    describe_protocols,
+    load_code,
+    merge,
+    read_overrides,
+    read_protocols,
+)
+from aiida_sicmlip.workflows.protocols.nodes import check_type, load_data
+from aiida_sicmlip.workflows.protocols.resources import scheduler_options
+
+PROTOCOL_FILE = "training.yaml"
+FREE = (
+    "training.parameters",
+    "training.prior",
+    "training.options",
+    "compilation.parameters",
+    "compilation.options",
+    "evaluation.options",
+    "further_compilations",
+)
+"""Settings whose keys are checked by those who read them."""
+MACHINE = ("code", "parameters", "options")
+"""What is said of a further machine."""
+
+
+class TrainingProtocolMixin(ProtocolFileMixin):
+    """A work chain whose inputs follow from the protocols of trainings."""
+
+    PROTOCOL_FILE = PROTOCOL_FILE
+
+    @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+        """Return the complete settings of a protocol; see :func:`load_training_protocol`."""
+        return load_training_protocol(protocol, overrides)
+
+
+def training_protocols() -> dict[str, str]:
+    """Return name and description of each protocol of a training."""
+    return describe_protocols(PROTOCOL_FILE)
+
+
+def load_training_protocol(name: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+    """Return the complete settings of the training protocol ``name`` with ``overrides`` on top.
+
+    :param overrides: a mapping, or the path of a YAML file, which may name the protocol under `protocol`.
+    :raises InputError: if the protocol or a key of the overrides is unknown (with the nearest known one), or the file
+        cannot be read.
+    """
+    name, overrides = read_overrides(overrides, name)
+    settings = choose_protocol(read_protocols(PROTOCOL_FILE), name, "protocol of trainings")
+    if overrides:
+        _check_keys(overrides, settings)
+        if overrides.get("training", {}).get("initial_potential") is not None:
+            # The model is there already: what the protocol says of one does not count.
+            settings["training"]["parameters"].pop("model", None)
+        settings = merge(settings, overrides)
+    return settings
+
+
+def _check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
+    """Raise :class:`InputError` for the first key of ``given`` that is not known, or whose value is of another kind."""
+    for key, value in given.items():
+        where = f"{path}{key}"
+        if key not in known:
+            raise InputError(f"`{where}` is not a known setting of a training. {nearest_name(str(key), known)}")
+        if isinstance(known[key], Mapping):
+            if not isinstance(value, Mapping):
+                raise InputError(f"`{where}` is {value!r}; give settings under it.")
+            if where not in FREE:
+                _check_keys(value, known[key], f"{where}.")
+        elif known[key] is not None:
+            check_type(value, known[key], where)
+
+
+def training_builder(
+    process: Any,
+    code: orm.AbstractCode,
+    training_set: LabelledDataSetData,
+    validation_set: LabelledDataSetData,
+    *,
+    protocol: str | None,
+    overrides: Overrides,
+) -> ProcessBuilder:
+    """Return the builder of ``process`` (the ``TrainingWorkChain``); see its ``get_builder_from_protocol``.
+
+    The seed of the training is 1 until another one is set.
+    """
+    settings = _with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
+    builder = process.get_builder()
+    builder.training_set = training_set
+    builder.validation_set = validation_set
+    fill_training(builder, settings, code)
+    builder.training.seed = orm.Int(1)
+    return builder
+
+
+def training_base_builder(
+    process: Any,
+    code: orm.AbstractCode,
+    training_set: LabelledDataSetData,
+    validation_set: LabelledDataSetData,
+    *,
+    protocol: str | None,
+    overrides: Overrides,
+    prior: LennardJonesPriorData | None,
+) -> ProcessBuilder:
+    """Return the builder of ``process`` (the ``TrainingBaseWorkChain``); see its ``get_builder_from_protocol``.
+
+    :raises InputError: if the model wants a prior, and none is given.
+    """
+    settings = _with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
+    training = settings["training"]
+    if prior is None and prior_is_wanted(training["parameters"]) and training["initial_potential"] is None:
+        raise InputError(
+            "`training.parameters.model.pair_potential` is lennard-jones, but there is no prior: give `prior`, which "
+            "the calcfunction `fit_lennard_jones_prior` makes, or take `TrainingWorkChain`, which fits its own."
+        )
+    builder = process.get_builder()
+    builder.max_iterations = orm.Int(training["max_iterations"])
+    part = builder.training
+    _fill_step(part, training, code)
+    part.training_set, part.validation_set, part.seed = training_set, validation_set, orm.Int(1)
+    if prior is not None:
+        part.prior = prior
+    _fill_initial_potential(part, training)
+    return builder
+
+
+def _with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
+    """Return settings of a training with options as AiiDA takes them for the scheduler of the code's computer."""
+    for step in ("training", "compilation", "evaluation"):
+        options = scheduler_options(settings[step]["options"], code, f"{step}.options")
+        settings = merge(settings, {step: {"options": options}})
+    return settings
+
+
+def _fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
+    """Fill the inputs of one calculation: its code, options and, where it has some, parameters."""
+    part.code = code
+    part.metadata.options = settings["options"]
+    if "parameters" in settings:
+        part.parameters = settings["parameters"]
+
+
+def _fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
+    """Fill in the model that a training starts from, where one is given."""
+    given = training["initial_potential"]
+    if given is not None:
+        known = given if isinstance(given, PotentialData) else None
+        part.initial_potential = known or load_data(given, "training.initial_potential", PotentialData)
+
+
+def fill_training(namespace: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
+    """Fill the inputs of a ``TrainingWorkChain``, ``namespace``, from complete settings.
+
+    :param settings: with the keys `training`, `compilation`, `further_compilations` and `evaluation`; options as AiiDA
+        takes them, but for those of further machines.
+    :param code: runs all steps, but for the compilations of further machines.
+    :raises InputError: if a further machine is not described rightly.
+    """
+    for step in ("training", "compilation", "evaluation"):
+        _fill_step(namespace[step], settings[step], code)
+    training = settings["training"]
+    namespace.committee_size = orm.Int(training["committee_size"])
+    namespace.max_iterations = orm.Int(training["max_iterations"])
+    if training["prior"]:
+        namespace.prior_settings = training["prior"]
+    _fill_initial_potential(namespace.training, training)
+    namespace.compilation.parameters = _with_torch_version(settings["compilation"]["parameters"], code)
+    machines = {
+        name: _machine(machine, f"further_compilations.{name}")
+        for name, machine in settings["further_compilations"].items()
+    }
+    if machines:
+        namespace.further_compilations = machines
+
+
+def _with_torch_version(parameters: Mapping[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
+    """Return settings of a compilation with the version of torch of the code, where it is known.
+
+    What a compiled model depends on is an input, so that another torch does not take it from the cache.
+    """
+    version = None if "torch_version" in parameters else torch_version(code)
+    return dict(parameters) if version is None else {**parameters, "torch_version": version}
+
+
+def _machine(machine: Any, where: str) -> dict[str, orm.Node]:
+    """Return code, settings and options of a further machine as nodes.
+
+    :raises InputError: if one is missing, unknown or none that a compilation takes.
+    """
+    if not isinstance(machine, Mapping) or "code" not in machine:
+        raise InputError(f"`{where}` lacks `code`; give the label of `sicmlip-potential` on that machine.")
+    for key, value in machine.items():
+        if key not in MACHINE:
+            raise InputError(f"`{where}.{key}` is not a known setting. {nearest_name(str(key), MACHINE)}")
+        if key != "code" and not isinstance(value, Mapping):
+            raise InputError(f"`{where}.{key}` is {value!r}; give settings under it.")
+    code = machine["code"]
+    code = code if isinstance(code, orm.AbstractCode) else load_code(code, f"{where}.code")
+    options = scheduler_options(machine.get("options", {}), code, f"{where}.options")
+    parameters = _with_torch_version(machine.get("parameters", {}), code)
+    return {"code": code, "parameters": orm.Dict(parameters), "options": orm.Dict(options)}

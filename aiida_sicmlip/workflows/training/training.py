@@ -1,0 +1,269 @@
+"""From data sets to a potential that has been compiled and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain
+
+from aiida_sicmlip.calculations.compilation import CompilationCalculation
+from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
+from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_seeds
+from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
+from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
+from aiida_sicmlip.workflows.protocols.files import Overrides
+from aiida_sicmlip.workflows.protocols.training import TrainingProtocolMixin, training_builder
+from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
+from aiida_sicmlip.workflows.training.ports import (
+    define_inputs,
+    define_outcomes,
+    require_fitted_prior,
+    validate_compilation,
+)
+
+OTHER_MACHINE = CompilationCalculation.exit_codes.ERROR_OTHER_MACHINE.status
+"""Another try would be on the same wrong machine."""
+FIRST = "member_00"
+"""The member of a committee whose potential is handed out, explores and is evaluated."""
+
+
+class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
+    """Train a potential, compile it, and evaluate the compiled model on its training and validation sets.
+
+    Where the settings ask for a Lennard-Jones prior and none is given, one is fitted to the training set first, with
+    the cutoff of the model. A committee is several potentials that differ by their seed alone; where they disagree,
+    none of them is to be trusted.
+    """
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define inputs, outline, outputs and exit codes."""
+        super().define(spec)
+        define_inputs(spec)
+        spec.inputs["compilation"].validator = cls.validate_compilation_namespace
+        spec.inputs.validator = cls.validate_inputs
+        spec.outline(
+            cls.fit_prior,
+            cls.run_training,
+            cls.inspect_training,
+            cls.run_compilation,
+            cls.run_compilation_again,
+            cls.inspect_compilation,
+            cls.run_evaluations,
+            cls.inspect_evaluations,
+            cls.results,
+        )
+        define_outcomes(spec)
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        training_set: LabelledDataSetData,
+        validation_set: LabelledDataSetData,
+        protocol: str | None = None,
+        overrides: Overrides = None,
+    ) -> ProcessBuilder:
+        """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
+
+        :param code: `sicmlip-potential`, for all steps.
+        :param protocol: `paper`, `balanced` (default) or `fast`.
+        :param overrides: settings as in `workflows/protocols/training.yaml`, or the path of a YAML file of them.
+        :raises InputError: if the protocol or a setting is unknown, or has a value that it does not take.
+        """
+        return training_builder(cls, code, training_set, validation_set, protocol=protocol, overrides=overrides)
+
+    @classmethod
+    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
+        """Check the inputs of the training against each other."""
+        sets: dict[str, Any] = {name: inputs[name] for name in ("training_set", "validation_set") if name in inputs}
+        try:
+            check_training({**inputs.get("training", {}), **sets}, fits_prior=True)
+            require_fitted_prior(inputs)
+        except InputError as error:
+            return str(error)
+        return None
+
+    @classmethod
+    def validate_compilation_namespace(cls, inputs: dict[str, Any] | None, _: Any) -> str | None:
+        """Check the target of the compilation."""
+        return validate_compilation((inputs or {}).get("parameters"), _)
+
+    def fit_prior(self) -> None:
+        """Fit the prior that the settings ask for, where none is given; a packaged model carries its own."""
+        self.ctx.prior = self.inputs.training.get("prior")
+        parameters = self.inputs.training.parameters.get_dict()
+        packaged = "initial_potential" in self.inputs.training
+        if self.ctx.prior is not None or packaged or not prior_is_wanted(parameters):
+            return
+        given = self.inputs.prior_settings.get_dict() if "prior_settings" in self.inputs else {}
+        cutoff = float(complete_training_settings(parameters)["model"]["cutoff"])
+        settings = orm.Dict({**given, "cutoff": cutoff})
+        self.ctx.prior = run_once(
+            self, fit_lennard_jones_prior, "prior", dataset=self.inputs.training_set, settings=settings
+        )
+        self.out("prior", self.ctx.prior)
+        before, after = (self.ctx.prior.residuals[stage]["forces_rmse"] for stage in ("before", "after"))
+        self.report(f"fitted a prior: root mean square force {before:.3f} eV/A, {after:.3f} eV/A of it left")
+
+    def run_training(self) -> ToContext:
+        """Submit the trainings of all members."""
+        inputs = dict(self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False))
+        if self.ctx.prior is not None:
+            inputs["prior"] = self.ctx.prior
+        seeds = {FIRST: inputs.pop("seed")}
+        size = self.inputs.committee_size
+        if size.value > 1:
+            seeds |= run_once(self, derive_committee_seeds, "seeds", seed=seeds[FIRST], committee_size=size)
+        submitted = {}
+        for member in self._members:
+            training = {
+                **inputs,
+                "seed": seeds[member],
+                "training_set": self.inputs.training_set,
+                "validation_set": self.inputs.validation_set,
+            }
+            label = _label("training", member)
+            submitted[label] = submit_once(
+                self, TrainingBaseWorkChain, label, training=training, max_iterations=self.inputs.max_iterations
+            )
+        return ToContext(**submitted)
+
+    def inspect_training(self) -> ExitCode | None:
+        """Stop where a training failed."""
+        labels = [_label("training", member) for member in self._members]
+        return self._failure(labels, self.exit_codes.ERROR_TRAINING_FAILED)
+
+    def run_compilation(self) -> ToContext:
+        """Submit the compilations: of each member for the machine that runs it, of the first for further ones."""
+        compilations = self._compilations
+        return ToContext(
+            **{label: submit_once(self, CompilationCalculation, label, **compilations[label]) for label in compilations}
+        )
+
+    def run_compilation_again(self) -> ToContext:
+        """Submit once more what failed: a compiler can run out of memory or disk where the next one does not."""
+        again = {}
+        for label, inputs in self._compilations.items():
+            failed = self.ctx[label]
+            if failed.is_finished_ok or failed.exit_status == OTHER_MACHINE:
+                continue
+            self.report(f"`{label}` <{failed.pk}> failed, trying once more: {reason_of_end(failed)}")
+            again[label] = submit_once(self, CompilationCalculation, f"{label}_again", **inputs)
+        return ToContext(**again)
+
+    def inspect_compilation(self) -> ExitCode | None:
+        """Stop where a compilation failed twice; what was trained is handed out all the same."""
+        labels = [_label("compilation", member) for member in self._members]
+        labels += [f"compilation_for_{name}" for name in self.inputs.get("further_compilations", {})]
+        failure = self._failure(labels, self.exit_codes.ERROR_COMPILATION_FAILED)
+        if failure is not None:
+            self._hand_out_training()
+        return failure
+
+    def run_evaluations(self) -> ToContext:
+        """Submit the evaluation of the compiled model on all sets."""
+        inputs = dict(self.exposed_inputs(EvaluationCalculation, namespace="evaluation"))
+        others = self._compiled_committee
+        if others:
+            inputs["committee"] = others
+        compiled = self.ctx[_label("compilation", FIRST)].outputs.compiled_potential
+        return ToContext(
+            **{
+                f"evaluation_{name}": submit_once(
+                    self,
+                    EvaluationCalculation,
+                    f"evaluation_{name}",
+                    dataset=dataset,
+                    potential=compiled,
+                    **inputs,
+                )
+                for name, dataset in self._sets.items()
+            }
+        )
+
+    def inspect_evaluations(self) -> ExitCode | None:
+        """Stop where an evaluation failed."""
+        labels = [f"evaluation_{name}" for name in self._sets]
+        return self._failure(labels, self.exit_codes.ERROR_EVALUATION_FAILED)
+
+    def results(self) -> None:
+        """Hand out the potential and what is known of it."""
+        self._hand_out_training()
+        self.out("compiled_potential", self.ctx[_label("compilation", FIRST)].outputs.compiled_potential)
+        for name in self.inputs.get("further_compilations", {}):
+            compilation = self.ctx[f"compilation_for_{name}"]
+            self.out(f"further_compilations.{name}", compilation.outputs.compiled_potential)
+        for member, compiled in self._compiled_committee.items():
+            self.out(f"committee.{member}", compiled)
+            self.out(f"committee_potentials.{member}", self._training(member).outputs.potential)
+        evaluations = {name: self.ctx[f"evaluation_{name}"].outputs.results for name in self._sets}
+        self.out("evaluations", evaluations)
+        errors = ", ".join(
+            f"{evaluations[name]['force_mae']:.3f} eV/A on the {name.replace('_', ' ')} set" for name in self._sets
+        )
+        self.report(f"force MAE {errors}")
+
+    def _hand_out_training(self) -> None:
+        """Hand out what the training of the first member made."""
+        training = self._training(FIRST)
+        for name in ("potential", "training_curve", "results", "configuration"):
+            if name in training.outputs:
+                self.out("training_results" if name == "results" else name, training.outputs[name])
+
+    @property
+    def _compilations(self) -> dict[str, dict[str, Any]]:
+        """The inputs of each compilation, by its call label."""
+        inputs = dict(self.exposed_inputs(CompilationCalculation, namespace="compilation"))
+        found = {
+            _label("compilation", member): {**inputs, "potential": self._training(member).outputs.potential}
+            for member in self._members
+        }
+        for name, machine in self.inputs.get("further_compilations", {}).items():
+            given = {key: value for key, value in machine.items() if key != "options"}
+            if "options" in machine:
+                given["metadata"] = {"options": machine["options"].get_dict()}
+            found[f"compilation_for_{name}"] = {**given, "potential": self._training(FIRST).outputs.potential}
+        return found
+
+    @property
+    def _members(self) -> list[str]:
+        """Names of the committee's members; a single potential is the first of one."""
+        return [f"member_{index:02d}" for index in range(self.inputs.committee_size.value)]
+
+    @property
+    def _compiled_committee(self) -> dict[str, orm.Data]:
+        """The compiled models of the further members."""
+        others = self._members[1:]
+        return {member: self.ctx[_label("compilation", member)].outputs.compiled_potential for member in others}
+
+    @property
+    def _sets(self) -> dict[str, LabelledDataSetData]:
+        """The sets that the model is evaluated on, by name."""
+        further = dict(self.inputs.get("further_sets", {}))
+        return {"training": self.inputs.training_set, "validation": self.inputs.validation_set, **further}
+
+    def _training(self, member: str) -> orm.ProcessNode:
+        """Return the training of a member."""
+        return self.ctx[_label("training", member)]
+
+    def _failure(self, labels: list[str], code: ExitCode) -> ExitCode | None:
+        """Return ``code``, filled in, for the first child that did not finish well."""
+        for label in labels:
+            child = self.ctx[label]
+            if not child.is_finished_ok:
+                reason = reason_of_end(child)
+                return code.format(pk=child.pk, reason=reason)
+        return None
+
+
+def _label(step: str, member: str) -> str:
+    """Return the call label of a member's step; that of the first is the step's own name."""
+    return step if member == FIRST else f"{step}_{member}"

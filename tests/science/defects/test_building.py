@@ -1,0 +1,235 @@
+"""Defects: what is removed and put, where it goes, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.defects import building as defects
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from, silicon_carbide_host
+
+HOST = silicon_carbide_host()
+NEAREST = 4.416 * np.sqrt(3) / 4
+
+
+def separation(host, first: int, second: int) -> float:
+    """Distance of two sites of the host by nearest image."""
+    return float(distances_from(host, host.positions[first])[second])
+
+
+def indices(structure) -> list[int]:
+    """Changed sites in order of placement."""
+    return [site["site"] for site in structure.sites]
+
+
+def test_vacancy_goes_to_the_centre_and_keeps_the_order():
+    before = HOST.copy()
+    structure = build_defects(HOST, [{"kind": "vacancy", "species": "Si"}], seed=1)
+    (site,) = structure.sites
+    assert site["kind"] == "vacancy"
+    assert (site["species"], site["replaced_by"], site["defect"]) == ("Si", None, 0)
+    distances = distances_from(HOST, HOST.cell.array.sum(axis=0) / 2)
+    silicon = np.flatnonzero(HOST.numbers == 14)
+    nearest = silicon[distances[silicon] < distances[silicon].min() + 1e-6]
+    assert site["site"] == nearest.min()
+    assert len(nearest) > 1  # The tie is real.
+    assert site["position"] == HOST.positions[site["site"]].tolist()
+    expected = np.delete(HOST.positions, site["site"], axis=0)
+    assert np.array_equal(structure.atoms.positions, expected)
+    assert np.array_equal(structure.atoms.numbers, np.delete(HOST.numbers, site["site"]))
+    assert before == HOST
+    assert json.loads(json.dumps(structure.sites)) == structure.sites
+
+
+def test_antisite_changes_species_and_mass():
+    host = HOST.copy()
+    host.set_masses(host.get_masses())
+    structure = build_defects(host, [{"kind": "antisite", "species": "Si", "on": "C", "site": 1}], seed=1)
+    assert host.symbols[1] == "C"
+    assert structure.atoms.symbols[1] == "Si"
+    assert structure.atoms.get_masses()[1] == pytest.approx(28.085)
+    assert np.array_equal(structure.atoms.positions, host.positions)
+    assert structure.sites[0]["species"] == "C"
+    assert structure.sites[0]["replaced_by"] == "Si"
+
+
+@pytest.mark.parametrize("host", [HOST, silicon_carbide_host(4.2, (4, 4, 4), "primitive")], ids=["cubic", "primitive"])
+@pytest.mark.parametrize(
+    ("species", "shell"), [(["Si", "C"], 1), (["C", "Si"], 1), (["Si", "Si"], 2), (["Si", "C"], 3)]
+)
+def test_divacancy_lies_in_its_shell(host, species, shell):
+    structure = build_defects(host, [{"kind": "divacancy", "species": species, "shell": shell}], seed=0)
+    first, second = indices(structure)
+    assert [host.symbols[first], host.symbols[second]] == species
+    assert second in coordination_shells(host, first, shell)[-1].indices
+    assert len(structure.atoms) == len(host) - 2
+    assert np.array_equal(structure.atoms.cell.array, host.cell.array)
+
+
+def test_divacancy_defaults():
+    structure = build_defects(HOST, [{"kind": "divacancy"}], seed=0)
+    assert [site["species"] for site in structure.sites] == ["Si", "C"]
+    assert separation(HOST, *indices(structure)) == pytest.approx(NEAREST)
+
+
+def test_vacancy_beside_antisite():
+    description = {"kind": "vacancy_antisite", "vacancy": "C", "species": "C", "on": "Si"}
+    structure = build_defects(HOST, [description], seed=0)
+    assert [site["kind"] for site in structure.sites] == ["vacancy", "antisite"]
+    assert separation(HOST, *indices(structure)) == pytest.approx(NEAREST)
+    assert structure.atoms.symbols.formula.count() == {"Si": 107, "C": 108}
+
+
+def test_complex_of_three_vacancies():
+    parts = [{"vacancy": "Si"}, {"vacancy": "C"}, {"vacancy": "C"}]
+    structure = build_defects(HOST, [{"kind": "complex", "parts": parts}], seed=0)
+    silicon, first, second = indices(structure)
+    assert separation(HOST, silicon, first) == pytest.approx(NEAREST)
+    assert separation(HOST, silicon, second) == pytest.approx(NEAREST)
+    assert first != second
+    assert structure.atoms.symbols.formula.count() == {"Si": 107, "C": 106}
+
+
+def test_complex_equals_its_short_form():
+    short = build_defects(HOST, [{"kind": "divacancy", "species": ["C", "Si"], "shell": 3}], seed=0)
+    long = build_defects(
+        HOST, [{"kind": "complex", "parts": [{"vacancy": "C"}, {"vacancy": "Si", "shell": 3}]}], seed=0
+    )
+    assert indices(short) == indices(long)
+    assert short.atoms == long.atoms
+
+
+def test_second_defect_goes_next_to_the_first():
+    descriptions = [{"kind": "vacancy", "species": "Si"}, {"kind": "vacancy", "species": "C"}]
+    assert separation(HOST, *indices(build_defects(HOST, descriptions, seed=0))) == pytest.approx(NEAREST)
+    descriptions[1]["least_distance"] = 4.0
+    apart = separation(HOST, *indices(build_defects(HOST, descriptions, seed=0)))
+    assert apart == pytest.approx(4.416 / 4 * np.sqrt(19))
+
+
+@pytest.mark.parametrize("key", ["shell", "placement_shell"])
+def test_placement_by_shell(key):
+    descriptions = [
+        {"kind": "vacancy", "species": "Si"},
+        {"kind": "vacancy", "species": "C", "placement": "shell", key: 3},
+    ]
+    first, second = indices(build_defects(HOST, descriptions, seed=0))
+    assert second in coordination_shells(HOST, first, 3)[-1].indices
+
+
+def test_random_sets_keep_their_distance_and_follow_the_seed():
+    host = silicon_carbide_host(4.416, (4, 4, 4))
+    descriptions = [
+        {"kind": "vacancy", "species": "C", "count": 6, "placement": "random", "least_distance": 5.0},
+        {"kind": "vacancy", "species": "Si", "count": 4, "placement": "random", "least_distance": 5.0},
+    ]
+    structure = build_defects(host, descriptions, seed=4)
+    sites = indices(structure)
+    assert len(structure.atoms) == 512 - 10
+    assert [host.symbols[site] for site in sites] == ["C"] * 6 + ["Si"] * 4
+    pairs = [separation(host, a, b) for n, a in enumerate(sites) for b in sites[:n]]
+    assert min(pairs) >= 5.0
+    assert indices(build_defects(host, descriptions, seed=4)) == sites
+    assert indices(build_defects(host, descriptions, seed=5)) != sites
+
+
+def test_random_divacancies_point_in_all_directions():
+    host = silicon_carbide_host(4.416, (4, 4, 4))
+    description = {"kind": "divacancy", "count": 8, "placement": "random", "least_distance": 3.0}
+    structure = build_defects(host, [description], seed=2)
+    sites = indices(structure)
+    directions = set()
+    for silicon, carbon in zip(sites[::2], sites[1::2], strict=True):
+        assert separation(host, silicon, carbon) == pytest.approx(NEAREST)
+        directions.add(tuple(np.sign(host.get_distance(silicon, carbon, mic=True, vector=True)).astype(int)))
+    assert len(directions) > 1
+    for number in range(0, 16, 2):
+        others = [site for site in sites if site not in sites[number : number + 2]]
+        assert min(separation(host, sites[number], other) for other in others) >= 3.0
+
+
+def test_tight_random_set_is_found_by_trying_again(monkeypatch):
+    """Four vacancies as far apart as this cell allows: some first choices leave no room for the rest."""
+    host = silicon_carbide_host(4.416, (2, 2, 2), "conventional")
+    description = {"kind": "vacancy", "species": "Si", "count": 4, "placement": "random", "least_distance": 6.2}
+    for seed in range(10):
+        sites = indices(build_defects(host, [description], seed=seed))
+        assert min(separation(host, a, b) for n, a in enumerate(sites) for b in sites[:n]) >= 6.2
+    monkeypatch.setattr(defects, "_RANDOM_TRIES", 1)
+    failures = 0
+    for seed in range(10):
+        try:
+            build_defects(host, [description], seed=seed)
+        except InputError:
+            failures += 1
+    assert failures > 0
+
+
+@pytest.mark.parametrize(
+    ("description", "sentence"),
+    [
+        ({"kind": "vacansy", "species": "Si"}, "Did you mean `vacancy`"),
+        ({"species": "Si"}, "kind"),
+        ({"kind": "vacancy", "species": "Si", "leastdistance": 3}, "Did you mean `least_distance`"),
+        ({"kind": "vacancy", "species": "H"}, "host holds C, Si only"),
+        ({"kind": "vacancy"}, "species"),
+        ({"kind": "antisite", "species": "Si"}, "`defects.0..on`"),
+        ({"kind": "antisite", "species": "Si", "on": "Si"}, "no antisite"),
+        ({"kind": "antisite", "species": "Xx", "on": "Si"}, "no chemical symbol"),
+        ({"kind": "divacancy", "species": "Si"}, "needs two"),
+        ({"kind": "divacancy", "shell": 2}, r"wants C in coordination shell 2 .* holds Si\. C is in shells 1, 3"),
+        ({"kind": "divacancy", "shell": 0}, "whole number from 1"),
+        ({"kind": "vacancy", "species": "Si", "count": 0}, "`defects.0..count` is 0"),
+        ({"kind": "vacancy", "species": "Si", "count": -2}, "count"),
+        ({"kind": "vacancy", "species": "Si", "count": True}, "count"),
+        ({"kind": "vacancy", "species": "Si", "site": 216}, "0 to 215"),
+        ({"kind": "vacancy", "species": "Si", "site": 1}, "an atom of C"),
+        ({"kind": "vacancy", "species": "Si", "site": 0, "count": 2}, "both `site` and a `count`"),
+        ({"kind": "vacancy", "species": "Si", "placement": "randm"}, "Did you mean `random`"),
+        ({"kind": "vacancy", "species": "Si", "placement": "shell"}, "number of the shell"),
+        ({"kind": "vacancy", "species": "Si", "shell": 2}, "set `placement: shell`"),
+        ({"kind": "vacancy", "species": "Si", "least_distance": -1}, "least_distance"),
+        ({"kind": "vacancy", "species": "Si", "count": 109}, "no free site"),
+        ({"kind": "complex", "parts": []}, "parts"),
+        ({"kind": "complex", "parts": [{"vacancy": "Si", "shell": 1}]}, "leave it out"),
+        ({"kind": "complex", "parts": [{"vacancy": "Si"}, {"antisite": "Si"}]}, "parts.1..on"),
+        ({"kind": "complex", "parts": [{"vacancy": "Si"}, {"vacancy": "C", "shel": 1}]}, "Did you mean `shell`"),
+        ({"kind": "complex", "parts": [{"vacancy": "Si"}] + [{"vacancy": "C"}] * 5}, "no free site"),
+        ("vacancy", "mapping"),
+    ],
+)
+def test_wrong_descriptions(description, sentence):
+    with pytest.raises(InputError, match=sentence):
+        build_defects(HOST, [description], seed=0)
+
+
+def test_site_taken_twice():
+    descriptions = [
+        {"kind": "vacancy", "species": "Si", "site": 0},
+        {"kind": "antisite", "species": "C", "on": "Si", "site": 0},
+    ]
+    with pytest.raises(InputError, match=r"defects\[1\].site` is 0, which an earlier defect has taken"):
+        build_defects(HOST, descriptions, seed=0)
+
+
+def test_cell_too_small_for_the_distance():
+    description = {"kind": "vacancy", "species": "Si", "count": 3, "placement": "random", "least_distance": 11.0}
+    with pytest.raises(InputError, match=r"at least 11.0 A .* larger cell.* in 200 tries"):
+        build_defects(HOST, [description], seed=0)
+
+
+def test_cell_too_small_for_the_shell():
+    host = silicon_carbide_host(4.416, (1, 1, 1), "primitive")
+    with pytest.raises(InputError, match="images"):
+        build_defects(host, [{"kind": "divacancy", "species": ["Si", "Si"], "shell": 2}], seed=0)
+
+
+def test_empty_structure_and_seed():
+    host = silicon_carbide_host(4.416, (1, 1, 1), "primitive")
+    with pytest.raises(InputError, match="removes every atom"):
+        build_defects(host, [{"kind": "divacancy"}], seed=0)
+    with pytest.raises(InputError, match="seed"):
+        build_defects(HOST, [{"kind": "divacancy"}], seed=-1)
+    assert build_defects(HOST, [], seed=0).atoms == HOST

@@ -1,0 +1,117 @@
+"""What the loop does when a step fails or finds nothing, and how it ends; the exit status of steps is made up."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from aiida import orm
+from plumpy.utils import AttributesFrozendict
+
+from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
+from tests.workflows.exploration.test_failures import child
+
+
+@pytest.fixture
+def loop(chain, inputs):
+    """A run that has finished round 0 and is in round 1."""
+    instance = chain(ActiveLearningWorkChain, inputs)
+    instance.setup()
+    instance.ctx.round = 1
+    return instance
+
+
+def test_failed_round_hands_out_the_round_before(loop, portable_potential):
+    """A failure in a later round loses nothing that was finished."""
+    loop.ctx.finished = {"potential": portable_potential}
+    loop.ctx.exploration = child(401, "no frames", orm.WorkChainNode)
+    code = loop.inspect_exploration()
+    assert code.status == 401 and "round 1" in code.message and "no frames" in code.message
+    assert loop.outputs["potential"].pk == portable_potential.pk
+
+
+def test_rounds_end_with_a_warning_that_counts_them(loop, portable_potential):
+    """Not converged after `max_rounds`: a 7xx code, and the potential is handed out."""
+    loop.ctx.round = 2
+    loop.ctx.finished = {"potential": portable_potential}
+    assert not loop.should_run_round()
+    code = loop.results()
+    assert code.status == 701 and "after 2 rounds" in code.message
+    assert loop.outputs["potential"].pk == portable_potential.pk
+
+
+def test_converged_loop_ends_well(loop):
+    """Convergence ends the loop before the last round, with status 0."""
+    loop.ctx.converged = True
+    assert not loop.should_run_round()
+    assert loop.results() is None
+
+
+def test_no_label_left_for_validation(loop, generate_dataset):
+    """Where every label of a set failed and there is no earlier one, the round fails with a reason."""
+    level = orm.Dict(generate_dataset(1).level_of_theory)
+    loop.ctx.picked = {"training": {}, "validation": {"frame_s00_000001": None}}
+    loop.ctx.datasets = {"training": generate_dataset(1), "validation": None}
+    loop.ctx.labelling = SimpleNamespace(pk=7, outputs=SimpleNamespace(labels={}, level_of_theory=level))
+    code = loop.run_datasets()
+    assert code.status == 402 and "no label is left for the validation set" in code.message
+
+
+@pytest.mark.parametrize(("status", "code"), [(410, 410), (420, 405)])
+def test_failed_description(loop, portable_potential, status, code):
+    """Where nothing is new, the run ends and says so; any other failure names its reason. Nothing finished is lost."""
+    loop.ctx.finished = {"potential": portable_potential}
+    loop.ctx.description = child(status, "no host fits")
+    found = loop.inspect_descriptors()
+    assert found.status == code and "ound 1" in found.message
+    assert ("no host fits" in found.message) is (code == 405)
+    assert loop.outputs["potential"].pk == portable_potential.pk
+
+
+def test_segments_are_numbered_through_all_rounds(loop, monkeypatch):
+    """The second exploration's `s00` is the fourth segment of the run, in trajectories and filters alike."""
+    given = {}
+    monkeypatch.setattr(
+        "aiida_sicmlip.workflows.active_learning.loop.submit_once",
+        lambda chain, process, label, **inputs: given.update(inputs, label=label) or child(),
+    )
+    loop.ctx.n_segments = 3
+    loop.ctx.trajectories = {"divacancy": {"s00": "a", "s01": "b"}}
+    loop.ctx.exploration = SimpleNamespace(outputs=AttributesFrozendict(frame_filters={"divacancy": {"s01": "kept"}}))
+    loop.ctx.seeds = {"descriptors": orm.Int(5)}
+    loop.run_descriptors()
+    assert given["label"] == "round_01_descriptors" and given["seed"].value == 5
+    assert given["trajectories"] == {"divacancy": {"s03": "a", "s04": "b"}}
+    assert given["filters"] == {"divacancy": {"s04": "kept"}}
+    assert list(given["hosts"]) == ["divacancy"]
+    assert given["with_fixed"].value is False
+
+
+@pytest.mark.parametrize(("update", "expected"), [("replace", ["new"]), ("extend", ["old", "new"])])
+def test_validation_set_is_replaced_or_extended(loop, monkeypatch, generate_dataset, update, expected):
+    """The training set always keeps what it had; the validation set does where the settings say so."""
+    old = {"training": generate_dataset(2, seed=1), "validation": generate_dataset(2, seed=2), "fixed_validation": None}
+    calls = {}
+
+    def extended(chain, function, label, **inputs):
+        calls[label] = [*(["old"] if "previous" in inputs else []), *(["new"] if "label_0" in str(inputs) else [])]
+        return old["training"]
+
+    monkeypatch.setattr("aiida_sicmlip.workflows.active_learning.loop.run_once", extended)
+    parameters = {**loop.inputs.selection.parameters.get_dict(), "validation_update": update}
+    monkeypatch.setattr(
+        type(loop), "_selection", property(lambda self: SelectionSettings.from_mapping(parameters)), raising=True
+    )
+    loop.ctx.datasets = dict(old)
+    loop.ctx.picked = {
+        "training": {"frame_s03_000001": None},
+        "validation": {"frame_s03_000002": None},
+        "fixed_validation": {},
+    }
+    labels = {"frame_s03_000001": "a", "frame_s03_000002": "b"}
+    loop.ctx.labelling = SimpleNamespace(pk=7, outputs=SimpleNamespace(labels=labels, level_of_theory="level"))
+    assert loop.run_datasets() is None
+    assert calls["round_01_training_set"] == ["old", "new"]
+    assert calls["round_01_validation_set"] == expected
+    assert calls["round_01_new_labels"] == ["new"] and "round_01_fixed_validation_set" not in calls

@@ -1,0 +1,167 @@
+"""Several start structures and temperatures in one run: settings, walkers, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiida import orm
+
+from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.exploration import exploration as exploration_module
+from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
+from aiida_sicmlip.workflows.protocols.loop import load_protocol
+
+TEMPLATE = Path(__file__).parents[3] / "docs" / "how-to" / "templates" / "reference.yaml"
+SMALL = {
+    "host": {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "primitive"},
+    "defects": [{"kind": "divacancy"}],
+}
+LARGE = {**SMALL, "host": {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "conventional"}}
+
+
+def settings_of(codes: dict[str, str], structures: dict[str, Any], **exploration: Any) -> dict[str, Any]:
+    return load_protocol("demo", {"codes": codes, "structures": structures, "exploration": exploration})
+
+
+@pytest.fixture
+def settings(ready: dict[str, str]) -> dict[str, Any]:
+    """Two cells: one at the two temperatures of all, the other at one of its own with another time."""
+    own = {"temperature": 900.0, "production": 0.4, "damping": 0.05}
+    return settings_of(ready, {"small": SMALL, "large": {**LARGE, "exploration": own}}, temperatures=[500.0, 800.0])
+
+
+def test_settings_become_parameters_of_walkers(settings: dict[str, Any]) -> None:
+    exploration = checked_builder(settings, store=False)._inputs(prune=True)["exploration"]
+    own = {
+        name: {way: node.get_dict() for way, node in ways.items()}
+        for name, ways in exploration["walker_parameters"].items()
+    }
+    assert {name: sorted(ways) for name, ways in own.items()} == {"small": ["p00", "p01"], "large": ["p00"]}
+    assert [own["small"][way]["temperature"] for way in ("p00", "p01")] == [500.0, 800.0]
+    assert own["small"]["p00"]["production"] == 0.6
+    assert (own["large"]["p00"]["temperature"], own["large"]["p00"]["production"]) == (900.0, 0.4)
+    # Scouts are as hot as they are for all; what else the structure says holds for them too, unless they say otherwise.
+    assert sorted(exploration["scout_parameters"]) == ["large"]
+    scout = exploration["scout_parameters"]["large"].get_dict()
+    assert (scout["temperature"], scout["production"], scout["damping"]) == (1500.0, 2.0, 0.05)
+    text = "\n".join(plan(settings))
+    assert "6 walkers of 0.6, 0.8 ps at 500, 800, 900 K" in text
+    assert f"{4 * 61 + 2 * 41} frames" in text
+
+
+def test_one_temperature_changes_nothing(ready: dict[str, str]) -> None:
+    """A run that does not ask for several ways has the inputs that it always had."""
+    exploration = checked_builder(load_protocol("demo", {"codes": ready}), store=False)._inputs(prune=True)[
+        "exploration"
+    ]
+    assert "walker_parameters" not in exploration and "scout_parameters" not in exploration
+
+
+def test_shown_settings_can_be_given_again(settings: dict[str, Any]) -> None:
+    assert "temperature" not in settings["exploration"]["parameters"]
+    assert load_protocol("demo", settings) == settings
+
+
+@pytest.mark.parametrize(
+    ("exploration", "own", "words"),
+    [
+        ({"temperatures": 500.0}, {}, "`exploration.temperatures` is 500.0; give a list of temperatures in K"),
+        ({"temperatures": []}, {}, "`exploration.temperatures` is []; give a list"),
+        ({"temperatures": [500.0, -1]}, {}, "`exploration.temperatures` holds -1; give numbers above zero"),
+        ({"temperatures": [500.0, 500.0]}, {}, "with one temperature twice; ask for more `walkers`"),
+        (
+            {"temperatures": [500.0], "parameters": {"temperature": 600.0}},
+            {},
+            "`exploration.temperatures` and `exploration.parameters.temperature` are both given",
+        ),
+        ({}, {"temperture": 500.0}, "`structures.small.exploration.temperture` is not a known setting. Did you mean"),
+        ({}, {"temperature": 500.0, "temperatures": [600.0]}, "has `temperature` and `temperatures`; leave one"),
+        ({}, {"temperatures": "hot"}, "`structures.small.exploration.temperatures` is 'hot'; give a list"),
+        ({}, [500.0], "`structures.small.exploration` is [500.0]; give settings under it"),
+        ({}, {"temperature": 0}, "for `structures.small`: `exploration.parameters.temperature` is 0"),
+        ({}, {"held_shell": 9}, "for `structures.small`: "),
+        ({}, {"production": 0.02}, "but exploration gives 6 frames, of which at most 2 are"),
+        ({}, {"retrieve_trajectory": False}, "retrieve_trajectory"),
+    ],
+)
+def test_ways_that_cannot_run(
+    write_settings: Callable[..., str], exploration: dict[str, Any], own: Any, words: str
+) -> None:
+    structures = {"small": {**SMALL, "exploration": own}} if own else {"small": SMALL}
+    with pytest.raises(InputError) as caught:
+        checked_builder(
+            read_settings(write_settings({"structures": structures, "exploration": exploration})), store=False
+        )
+    assert words in str(caught.value)
+
+
+def test_template_of_a_study(ready: dict[str, str]) -> None:
+    """The file of the documentation is in order, with the three temperatures in both cells."""
+    settings = read_settings(str(TEMPLATE))
+    settings["codes"] = {**ready, "pw": "pw@nowhere"}
+    builder = checked_builder(settings, store=False)
+    assert {name: len(node.sites) for name, node in builder.structures.items()} == {"vv62": 62, "vv214": 214}
+    ways = builder._inputs(prune=True)["exploration"]["walker_parameters"]
+    for name, production in (("vv62", 100.0), ("vv214", 50.0)):
+        assert [way["temperature"] for _, way in sorted(ways[name].items())] == [1000.0, 1500.0, 2000.0]
+        assert {way["production"] for way in ways[name].values()} == {production}
+    assert (builder.bootstrap_potential.pair_style, builder.labelling.reference.potential.pair_style) == (
+        "tersoff",
+        "edip/multi",
+    )
+
+
+def test_frames_are_counted_way_by_way(write_settings: Callable[..., str]) -> None:
+    """2 walkers at two temperatures of 0.6 ps with a frame each 0.01 ps give 244 frames."""
+    settings = {"exploration": {"temperatures": [500.0, 600.0]}, "selection": {"parameters": {"n_training": 500}}}
+    with pytest.raises(InputError, match="but exploration gives 244 frames"):
+        checked_builder(read_settings(write_settings(settings)), store=False)
+
+
+def test_settings_of_a_structure_that_there_is_not(ready: dict[str, str]) -> None:
+    builder = checked_builder(load_protocol("demo", {"codes": ready}), store=False)
+    builder.exploration.walker_parameters = {"divacency": {"p00": orm.Dict({})}}
+    problem = builder._process_class.spec().inputs.validate(builder._inputs(prune=True))
+    assert "`walker_parameters.divacency` belongs to no start structure. Did you mean `divacancy`" in problem.message
+
+
+def test_walkers_of_each_structure_at_each_temperature(
+    chain: Callable[..., Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each walker takes the parameters of its way, and a seed of its own; scouts take theirs."""
+    inputs = checked_builder(settings)._inputs(prune=True)
+    given = {key: inputs[key] for key in ("structures", "hosts")}
+    given |= {**inputs["exploration"], "potential": inputs["bootstrap_potential"], "seed": orm.Int(1)}
+    instance = chain(ExplorationWorkChain, given)
+    submitted: dict[str, Any] = {}
+
+    def submit(workchain: Any, process: Any, label: str, **run: Any) -> orm.WorkChainNode:
+        submitted[label] = run["exploration"]
+        return orm.WorkChainNode().store()
+
+    monkeypatch.setattr(exploration_module, "submit_once", submit)
+    instance.setup()
+    instance.prepare_scouts()
+    instance.ctx.window_size = 100
+    instance.run_scouts()
+    names = {node.uuid: name for name, node in given["structures"].items()}
+    scouts = [(names[run["structure"].uuid], run["parameters"]["damping"]) for run in submitted.values()]
+    assert Counter(scouts) == {("large", 0.05): 2, ("small", 0.1): 2}
+    instance.ctx.variables = dict.fromkeys(given["structures"])
+    instance.out = lambda *_: None
+    submitted.clear()
+    instance.prepare_walkers()
+    instance.ctx.window_size = 100
+    instance.run_walkers()
+    assert sorted(submitted) == [f"walker_{index:02d}" for index in range(6)]
+    runs = [(names[run["structure"].uuid], run["parameters"]["temperature"]) for run in submitted.values()]
+    assert Counter(runs) == {("large", 900.0): 2, ("small", 500.0): 2, ("small", 800.0): 2}
+    assert len({run["seed"].value for run in submitted.values()}) == 6
+    # The parameters are the user's own nodes, which nothing in between has copied.
+    own = given["walker_parameters"]["small"]["p01"]
+    assert sum(run["parameters"].uuid == own.uuid for run in submitted.values()) == 2

@@ -1,0 +1,301 @@
+"""What a work chain does when a child fails; the exit status of the children is made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+from plumpy.utils import AttributesFrozendict
+
+from aiida_sicmlip.workflows.base import sliding_window
+from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
+from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
+from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
+from aiida_sicmlip.workflows.training.training import TrainingWorkChain
+
+
+def child(status=0, message=None, kind=orm.CalcJobNode, **outputs):
+    """Return a process that has ended with ``status`` and made ``outputs``."""
+    node = kind().store()
+    link = LinkType.CREATE if kind is orm.CalcJobNode else LinkType.RETURN
+    for label, data in outputs.items():
+        if link is LinkType.RETURN:
+            data.store()
+        data.base.links.add_incoming(node, link, label)
+        data.store()
+    node.set_process_state(ProcessState.FINISHED)
+    node.set_exit_status(status)
+    if message:
+        node.set_exit_message(message)
+    return node
+
+
+def label_data():
+    """Return a label of one atom."""
+    node = orm.TrajectoryData()
+    node.set_trajectory(["Si"], np.zeros((1, 1, 3)), cells=np.eye(3)[None] * 5)
+    return node
+
+
+@pytest.fixture
+def labelling(chain, inputs):
+    """Makes a labelling whose children have ended with the given statuses."""
+
+    def make(*statuses):
+        structures = {f"frame_s00_{index:06d}": inputs["structures"]["divacancy"] for index in range(len(statuses))}
+        instance = chain(LabellingWorkChain, {**inputs["labelling"], "structures": structures})
+        instance.ctx.pks = {}
+        for name, status in zip(structures, statuses, strict=True):
+            outputs = {"output_trajectory": label_data()} if status == 0 else {}
+            instance.ctx.pks[name] = child(status, "no convergence", orm.WorkChainNode, **outputs).pk
+        instance.ctx.level_of_theory = None
+        return instance
+
+    return make
+
+
+def test_few_failed_labels_are_reported_and_left_out(labelling, caplog):
+    """One of ten may fail by default: the others are handed out, and the report names it."""
+    instance = labelling(*[0] * 9, 410)
+    assert instance.inspect_labels() is None
+    assert "`frame_s00_000009`" in caplog.text and "no convergence" in caplog.text
+    assert "9 of 10 labels done, 1 failed" in caplog.text
+    instance.ctx.level_of_theory = None
+    handed_out = {}
+    instance.out = lambda name, value: handed_out.update({name: value})
+    instance.results()
+    assert sorted(handed_out["labels"]) == [f"frame_s00_{index:06d}" for index in range(9)]
+
+
+@pytest.mark.parametrize("statuses", [(0, 410), (410,), (0, 0, 0, 410)])
+def test_too_many_failed_labels_fail_the_step(labelling, statuses):
+    """More than `allowed_failed_fraction`, or all, is a failure that counts them."""
+    code = labelling(*statuses).inspect_labels()
+    assert code.status == 401
+    assert f"{sum(status != 0 for status in statuses)} of {len(statuses)} labels failed" in code.message
+
+
+def test_labels_set_aside_for_their_forces_do_not_count_as_failures_of_the_step(labelling, caplog):
+    """Half of the labels are beyond the bound: the others are handed out. Where all are, nothing is left."""
+    instance = labelling(0, 460, 460, 0)
+    assert instance.inspect_labels() is None
+    assert "2 of 4 labels done, 2 failed, 2 of them set aside for their forces" in caplog.text
+    assert labelling(0, 460, 410, 410).inspect_labels().status == 401
+    assert labelling(460, 460).inspect_labels().status == 401
+
+
+@pytest.mark.parametrize(("statuses", "kept"), [((0, 410, 410), ["frame_s00_000000"]), ((410,), None)])
+def test_labels_that_are_done_are_handed_out_by_a_failed_step(labelling, statuses, kept):
+    """They cost the same as all others; a step without a single one hands out none."""
+    instance = labelling(*statuses)
+    handed_out = {}
+    instance.out = lambda name, value: handed_out.update({name: value})
+    instance.results()
+    assert instance.inspect_labels().status == 401
+    assert (sorted(handed_out["labels"]) if "labels" in handed_out else None) == kept
+
+
+def test_labels_at_once_fit_into_the_slots(labelling, monkeypatch, caplog, inputs):
+    """`max_concurrent` is lowered to what the daemon holds, and the report says so."""
+    monkeypatch.setattr(sliding_window, "daemon_slots", lambda: 5)
+    instance = labelling(0, 0)
+    instance.setup()
+    assert instance.ctx.window_size == 1
+    assert "the daemon's slots hold 1 labels at once" in caplog.text
+    monkeypatch.setattr(sliding_window, "daemon_slots", lambda: 200)
+    instance.setup()
+    assert instance.ctx.window_size == inputs["labelling"]["max_concurrent"].value
+
+
+@pytest.fixture
+def exploration(chain, inputs):
+    """Makes an exploration whose walkers are the given nodes."""
+
+    def make(*walkers):
+        given = {
+            **inputs["exploration"],
+            "structures": inputs["structures"],
+            "hosts": inputs["hosts"],
+            "potential": inputs["bootstrap_potential"],
+            "seed": 1,
+        }
+        instance = chain(ExplorationWorkChain, given)
+        instance.ctx.pks = {f"walker_{index:02d}": walker.pk for index, walker in enumerate(walkers)}
+        instance.ctx.start_of = dict.fromkeys(instance.ctx.pks, "divacancy")
+        return instance
+
+    return make
+
+
+def trajectory(tmp_path, frames=3):
+    """Return a segment whose file is none."""
+    from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+
+    path = tmp_path / "trajectory.dcd"
+    path.write_bytes(b"frames")
+    return SegmentTrajectoryData(path, symbols=["Si"], cell=np.eye(3), n_frames=frames)
+
+
+def walker(status, message=None, **outputs):
+    """Return a walker that has ended."""
+    return child(status, message, orm.WorkChainNode, **outputs)
+
+
+def test_frames_before_a_blow_up_are_kept(exploration, tmp_path, caplog):
+    """A walker that blew up hands out its frames, one without frames is left out, and both are reported."""
+    good = walker(0, trajectories__s00=trajectory(tmp_path), trajectories__s01=trajectory(tmp_path))
+    blown = walker(710, "the potential failed", trajectories__s00=trajectory(tmp_path))
+    instance = exploration(good, blown, walker(404, "LAMMPS stopped"))
+    assert instance.inspect_walkers() is None
+    assert sorted(instance.outputs["trajectories"]["divacancy"]) == ["s00", "s01", "s02"]
+    assert instance.outputs["trajectories"]["divacancy"]["s02"].uuid == blown.outputs.trajectories.s00.uuid
+    assert "walker_01" in caplog.text and "ended early with 3 frames: the potential failed" in caplog.text
+    assert "walker_02" in caplog.text and "LAMMPS stopped" in caplog.text
+
+
+def test_segment_without_energies_is_not_filtered(exploration, tmp_path, caplog):
+    """A run that was cut off between a frame and its row leaves nothing to judge the frame by."""
+    instance = exploration(walker(0, trajectories__s00=trajectory(tmp_path)))
+    assert instance.inspect_walkers() is None
+    assert instance.should_run_filter()
+    instance.run_filter()
+    assert "has no energies to filter by" in caplog.text
+    assert "frame_filters" not in instance.outputs
+
+
+def test_exploration_without_frames_fails(exploration):
+    """Nothing to select from is a failure."""
+    assert exploration(walker(404), walker(404)).inspect_walkers().status == 401
+
+
+def test_scouts_without_frames_fail(exploration):
+    """Nothing to learn variables from is a failure that names the structure."""
+    instance = exploration(walker(404))
+    instance.setup()
+    assert instance.should_run_scouts()
+    code = instance.inspect_scouts()
+    assert code.status == 402 and "`divacancy`" in code.message
+
+
+def test_failed_variables_end_the_exploration(exploration):
+    """Without collective variables no walker is biased: the reason of the training is told."""
+    instance = exploration()
+    instance.setup()
+    failed = child(410, "the loss became not-a-number")
+    instance.ctx.pks = {"variables_divacancy": failed.pk}
+    code = instance.inspect_variables()
+    assert code.status == 403 and f"<{failed.pk}>" in code.message and "not-a-number" in code.message
+
+
+def test_earlier_trajectories_take_the_place_of_scouts(exploration, tmp_path):
+    """From the second round on, variables are learned from the walkers of the round before."""
+    instance = exploration()
+    instance._parsed_inputs = AttributesFrozendict(
+        {**instance.inputs, "earlier": {"divacancy": {"s00": trajectory(tmp_path).store()}}}
+    )
+    instance.setup()
+    assert instance.should_run_variables() and not instance.should_run_scouts()
+
+
+def test_free_walkers_need_no_variables(exploration):
+    """Without a bias nothing is learned."""
+    instance = exploration()
+    walker_inputs = {key: value for key, value in instance.inputs.walker.exploration.items() if key != "bias"}
+    namespace = AttributesFrozendict({**instance.inputs.walker, "exploration": AttributesFrozendict(walker_inputs)})
+    instance._parsed_inputs = AttributesFrozendict({**instance.inputs, "walker": namespace})
+    instance.setup()
+    assert not instance.should_run_variables() and not instance.should_run_scouts()
+
+
+@pytest.fixture
+def chain_walker(chain, inputs):
+    """Makes a walker in its first segment, which has ended as the given calculation has."""
+
+    def make(calculation, iteration=1):
+        run = {
+            **inputs["exploration"]["walker"]["exploration"],
+            "structure": inputs["structures"]["divacancy"],
+            "potential": inputs["bootstrap_potential"],
+            "seed": orm.Int(1),
+        }
+        run.pop("bias")
+        instance = chain(WalkerWorkChain, {"exploration": run})
+        instance.setup()
+        instance.ctx.iteration = iteration
+        instance.ctx.children = [calculation] * iteration
+        instance.begin_list_of_handlers()
+        return instance
+
+    return make
+
+
+def continuation(step):
+    """Return a saved state that holds nothing."""
+    from aiida_sicmlip.data.continuation import ContinuationData
+
+    node = ContinuationData()
+    node.base.attributes.set("step", step)
+    node.base.repository.put_object_from_bytes(b"state", "exploration.restart")
+    return node
+
+
+@pytest.mark.parametrize("status", [400, 401, 120, 140])
+def test_segment_that_was_cut_off_is_continued(chain_walker, status):
+    """The walltime, the scheduler or a failed node: the next segment begins at the last saved state."""
+    calculation = child(status, "cut off", continuation=continuation(500))
+    instance = chain_walker(calculation)
+    assert instance.inspect_process().status == 0
+    assert instance.should_run_process()
+    assert instance.ctx.inputs.continuation.step == 500
+
+
+def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
+    """A walltime too short to save one state would be spent again and again."""
+    instance = chain_walker(child(400, "walltime", trajectory=trajectory(tmp_path)))
+    code = instance.inspect_process()
+    assert code.status == 403 and "restart_interval" in code.message
+    assert list(instance.outputs["trajectories"]) == ["s00"]
+
+    calculation = child(400, "walltime", continuation=continuation(500))
+    instance = chain_walker(calculation)
+    instance.ctx.inputs.continuation = continuation(500)
+    assert instance.inspect_process().status == 403
+
+
+@pytest.mark.parametrize("status", [410, 411, 412, 415, 150])
+def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
+    """Where the potential fails, the walker ends with a warning and hands out what it has."""
+    instance = chain_walker(child(status, "the temperature ran away", trajectory=trajectory(tmp_path)))
+    code = instance.inspect_process()
+    assert code.status == 710 and "the temperature ran away" in code.message
+    assert list(instance.outputs["trajectories"]) == ["s00"]
+
+
+def test_other_failures_name_their_reason(chain_walker):
+    """A wrong plumed.dat does not get better by trying again."""
+    code = chain_walker(child(413, "no such action")).inspect_process()
+    assert code.status == 404 and "no such action" in code.message
+
+
+@pytest.fixture
+def training(chain, inputs, generate_dataset):
+    """A training of two small data sets."""
+    namespace = inputs["training"]
+    sets = {"training_set": generate_dataset(2, seed=1), "validation_set": generate_dataset(2, seed=2)}
+    return chain(TrainingWorkChain, {**namespace, **sets, "training": {**namespace["training"], "seed": 1}})
+
+
+@pytest.mark.parametrize(
+    ("key", "step", "status"),
+    [("training", "training", 401), ("compilation", "compilation", 402), ("evaluation_validation", "evaluations", 403)],
+)
+def test_failed_step_of_a_training(training, key, step, status):
+    """Each step has its own exit code, with PK and reason of the child."""
+    failed = child(410, "the loss became not-a-number")
+    others = {"training": child(), "evaluation_training": child(), "evaluation_validation": child()}
+    training.ctx.update({**others, key: failed})
+    code = getattr(training, f"inspect_{step}")()
+    assert code.status == status
+    assert f"<{failed.pk}>" in code.message and "not-a-number" in code.message
