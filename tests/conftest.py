@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -40,6 +41,14 @@ PW_PARAMETERS = {
     "SYSTEM": {"ecutwfc": 30.0, "ecutrho": 240.0, "nspin": 2, "tot_magnetization": 2.0},
     "ELECTRONS": {"conv_thr": 1.0e-6},
 }
+CODES = {
+    "lammps": ("sicmlip.exploration", "sicmlip-lmp"),
+    "pw": ("quantumespresso.pw", "pw"),
+    "potential": ("sicmlip.training", "sicmlip-potential"),
+    "cv": ("sicmlip.collective_variables", "sicmlip-cv"),
+    "descriptors": ("sicmlip.descriptors", "sicmlip-descriptors"),
+}
+"""Plugin and label of each code that a run needs."""
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
 
 
@@ -323,6 +332,26 @@ def pseudo_family(aiida_profile: Any) -> Any:
     family = PseudoPotentialFamily(label="sicmlip").store()
     family.add_nodes([UpfData(io.BytesIO(UPF.format(name).encode()), f"{name}.upf").store() for name in ("Si", "C")])
     return family
+
+
+@pytest.fixture
+def ready(generate_code: Callable[..., Any], pseudo_family: Any) -> dict[str, str]:
+    """A profile in which the protocols can run, and the labels of its codes for `codes`."""
+    return {name: generate_code(plugin, label).full_label for name, (plugin, label) in CODES.items()}
+
+
+@pytest.fixture
+def write_settings(ready: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """Writes a file of settings on top of the protocol `demo`, with codes that exist, and returns its path."""
+
+    def write(settings: dict[str, Any] | str) -> str:
+        path = tmp_path / "run.yaml"
+        if isinstance(settings, dict):
+            settings = yaml.safe_dump({"protocol": "demo", **settings, "codes": {**ready, **settings.get("codes", {})}})
+        path.write_text(settings, encoding="utf-8")
+        return str(path)
+
+    return write
 
 
 @pytest.fixture

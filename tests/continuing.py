@@ -10,6 +10,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
+from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.labels import level_from_nodes
 from tests.exploring import Explored
 
 SELECTION = {"n_training": 8, "n_validation": 3, "separation": 0.5}
@@ -28,6 +30,17 @@ class Parent:
     compiled_potential: Any = None
     assessment: Any = None
     replacement_picks: Any = None
+
+
+def labels_at_level_of(builder: Any, labelled_frames: Callable[..., Any]) -> Callable[..., LabelledDataSetData]:
+    """Return what makes stored data sets at the level of theory of a run: number of configurations, seed."""
+    pw = builder.labelling.pw
+    level = level_from_nodes(pw.pw.parameters, pw.kpoints, pw.pw.code, dict(pw.pw.pseudos))
+
+    def make(count: int, seed: int = 1) -> LabelledDataSetData:
+        return LabelledDataSetData.from_frames(labelled_frames(count, seed), level).store()
+
+    return make
 
 
 def made_parent(

@@ -121,15 +121,14 @@ def latest_run() -> int | None:
 
 def start_run() -> int:
     """Submit the protocol `demo` and return the PK of the run."""
-    from aiida.engine import submit
-
-    from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
+    from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings, submit
+    from aiida_sicmlip.workflows.active_learning.plan import plan
 
     settings = read_settings("demo")
     builder = checked_builder(settings)
     for line in plan(settings):
         click.echo(line)
-    pk = submit(builder).pk
+    pk = submit(builder)
     click.echo(f"Submitted ActiveLearningWorkChain <{pk}>.\n")
     return pk
 

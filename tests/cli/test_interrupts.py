@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from aiida_sicmlip.cli import cmd_run, main
 from aiida_sicmlip.cli.interrupts import EXIT_STATUS, RUNS_GO_ON, uninterrupted
+from aiida_sicmlip.workflows.active_learning import launch
 
 
 def press() -> None:
@@ -59,11 +60,11 @@ def test_run_says_whether_it_was_submitted(monkeypatch, when, said):
 
     monkeypatch.setattr(cmd_run, "load_profile", lambda _: press() if when == "before" else None)
     monkeypatch.setattr(
-        cmd_run,
+        launch,
         "checked_continuation",
         lambda *_, **__: (SimpleNamespace(_inputs=lambda **_: {}, bootstrap_potential=None), []),
     )
-    monkeypatch.setattr(cmd_run, "submit", submit)
+    monkeypatch.setattr(launch, "submit", submit)
     result = CliRunner().invoke(main, ["run", "demo"])
     assert result.exit_code == EXIT_STATUS
     assert said in result.output and "Traceback" not in result.output

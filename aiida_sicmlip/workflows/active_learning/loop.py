@@ -77,7 +77,7 @@ class ActiveLearningWorkChain(LoopProtocolMixin, WorkChain):
         define_outcomes(spec)
 
     @classmethod
-    def get_builder_from_settings(cls, settings: dict[str, Any], store: bool = True) -> ProcessBuilder:
+    def get_builder_from_settings(cls, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
         """Return a builder for complete settings, as `protocol.load_protocol` gives them.
 
         :param store: whether the start structures become part of the graph; without, the builder is for checks only.

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from aiida import orm
 
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.assessment import assess_this_round
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.labels import frame_label
 from aiida_sicmlip.workflows.active_learning import budget as active_learning_budget
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 
 STATUS = {"labels": 702, "dft_core_hours": 703, "gpu_hours": 704, "wall_hours": 705}

@@ -6,28 +6,20 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
-from click.testing import CliRunner
 
-from aiida_sicmlip.cli import main
-from aiida_sicmlip.cli.cmd_run import checked_builder, checked_continuation, read_settings
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.labels import level_from_nodes
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, checked_continuation, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-from tests.continuing import made_parent
+from tests.continuing import labels_at_level_of, made_parent
 from tests.exploring import Explored
 
 
 @pytest.fixture
 def labels(labelled_frames, write_settings):
     """Makes data sets at the level of theory of the protocol `demo`: number of configurations, seed."""
-    pw = checked_builder(read_settings(write_settings({})), store=False).labelling.pw
-    level = level_from_nodes(pw.pw.parameters, pw.kpoints, pw.pw.code, dict(pw.pw.pseudos))
-
-    def make(count, seed=1):
-        return LabelledDataSetData.from_frames(labelled_frames(count, seed), level).store()
-
-    return make
+    builder = checked_builder(read_settings(write_settings({})), store=False)
+    return labels_at_level_of(builder, labelled_frames)
 
 
 @pytest.fixture
@@ -126,20 +118,12 @@ def test_other_descriptors_leave_candidates_out(write_settings, parent):
     assert builder.initial["training_set"].pk == parent.sets[1]["training_set"].pk
 
 
-def test_command_continues(write_settings, parent):
-    path = write_settings({})
-    result = CliRunner().invoke(main, ["run", path, "--continue", str(parent.run.pk), "--dry-run"])
-    assert result.exit_code == 0, result.output
-    assert f"Continues run <{parent.run.pk}>: round 2 comes next" in result.output
-    assert f"Explores first with: potential <{parent.compiled_potential.pk}>" in result.output
-
-
 @pytest.mark.parametrize(
     ("what", "words"),
     [("number", "is a Int; give the PK of an ActiveLearningWorkChain"), ("nothing", "has left no labels")],
 )
 def test_what_cannot_be_continued(write_settings, edip, what, words):
-    """One sentence, and nothing is submitted."""
+    """It is said before anything is built."""
     node = orm.Int(1).store()
     if what == "nothing":
         node = orm.WorkChainNode(process_type="aiida.workflows:sicmlip.active_learning")
@@ -147,12 +131,11 @@ def test_what_cannot_be_continued(write_settings, edip, what, words):
         node.base.links.add_incoming(orm.Int(1).store(), LinkType.INPUT_WORK, "seed")
         node.store()
         node.set_process_state(ProcessState.EXCEPTED)
-    result = CliRunner().invoke(main, ["run", write_settings({}), "--continue", str(node.pk)])
-    assert result.exit_code == 1
-    assert words in result.output and "Traceback" not in result.output
+    with pytest.raises(InputError, match=words):
+        checked_continuation(read_settings(write_settings({})), node.pk)
 
 
 def test_data_sets_come_from_one_place(write_settings, parent, labels):
     path = write_settings({"initial": {"training_set": labels(2).pk}})
-    with pytest.raises(InputError, match="`--continue` takes the data sets of a run: give one of the two"):
+    with pytest.raises(InputError, match=r"`initial` is set, and the run <\d+> that is continued gives its data"):
         checked_continuation(read_settings(path), str(parent.run.pk))

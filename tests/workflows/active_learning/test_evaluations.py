@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from aiida import orm
 
-from aiida_sicmlip.cli.cmd_run import checked_builder, plan
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.workflows.active_learning import loop as loop_module
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
+from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
 PARAMETERS = {"device": "cuda", "gpu_architecture": "9.0", "torch_version": "2.13.0"}

@@ -10,10 +10,10 @@ from aiida.common.links import LinkType
 from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
-from aiida_sicmlip.cli.cmd_run import checked_builder, read_settings
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.workflows.active_learning import budget as active_learning_budget
 from aiida_sicmlip.workflows.active_learning import replacements as active_learning_replacements
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.active_learning.replacements import labels_of_round
 

@@ -10,11 +10,10 @@ import pytest
 from aiida import orm
 from ase import Atoms
 from ase.build import bulk
-from click.testing import CliRunner
 
-from aiida_sicmlip.cli import main
-from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
+from aiida_sicmlip.workflows.active_learning.plan import plan
 
 
 def nested(name: str, value: Any) -> dict[str, Any]:
@@ -245,50 +244,14 @@ def test_file_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("max_rounds", "`--set max_rounds` has no `=`"),
+        ("max_rounds", "the assignment `max_rounds` has no `=`; write `key=value`"),
         ("max_round=3", "`max_round` is not a known setting. Did you mean `max_rounds`"),
-        ("max_rounds=[1", "`--set max_rounds=[1` is not YAML"),
+        ("max_rounds=[1", "the value in `max_rounds=[1` is not YAML"),
         ("=3", "`` is not a known setting"),
     ],
 )
 def test_wrong_assignment(write_settings: Callable[..., str], assignment: str, words: str) -> None:
     assert words in refusal(write_settings({}), assignment)
-
-
-def processes() -> list[str]:
-    return orm.QueryBuilder().append(orm.ProcessNode, project="attributes.process_label").all(flat=True)
-
-
-@pytest.mark.usefixtures("aiida_profile_clean")
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"max_rounds": 0}, "`max_rounds` is 0; give a number above zero"),
-        ({"codes": {"pw": "pw@nowhere"}}, "`codes.pw` is `pw@nowhere`, which does not exist"),
-        ({"training": {"parameters": {"model": {"cutoff": 1.0}}}}, "the nearest atoms of `structures.divacancy` are"),
-        ({"exploration": {"parameters": {"temprature": 9}}}, "Did you mean `temperature`"),
-        ("exploration: [", "is not YAML"),
-    ],
-)
-def test_command_says_so_and_submits_nothing(
-    write_settings: Callable[..., str], settings: dict[str, Any] | str, words: str
-) -> None:
-    result = CliRunner().invoke(main, ["run", write_settings(settings)])
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: ")
-    assert words in result.output
-    assert "Traceback" not in result.output
-    assert processes() == []
-
-
-@pytest.mark.usefixtures("aiida_profile_clean")
-def test_dry_run_submits_nothing(write_settings: Callable[..., str]) -> None:
-    result = CliRunner().invoke(main, ["run", write_settings({"max_rounds": 3}), "--dry-run"])
-    assert result.exit_code == 0, result.output
-    assert "Rounds: at most 3" in result.output
-    assert "DFT calculations: 8 for training and 4 for validation a round, 36 in all, 2 at a time" in result.output
-    assert "Everything is in order; nothing was submitted." in result.output
-    assert processes() == []
 
 
 def test_plan_names_criteria_and_budget(write_settings: Callable[..., str]) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from click.testing import CliRunner
 
-from aiida_sicmlip.cli import main
-from aiida_sicmlip.cli.cmd_run import plan
-from aiida_sicmlip.cli.cost_lines import cost_lines, short_cost
 from aiida_sicmlip.science.costs.runs import total_costs
+from aiida_sicmlip.workflows.active_learning.plan import cost_lines, plan
 from aiida_sicmlip.workflows.active_learning.workload import Beginning, workload_of_settings
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
@@ -17,13 +14,6 @@ def line(lines: list[str], word: str) -> str:
     """Return the one line that holds a word."""
     (found,) = (entry for entry in lines if word in entry)
     return found
-
-
-def test_every_protocol_is_listed_with_its_cost():
-    shown = CliRunner().invoke(main, ["run"])
-    assert shown.exit_code == 0
-    for name, description in protocol_descriptions().items():
-        assert f"{name}: {description}\n  {short_cost(load_protocol(name))}" in shown.output
 
 
 def test_demo_costs_what_it_did():

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from aiida import orm
 
-from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
+from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.exploration import exploration as exploration_module
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.protocols.loop import load_protocol

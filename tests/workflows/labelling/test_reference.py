@@ -11,14 +11,13 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from ase import Atoms
-from click.testing import CliRunner
 
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
-from aiida_sicmlip.cli import main
-from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.reports.run.tables import results_table, status_lines
 from aiida_sicmlip.tools.runs import PROCESS_TYPE, read_run
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
+from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.labelling import labelling as labelling_module
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
@@ -94,15 +93,6 @@ def test_trained_model_is_no_reference(
     node = generate_compiled_potential()
     with pytest.raises(InputError, match=rf"node <{node.pk}>, a CompiledPotentialData; give a LammpsPotentialData"):
         checked_builder(read_settings(write_settings({"labelling": {"reference": {"node": node.pk}}})), store=False)
-
-
-@pytest.mark.usefixtures("aiida_profile_clean")
-def test_dry_run(write_settings: Callable[..., str]) -> None:
-    path = write_settings({"max_rounds": 2, "labelling": {"reference": TERSOFF}})
-    result = CliRunner().invoke(main, ["run", path, "--dry-run"])
-    assert result.exit_code == 0, result.output
-    assert "Labels by tersoff (SiC.tersoff) in the place of DFT" in result.output
-    assert orm.QueryBuilder().append(orm.ProcessNode).count() == 0
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from aiida import orm
 
-from aiida_sicmlip.cli.cmd_run import checked_builder, plan, read_settings
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
+from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, merge, protocol_descriptions
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"

@@ -68,7 +68,7 @@ def test_settings_of_the_loop_lie_on_top_of_the_trainings_protocol():
 
 def test_settings_of_the_prior_reach_the_training(ready):
     """From a run's settings, whose names are checked."""
-    from aiida_sicmlip.cli.cmd_run import checked_builder
+    from aiida_sicmlip.workflows.active_learning.launch import checked_builder
 
     model = {"parameters": {"model": {"pair_potential": "lennard-jones"}}}
     prior = {"wall_only": True, "wall_energy": 10.0}
@@ -82,7 +82,7 @@ def test_settings_of_the_prior_reach_the_training(ready):
 
 def test_a_model_that_is_there_takes_the_place_of_the_protocols(builder, ready):
     """Its package says what it is; schedule and batches remain those of the protocol."""
-    from aiida_sicmlip.cli.cmd_run import checked_builder
+    from aiida_sicmlip.workflows.active_learning.launch import checked_builder
 
     potential = PotentialData(io.BytesIO(b"model"), "a.nequip.zip", species=["C", "H", "Si"], cutoff=5.0).store()
     made = builder("fast", {"training": {"initial_potential": potential.pk}})
@@ -105,7 +105,7 @@ def test_a_model_that_is_there_takes_the_place_of_the_protocols(builder, ready):
 )
 def test_a_run_whose_trainings_would_be_refused_is_refused(ready, species, parameters, words):
     """Not after the labels of the first round."""
-    from aiida_sicmlip.cli.cmd_run import checked_builder
+    from aiida_sicmlip.workflows.active_learning.launch import checked_builder
 
     potential = PotentialData(io.BytesIO(b"model"), "a.nequip.zip", species=species, cutoff=5.0).store()
     given = {"initial_potential": potential.pk, "parameters": parameters}

@@ -1,0 +1,105 @@
+"""Starting a run: from a protocol or a file of settings to inputs that have all been checked, and to the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiida.engine import ProcessBuilder
+from aiida.engine import submit as submit_process
+from aiida.engine.daemon.client import get_daemon_client
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.tools.runs import load_run
+from aiida_sicmlip.workflows.active_learning.continuation import continue_from
+from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
+from aiida_sicmlip.workflows.protocols.files import merge, read_overrides
+from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
+
+
+def read_settings(what: str | Path, assignments: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the complete settings of a protocol or a YAML file, with assignments on top.
+
+    :param what: name of a protocol, or path of a file.
+    :param assignments: such as ``exploration.parameters.temperature=1200``, the later over the earlier.
+    :raises InputError: if the file cannot be read, an assignment is none, or a key is unknown.
+    """
+    overrides: dict[str, Any] = {}
+    protocol: str | None = str(what)
+    path = Path(what)
+    if path.is_file():
+        protocol, overrides = read_overrides(path)
+    elif path.suffix in (".yaml", ".yml"):
+        raise InputError(f"the file `{what}` does not exist. Protocols are: {', '.join(protocol_descriptions())}.")
+    for assignment in assignments:
+        key, sign, value = assignment.partition("=")
+        if not sign:
+            raise InputError(f"the assignment `{assignment}` has no `=`; write `key=value`.")
+        try:
+            nested: Any = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"the value in `{assignment}` is not YAML: {error}") from error
+        for part in reversed(key.strip().split(".")):
+            nested = {part: nested}
+        overrides = merge(overrides, nested)
+    return load_protocol(protocol, overrides)
+
+
+def checked_builder(settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
+    """Return the builder of a run whose inputs have all been checked.
+
+    :param settings: complete, as :func:`read_settings` returns them.
+    :param store: whether the start structures are put into the graph, once everything is in order.
+    :raises InputError: with a message for whatever is wrong; the graph is left as it was.
+    """
+    return checked_continuation(settings, None, store)[0]
+
+
+def checked_continuation(
+    settings: Mapping[str, Any], parent: str | int | None, store: bool = True
+) -> tuple[ProcessBuilder, list[str]]:
+    """Return the builder of a run that continues another one, all checked, and what it takes over, one line a fact.
+
+    :param settings: as in :func:`checked_builder`.
+    :param parent: PK or UUID of the other run; without one there is nothing to take over.
+    :param store: as in :func:`checked_builder`.
+    :raises InputError: likewise.
+    """
+    run = load_run(parent) if parent is not None else None
+    if run is not None and settings["initial"]:
+        raise InputError(
+            f"`initial` is set, and the run <{run.pk}> that is continued gives its data sets: leave one of the two out."
+        )
+
+    def build(store: bool) -> tuple[ProcessBuilder, list[str]]:
+        builder = ActiveLearningWorkChain.get_builder_from_settings(settings, store=store)
+        return builder, [] if run is None else continue_from(builder, run)
+
+    try:
+        builder, lines = build(store=False)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        # AiiDA's own words in front of the message of a validator say nothing to who reads it.
+        raise InputError(str(error).removeprefix("invalid attribute value ")) from error
+    problem = ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True))
+    if problem is not None:
+        where = problem.port.replace("inputs", "", 1).strip(".")
+        raise InputError(f"{where + ': ' if where else ''}{problem.message}")
+    return build(store=True) if store else (builder, lines)
+
+
+def submit(builder: ProcessBuilder) -> int:
+    """Submit a run to the daemon and return its PK.
+
+    :raises InputError: if the daemon is not running.
+    """
+    client = get_daemon_client()
+    if not client.is_daemon_running:
+        raise InputError(
+            f"The daemon is not running; start it with `verdi -p {client.profile.name} daemon start 2` (2: its number "
+            "of workers) and submit again."
+        )
+    return submit_process(builder).pk
