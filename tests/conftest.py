@@ -15,7 +15,7 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tests.announcing import announce_entry_points
+from tests.entry_points import announce_entry_points
 
 # Before AiiDA is imported: it makes its folder then, and the one of the user is left alone.
 _AIIDA_FOLDER = tempfile.TemporaryDirectory(prefix="aiida-of-tests-")
@@ -277,7 +277,7 @@ def generate_segment(divacancy: Atoms) -> Callable[..., Any]:
 @pytest.fixture
 def describe(generate_code: Callable[..., Any], tmp_path: Path) -> Any:
     """Describes trajectories, by start structure, in this process, and returns the node of the candidates."""
-    from tests.describing import Description
+    from tests.graphs.descriptions import Description
 
     return Description(generate_code("sicmlip.descriptors"), tmp_path)
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.cli import main
-from tests.training_graphs import grown, trained
+from tests.graphs.trainings import grown, trained
 
 COMMANDS = ("diff", "reproduce", "retrain", "verify", "export", "import")
 

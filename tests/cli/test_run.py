@@ -10,13 +10,13 @@ import yaml
 from aiida import orm
 from ase import Atoms
 from click.testing import CliRunner, Result
+from tests.continuing import Parent, labels_at_level_of, made_parent
+from tests.exploring import Explored
 
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.plan import short_cost
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
-from tests.continuing import Parent, labels_at_level_of, made_parent
-from tests.exploring import Explored
 
 
 def run(*arguments: Any) -> Result:

@@ -9,7 +9,7 @@ from aiida.tools.visualization.graph import default_node_sublabels
 from click.testing import CliRunner
 
 from aiida_sicmlip.cli import verdi_data
-from tests.packaging import stored_model
+from tests.graphs.packaged_models import stored_model
 
 
 def test_data_sets(generate_dataset) -> None:

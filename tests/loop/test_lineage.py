@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.walking import Dependence, label_behind, sources_of_label
+from tests.graphs.dependence import Dependence, label_behind, sources_of_label
 
 pytestmark = pytest.mark.program
 

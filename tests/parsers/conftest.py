@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from tests.describing import flat
+from tests.graphs.descriptions import flat
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -24,8 +24,8 @@ from aiida_sicmlip.reports.evaluation import (
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
 from aiida_sicmlip.science.evaluation.regions import AtomRegions
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
-from tests.evaluating import evaluated
-from tests.exploring import Explored
+from tests.graphs.evaluations import evaluated
+from tests.graphs.explorations import Explored
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from aiida_sicmlip.reports.exploration import (
     selected_points,
 )
 from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 SETTINGS = FreeEnergySettings(discard=0, bins=8, blocks=4)
 

@@ -9,7 +9,7 @@ from aiida_sicmlip.reports.lineage import lineage_tree
 from aiida_sicmlip.reports.lineage_picture import FIRST, LAST, lineage_rows
 from aiida_sicmlip.tools.lineage import lineage_of_model
 from benchmarks.lineage_graph import Graph, write_run
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 ROUNDS = 10
 

@@ -18,8 +18,8 @@ from aiida_sicmlip.reports.model_card_text import model_card_text
 from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
 from aiida_sicmlip.science.training.settings import complete_training_settings
-from tests.packaging import stored_model
-from tests.training_graphs import PARAMETERS, finished, grown, output, trained
+from tests.graphs.packaged_models import stored_model
+from tests.graphs.trainings import PARAMETERS, finished, grown, output, trained
 
 
 @pytest.fixture

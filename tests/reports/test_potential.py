@@ -23,8 +23,8 @@ from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.tools.evaluations import read_evaluation
 from aiida_sicmlip.tools.potentials import evaluations_of_rounds, read_potential
 from tests.conftest import LEVEL_OF_THEORY
-from tests.exploring import Explored
-from tests.judging import LEFT, Judged
+from tests.graphs.explorations import Explored
+from tests.graphs.potentials import LEFT, Judged
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)

@@ -10,7 +10,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.lineage import RoundOfRun, affected_by, configurations_of_dataset, lineage_of_model
 from benchmarks.lineage_graph import Graph, write_run
-from tests.walking import Dependence, label_behind, sources_of_label
+from tests.graphs.dependence import Dependence, label_behind, sources_of_label
 
 ROUNDS, LABELS, VALIDATION, WALKERS = 3, 4, 2, 2
 

@@ -15,8 +15,8 @@ from aiida_sicmlip.tools.lineage import (
     load_potential,
     model_of_potential,
 )
-from tests.exploring import Explored
-from tests.learning import Learned
+from tests.graphs.datasets import Learned
+from tests.graphs.explorations import Explored
 
 
 @pytest.fixture

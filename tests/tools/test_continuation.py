@@ -9,8 +9,8 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.tools.continuation import continued_run, leavings_of_run
-from tests.continuing import made_parent
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
+from tests.graphs.interrupted_run import made_parent
 
 
 @pytest.fixture

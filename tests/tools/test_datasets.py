@@ -10,8 +10,8 @@ from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.datasets import load_dataset, origins_of_dataset, places, source_columns
-from tests.exploring import Explored
-from tests.learning import Learned
+from tests.graphs.datasets import Learned
+from tests.graphs.explorations import Explored
 
 
 @pytest.fixture

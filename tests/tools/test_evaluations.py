@@ -10,9 +10,9 @@ from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.evaluations import IMPORTED, load_evaluation, read_evaluation
-from tests.evaluating import evaluated
-from tests.exploring import Explored
-from tests.learning import Learned
+from tests.graphs.datasets import Learned
+from tests.graphs.evaluations import evaluated
+from tests.graphs.explorations import Explored
 
 
 @pytest.fixture

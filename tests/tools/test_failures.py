@@ -8,8 +8,8 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.tools.failures import failures_of_run, processes_below
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
-from tests.exploring import PW, Explored
-from tests.reporting import end
+from tests.graphs.explorations import PW, Explored
+from tests.graphs.runs import end
 
 BASE = "aiida.workflows:quantumespresso.pw.base"
 LABELLING = "aiida.workflows:sicmlip.labelling"

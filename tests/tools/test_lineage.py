@@ -16,7 +16,7 @@ from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.labels import label_of_place
 from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, path_to_calculation
-from tests.referencing import reference_label
+from tests.graphs.reference_labels import reference_label
 
 
 @pytest.fixture

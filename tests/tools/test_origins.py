@@ -14,7 +14,7 @@ from aiida_sicmlip.cli import main
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.tools.origins import OriginOfSegment, composition_of_selection, defect_in_words
 from aiida_sicmlip.tools.selections import round_selections
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 HOST = {"repeats": [2, 2, 2], "cell": "primitive"}
 

@@ -8,8 +8,8 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.tools.evaluations import EVALUATION
 from aiida_sicmlip.tools.potentials import evaluations_of_rounds, load_potential, read_potential
-from tests.exploring import Explored
-from tests.judging import TRAINING, Judged
+from tests.graphs.explorations import Explored
+from tests.graphs.potentials import TRAINING, Judged
 
 
 @pytest.fixture

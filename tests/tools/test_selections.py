@@ -8,7 +8,7 @@ from aiida import orm
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.tools.selections import round_selections
-from tests.exploring import DESCRIPTION, EVALUATION, Explored
+from tests.graphs.explorations import DESCRIPTION, EVALUATION, Explored
 
 PICKS = [(0, 4), (0, 20), (1, 2), (1, 9), (1, 28)]
 

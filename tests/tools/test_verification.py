@@ -12,9 +12,9 @@ from aiida_sicmlip.common.labels import label_of_place
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.tools.verification import LabelReader, verify
-from tests.exploring import Explored
-from tests.learning import Learned
-from tests.training_graphs import finished, grown, output, trained
+from tests.graphs.datasets import Learned
+from tests.graphs.explorations import Explored
+from tests.graphs.trainings import finished, grown, output, trained
 
 READER = LabelReader(labelled_frame, level_of_label)
 

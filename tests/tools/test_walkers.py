@@ -7,7 +7,7 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.tools.walkers import biased_walkers, load_exploring_node, selected_frames
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from tests.referencing import reference_label
+from tests.graphs.reference_labels import reference_label
 
 
 @pytest.fixture

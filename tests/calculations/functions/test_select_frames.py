@@ -19,7 +19,7 @@ from aiida_sicmlip.common.labels import parse_frame_label
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.selection.candidates import NothingNewError
 from aiida_sicmlip.science.selection.picks import Picks
-from tests.describing import Description
+from tests.graphs.descriptions import Description
 
 FIXTURES = Path(__file__).parents[2] / "parsers" / "fixtures" / "exploration"
 PARAMETERS = {

@@ -21,7 +21,7 @@ from aiida_sicmlip.reports.run.tables import results_table
 from aiida_sicmlip.reports.run.values import run_report
 from aiida_sicmlip.reports.text import Cells
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
-from tests.reporting import CRITERIA, MadeRun
+from tests.graphs.runs import CRITERIA, MadeRun
 
 SECTIONS = [
     *("answer", "convergence", "errors", "energies", "exploration", "parity", "composition"),

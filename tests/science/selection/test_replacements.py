@@ -12,7 +12,7 @@ from aiida_sicmlip.science.selection.frames import FrameSelection
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.replacements import select_replacements_of_candidates
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from tests.selecting import MadeSelection, made_selection
+from tests.graphs.selections import MadeSelection, made_selection
 
 SETTINGS = SelectionSettings(n_training=6, n_validation=4, separation=0.5, n_candidates=60)
 

@@ -12,7 +12,7 @@ import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.training.packaged_weights import read_packaged_weights
-from tests.packaging import write_package
+from tests.graphs.packaged_models import write_package
 
 
 def test_weights_are_those_that_were_packaged(tmp_path: Path) -> None:

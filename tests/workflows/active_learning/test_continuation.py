@@ -11,8 +11,8 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, checked_continuation, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-from tests.continuing import labels_at_level_of, made_parent
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
+from tests.graphs.interrupted_run import labels_at_level_of, made_parent
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from aiida_sicmlip.workflows.rerun.reproduction import (
     state_of,
     usable_code,
 )
-from tests.training_graphs import finished, output, trained
+from tests.graphs.trainings import finished, output, trained
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import labels_of_dataset
 from aiida_sicmlip.workflows.rerun.retraining import counterpart, plan_removal, retraining_builder
-from tests.exploring import Explored
-from tests.learning import Learned
-from tests.training_graphs import finished, grown, output, trained
+from tests.graphs.datasets import Learned
+from tests.graphs.explorations import Explored
+from tests.graphs.trainings import finished, grown, output, trained
 
 
 @pytest.fixture

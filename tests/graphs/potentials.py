@@ -20,10 +20,10 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee, report_regions
 from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.tools.evaluations import EVALUATION
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 TRAINING = "aiida.calculations:sicmlip.training"
-LEFT = Path(__file__).parent / "parsers" / "fixtures" / "training" / "default" / "retrieved"
+LEFT = Path(__file__).parents[1] / "parsers" / "fixtures" / "training" / "default" / "retrieved"
 """What a training of three epochs left."""
 
 

@@ -12,7 +12,7 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import level_from_nodes
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 SELECTION = {"n_training": 8, "n_validation": 3, "separation": 0.5}
 

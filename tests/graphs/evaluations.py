@@ -12,7 +12,7 @@ from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
 from aiida_sicmlip.science.evaluation.regions import AtomRegions
 from aiida_sicmlip.tools.evaluations import EVALUATION
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 
 def evaluated(

@@ -23,12 +23,12 @@ from aiida_sicmlip.science.selection.picks import ROLES, Picks
 from aiida_sicmlip.science.selection.replacements import select_replacements_of_candidates
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
-from tests.selecting import MadeSelection, made_selection
+from tests.graphs.selections import MadeSelection, made_selection
 
 DESCRIPTION = "aiida.calculations:sicmlip.descriptors"
 EVALUATION = "aiida.calculations:sicmlip.evaluation"
 PW = "aiida.calculations:quantumespresso.pw"
-TRAJECTORY = Path(__file__).parent / "fixtures" / "edip-14" / "0.dcd"
+TRAJECTORY = Path(__file__).parents[1] / "fixtures" / "edip-14" / "0.dcd"
 
 
 class Explored:

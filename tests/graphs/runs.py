@@ -22,12 +22,12 @@ from aiida_sicmlip.science.evaluation.assessment import assess
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
 from tests.conftest import LEVEL_OF_THEORY
-from tests.exploring import PW, Explored
-from tests.judging import Judged
+from tests.graphs.explorations import PW, Explored
+from tests.graphs.potentials import Judged
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)
-VARIABLES = Path(__file__).parent / "parsers" / "fixtures" / "collective_variables" / "default" / "temporary"
+VARIABLES = Path(__file__).parents[1] / "parsers" / "fixtures" / "collective_variables" / "default" / "temporary"
 CRITERIA = {"force_mae": 0.2, "minimum_rounds": 2, "relative_diversity": 0.5}
 LABELLING = "aiida.workflows:sicmlip.labelling"
 

@@ -7,7 +7,7 @@ from aiida import orm
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.common.labels import label_of_place, parse_frame_label, round_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from tests.exploring import Explored
+from tests.graphs.explorations import Explored
 
 
 class Learned:

@@ -13,7 +13,7 @@ from aiida.engine import ProcessState
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.common.labels import label_of_place
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from tests.packaging import stored_model
+from tests.graphs.packaged_models import stored_model
 
 TRAINING = "aiida.calculations:sicmlip.training"
 PARAMETERS = {"model": {"cutoff": 4.0}, "maximum_epochs": 5}
