@@ -160,7 +160,7 @@ class Study:
             }
             (folder / filenames.TRAINING_SETTINGS_FILE).write_text(json.dumps(settings))
             begin = time.monotonic()
-            program("aiida_sicmlip.engine.programs.potential", "train", folder=folder)
+            program("aiida_sicmlip.engine.programs.main", "train", folder=folder)
             found = self.judge(folder / filenames.PORTABLE_MODEL_FILE, held_out)
             path.write_text(json.dumps({**found, "seconds": time.monotonic() - begin}))
             print(f"seed {seed}, {name}: force MAE {found['force_mae']:.4f} eV/A", flush=True)

@@ -5,7 +5,7 @@
 runs, for the divacancy in 3C-SiC with random displacements, one process and one thread each:
 
   dft       `pw.x`, a spin-polarised SCF with forces at Gamma, for several cells and cutoffs
-  training  `sicmlip-potential train` with networks of several sizes, per frame, from two lengths of a training
+  training  `sicmlip train` with networks of several sizes, per frame, from two lengths of a training
   call      the compiled model of each protocol, on the same structure, energy and forces
 
 Times are processor times of the programs: on an idle machine those of the clock. `science/cost_estimates.py` holds what
@@ -102,7 +102,7 @@ def time_training(folder: Path, name: str, model: Mapping[str, Any], n_atoms: in
         write_labelled_frames(place / filenames.VALIDATION_SET_FILE, frames[-1:])
         chosen = {"model": {**model, "pair_potential": "none"}, "maximum_epochs": epochs, "batch_size": 2}
         (place / filenames.TRAINING_SETTINGS_FILE).write_text(json.dumps(chosen))
-        program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential"]
+        program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main"]
         seconds.append(processor_time([*program, "train"], place))
     edges = len(neighbour_pairs(frames[0], model.get("cutoff", 5.0))[0])
     each = (seconds[1] - seconds[0]) / (EPOCHS[1] - EPOCHS[0]) / N_FRAMES
@@ -113,7 +113,7 @@ def time_call(folder: Path, name: str, n_atoms: int) -> float:
     """Compile the model of a training and return the ms of one call for its structure."""
     place = folder / f"{name}_{n_atoms}_{EPOCHS[0]}"
     package, model = place / filenames.PORTABLE_MODEL_FILE, place / "model.nequip.pt2"
-    program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential"]
+    program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main"]
     processor_time([*program, "compile", str(package), "--target", "pair_allegro", "--output", str(model)], place)
     call, _ = bare_call(CompiledPotential.load(model), structure(n_atoms))
     times = []

@@ -145,7 +145,7 @@ def make_models(folder: Path) -> list[Path]:
 
 
 def _run_potential(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential", *arguments]
+    command = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main", *arguments]
     subprocess.run(command, cwd=folder, check=True)
 
 

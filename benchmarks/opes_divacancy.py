@@ -84,7 +84,7 @@ class Study:
         settings = {"groups": groups, "autoencoder": {"held_out": 0, "max_epochs": 60, "seed": 1}}
         (self.variables / filenames.CV_SETTINGS_FILE).write_text(json.dumps(settings))
         options = [part for path in trajectories for part in ("--trajectory", str(path.resolve()))]
-        program("aiida_sicmlip.engine.programs.cv", "train", *options, folder=self.variables)
+        program("aiida_sicmlip.engine.programs.main", "cv", *options, folder=self.variables)
 
     def hops(self, folder: Path) -> Hops:
         """Follow the atoms through a run."""

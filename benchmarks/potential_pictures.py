@@ -70,7 +70,7 @@ class Loop:
                 (folder / filenames.TRAINING_SETTINGS_FILE).write_text(
                     json.dumps({**MODEL, "maximum_epochs": self.epochs[index]})
                 )
-                program("aiida_sicmlip.engine.programs.potential", "train", folder=folder)
+                program("aiida_sicmlip.engine.programs.main", "train", folder=folder)
                 print(f"round {index}: trained", flush=True)
 
     def _label(self, folder: Path, index: int) -> None:

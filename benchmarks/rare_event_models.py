@@ -2,7 +2,7 @@
 
 A divacancy in 3C-SiC (62 atoms), labels of EDIP. Models that differ in seed, size and kind of the training set, weights
 of the loss and prior are ranked by two measures: the mean absolute force error over all atoms of held-out frames, and
-the score P of `sicmlip-score` on the migrating atoms of frames of hot runs.
+the score P of `sicmlip score` on the migrating atoms of frames of hot runs.
 
     python benchmarks/rare_event_models.py studies
 
@@ -83,13 +83,19 @@ def train_all(study: Study, options: argparse.Namespace) -> dict[str, dict[str, 
 
 
 def score(study: Study, model: Trained, frames: Sequence[Atoms], reference: Path) -> dict[str, Any]:
-    """Return the scores of the regions that `sicmlip-score` gives a model, and its forces on the migrating atoms."""
+    """Return the scores of the regions that `sicmlip score` gives a model, and its forces on the migrating atoms."""
     folder = model.folder
     predicted = predict(model.package, frames)
     write(folder / "prediction.extxyz", predicted)
     host = study.folder / "host.extxyz"
     program(
-        "aiida_sicmlip.engine.programs.score", str(reference), "prediction.extxyz", "--host", str(host), folder=folder
+        "aiida_sicmlip.engine.programs.main",
+        "score",
+        str(reference),
+        "prediction.extxyz",
+        "--host",
+        str(host),
+        folder=folder,
     )
     report = read_json(folder / "score.json", "report")
     forces = [frame.get_forces()[entry["migrating"]] for frame, entry in zip(predicted, report["frames"], strict=True)]

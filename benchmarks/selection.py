@@ -5,7 +5,7 @@
 makes trajectories of 3C-SiC with a divacancy (EDIP, 1500 K, a frame each 0.01 ps) in FOLDER, which are kept for the
 next time, and measures, each in processes of its own:
 
-  package   `sicmlip-descriptors candidates`: SOAP of the atoms around the defect on several processes, candidates,
+  package   `sicmlip describe`: SOAP of the atoms around the defect on several processes, candidates,
             clusters; then the selection of 300 training and 100 validation configurations among the candidates
   textbook  SOAP of all atoms by DScribe in one process, and the greedy loop that computes the distances of all frames
             from each pick (on the smallest pool alone: it takes as long on 10,000 frames as the other on 100,000)
@@ -123,7 +123,7 @@ class Bench:
             "training": [str(labelled)],
         }
         (folder / filenames.DESCRIPTORS_SETTINGS_FILE).write_text(json.dumps(settings))
-        program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.descriptors", "candidates"]
+        program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main", "describe"]
         candidates = measured([*program, "--processes", str(processes)], folder)
         selection = measured([sys.executable, str(SCRIPT), "--select"], folder)
         report = read_json(folder / filenames.DESCRIPTORS_REPORT_FILE, "report")

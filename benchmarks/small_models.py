@@ -104,7 +104,7 @@ class Study:
             write_labelled_frames(folder / filenames.TRAINING_SET_FILE, training)
             write_labelled_frames(folder / filenames.VALIDATION_SET_FILE, validation)
             write_settings(folder, training, settings, prior)
-            program("aiida_sicmlip.engine.programs.potential", "train", folder=folder)
+            program("aiida_sicmlip.engine.programs.main", "train", folder=folder)
         report = read_json(folder / filenames.TRAINING_REPORT_FILE, "report")
         curve = read_json(folder / filenames.TRAINING_CURVE_FILE, "curve")["columns"]
         return Trained(folder, package, report, curve)

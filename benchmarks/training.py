@@ -1,11 +1,11 @@
-"""What an epoch of `sicmlip-potential train` costs: against `nequip-train` called directly, and with a prior.
+"""What an epoch of `sicmlip train` costs: against `nequip-train` called directly, and with a prior.
 
     python benchmarks/training.py --folder FOLDER
 
 trains a small Allegro model on frames of EDIP (a divacancy in 3C-SiC, 62 atoms), in three ways:
 
   direct   `nequip-train` as NequIP's tutorial has it: frames in extended XYZ; the same model, loss and optimiser
-  package  `sicmlip-potential train`, without a prior
+  package  `sicmlip train`, without a prior
   prior    the same with the Lennard-Jones prior
 
 Each way runs twice a round, with few and with more epochs: the difference is the cost of the epochs, the rest that of
@@ -79,7 +79,7 @@ class Bench:
         write_labelled_frames(folder / TRAINING_SET_FILE, self.training)
         write_labelled_frames(folder / VALIDATION_SET_FILE, self.validation)
         write_settings(folder, self.training, self.settings(epochs), KINDS["fitted"] if way == "prior" else None)
-        return [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential", "train"]
+        return [sys.executable, "-m", "aiida_sicmlip.engine.programs.main", "train"]
 
     def place(self, way: str, epochs: int) -> Path:
         """Return the folder of a training."""

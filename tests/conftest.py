@@ -44,9 +44,7 @@ PW_PARAMETERS = {
 CODES = {
     "lammps": ("sicmlip.exploration", "sicmlip-lmp"),
     "pw": ("quantumespresso.pw", "pw"),
-    "potential": ("sicmlip.training", "sicmlip-potential"),
-    "cv": ("sicmlip.collective_variables", "sicmlip-cv"),
-    "descriptors": ("sicmlip.descriptors", "sicmlip-descriptors"),
+    "sicmlip": (None, "sicmlip"),
 }
 """Plugin and label of each code that a run needs."""
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'

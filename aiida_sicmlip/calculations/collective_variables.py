@@ -14,7 +14,7 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 from ase.io import write
 
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
-from aiida_sicmlip.calculations.validation import CV_PLUGINS, sentence_of, validate_code_plugin, validate_seed
+from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code, validate_seed
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
@@ -36,7 +36,7 @@ def joined_segments(segments: Mapping[str, SegmentTrajectoryData]) -> list[list[
 
 
 class CollectiveVariablesCalculation(CalcJob):
-    """Learn collective variables of a defect from trajectories, with `sicmlip-cv train`.
+    """Learn collective variables of a defect from trajectories, with `sicmlip cv`.
 
     With a single trajectory none is held out, whatever the settings say; `results` says so.
     """
@@ -51,8 +51,8 @@ class CollectiveVariablesCalculation(CalcJob):
         spec.input(
             "code",
             valid_type=orm.AbstractCode,
-            validator=validate_code_plugin(CV_PLUGINS),
-            help="`sicmlip-cv` on the machine that trains.",
+            validator=validate_code(SICMLIP),
+            help="`sicmlip` on the machine that trains.",
         )
         spec.input(
             "structure",
@@ -151,7 +151,7 @@ class CollectiveVariablesCalculation(CalcJob):
         with folder.open(filenames.CV_STRUCTURE_FILE, "w") as handle:
             write(handle, self.inputs.structure.get_ase(), format="extxyz")
 
-        arguments = ["train", "--settings", filenames.CV_SETTINGS_FILE, "--structure", filenames.CV_STRUCTURE_FILE]
+        arguments = ["cv", "--settings", filenames.CV_SETTINGS_FILE, "--structure", filenames.CV_STRUCTURE_FILE]
         for names in trajectories:
             arguments += ["--trajectory", *(files[name] for name in names)]
         return job_of_one_program(

@@ -10,7 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
-from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, sentence_of, validate_code_plugin
+from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -60,8 +60,8 @@ class CompilationCalculation(CalcJob):
         spec.input(
             "code",
             valid_type=orm.AbstractCode,
-            validator=validate_code_plugin(POTENTIAL_PLUGINS),
-            help="`sicmlip-potential` on the machine that the model is compiled for.",
+            validator=validate_code(SICMLIP),
+            help="`sicmlip` on the machine that the model is compiled for.",
         )
         spec.input("potential", valid_type=PotentialData, help="The portable model.")
         spec.input(

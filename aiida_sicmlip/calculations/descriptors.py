@@ -16,9 +16,9 @@ from ase.io import write
 from aiida_sicmlip.calculations.collective_variables import joined_segments
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.validation import (
-    DESCRIPTORS_PLUGINS,
+    SICMLIP,
     sentence_of,
-    validate_code_plugin,
+    validate_code,
     validate_seed,
 )
 from aiida_sicmlip.common import filenames
@@ -32,7 +32,7 @@ from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 
 class DescriptorsCalculation(CalcJob):
-    """Describe all frames of a round by SOAP next to their trajectories, with `sicmlip-descriptors candidates`.
+    """Describe all frames of a round by SOAP next to their trajectories, with `sicmlip describe`.
 
     What comes back are candidates: the frames that the selection picks, those that are most novel after them, and those
     that represent everything sampled so far. Descriptors of the others stay on the machine only while the program runs.
@@ -49,8 +49,8 @@ class DescriptorsCalculation(CalcJob):
         spec.input(
             "code",
             valid_type=orm.AbstractCode,
-            validator=validate_code_plugin(DESCRIPTORS_PLUGINS),
-            help="`sicmlip-descriptors` on the machine that describes.",
+            validator=validate_code(SICMLIP),
+            help="`sicmlip` on the machine that describes.",
         )
         spec.input_namespace(
             "trajectories",
@@ -217,7 +217,7 @@ class DescriptorsCalculation(CalcJob):
         return job_of_one_program(
             self,
             "descriptors",
-            ["candidates", "--settings", filenames.DESCRIPTORS_SETTINGS_FILE, "--processes", str(processes)],
+            ["describe", "--settings", filenames.DESCRIPTORS_SETTINGS_FILE, "--processes", str(processes)],
             copies=copies,
             retrieve=[filenames.DESCRIPTORS_REPORT_FILE],
             retrieve_temporarily=[filenames.CANDIDATES_FILE],

@@ -15,7 +15,7 @@ from ase.io import write
 
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_potential
-from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin
+from aiida_sicmlip.calculations.validation import SICMLIP, validate_code
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
@@ -50,8 +50,8 @@ class EvaluationCalculation(CalcJob):
         spec.input(
             "code",
             valid_type=orm.AbstractCode,
-            validator=validate_code_plugin(POTENTIAL_PLUGINS),
-            help="`sicmlip-potential` on the machine that evaluates.",
+            validator=validate_code(SICMLIP),
+            help="`sicmlip` on the machine that evaluates.",
         )
         spec.input("dataset", valid_type=LabelledDataSetData, help="The labels to compare with.")
         spec.input(

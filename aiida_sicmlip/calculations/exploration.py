@@ -19,9 +19,9 @@ from aiida_sicmlip.calculations.lammps_potential import (
 )
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.calculations.validation import (
-    LAMMPS_PLUGINS,
+    LAMMPS,
     sentence_of,
-    validate_code_plugin,
+    validate_code,
     validate_seed,
     validate_switches,
 )
@@ -79,7 +79,7 @@ class ExplorationCalculation(CalcJob):
     @classmethod
     def define_inputs(cls, spec: CalcJobProcessSpec) -> None:
         """Define the inputs."""
-        spec.input("code", valid_type=orm.AbstractCode, validator=validate_code_plugin(LAMMPS_PLUGINS), help="LAMMPS.")
+        spec.input("code", valid_type=orm.AbstractCode, validator=validate_code(LAMMPS), help="LAMMPS.")
         spec.input("structure", valid_type=orm.StructureData, help="Where the run starts.")
         spec.input(
             "potential",

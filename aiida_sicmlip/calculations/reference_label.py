@@ -14,7 +14,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.calculations.force_bound import define_force_bound
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_species
-from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, validate_code_plugin
+from aiida_sicmlip.calculations.validation import SICMLIP, validate_code
 from aiida_sicmlip.common import filenames
 
 
@@ -35,8 +35,8 @@ class ReferenceLabelCalculation(CalcJob):
         spec.input(
             "code",
             valid_type=orm.AbstractCode,
-            validator=validate_code_plugin(POTENTIAL_PLUGINS),
-            help="`sicmlip-potential` on the machine that labels.",
+            validator=validate_code(SICMLIP),
+            help="`sicmlip` on the machine that labels.",
         )
         spec.input("structure", valid_type=orm.StructureData, help="The configuration, labelled as it is.")
         spec.input(

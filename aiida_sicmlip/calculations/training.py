@@ -13,9 +13,9 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.calculations.validation import (
-    POTENTIAL_PLUGINS,
+    SICMLIP,
     sentence_of,
-    validate_code_plugin,
+    validate_code,
     validate_seed,
 )
 from aiida_sicmlip.common import filenames
@@ -67,8 +67,8 @@ class TrainingCalcJob(CalcJob):
         spec.input(
             "code",
             valid_type=orm.AbstractCode,
-            validator=validate_code_plugin(POTENTIAL_PLUGINS),
-            help="`sicmlip-potential` on the machine that trains.",
+            validator=validate_code(SICMLIP),
+            help="`sicmlip` on the machine that trains.",
         )
         spec.input("training_set", valid_type=LabelledDataSetData, help="What the model is fitted to.")
         spec.input("validation_set", valid_type=LabelledDataSetData, help="What decides when to stop and what to keep.")

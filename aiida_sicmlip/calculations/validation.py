@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from aiida import orm
@@ -10,11 +12,32 @@ from aiida import orm
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError
 
-LAMMPS_PLUGINS = ("sicmlip.exploration", "lammps.base", "lammps.raw")
-POTENTIAL_PLUGINS = ("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation", "sicmlip.reference_label")
-CV_PLUGINS = ("sicmlip.collective_variables",)
-DESCRIPTORS_PLUGINS = ("sicmlip.descriptors",)
-PW_PLUGINS = ("quantumespresso.pw",)
+
+@dataclass(frozen=True)
+class Program:
+    """A program that codes are made for.
+
+    name: as messages call it.
+    plugins: default plugins of its codes. One that several calculations share has none of its own.
+    executables: names of its files, which tell a code without a default plugin.
+    """
+
+    name: str
+    plugins: tuple[str, ...]
+    executables: tuple[str, ...]
+
+
+PW = Program("`pw.x`", ("quantumespresso.pw",), ("pw.x",))
+LAMMPS = Program("LAMMPS", ("sicmlip.exploration", "lammps.base", "lammps.raw"), ("sicmlip-lmp", "lmp"))
+SICMLIP = Program(
+    "`sicmlip`",
+    (
+        *("sicmlip.training", "sicmlip.compilation", "sicmlip.evaluation", "sicmlip.reference_label"),
+        *("sicmlip.collective_variables", "sicmlip.descriptors"),
+    ),
+    ("sicmlip",),
+)
+PROGRAMS = (PW, LAMMPS, SICMLIP)
 
 MAXIMUM_SEED = 2**31 - 1
 """LAMMPS takes seeds as positive 32-bit integers; the other programs take those too."""
@@ -22,16 +45,29 @@ MAXIMUM_SEED = 2**31 - 1
 Validator = Callable[[Any, Any], "str | None"]
 
 
-def validate_code_plugin(plugins: Iterable[str]) -> Validator:
-    """Return a validator that refuses a code made for another program than one of ``plugins``."""
-    plugins = tuple(plugins)
+def validate_code(program: Program) -> Validator:
+    """Return a validator that refuses a code of another program than ``program``.
+
+    A code says what it is for by its default plugin, or, where it has none, by the name of its file. A file of any
+    other name may be a script that starts the right program, and is taken.
+    """
 
     def validator(code: orm.AbstractCode | None, _: Any) -> str | None:
-        if code is None or code.default_calc_job_plugin in (None, *plugins):
+        if code is None:
             return None
+        plugin = code.default_calc_job_plugin
+        executable = PurePath(str(getattr(code, "filepath_executable", ""))).name
+        if plugin is not None:
+            fits, known_by = plugin in program.plugins, f"is set up for `{plugin}`"
+        else:
+            others = [other for other in PROGRAMS if other != program]
+            fits, known_by = all(executable not in other.executables for other in others), f"runs `{executable}`"
+        if fits:
+            return None
+        plugins = " or ".join(f"`{plugin}`" for plugin in program.plugins)
         return (
-            f"code `{code.full_label}` is set up for `{code.default_calc_job_plugin}`, which is the wrong kind here; "
-            f"give a code whose default plugin is {' or '.join(f'`{plugin}`' for plugin in plugins)}."
+            f"code `{code.full_label}` {known_by}, which is the wrong kind here; give a code of {program.name}, whose "
+            f"default plugin, if it has one, is {plugins}."
         )
 
     return validator

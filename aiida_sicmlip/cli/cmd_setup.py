@@ -48,13 +48,7 @@ COLOURS = {"found": "green", "made": "green", "missing": "red", "differs": "red"
 @click.option("--pw", type=FILE, metavar="FILE", help="pw.x of Quantum ESPRESSO; the one on PATH if not given.")
 @click.option("--pw-mpi/--no-pw-mpi", default=None, help="Whether pw.x is started through MPI; a new code is not.")
 @click.option("--lmp", type=FILE, metavar="FILE", help="sicmlip-lmp; the one of this environment if not given.")
-@click.option(
-    "--potential", type=FILE, metavar="FILE", help="sicmlip-potential; the one of this environment if not given."
-)
-@click.option("--cv", type=FILE, metavar="FILE", help="sicmlip-cv; the one of this environment if not given.")
-@click.option(
-    "--descriptors", type=FILE, metavar="FILE", help="sicmlip-descriptors; the one of this environment if not given."
-)
+@click.option("--sicmlip", type=FILE, metavar="FILE", help="sicmlip; the one of this environment if not given.")
 @click.option("--work-folder", type=FILE, metavar="FOLDER", help="Where the jobs of this machine run.")
 @click.option(
     "--species",

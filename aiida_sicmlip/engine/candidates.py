@@ -1,4 +1,4 @@
-"""Candidates of a round, next to its trajectories: `sicmlip-descriptors candidates`."""
+"""Candidates of a round, next to its trajectories: `sicmlip describe`."""
 
 from __future__ import annotations
 

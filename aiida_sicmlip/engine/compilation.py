@@ -1,4 +1,4 @@
-"""Compilation of a packaged model for the machine it runs on: `sicmlip-potential compile`."""
+"""Compilation of a packaged model for the machine it runs on: `sicmlip compile`."""
 
 from __future__ import annotations
 

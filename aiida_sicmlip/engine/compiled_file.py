@@ -47,13 +47,13 @@ class CompiledFile:
         if path.name.endswith(".nequip.zip"):
             raise InputError(
                 f"The file `{path}` is a packaged model, which runs on no machine before it is compiled; compile it "
-                "with `sicmlip-potential compile` and name the resulting `.nequip.pt2`."
+                "with `sicmlip compile` and name the resulting `.nequip.pt2`."
             )
         if not path.is_file():
             raise InputError(f"The compiled model `{path}` does not exist; give the path of a `.nequip.pt2` file.")
         if not path.name.endswith(".pt2") or not zipfile.is_zipfile(path):
             raise InputError(
-                f"The file `{path}` is no compiled model; give a `.nequip.pt2` file that `sicmlip-potential compile` "
+                f"The file `{path}` is no compiled model; give a `.nequip.pt2` file that `sicmlip compile` "
                 "or `nequip-compile --mode aotinductor` wrote."
             )
         require_undamaged(path)
@@ -67,7 +67,7 @@ class CompiledFile:
         if "type_names" not in metadata or "r_max" not in metadata:
             raise InputError(
                 f"The file `{path}` holds no model that nequip-compile wrote; compile the packaged model with "
-                "`sicmlip-potential compile`."
+                "`sicmlip compile`."
             )
         return cls(path, metadata, versions, tuple(libraries.split()))
 

@@ -1,4 +1,4 @@
-"""Training of collective variables: `sicmlip-cv train`."""
+"""Training of collective variables: `sicmlip cv`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trajectories for `sicmlip-cv`: the chosen atoms of every n-th frame, file by file and in pieces."""
+"""Trajectories for `sicmlip cv`: the chosen atoms of every n-th frame, file by file and in pieces."""
 
 from __future__ import annotations
 

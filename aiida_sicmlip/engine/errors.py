@@ -1,4 +1,4 @@
-"""Known failures of `sicmlip-potential` and `sicmlip-cv` that have an exit status of their own."""
+"""Known failures of `sicmlip` that have an exit status of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of a potential on a labelled data set: `sicmlip-potential evaluate`."""
+"""Evaluation of a potential on a labelled data set: `sicmlip evaluate`."""
 
 from __future__ import annotations
 

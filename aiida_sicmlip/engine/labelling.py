@@ -1,4 +1,4 @@
-"""The label of one configuration by a classical potential: `sicmlip-potential label`."""
+"""The label of one configuration by a classical potential: `sicmlip label`."""
 
 from __future__ import annotations
 

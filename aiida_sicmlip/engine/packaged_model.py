@@ -58,7 +58,7 @@ class PackagedModel:
         except Exception as error:
             # torch and zipfile raise whatever they like for a file that is damaged or from another version.
             raise InputError(
-                f"`{path}` cannot be read as a packaged model; give one that `sicmlip-potential train` or "
+                f"`{path}` cannot be read as a packaged model; give one that `sicmlip train` or "
                 f"`nequip-package` wrote. The libraries say: {first_line(error)}"
             ) from error
 

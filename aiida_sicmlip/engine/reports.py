@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import platform
 import sys
@@ -66,6 +65,9 @@ def read_json(path: str | Path, what: str) -> Any:
 
 def versions() -> dict[str, str | None]:
     """Return the versions of Python and of the packages that decide the numbers; null where one is not installed."""
+    # Here, as half of the time that `--help` takes would be spent on it.
+    import importlib.metadata
+
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

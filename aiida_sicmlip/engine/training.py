@@ -1,4 +1,4 @@
-"""Training of an Allegro model with NequIP: `sicmlip-potential train`."""
+"""Training of an Allegro model with NequIP: `sicmlip train`."""
 
 from __future__ import annotations
 

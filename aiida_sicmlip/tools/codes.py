@@ -29,7 +29,7 @@ def program_versions(code: orm.AbstractCode) -> dict[str, str | None] | None:
 
 
 def torch_version(code: orm.AbstractCode) -> str | None:
-    """Return the version of torch that ``sicmlip-potential`` behind ``code`` uses.
+    """Return the version of torch that ``sicmlip`` behind ``code`` uses.
 
     :return: ``None`` where the code is on another machine, or its program does not say.
     """

@@ -16,8 +16,11 @@ from aiida_sicmlip.tools.codes import program_versions
 PACKAGE = "aiida-sicmlip"
 _REPORTS = ("results", "output_parameters")
 """Outputs in which a program's versions stand."""
-_SPEAKING = tuple(f"aiida.calculations:sicmlip.{stem}" for stem in ("training", "compilation", "evaluation"))
-"""Calculations whose program, `sicmlip-potential`, says its versions when it is asked; another might do something."""
+_SPEAKING = tuple(
+    f"aiida.calculations:sicmlip.{stem}"
+    for stem in ("training", "compilation", "evaluation", "reference_label", "collective_variables", "descriptors")
+)
+"""Calculations whose program, `sicmlip`, says its versions when it is asked; another might do something."""
 _MACHINE = ("device", "threads", "gpu_architecture")
 
 

@@ -29,7 +29,7 @@ def exploration_builder(
     hosts: Mapping[str, orm.StructureData] | None,
 ) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``ExplorationWorkChain``); see its ``get_builder_from_protocol``."""
-    settings, codes, switches = load_codes(load_protocol(protocol, overrides), ("lammps", "cv"))
+    settings, codes, switches = load_codes(load_protocol(protocol, overrides), ("lammps", "collective_variables"))
     builder = process.get_builder()
     descriptions = settings["structures"]
     if structures is None:
@@ -90,7 +90,7 @@ def labelling_builder(
 ) -> ProcessBuilder:
     """Return the builder of ``process`` (the ``LabellingWorkChain``); see its ``get_builder_from_protocol``."""
     settings = load_protocol(protocol, overrides)
-    wanted = "pw" if settings["labelling"]["reference"] is None else "potential"
+    wanted = "pw" if settings["labelling"]["reference"] is None else "reference_label"
     settings, codes, _ = load_codes(settings, (wanted,))
     builder = process.get_builder()
     builder.structures = dict(structures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -116,18 +115,14 @@ class CommandHelp(SphinxDirective):
 
 
 class ProgramHelp(SphinxDirective):
-    """What an argparse program says with ``--help``: ``{program-help} module:parser command``."""
+    """What an argparse program says with ``--help``: ``{program-help} module:function arguments``."""
 
     required_arguments = 1
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the help as a block of text."""
-        parser = load_object(self.arguments[0])()
-        if len(self.arguments) > 1:
-            (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-            parser = commands.choices[self.arguments[1]]
-        text = parser.format_help()
+        text = load_object(self.arguments[0])(*self.arguments[1:]).format_help()
         return [nodes.literal_block(text, text, language="text")]
 
 

@@ -153,7 +153,7 @@ def test_inputs_that_do_not_fit_each_other(
 def test_code_of_another_program(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"give a code whose default plugin is `sicmlip\.collective_variables`"):
+    with pytest.raises(ValueError, match="give a code of `sicmlip`"):
         generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.training")})
 
 
@@ -175,10 +175,10 @@ def test_run(inputs: dict[str, Any], aiida_localhost: Any, tmp_path: Path) -> No
 
     from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 
-    program = tmp_path / "sicmlip-cv"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.programs.cv "$@"\n')
+    program = tmp_path / "sicmlip"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.programs.main "$@"\n')
     program.chmod(0o755)
-    inputs["code"] = orm.InstalledCode(aiida_localhost, str(program), label="sicmlip-cv").store()
+    inputs["code"] = orm.InstalledCode(aiida_localhost, str(program), label="sicmlip").store()
     inputs["parameters"] = orm.Dict({"autoencoder": {"hidden": [8], "latent": 2, "max_epochs": 2}})
     inputs["metadata"] = {"options": {"environment_variables": {"OMP_NUM_THREADS": "1"}}}
 

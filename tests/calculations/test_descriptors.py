@@ -170,7 +170,7 @@ def test_inputs_that_do_not_fit_each_other(
 def test_code_of_another_program(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"give a code whose default plugin is `sicmlip\.descriptors`"):
+    with pytest.raises(ValueError, match="give a code of `sicmlip`"):
         generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.training")})
 
 
@@ -206,10 +206,10 @@ def test_run(inputs: dict[str, Any], aiida_localhost: Any, tmp_path: Path) -> No
 
     from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 
-    program = tmp_path / "sicmlip-descriptors"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.programs.descriptors "$@"\n')
+    program = tmp_path / "sicmlip"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aiida_sicmlip.engine.programs.main "$@"\n')
     program.chmod(0o755)
-    inputs["code"] = orm.InstalledCode(aiida_localhost, str(program), label="sicmlip-descriptors").store()
+    inputs["code"] = orm.InstalledCode(aiida_localhost, str(program), label="sicmlip").store()
     nodes = []
     for cores in (1, 2):
         resources = {"num_machines": 1, "num_mpiprocs_per_machine": 1, "num_cores_per_mpiproc": cores}

@@ -123,7 +123,10 @@ def test_codes_that_run_lammps(
 def test_other_codes_are_refused(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"wrong kind here; give a code whose default plugin is `sicmlip.exploration`"):
+    with pytest.raises(
+        ValueError,
+        match=r"wrong kind here; give a code of LAMMPS, whose default plugin",
+    ):
         generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("quantumespresso.pw")})
 
 

@@ -19,9 +19,7 @@ THINGS = [
     "computer `localhost`",
     "code `pw@localhost`",
     "code `sicmlip-lmp@localhost`",
-    "code `sicmlip-potential@localhost`",
-    "code `sicmlip-cv@localhost`",
-    "code `sicmlip-descriptors@localhost`",
+    "code `sicmlip@localhost`",
     "pseudopotentials `sicmlip`",
 ]
 """What a complete set-up names, but for the LAMMPS plugin, which needs a compiler."""
@@ -113,7 +111,7 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
     home, _ = ready
     answer = home.ask(
         "computer = orm.load_computer('localhost')\n"
-        "labels = ('pw', 'sicmlip-lmp', 'sicmlip-potential', 'sicmlip-cv', 'sicmlip-descriptors')\n"
+        "labels = ('pw', 'sicmlip-lmp', 'sicmlip')\n"
         "codes = [orm.load_code(f'{label}@localhost') for label in labels]\n"
         "family = orm.load_group('sicmlip')\n"
         "answer = {\n"
@@ -130,9 +128,7 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> 
         "codes": [
             ["pw", "quantumespresso.pw", None],
             ["sicmlip-lmp", "sicmlip.exploration", None],
-            ["sicmlip-potential", "sicmlip.training", None],
-            ["sicmlip-cv", "sicmlip.collective_variables", None],
-            ["sicmlip-descriptors", "sicmlip.descriptors", None],
+            ["sicmlip", None, None],
         ],
         "threads": True,
         "poll": 1.0,
@@ -188,13 +184,13 @@ def test_a_profile_of_an_earlier_version_gets_the_code_that_it_lacks(tmp_path: P
     assert home.setup(*home.given).returncode == 0
     home.ask(
         "from aiida.tools import delete_nodes\n"
-        "answer = delete_nodes([orm.load_code('sicmlip-cv@localhost').pk], dry_run=False)[1]"
+        "answer = delete_nodes([orm.load_code('sicmlip@localhost').pk], dry_run=False)[1]"
     )
-    assert states(home.setup(*home.given, "--check").stdout)["code `sicmlip-cv@localhost`"] == "missing"
+    assert states(home.setup(*home.given, "--check").stdout)["code `sicmlip@localhost`"] == "missing"
     again = home.setup(*home.given)
     assert again.returncode == 0
     found = states(again.stdout)
-    assert found.pop("code `sicmlip-cv@localhost`") == "made"
+    assert found.pop("code `sicmlip@localhost`") == "made"
     assert {found[name] for name in THINGS if name in found} == {"found"}
 
 

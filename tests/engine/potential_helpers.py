@@ -1,4 +1,4 @@
-"""What the tests of `sicmlip-potential` share: small labelled data and ways to run the program."""
+"""What the tests of `sicmlip train` and its neighbours share: small labelled data and ways to run the program."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def announce_extension(folder: Path) -> dict[str, str]:
 def run_potential(
     folder: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `sicmlip-potential` in ``folder``."""
+    """Run `sicmlip` in ``folder``."""
     return subprocess.run(
-        [sys.executable, "-m", "aiida_sicmlip.engine.programs.potential", *map(str, arguments)],
+        [sys.executable, "-m", "aiida_sicmlip.engine.programs.main", *map(str, arguments)],
         cwd=folder,
         env={**os.environ, **(environment or {})},
         capture_output=True,

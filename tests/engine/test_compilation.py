@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, NO_COMPILER
 from aiida_sicmlip.engine.compiled_potential import CompiledPotential
-from aiida_sicmlip.engine.programs.potential import main
+from aiida_sicmlip.engine.programs.main import main
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
 pytestmark = pytest.mark.program

@@ -162,7 +162,7 @@ def test_files_that_are_no_compiled_model_are_refused(tmp_path):
     text.write_text("no archive")
     with pytest.raises(InputError, match="is no compiled model"):
         CompiledFile.read(text)
-    with pytest.raises(InputError, match="compile it with `sicmlip-potential compile`"):
+    with pytest.raises(InputError, match="compile it with `sicmlip compile`"):
         CompiledFile.read(tmp_path / "model.nequip.zip")
     with pytest.raises(InputError, match="holds no model that nequip-compile wrote"):
         CompiledFile.read(_archive(tmp_path / "other.nequip.pt2", {"AOTI_DEVICE_KEY": "cpu"}))

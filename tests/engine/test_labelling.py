@@ -1,4 +1,4 @@
-"""`sicmlip-potential label`: forces are the gradient of the energy, in the frame of the configuration as given."""
+"""`sicmlip label`: forces are the gradient of the energy, in the frame of the configuration as given."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def test_an_installation_that_cannot_package_is_noticed_before_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from aiida_sicmlip.engine import training
-    from aiida_sicmlip.engine.programs.potential import main
+    from aiida_sicmlip.engine.programs.main import main
 
     folder = prepare_training(tmp_path, model={**TINY["model"], "pair_potential": "lennard-jones"}, prior=PRIOR_FILE)
     (folder / PRIOR_FILE).write_text("{}")

@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_a_number_has_an_exit_status_of_its_own(tmp_path):
 
 def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], expected: int = INPUT_ERROR, **changes) -> str:
     """Train in this process with settings or data that cannot be used; return what stderr says."""
-    from aiida_sicmlip.engine.programs.potential import main
+    from aiida_sicmlip.engine.programs.main import main
 
     folder = prepare_training(tmp_path)
     settings = {**json.loads((folder / "training.json").read_text()), **changes}

@@ -17,7 +17,7 @@ from tests.loop.conftest import switched  # noqa: F401 (a fixture)
 SOURCES = Path(aiida_sicmlip.__file__).parent.parent
 PROGRAMS = {
     "sicmlip.exploration": "aiida_sicmlip.engine.programs.lmp",
-    "sicmlip.training": "aiida_sicmlip.engine.programs.potential",
+    "sicmlip.training": "aiida_sicmlip.engine.programs.main",
 }
 
 

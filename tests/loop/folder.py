@@ -78,9 +78,7 @@ class LoopFolder:
         for option, program in (
             ("--pw", shutil.which("pw.x")),
             ("--lmp", str(self.bin / "sicmlip-lmp")),
-            ("--potential", str(self.bin / "sicmlip-potential")),
-            ("--cv", str(self.bin / "sicmlip-cv")),
-            ("--descriptors", str(self.bin / "sicmlip-descriptors")),
+            ("--sicmlip", str(self.bin / "sicmlip")),
         ):
             wrapper = self.path / f"noting{option[1:]}"
             wrapper.write_text(f'#!/bin/bash\necho "$PWD" >> {self.submissions}\nexec {program} "$@"\n')

@@ -39,7 +39,7 @@ code.label = "add"
 code.store()
 parameters = orm.Dict({"n_training": 5, "n_validation": 3, "n_candidates": 20}).store()
 description = submit(
-    DescriptorsCalculation, code=orm.load_code("sicmlip-descriptors@localhost"), parameters=parameters,
+    DescriptorsCalculation, code=orm.load_code("sicmlip@localhost"), parameters=parameters,
     trajectories={"vv": {"s00": segment}}, hosts={"vv": orm.StructureData(ase=host)}, seed=orm.Int(1),
 )
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.program
 
 SETTINGS = """
 protocol: demo
-codes: {pw: nowhere@nowhere, cv: nowhere@nowhere}
+codes: {pw: nowhere@nowhere, collective_variables: nowhere@nowhere}
 structures:
   vacancy:
     host: {lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}

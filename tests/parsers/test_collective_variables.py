@@ -86,10 +86,10 @@ def test_failure(parse_folder: Callable[..., Any], case: str, status: int, sente
 @pytest.mark.parametrize("name", ["model.ptc", "cv.json", "autoencoder.npz"])
 @pytest.mark.parametrize("content", [None, b""])
 def test_missing_model(parse_folder: Callable[..., Any], name: str, content: bytes | None) -> None:
-    files = {name: content, "collective_variables.err": b"first\nsicmlip-cv: no space left\n"}
+    files = {name: content, "collective_variables.err": b"first\nsicmlip cv: no space left\n"}
     parsed = parse_folder(FIXTURES / "default", files=files)
     assert parsed.status == 302
-    assert "sicmlip-cv: no space left" in parsed.message
+    assert "sicmlip cv: no space left" in parsed.message
     assert "collective_variables" not in parsed.outputs
 
 

@@ -19,12 +19,12 @@ import pytest
 FIXTURES = Path(__file__).parent / "fixtures"
 PROGRAMS = {
     "exploration": "aiida_sicmlip.engine.programs.lmp",
-    "training": "aiida_sicmlip.engine.programs.potential",
-    "compilation": "aiida_sicmlip.engine.programs.potential",
-    "evaluation": "aiida_sicmlip.engine.programs.potential",
-    "reference_label": "aiida_sicmlip.engine.programs.potential",
-    "collective_variables": "aiida_sicmlip.engine.programs.cv",
-    "descriptors": "aiida_sicmlip.engine.programs.descriptors",
+    "training": "aiida_sicmlip.engine.programs.main",
+    "compilation": "aiida_sicmlip.engine.programs.main",
+    "evaluation": "aiida_sicmlip.engine.programs.main",
+    "reference_label": "aiida_sicmlip.engine.programs.main",
+    "collective_variables": "aiida_sicmlip.engine.programs.main",
+    "descriptors": "aiida_sicmlip.engine.programs.main",
 }
 KEPT_BYTES = 100_000
 """Larger files, which are models, are kept by their name alone: parsers do not look into them."""

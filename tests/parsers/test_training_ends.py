@@ -13,7 +13,7 @@ from aiida_sicmlip.common.exit_status import NO_FORCES, OUT_OF_GPU_MEMORY, OUT_O
 from aiida_sicmlip.common.killed_jobs import cause_of_end
 
 FIXTURES = Path(__file__).parent / "fixtures" / "training"
-KILLED = b"_aiidasubmit.sh: line 14: 4711 Killed  'sicmlip-potential' 'train'\n"
+KILLED = b"_aiidasubmit.sh: line 14: 4711 Killed  'sicmlip' 'train'\n"
 SLURM_TIME = b"slurmstepd: error: *** JOB 42 ON node1 CANCELLED AT 2025-01-01T00:00:00 DUE TO TIME LIMIT ***\n"
 SLURM_MEMORY = b"slurmstepd: error: Detected 1 oom_kill event in StepId=42.batch. Some of the step tasks have been\n"
 
@@ -145,7 +145,7 @@ def test_a_training_that_does_not_improve_on_where_it_started(ended: Callable[..
         (KILLED.decode(), "kill"),
         ("slurmstepd: error: *** JOB 42 ON node1 CANCELLED AT 2025-01-01T00:00:00 DUE TO PREEMPTION ***", "cancelled"),
         ("Resources used: cput=00:10:00,walltime=00:10:02", None),
-        ("line 14: 4711 Terminated  'sicmlip-potential'", None),
+        ("line 14: 4711 Terminated  'sicmlip'", None),
         ("", None),
     ],
 )

@@ -42,8 +42,8 @@ def label_by_tersoff(names: list[str]) -> Any:
     settings_of_labels = load_protocol("demo", {"labelling": given})["labelling"]
     builder = LabellingWorkChain.get_builder()
     builder.structures = {name: orm.StructureData(ase=silicon_carbide_host(repeats=(1, 1, 1))) for name in names}
-    code = orm.load_code("sicmlip-potential@localhost")
-    fill_labelling(builder, settings_of_labels, {"potential": code}, builder.structures)
+    code = orm.load_code("sicmlip@localhost")
+    fill_labelling(builder, settings_of_labels, {"reference_label": code}, builder.structures)
     # As the daemon's own runner: children go to the broker.
     runner = get_manager().create_runner(broker_submit=True)
     return instantiate_process(runner, LabellingWorkChain, **builder._inputs(prune=True))

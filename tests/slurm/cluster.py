@@ -14,7 +14,7 @@ from tests.loop.folder import PROFILE, LoopFolder
 from tests.slurm.ssh import SshServer
 
 TEMPLATES = Path(__file__).parents[2] / "docs" / "how-to" / "templates"
-CODES = ("pw", "sicmlip-lmp", "sicmlip-potential", "sicmlip-cv", "sicmlip-descriptors")
+CODES = ("pw", "sicmlip-lmp", "sicmlip")
 AS_ROOT = "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"
 FASTER = """
 from aiida import load_profile, orm
@@ -74,9 +74,7 @@ def cluster_settings() -> str:
     small["codes"] = {
         "pw": "pw@cluster",
         "lammps": "sicmlip-lmp@cluster",
-        "potential": "sicmlip-potential@cluster",
-        "cv": "sicmlip-cv@cluster",
-        "descriptors": "sicmlip-descriptors@cluster",
+        "sicmlip": "sicmlip@cluster",
     }
     exploration = small["exploration"]
     exploration["options"] = {**GPU, **threads, "max_wallclock_seconds": WALLTIMES["exploration"]}

@@ -138,13 +138,13 @@ def test_path_to_a_calculation(grown, labels, portable_potential) -> None:
 
 
 def test_path_names_the_reference_potential(frames, edip, generate_code, portable_potential) -> None:
-    label = reference_label(frames[0], edip, generate_code("sicmlip.training", "sicmlip-potential"))
+    label = reference_label(frames[0], edip, generate_code(None, "sicmlip"))
     dataset = extend_dataset(derive_reference_level(edip), label_000000=label)
     (source,) = labels_of_dataset(dataset)
     assert (source.label, source.calculation) == (label.pk, label.creator.pk)
     steps = path_to_calculation(trained_on(dataset, portable_potential))
     assert [(step.pk, step.what, step.detail) for step in steps[4:6]] == [
-        (label.creator.pk, "computed by", "ReferenceLabelCalculation with sicmlip-potential@localhost"),
+        (label.creator.pk, "computed by", "ReferenceLabelCalculation with sicmlip@localhost"),
         (edip.pk, "by the reference potential", "edip/multi (SiC.edip)"),
     ]
 

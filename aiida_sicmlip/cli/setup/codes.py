@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodeWish:
-    """A code as it should be; ``given`` is the program that the user named, ``None`` where it was left open."""
+    """A code as it should be.
+
+    plugin: ``None`` where several calculations share the program.
+    given: the program that the user named, ``None`` where it was left open.
+    """
 
     label: str
     program: str
-    plugin: str
+    plugin: str | None
     description: str
     given: Path | None
     option: str
@@ -57,30 +61,12 @@ def wishes(request: SetupRequest) -> list[CodeWish]:
             remedy=remedy,
         ),
         CodeWish(
-            label="sicmlip-potential",
-            program="sicmlip-potential",
-            plugin="sicmlip.training",
-            description="Training, compilation and evaluation of potentials",
-            given=request.potential,
-            option="--potential",
-            remedy=remedy,
-        ),
-        CodeWish(
-            label="sicmlip-cv",
-            program="sicmlip-cv",
-            plugin="sicmlip.collective_variables",
-            description="Training of collective variables",
-            given=request.cv,
-            option="--cv",
-            remedy=remedy,
-        ),
-        CodeWish(
-            label="sicmlip-descriptors",
-            program="sicmlip-descriptors",
-            plugin="sicmlip.descriptors",
-            description="Description of frames, and candidates for labels",
-            given=request.descriptors,
-            option="--descriptors",
+            label="sicmlip",
+            program="sicmlip",
+            plugin=None,
+            description="Training, compilation and evaluation of potentials, collective variables, descriptors",
+            given=request.sicmlip,
+            option="--sicmlip",
             remedy=remedy,
         ),
     ]
@@ -153,7 +139,8 @@ def differences(wish: CodeWish, code: InstalledCode, path: Path | None) -> str |
     """
     executable = Path(str(code.filepath_executable))
     if code.default_calc_job_plugin != wish.plugin:
-        return f"is set up for `{code.default_calc_job_plugin}` instead of `{wish.plugin}`"
+        instead = f"instead of `{wish.plugin}`" if wish.plugin else "alone, and other calculations run it too"
+        return f"is set up for `{code.default_calc_job_plugin}` {instead}"
     if path is not None and path != executable and (wish.given is not None or wish.is_own):
         return f"runs {executable}, not {path}"
     if not os.access(executable, os.X_OK):

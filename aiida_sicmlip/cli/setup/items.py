@@ -46,9 +46,7 @@ class SetupRequest:
     pw: Path | None = None
     pw_mpi: bool | None = None
     lmp: Path | None = None
-    potential: Path | None = None
-    cv: Path | None = None
-    descriptors: Path | None = None
+    sicmlip: Path | None = None
     species: tuple[str, ...] = ("Si", "C")
     pseudo_label: str = "sicmlip"
     pseudo_folder: Path | None = None

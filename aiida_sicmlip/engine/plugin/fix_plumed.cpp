@@ -150,7 +150,7 @@ void FixPlumed::init()
            "`unfix` first.");
   if (strcmp(input->command, "rerun") == 0)
     refuse("a rerun cannot be biased, because its frames are no time steps; remove the fix with `unfix`, and evaluate "
-           "the trajectory with sicmlip-driver.");
+           "the trajectory with sicmlip driver.");
   if (strncmp(update->integrate_style, "respa", 5) == 0)
     refuse("the run style respa does not work with it here; use `run_style verlet`.");
   // Before the first run, LAMMPS does not say that the timestep was set.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.selection_choices import METHODS
 
 # Distances are rounded to this many decimals, so that equal frames tie whatever the order of a dot product's sum.
 _DECIMALS = 12
@@ -17,10 +18,6 @@ _BLOCK = 4096
 _FIRST_BATCH = 32
 # Times in ps are multiples of a frame's interval, up to the rounding of their sums.
 _TIME_ROUNDING = 1e-6
-
-METHODS = ("farthest-point", "top-k", "random")
-"""`farthest-point` is greedy: each pick is the farthest from the reference and from the picks before it. `top-k` takes
-the frames farthest from the reference, whatever their distance from each other. `random` is a baseline."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def choose_frames(
     start: np.ndarray | None = None,
     keys: np.ndarray | None = None,
 ) -> list[Pick]:
-    """Return up to `count` frames, picked by one of the :data:`METHODS`, in the order in which they were picked.
+    """Return up to `count` frames, picked by one of the methods, in the order in which they were picked.
 
     The choice is exact, and ties go to the lowest index. There are fewer picks than asked for when no frame is left
     that is allowed and differs from what is known; what to do then is the caller's choice. Without a reference the
@@ -151,6 +148,7 @@ def choose_frames(
     date only when they are the largest (the accelerated greedy algorithm of Minoux, in: Optimization Techniques,
     Springer 1978, p. 234).
 
+    :param method: one of :data:`~aiida_sicmlip.common.selection_choices.METHODS`.
     :param descriptors: (F, D), rows of unit length.
     :param nearest: (F,), the distance of each frame from the reference, from :func:`distance_to_set`.
     :param start: (D,), stands for the mean of all descriptors, where these are a part of a larger pool.

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.science.selection.farthest_point import METHODS
+from aiida_sicmlip.common.selection_choices import CENTRES, METHODS
 from aiida_sicmlip.science.settings import Settings
 
-CENTRES = ("defect", "all")
 VALIDATION_UPDATES = ("replace", "extend")
 
 

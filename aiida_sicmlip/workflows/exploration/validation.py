@@ -116,7 +116,7 @@ def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any])
         if "code" not in inputs.get("variables", {}):
             return (
                 f"`exploration.bias` asks for a bias on `structures.{name}`, whose variables have to be learned, but "
-                "`variables.code` is missing: give the code of `sicmlip-cv`."
+                "`variables.code` is missing: give the code of `sicmlip`."
             )
         if not inputs.get("earlier", {}).get(name) and not _scout_parameters(name, inputs):
             return (

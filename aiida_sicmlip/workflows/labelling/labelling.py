@@ -12,7 +12,7 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, while_
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.calculations.functions.derive_reference_level import derive_reference_level
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
-from aiida_sicmlip.calculations.validation import PW_PLUGINS, validate_code_plugin, validate_positive
+from aiida_sicmlip.calculations.validation import PW, validate_code, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
@@ -82,7 +82,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             },
         )
         spec.inputs["pw"]["kpoints"].required = True
-        spec.inputs["pw"]["pw"]["code"].validator = validate_code_plugin(PW_PLUGINS)
+        spec.inputs["pw"]["pw"]["code"].validator = validate_code(PW)
         spec.inputs["pw"]["pw"]["parameters"].validator = validate_parameters
         spec.expose_inputs(
             ReferenceLabelCalculation,

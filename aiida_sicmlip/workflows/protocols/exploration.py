@@ -118,7 +118,7 @@ def fill_exploration(
 
     :param exploration: the settings called ``exploration``, with options as AiiDA takes them.
     :param structures: those called ``structures``.
-    :param codes: the codes ``lammps`` and ``cv``.
+    :param codes: the codes ``lammps`` and ``collective_variables``.
     :param switches: command-line switches of ``lammps``.
     """
     namespace.walkers = exploration["walkers"]
@@ -146,6 +146,6 @@ def fill_exploration(
         if parameters != scouting_parameters(exploration)
     }
     variables = exploration["collective_variables"]
-    namespace.variables.code = codes["cv"]
+    namespace.variables.code = codes["collective_variables"]
     namespace.variables.parameters = variables["parameters"] or {}
     namespace.variables.metadata.options = variables["options"]

@@ -117,7 +117,7 @@ def fill_labelling(
     """Fill ``namespace``, that of a ``LabellingWorkChain`` in a builder.
 
     :param labelling: the settings called ``labelling``, with options as AiiDA takes them.
-    :param codes: the code ``pw``, or ``potential`` where a reference potential labels.
+    :param codes: the code ``pw``, or ``reference_label`` where a reference potential labels.
     :raises InputError: for settings that cannot be used.
     """
     namespace.max_concurrent = labelling["max_concurrent"]
@@ -129,7 +129,7 @@ def fill_labelling(
         label.largest_force = orm.Float(bound)
     if labelling["reference"] is not None:
         reference = namespace.reference
-        reference.code = codes["potential"]
+        reference.code = codes["reference_label"]
         reference.potential = described_potential(labelling["reference"], "labelling.reference", LammpsPotentialData)
         reference.metadata.options = labelling["options"]
         return

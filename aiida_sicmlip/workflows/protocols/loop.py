@@ -50,14 +50,19 @@ FREE = (
     "exploration.collective_variables.parameters",
 )
 """Settings whose keys are checked by those who read them."""
+STEPS_OF_SICMLIP = (
+    *("training", "compilation", "evaluation"),
+    *("collective_variables", "descriptors", "reference_label"),
+)
+"""Calculations that `codes.sicmlip` runs where `codes` names no other code for one of them."""
 OPTIONS_OF_STEPS = {
     "exploration": "lammps",
-    "exploration.collective_variables": "cv",
+    "exploration.collective_variables": "collective_variables",
     "descriptors": "descriptors",
     "labelling": "pw",
-    "training": "potential",
-    "compilation": "potential",
-    "evaluation": "potential",
+    "training": "training",
+    "compilation": "compilation",
+    "evaluation": "evaluation",
 }
 """Steps with options of their own, and the codes that they run."""
 NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor", "labelling.largest_force")
@@ -75,6 +80,7 @@ OPTIONAL = {
     "training.prior": LennardJonesSettings.names(),
     "compilation.parameters": ("torch_version", "gpu_architecture"),
     "bootstrap": ("node",),
+    "codes": STEPS_OF_SICMLIP,
     "initial": SETS,
 }
 """Settings that a protocol leaves at their default, beside those it names."""
@@ -165,7 +171,7 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
     translated = copy.deepcopy(dict(settings))
     steps = dict(OPTIONS_OF_STEPS)
     if settings["labelling"]["reference"] is not None:
-        steps["labelling"] = "potential"
+        steps["labelling"] = "reference_label"
     for path, which in steps.items():
         if which not in codes:
             continue
@@ -182,18 +188,22 @@ def load_codes(
 ) -> tuple[dict[str, Any], dict[str, orm.AbstractCode], list[str]]:
     """Return settings with options as AiiDA takes them, the codes of the settings, and the switches of `lammps`.
 
-    Codes that would not run need not be there: `cv` where nothing is learned, `pw` beside a reference potential.
+    The codes are `lammps`, `pw` and one for each of :data:`STEPS_OF_SICMLIP`. Those that would not run need not be
+    there: `collective_variables` where nothing is learned, `pw` beside a reference potential.
 
     :param wanted: names of the codes that are needed; all by default.
     :raises InputError: if a code is missing, or options do not fit its computer.
     """
     lammps, switches = code_and_switches(settings["codes"]["lammps"], "codes.lammps")
-    labels = {**settings["codes"], "lammps": lammps}
+    named = {**settings["codes"], "lammps": lammps}
+    keys = {"lammps": "lammps", "pw": "pw"}
+    keys |= {step: step if named.get(step) is not None else "sicmlip" for step in STEPS_OF_SICMLIP}
     if settings["exploration"]["bias"] is None:
-        labels.pop("cv")
-    if settings["labelling"]["reference"] is not None:
-        labels.pop("pw")
-    codes = {key: load_code(label, f"codes.{key}") for key, label in labels.items() if wanted is None or key in wanted}
+        keys.pop("collective_variables")
+    keys.pop("reference_label" if settings["labelling"]["reference"] is None else "pw")
+    codes = {
+        step: load_code(named[key], f"codes.{key}") for step, key in keys.items() if wanted is None or step in wanted
+    }
     return with_options_of_schedulers(settings, codes), codes, switches
 
 
@@ -234,5 +244,5 @@ def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bo
     fill_labelling(builder.labelling, settings["labelling"], codes, structures)
 
     builder.start_from = settings["training"]["start_from"]
-    fill_training(builder.training, settings, codes["potential"])
+    fill_training(builder.training, settings, codes)
     return builder

@@ -38,6 +38,8 @@ FREE = (
     "further_compilations",
 )
 """Settings whose keys are checked by those who read them."""
+STEPS = ("training", "compilation", "evaluation")
+"""The calculations of a training, each with a code of its own."""
 MACHINE = ("code", "parameters", "options")
 """What is said of a further machine."""
 
@@ -108,7 +110,7 @@ def training_builder(
     builder = process.get_builder()
     builder.training_set = training_set
     builder.validation_set = validation_set
-    fill_training(builder, settings, code)
+    fill_training(builder, settings, dict.fromkeys(STEPS, code))
     builder.training.seed = orm.Int(1)
     return builder
 
@@ -147,7 +149,7 @@ def training_base_builder(
 
 def _with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
     """Return settings of a training with options as AiiDA takes them for the scheduler of the code's computer."""
-    for step in ("training", "compilation", "evaluation"):
+    for step in STEPS:
         options = scheduler_options(settings[step]["options"], code, f"{step}.options")
         settings = merge(settings, {step: {"options": options}})
     return settings
@@ -169,23 +171,23 @@ def _fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
         part.initial_potential = known or load_data(given, "training.initial_potential", PotentialData)
 
 
-def fill_training(namespace: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
+def fill_training(namespace: Any, settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> None:
     """Fill the inputs of a ``TrainingWorkChain``, ``namespace``, from complete settings.
 
     :param settings: with the keys `training`, `compilation`, `further_compilations` and `evaluation`; options as AiiDA
         takes them, but for those of further machines.
-    :param code: runs all steps, but for the compilations of further machines.
+    :param codes: what runs each of the :data:`STEPS`, but for the compilations of further machines.
     :raises InputError: if a further machine is not described rightly.
     """
-    for step in ("training", "compilation", "evaluation"):
-        _fill_step(namespace[step], settings[step], code)
+    for step in STEPS:
+        _fill_step(namespace[step], settings[step], codes[step])
     training = settings["training"]
     namespace.committee_size = orm.Int(training["committee_size"])
     namespace.max_iterations = orm.Int(training["max_iterations"])
     if training["prior"]:
         namespace.prior_settings = training["prior"]
     _fill_initial_potential(namespace.training, training)
-    namespace.compilation.parameters = _with_torch_version(settings["compilation"]["parameters"], code)
+    namespace.compilation.parameters = _with_torch_version(settings["compilation"]["parameters"], codes["compilation"])
     machines = {
         name: _machine(machine, f"further_compilations.{name}")
         for name, machine in settings["further_compilations"].items()
@@ -209,7 +211,7 @@ def _machine(machine: Any, where: str) -> dict[str, orm.Node]:
     :raises InputError: if one is missing, unknown or none that a compilation takes.
     """
     if not isinstance(machine, Mapping) or "code" not in machine:
-        raise InputError(f"`{where}` lacks `code`; give the label of `sicmlip-potential` on that machine.")
+        raise InputError(f"`{where}` lacks `code`; give the label of `sicmlip` on that machine.")
     for key, value in machine.items():
         if key not in MACHINE:
             raise InputError(f"`{where}.{key}` is not a known setting. {nearest_name(str(key), MACHINE)}")

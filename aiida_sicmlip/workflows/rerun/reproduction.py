@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiida import orm
@@ -56,7 +57,8 @@ def legs_of(process: orm.ProcessNode) -> list[orm.ProcessNode]:
 def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.AbstractCode:
     """Return the code to run something again with: the original one where its computer is configured.
 
-    Elsewhere, in a profile into which the graph was imported, the only code here for the same kind of calculation.
+    Elsewhere, in a profile into which the graph was imported, the only code here of the same program: with the same
+    default plugin, or, where it has none, the same name of its file.
 
     :param wanted: name of another code, which is taken instead.
     :raises InputError: if that does not exist, or no code, or more than one, is in question.
@@ -69,16 +71,24 @@ def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.Ab
     user = orm.User.collection.get_default()
     if not isinstance(original, orm.InstalledCode) or original.computer.is_user_configured(user):
         return original
-    plugin = original.default_calc_job_plugin
-    query = orm.QueryBuilder().append(orm.InstalledCode, filters={"attributes.input_plugin": plugin}, project="*")
-    here = [code for code in query.all(flat=True) if code.computer.is_user_configured(user) and not code.is_hidden]
+    program = _program(original)
+    here = [
+        code
+        for code in orm.QueryBuilder().append(orm.InstalledCode).all(flat=True)
+        if _program(code) == program and code.computer.is_user_configured(user) and not code.is_hidden
+    ]
     if len(here) == 1:
         return here[0]
     found = ", ".join(code.full_label for code in here) or "there is none; `aiida-sicmlip setup` makes it"
     raise InputError(
         f"the code {original.full_label} <{original.pk}> cannot be used in this profile, as its computer is not "
-        f"configured here; name another one for `{plugin}` with `--code` ({found})."
+        f"configured here; name another one for `{program}` with `--code` ({found})."
     )
+
+
+def _program(code: orm.InstalledCode) -> str:
+    """Return what tells the program of a code: its default plugin, or the name of its file."""
+    return code.default_calc_job_plugin or Path(str(code.filepath_executable)).name
 
 
 def run_again(

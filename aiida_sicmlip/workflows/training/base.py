@@ -95,7 +95,7 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
     ) -> ProcessBuilder:
         """Return a builder of the training alone for the protocol called ``protocol`` with ``overrides`` on top.
 
-        :param code: `sicmlip-potential`.
+        :param code: `sicmlip`.
         :param protocol: `paper`, `balanced` (default) or `fast`.
         :param overrides: as of ``TrainingWorkChain``; what is said of compilations, evaluations, a committee and the
             fit of a prior is for that one alone, and not read.

@@ -13,7 +13,7 @@ from aiida_sicmlip.calculations.compilation import CompilationCalculation, Compi
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.calculations.training_checks import prior_is_wanted
-from aiida_sicmlip.calculations.validation import POTENTIAL_PLUGINS, sentence_of, validate_code_plugin
+from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
@@ -71,13 +71,13 @@ def validate_further_compilations(machines: Mapping[str, Any] | None, _: Any) ->
         if not re.fullmatch(r"[A-Za-z]\w*", name) or "__" in name:
             return f"`{where}`: the name becomes a label; give letters, digits and single underscores."
         if not isinstance(machine, Mapping) or "code" not in machine:
-            return f"`{where}` lacks `code`: give `sicmlip-potential` on that machine."
+            return f"`{where}` lacks `code`: give `sicmlip` on that machine."
         for key, kind in zip(MACHINE, (orm.AbstractCode, orm.Dict, orm.Dict), strict=True):
             if key in machine and not isinstance(machine[key], kind):
                 return f"`{where}.{key}` is a {type(machine[key]).__name__}; give a {kind.__name__}."
         if unknown := sorted(set(machine) - set(MACHINE)):
             return f"`{where}.{unknown[0]}` is not known. {nearest_name(unknown[0], MACHINE)}"
-        sentence = validate_code_plugin(POTENTIAL_PLUGINS)(machine["code"], None)
+        sentence = validate_code(SICMLIP)(machine["code"], None)
         try:
             CompilationSettings.from_mapping(machine["parameters"].get_dict() if "parameters" in machine else {})
             _check_options(machine["options"].get_dict() if "options" in machine else {}, f"{where}.options")

@@ -73,7 +73,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
     ) -> ProcessBuilder:
         """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
 
-        :param code: `sicmlip-potential`, for all steps.
+        :param code: `sicmlip`, for all steps.
         :param protocol: `paper`, `balanced` (default) or `fast`.
         :param overrides: settings as in `workflows/protocols/training.yaml`, or the path of a YAML file of them.
         :raises InputError: if the protocol or a setting is unknown, or has a value that it does not take.

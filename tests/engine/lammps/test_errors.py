@@ -23,7 +23,7 @@ CASES = {
         HEAD + "pair_coeff * * missing.nequip.pt2 Si C",
         "The compiled model `missing.nequip.pt2` does not exist",
     ),
-    "packaged": (HEAD + "pair_coeff * * model.nequip.zip Si C", "compile it with `sicmlip-potential compile`"),
+    "packaged": (HEAD + "pair_coeff * * model.nequip.zip Si C", "compile it with `sicmlip compile`"),
     "other_target": (HEAD + "pair_coeff * * {ase} Si C", "compile it with `--target pair_allegro`"),
     "nothing_given": (HEAD + "pair_coeff * *", "expects `pair_coeff * * <model>.nequip.pt2`"),
     # LAMMPS itself refuses these two.

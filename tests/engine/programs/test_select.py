@@ -1,4 +1,4 @@
-"""`sicmlip-select`: what it picks is what the definition says, and a sentence says what is wrong with its input."""
+"""`sicmlip select`: what it picks is what the definition says, and a sentence says what is wrong with its input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ase import Atoms
 from ase.io import read, write
 
-from aiida_sicmlip.engine.programs.select import main
+from aiida_sicmlip.engine.programs.main import main
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 
@@ -64,7 +64,7 @@ def brute_force(pool: list[Atoms], training: list[Atoms], count: int, method: st
 def run(folder: Path, pool: list[Atoms], training: list[Atoms] | None, *options: str) -> list[Atoms]:
     """Run the program in this process and return what it wrote."""
     write(folder / "pool.extxyz", pool)
-    arguments = [str(folder / "pool.extxyz"), "--output", str(folder / "picked.extxyz"), *OPTIONS, *options]
+    arguments = ["select", str(folder / "pool.extxyz"), "--output", str(folder / "picked.extxyz"), *OPTIONS, *options]
     if training is not None:
         write(folder / "training.extxyz", training)
         arguments += ["--training", str(folder / "training.extxyz")]
@@ -132,7 +132,7 @@ def test_list_of_atoms(tmp_path: Path, capsys: Any) -> None:
     picked = run(tmp_path, pool, None, "--count", "3", "--centres", "0", "--cutoff", "3")
     assert len(picked) == 2 and 2 in {frame.info["pool_index"] for frame in picked}
     with pytest.raises(SystemExit):
-        main(["pool.extxyz", "--count", "1", "--centres", "some"])
+        main(["select", "pool.extxyz", "--count", "1", "--centres", "some"])
     assert "neither all nor defect" in capsys.readouterr().err
 
 
@@ -155,7 +155,8 @@ def test_program_on_two_processes(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "aiida_sicmlip.engine.programs.select",
+        "aiida_sicmlip.engine.programs.main",
+        "select",
         "pool.extxyz",
         "--training",
         "training.extxyz",
@@ -181,19 +182,19 @@ def test_wrong_input(
     monkeypatch.chdir(tmp_path)
     write("pool.extxyz", frames(3, 1))
     Path("text").write_text("no crystal\n")
-    assert main(["pool.extxyz", "--count", "1", *OPTIONS, *options]) == 2
+    assert main(["select", "pool.extxyz", "--count", "1", *OPTIONS, *options]) == 2
     assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["3\nno cell\nC 0 0 0\nC 1 0 0\n", ""])
 def test_broken_pool(tmp_path: Path, content: str, capsys: Any) -> None:
     (tmp_path / "pool.extxyz").write_text(content)
-    assert main([str(tmp_path / "pool.extxyz"), "--count", "1"]) == 2
+    assert main(["select", str(tmp_path / "pool.extxyz"), "--count", "1"]) == 2
     message = capsys.readouterr().err
     assert "cannot be read as extended XYZ" in message or "holds no configuration" in message
 
 
 def test_count_must_be_positive(tmp_path: Path, capsys: Any) -> None:
     with pytest.raises(SystemExit):
-        main([str(tmp_path / "pool.extxyz"), "--count", "0"])
+        main(["select", str(tmp_path / "pool.extxyz"), "--count", "0"])
     assert "no whole number from 1" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def test_a_runs_file_names_machines(ready):
     ("machines", "words"),
     [
         ({"gpu": {}}, r"`further_compilations.gpu` lacks `code`"),
-        ({"gpu": "sicmlip-potential@cluster"}, r"`further_compilations.gpu` lacks `code`"),
+        ({"gpu": "sicmlip@cluster"}, r"`further_compilations.gpu` lacks `code`"),
         ({"gpu": {"code": "nothing@nowhere"}}, r"`further_compilations.gpu.code` is `nothing@nowhere`"),
         ({"gpu": {"code": "own", "paramters": {}}}, r"`further_compilations.gpu.paramters` is not.*`parameters`"),
         ({"gpu": {"code": "own", "parameters": 3}}, r"`further_compilations.gpu.parameters` is 3; give settings"),

@@ -174,7 +174,7 @@ def test_wrong_setting(write_settings: Callable[..., str], name: str, value: Any
 
 
 @pytest.mark.parametrize(
-    ("name", "plugin"), [("lammps", "quantumespresso.pw"), ("pw", "sicmlip.training"), ("potential", "lammps.base")]
+    ("name", "plugin"), [("lammps", "quantumespresso.pw"), ("pw", "sicmlip.training"), ("sicmlip", "lammps.base")]
 )
 def test_code_of_the_wrong_kind(
     write_settings: Callable[..., str], generate_code: Callable[..., Any], name: str, plugin: str

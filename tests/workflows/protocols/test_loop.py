@@ -42,6 +42,20 @@ def test_every_protocol_makes_a_valid_run(name: str, ready: dict[str, str]) -> N
     assert len(plan(load_protocol(name))) == 6
 
 
+def test_a_step_may_have_a_code_of_its_own(ready: dict[str, str], generate_code: Callable[..., Any]) -> None:
+    own = generate_code("sicmlip.training", "sicmlip-gpu").full_label
+    named = {"training": own, "descriptors": own, "compilation": None}
+    builder = checked_builder(load_protocol("demo", {"codes": {**ready, **named}}), store=False)
+    assert builder.training.training.code.full_label == own
+    assert builder.descriptors.code.full_label == own
+    for step in (builder.training.compilation, builder.training.evaluation, builder.exploration.variables):
+        assert step.code.full_label == ready["sicmlip"]
+    with pytest.raises(InputError, match=r"`codes\.training` is `nowhere`, which does not exist"):
+        checked_builder(load_protocol("demo", {"codes": {**ready, "training": "nowhere"}}), store=False)
+    with pytest.raises(InputError, match=r"`codes\.trainings` is not a known setting\. Did you mean `training`"):
+        load_protocol("demo", {"codes": {"trainings": own}})
+
+
 def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
     settings = {"codes": ready, "seed": 5, "exploration": {"parameters": {"temperature": 700.0}}}
     builder = ActiveLearningWorkChain.get_builder_from_protocol("demo", settings)
@@ -55,7 +69,7 @@ def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
     assert builder.exploration.walker.exploration.code.full_label == ready["lammps"]
     assert builder.labelling.pw.pw.code.full_label == ready["pw"]
     for step in ("training", "compilation", "evaluation"):
-        assert builder.training[step].code.full_label == ready["potential"]
+        assert builder.training[step].code.full_label == ready["sicmlip"]
     assert builder.bootstrap_potential.pair_style == "edip/multi"
     assert sorted(builder.structures) == ["divacancy"]
     assert builder.structures["divacancy"].get_formula() == "C7Si7"

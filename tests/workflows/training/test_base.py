@@ -27,14 +27,14 @@ fi
 
 @pytest.fixture
 def potential_code(aiida_localhost, tmp_path):
-    """Makes codes of `sicmlip-potential` that run these sources: label, further lines before the program."""
+    """Makes codes of `sicmlip` that run these sources: label, further lines before the program."""
     aiida_localhost.set_minimum_job_poll_interval(0.5)
     sources = Path(aiida_sicmlip.__file__).parent.parent
 
     def make(label, lines=""):
         return orm.InstalledCode(
             aiida_localhost,
-            str(Path(sys.executable).parent / "sicmlip-potential"),
+            str(Path(sys.executable).parent / "sicmlip"),
             label=label,
             default_calc_job_plugin="sicmlip.training",
             prepend_text=f"export OMP_NUM_THREADS=1 PYTHONPATH={sources}\n{lines}",

@@ -20,7 +20,7 @@ from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
 @pytest.fixture
 def potential_code(aiida_localhost, tmp_path):
-    """Makes codes of `sicmlip-potential` that run these sources: the plugin they are for."""
+    """Makes codes of `sicmlip` that run these sources: the plugin they are for."""
     aiida_localhost.set_minimum_job_poll_interval(0.5)
     announced = announce_extension(tmp_path / "metadata")["PYTHONPATH"]
     sources = Path(aiida_sicmlip.__file__).parent.parent
@@ -28,7 +28,7 @@ def potential_code(aiida_localhost, tmp_path):
     def make(step):
         return orm.InstalledCode(
             aiida_localhost,
-            str(Path(sys.executable).parent / "sicmlip-potential"),
+            str(Path(sys.executable).parent / "sicmlip"),
             label=f"potential-{step}",
             default_calc_job_plugin=f"sicmlip.{step}",
             prepend_text=f"export OMP_NUM_THREADS=1 PYTHONPATH={sources}:{announced}",

@@ -1,0 +1,115 @@
+"""A plumed.dat over a trajectory, with the output of `plumed driver`: `sicmlip driver`."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from aiida_sicmlip.common.exceptions import InputError, SicmlipError
+from aiida_sicmlip.science.bias import Bias, BiasResult
+from aiida_sicmlip.science.bias.printing import number_format
+from aiida_sicmlip.science.bias.units import EV_IN_KJ_MOL, LENGTHS, unit_size
+
+
+def drive(options: argparse.Namespace) -> None:
+    """Evaluate the actions of a plumed.dat on each frame of a trajectory; their files are written as they say.
+
+    :raises InputError: when a file or an option cannot be used.
+    """
+    unit = unit_size(options.length_units, LENGTHS, "The option --length-units") / LENGTHS["A"]
+    fmt = number_format(options.dump_forces_fmt, "The option --dump-forces-fmt")
+    kt_ev = None if options.kt is None else options.kt / EV_IN_KJ_MOL
+    bias: Bias | None = None
+    forces_file: TextIO | None = None
+    try:
+        for index, (positions, cell) in enumerate(read_frames(options.ixyz)):
+            if bias is None:
+                bias = Bias.from_file(
+                    options.plumed,
+                    kt_ev=kt_ev,
+                    timestep_ps=options.timestep,
+                    n_atoms=len(positions),
+                    restart=options.restart,
+                )
+                if options.dump_forces:
+                    forces_file = _open_output(options.dump_forces)
+            step = options.initial_step + index * options.trajectory_stride
+            result = bias.calculate(step, positions * unit, cell * unit)
+            if forces_file:
+                _write_forces(forces_file, result, unit, fmt, full_virial=options.dump_full_virial)
+    finally:
+        if bias:
+            bias.close()
+        if forces_file:
+            forces_file.close()
+
+
+def read_frames(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield positions (N, 3) and cells (3, 3) of an xyz file whose second lines hold the box, in the file's unit.
+
+    The box is three edges, nine numbers (the vectors one after the other), or zeros for no box.
+
+    :raises InputError: when the file cannot be read, or a frame is cut or has another number of atoms; names the frame.
+    """
+    n_atoms = None
+    frame = 0
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            while head := file.readline():
+                if not head.strip():
+                    continue
+                where = f"Frame {frame} of `{path}`"
+                count = int(head)
+                if n_atoms is not None and count != n_atoms:
+                    raise InputError(f"{where} has {count} atoms, the first has {n_atoms}.")
+                n_atoms = count
+                cell = _cell(file.readline(), where)
+                rows = [file.readline().split()[1:4] for _ in range(count)]
+                try:
+                    positions = np.array(rows, dtype=float).reshape(count, 3)
+                except ValueError as error:
+                    raise InputError(f"{where} shall have {count} lines `name x y z`; is it cut?") from error
+                yield positions, cell
+                frame += 1
+    except (OSError, EOFError) as error:
+        raise InputError(f"The trajectory `{path}` cannot be read: {error}.") from error
+    except ValueError as error:
+        if isinstance(error, SicmlipError):
+            raise
+        raise InputError(f"Frame {frame} of `{path}` shall begin with a line that is the number of atoms.") from error
+    if frame == 0:
+        raise InputError(f"The trajectory `{path}` holds no frame.")
+
+
+def _cell(line: str, where: str) -> np.ndarray:
+    try:
+        numbers = [float(word) for word in line.split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 3:
+        return np.diag(numbers)
+    if len(numbers) == 9:
+        return np.array(numbers).reshape(3, 3)
+    raise InputError(f"{where} has `{line.strip()}` as its second line; it shall be the box, 3 or 9 numbers.")
+
+
+def _open_output(path: Path) -> TextIO:
+    try:
+        return gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w")  # type: ignore[return-value]
+    except OSError as error:
+        raise InputError(f"The forces cannot be written to `{path}`: {error.strerror}.") from error
+
+
+def _write_forces(file: TextIO, result: BiasResult, unit: float, fmt: str, *, full_virial: bool) -> None:
+    """Write one frame: number of atoms, virial in kJ/mol, and a line `X fx fy fz` for each atom."""
+    virial = -EV_IN_KJ_MOL * result.virial  # PLUMED's has the sign of the derivative of the energy with strain
+    forces = result.forces * (EV_IN_KJ_MOL * unit)
+    numbers = virial.ravel() if full_virial else np.diag(virial)
+    row = f"X {fmt} {fmt} {fmt}\n"
+    file.write(f"{len(forces)}\n" + " ".join(fmt % number for number in numbers) + "\n")
+    file.write((row * len(forces)) % tuple(forces.ravel()))

@@ -1,0 +1,107 @@
+"""`sicmlip`: the work of a compute machine, one subcommand for each task. It works from files and knows no AiiDA."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from aiida_sicmlip import __version__
+from aiida_sicmlip.common.exceptions import nearest_name
+from aiida_sicmlip.engine.programs.completion import SHELLS, completion_script
+from aiida_sicmlip.engine.reports import run_command
+
+SUBCOMMANDS = {
+    "train": "train a potential on labelled frames",
+    "compile": "compile a packaged potential for this machine",
+    "evaluate": "compare a potential with labelled frames",
+    "label": "compute energy and forces of one configuration with a classical potential",
+    "cv": "learn collective variables from trajectories",
+    "driver": "evaluate a plumed.dat over a trajectory",
+    "describe": "describe the frames of a round, and keep candidates for labels",
+    "select": "pick the most novel configurations of a pool",
+    "score": "compare predicted forces on migrating atoms, their surroundings and elsewhere",
+    "versions": "print the versions that decide the numbers, as JSON",
+}
+"""The subcommands and what each is for. The module of the same name holds its `DESCRIPTION`, `add_arguments` and `run`;
+none of them imports a library that computes before `run` is called, so that help and completion answer at once."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status; a known failure is one message on standard error."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = arguments[0] if arguments else ""
+    if name not in SUBCOMMANDS:
+        parser = main_parser()
+        if name and not name.startswith("-"):
+            parser.error(f"`{name}` is no subcommand. {nearest_name(name, SUBCOMMANDS)}")
+        parser.parse_args(arguments)
+        parser.error(f"name a subcommand: {', '.join(SUBCOMMANDS)}")
+    options = subcommand_parser(name).parse_args(arguments[1:])
+    _quieten_libraries()
+    return run_command(f"sicmlip {name}", lambda: _module(name).run(options))
+
+
+def main_parser() -> argparse.ArgumentParser:
+    """Return the parser of what stands before a subcommand; its help lists what each of them is for."""
+    parser = argparse.ArgumentParser(
+        prog="sicmlip",
+        usage="sicmlip SUBCOMMAND [OPTIONS]",
+        description="Train, compile and evaluate interatomic potentials, and work on trajectories and labels: from "
+        "files, without AiiDA.",
+        epilog="`sicmlip SUBCOMMAND --help` explains a subcommand.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--completion", choices=SHELLS, action=_PrintCompletion, help="print what makes a shell complete `sicmlip`"
+    )
+    subcommands = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND")
+    for name, what in SUBCOMMANDS.items():
+        subcommands.add_parser(name, help=what, add_help=False)
+    return parser
+
+
+def subcommand_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of the arguments of one subcommand."""
+    module = _module(name)
+    parser = argparse.ArgumentParser(
+        prog=f"sicmlip {name}",
+        description=module.DESCRIPTION,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+class _PrintCompletion(argparse.Action):
+    """Print the completion script of a shell, and stop."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None) -> None:
+        parsers = {name: subcommand_parser(name) for name in SUBCOMMANDS}
+        print(completion_script(values, "sicmlip", parser, SUBCOMMANDS, parsers))
+        parser.exit()
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"aiida_sicmlip.engine.programs.{name}")
+
+
+def _quieten_libraries() -> None:
+    """Keep the output to this program's own lines; called before the libraries are imported."""
+    os.environ.setdefault("_NEQUIP_LOG_LEVEL", "ERROR")
+    for message in (
+        ".*does not have many workers.*",
+        ".*LeafSpec.*",
+        ".*TypedStorage.*",
+        ".*exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{message}.*")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
