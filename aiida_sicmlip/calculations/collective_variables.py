@@ -134,13 +134,13 @@ class CollectiveVariablesCalculation(CalcJob):
         settings = CollectiveVariableSettings.from_mapping(self.inputs.parameters.get_dict())
         segments = self.inputs.trajectories
         trajectories = joined_segments(segments)
-        autoencoder = {**settings.autoencoder, "seed": self.inputs.seed.value}
+        autoencoder = {**settings.autoencoder.to_dict(), "seed": self.inputs.seed.value}
         if len(trajectories) == 1:
             autoencoder["held_out"] = 0
         files = {name: f"{name}.dcd" for name in segments}
         content = {
             "groups": _choose_atoms(settings, self.inputs.structure, self.inputs.host).groups,
-            "switching": dict(settings.switching),
+            "switching": settings.switching.to_dict(),
             "autoencoder": autoencoder,
             "every": settings.every([segment.n_frames for segment in segments.values()]),
             "n_frames": {files[name]: segment.n_frames for name, segment in sorted(segments.items())},

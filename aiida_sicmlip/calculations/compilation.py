@@ -12,10 +12,9 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
 from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, choice, text
 
 DEVICES = ("cpu", "cuda")
 TARGETS = ("pair_allegro", "ase")
@@ -27,24 +26,18 @@ class CompilationSettings(Settings):
 
     PREFIX = "compilation.parameters."
 
-    device: str = "cpu"
-    """``cpu`` or ``cuda``."""
-    target: str = "pair_allegro"
-    """What will call the model: ``pair_allegro`` (LAMMPS) or ``ase``."""
-    torch_version: str | None = None
-    """Version of torch on the machine; the compilation fails where another one is found."""
-    gpu_architecture: str | None = None
-    """Compute capability of the GPU, for example ``"9.0"``; likewise checked."""
-
-    def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise InputError(f"`{self.PREFIX}device` is {self.device!r}; give one of {', '.join(DEVICES)}.")
-        if self.target not in TARGETS:
-            raise InputError(f"`{self.PREFIX}target` is {self.target!r}; give one of {', '.join(TARGETS)}.")
-        for name in ("torch_version", "gpu_architecture"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give text, in quotation marks, or nothing.")
+    device: str = choice("cpu", DEVICES, "what runs the model")
+    target: str = choice("pair_allegro", TARGETS, "what will call the model: `pair_allegro` (LAMMPS) or `ase`")
+    torch_version: str | None = text(
+        None,
+        "version of torch on the machine; the compilation fails where another one is found",
+        "text, in quotation marks,",
+    )
+    gpu_architecture: str | None = text(
+        None,
+        'compute capability of the GPU, for example `"9.0"`; likewise checked',
+        "text, in quotation marks,",
+    )
 
 
 class CompilationCalculation(CalcJob):

@@ -16,7 +16,7 @@ from ase.units import kB
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.science.dynamics.lammps_log import find_errors, parse_thermo
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, integer, number
 
 ENTRY_POINT = "sicmlip.blown_up"
 TAIL_BYTES = 65536
@@ -29,21 +29,25 @@ class MonitorSettings(Settings):
 
     PREFIX = "exploration.monitor."
 
-    minimum_poll_interval: int = 60
-    """Least time in s between two looks at a log; AiiDA looks no more often than it asks the scheduler."""
-    maximum_temperature: float | None = None
-    """Temperature in K above which a run has blown up; none stands for the one at which the run stops by itself."""
-    energy_window: float = 2.0
-    """Potential energy in eV per atom that a run may be below its first row, or above it and the 3/2 kT of heating."""
-    rows: int = 3
-    """Number of rows of the log that have to agree."""
-
-    def __post_init__(self) -> None:
-        for name in ("minimum_poll_interval", "rows"):
-            self.require_number(name, integer=True, at_least=1)
-        if self.maximum_temperature is not None:
-            self.require_number("maximum_temperature", positive=True)
-        self.require_number("energy_window", positive=True)
+    minimum_poll_interval: int = integer(
+        60,
+        "least time between two looks at a log; AiiDA looks no more often than it asks the scheduler",
+        unit="s",
+        at_least=1,
+    )
+    maximum_temperature: float | None = number(
+        None,
+        "temperature above which a run has blown up; null for the one at which the run stops by itself",
+        unit="K",
+        above=0,
+    )
+    energy_window: float = number(
+        2.0,
+        "potential energy per atom that a run may be below its first row, or above it and the 3/2 kT of heating",
+        unit="eV/atom",
+        above=0,
+    )
+    rows: int = integer(3, "number of rows of the log that have to agree", at_least=1)
 
     def monitor(self) -> orm.Dict:
         """Return what the input ``monitors`` of a calculation takes."""

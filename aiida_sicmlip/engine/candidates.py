@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,40 +24,37 @@ from aiida_sicmlip.science.selection.candidates_file import Candidates, read_can
 from aiida_sicmlip.science.selection.farthest_point import UnitRows
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import REQUIRED, Settings, flag, group, integer, mapping, sequence
+from aiida_sicmlip.science.value_tests import is_mapping
 
 ROWS_FILE = "descriptors.rows"
 """Descriptors of all frames while the program runs."""
 _FRAMES_FOR_HOST = 10
 
 
-@dataclass(frozen=True)
+def _files(meaning: str) -> Any:
+    """Return a field that lists files."""
+    return sequence((), meaning, "a list of file names", lambda name: isinstance(name, str), empty=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CandidatesSettings(Settings):
     """What `descriptors.json` holds; files are named by their paths."""
 
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of :class:`SelectionSettings`."""
-    seed: int = 1
-    """Seed of held-out trajectories, random keys and clusters."""
-    segments: Sequence[Mapping[str, Any]] = ()
-    """The round's segments: fields of :class:`SegmentFile`; `kept` names a file (.npy) of frame indices, or is null."""
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    """The perfect crystal of each start structure, extended XYZ."""
-    training: Sequence[str] = ()
-    """Labelled frames (.npz) that are trained on."""
-    other: Sequence[str] = ()
-    """Labelled frames (.npz) that are not."""
-    picks: Sequence[str] = ()
-    """What earlier rounds picked (.npz)."""
-    earlier: Sequence[str] = ()
-    """Candidates of earlier rounds (.npz), oldest first."""
-    with_fixed: bool = False
-    """Whether fixed validation configurations are to be picked."""
-
-    def __post_init__(self) -> None:
-        self.require_number("seed", integer=True, at_least=0)
-        if not self.segments:
-            raise InputError("`segments` is empty: give at least one trajectory.")
+    parameters: SelectionSettings = group(SelectionSettings, "settings of the selection")
+    seed: int = integer(1, "seed of held-out trajectories, random keys and clusters", at_least=0)
+    segments: tuple[Mapping[str, Any], ...] = sequence(
+        REQUIRED,
+        "the round's segments: fields of `SegmentFile`; `kept` names a file (.npy) of frame indices, or is null",
+        "a list of at least one trajectory",
+        is_mapping,
+    )
+    hosts: Mapping[str, str] = mapping({}, "the perfect crystal of each start structure, extended XYZ")
+    training: tuple[str, ...] = _files("labelled frames (.npz) that are trained on")
+    other: tuple[str, ...] = _files("labelled frames (.npz) that are not")
+    picks: tuple[str, ...] = _files("what earlier rounds picked (.npz)")
+    earlier: tuple[str, ...] = _files("candidates of earlier rounds (.npz), oldest first")
+    with_fixed: bool = flag(False, "whether fixed validation configurations are to be picked")
 
 
 def write_round_candidates(settings_file: Path, output: Path, processes: int, report: dict[str, Any]) -> None:
@@ -73,7 +70,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
     if not isinstance(given, Mapping):
         raise InputError(f"The settings file `{settings_file}` must hold a mapping, with `segments` at least.")
     asked = CandidatesSettings.from_mapping(given)
-    settings = SelectionSettings.from_mapping(asked.parameters)
+    settings = asked.parameters
     segments = [_segment(entry) for entry in asked.segments]
     earlier = [read_candidates(_existing(path)) for path in asked.earlier]
     training, other = (
@@ -197,7 +194,7 @@ def _pool(
     n_frames = len(is_sound)
     trajectory = np.concatenate([np.full(segment.n_frames, segment.trajectory) for segment in segments])
     structures = {segment.trajectory: segment.structure for segment in segments}
-    settings = SelectionSettings.from_mapping(asked.parameters)
+    settings = asked.parameters
     held_out = hold_out(settings, trajectory, structures, asked.seed)
 
     def after_earlier(name: str, now: np.ndarray) -> np.ndarray:

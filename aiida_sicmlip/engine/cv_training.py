@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,29 @@ from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors
 from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
 from aiida_sicmlip.science.pines.training import Epoch, NotFiniteLossError, train_autoencoder
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import REQUIRED, Settings, group, integer, mapping
+from aiida_sicmlip.science.value_tests import is_integer
 
 
 @dataclass(frozen=True)
 class CvTrainingSettings(Settings):
     """What `cv_settings.json` holds."""
 
-    groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Atoms that count as identical, by name: indices from 0. Required."""
-    switching: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of :class:`SwitchingFunction`."""
-    autoencoder: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of :class:`AutoencoderSettings`."""
-    every: int = 1
-    """Train on each n-th frame of each file."""
-    n_frames: Mapping[str, int] = field(default_factory=dict)
-    """How many frames of a file count, by its path as the command line has it; of the others, all."""
-    threads: int = 1
-    """Threads of torch; with another number the weights differ in their last digits."""
+    groups: Mapping[str, Sequence[int]] = mapping(REQUIRED, "atoms that count as identical, by name: indices from 0")
+    switching: SwitchingFunction = group(SwitchingFunction, "the switching function")
+    autoencoder: AutoencoderSettings = group(AutoencoderSettings, "the autoencoder")
+    every: int = integer(1, "train on each n-th frame of each file", at_least=1)
+    n_frames: Mapping[str, int] = mapping(
+        {}, "how many frames of a file count, by its path as the command line has it; of the others, all"
+    )
+    threads: int = integer(
+        1, "threads of torch; with another number the weights differ in their last digits", at_least=1
+    )
 
     def __post_init__(self) -> None:
-        for name in ("every", "threads"):
-            self.require_number(name, integer=True, at_least=1)
-        for name in ("groups", "switching", "autoencoder", "n_frames"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise InputError(f"`{name}` is {getattr(self, name)!r}; give a mapping.")
+        super().__post_init__()
         for path, count in self.n_frames.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            if not is_integer(count) or count < 1:
                 raise InputError(f"`n_frames.{path}` is {count!r}; give a whole number from 1.")
 
 
@@ -67,9 +62,8 @@ def train(
         raise InputError(f"The settings file `{settings_file}` must hold a mapping, with `groups` at least.")
     settings = CvTrainingSettings.from_mapping(given)
     layout = PivLayout.from_groups(settings.groups)
-    switching = SwitchingFunction.from_mapping(settings.switching)
-    autoencoder = AutoencoderSettings.from_mapping(settings.autoencoder)
-    report["settings"] = settings.to_dict() | {"switching": switching.to_dict(), "autoencoder": autoencoder.to_dict()}
+    switching, autoencoder = settings.switching, settings.autoencoder
+    report["settings"] = settings.to_dict()
     torch.set_num_threads(settings.threads)
     if not output.is_dir():
         raise InputError(f"`--output` names `{output}`, which is no folder: make it first.")

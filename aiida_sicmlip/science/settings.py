@@ -1,66 +1,360 @@
-"""Settings given as mappings: read into dataclasses, with a sentence for whatever is wrong."""
+"""Settings that users write as mappings (YAML, JSON, a ``Dict`` node): each described, read and checked in one way."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number, is_sequence, number_in_yaml, within
 
 SettingsType = TypeVar("SettingsType", bound="Settings")
+REQUIRED: Any = MISSING
+"""Default of a setting that has none."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of settings that users write as a mapping (YAML, or a ``Dict`` node).
+    """Base of settings that users write as a mapping.
 
-    A subclass names its fields with defaults and checks them in ``__post_init__``; ``PREFIX`` is how the fields are
-    called in messages.
+    A subclass is a frozen dataclass; each field is made by :func:`number`, :func:`integer`, :func:`choice`,
+    :func:`flag`, :func:`text`, :func:`sequence`, :func:`mapping`, :func:`group`, :func:`groups` or :func:`setting`,
+    with its default, its meaning, its unit and what it accepts::
+
+        @dataclass(frozen=True)
+        class RunSettings(Settings):
+            PREFIX = "run."
+
+            temperature: float = number(1500.0, "temperature of the thermostat", unit="K", above=0)
+            shell: int | None = integer(None, "shell that is held; null for none", at_least=1)
+            cell: str = choice("cubic", ("cubic", "primitive"), "cell that is repeated")
+
+            def __post_init__(self) -> None:
+                super().__post_init__()
+                # What depends on several settings is checked here.
+
+    A default of None makes a setting nullable. ``PREFIX`` is how the settings are called in messages, ``ELSEWHERE``
+    names what is no setting here, with where it comes from. The reference and the help of ports are made from these
+    descriptions (:meth:`described`, :meth:`summary`).
     """
 
-    PREFIX = ""
+    PREFIX: ClassVar[str] = ""
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        for name, entry in self.described().items():
+            # The class is frozen for its users; this is still its construction.
+            object.__setattr__(self, name, entry.read(getattr(self, name), f"{self.PREFIX}{name}"))
 
     @classmethod
-    def from_mapping(cls: type[SettingsType], mapping: Mapping[str, Any]) -> SettingsType:
-        """Read ``mapping``.
+    def from_mapping(cls: type[SettingsType], mapping: Mapping[str, Any], prefix: str | None = None) -> SettingsType:
+        """Read ``mapping``; what it does not name has its default.
 
-        :raises InputError: if a key is unknown (with the nearest known one), or a value is out of its range.
+        :param prefix: where the settings stand, such as ``exploration.parameters.``; by default ``PREFIX``.
+        :raises InputError: if a key is unknown (with the nearest known one) or missing, or a value is none that the
+            setting accepts.
         """
-        known = {field.name: field for field in fields(cls)}
-        for key in mapping:
-            if key not in known:
-                raise InputError(f"`{cls.PREFIX}{key}` is not a known setting. {nearest_name(key, known)}")
+        prefix = cls.PREFIX if prefix is None else prefix
+        cls.check_given(mapping, prefix)
+        for entry in fields(cls):
+            if entry.name not in mapping and _default_of(entry) is REQUIRED:
+                raise InputError(f"`{prefix}{entry.name}` is missing; give {_setting_of(entry).expected}.")
         return cls(**mapping)
+
+    @classmethod
+    def check_given(cls, mapping: Mapping[str, Any], prefix: str | None = None) -> None:
+        """Check names and single values of settings that lie on top of others; not what depends on several.
+
+        :param prefix: as in :meth:`from_mapping`.
+        :raises InputError: likewise.
+        """
+        prefix = cls.PREFIX if prefix is None else prefix
+        if not isinstance(mapping, Mapping):
+            called = f"`{prefix.rstrip('.')}`" if prefix else f"the {cls.__name__}"
+            raise InputError(f"{called} is {mapping!r}; give a mapping of settings: {', '.join(cls.names())}.")
+        for name in cls.ELSEWHERE:
+            if name in mapping:
+                raise InputError(f"`{prefix}{name}` is taken from {cls.ELSEWHERE[name]}; leave it out.")
+        require_known_names(mapping, cls.names(), prefix)
+        for name, entry in cls.described().items():
+            if name in mapping:
+                entry.check(mapping[name], f"{prefix}{name}")
+
+    @classmethod
+    def complete(cls, mapping: Mapping[str, Any], prefix: str | None = None) -> dict[str, Any]:
+        """Return ``mapping`` with all defaults; see :meth:`from_mapping`."""
+        return cls.from_mapping(mapping, prefix).to_dict()
 
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of all settings."""
-        return [field.name for field in fields(cls)]
+        return [entry.name for entry in fields(cls)]
+
+    @classmethod
+    def described(cls) -> dict[str, Setting]:
+        """Return the description of each setting by its name."""
+        return {entry.name: _setting_of(entry) for entry in fields(cls)}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the default of each setting that has one, as a file would hold it."""
+        known = {entry.name: _default_of(entry) for entry in fields(cls)}
+        return {name: plain(value) for name, value in known.items() if value is not REQUIRED}
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return what the settings are for, and their names with units, for the help of a port."""
+        first = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+        named = [f"`{name}`" + (f" ({entry.unit})" if entry.unit else "") for name, entry in cls.described().items()]
+        return f"{first} Keys: {', '.join(named)}."
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all settings, defaults included."""
-        return asdict(self)
+        """Return all settings, defaults included, as a file would hold them."""
+        return {name: plain(getattr(self, name)) for name in self.names()}
 
-    def require_number(
-        self,
-        name: str,
-        *,
-        positive: bool = False,
-        integer: bool = False,
-        at_least: float | None = None,
-        at_most: float | None = None,
-    ) -> None:
-        """Raise :class:`InputError` unless field ``name`` is a number in its range."""
-        value = getattr(self, name)
-        kind = "a whole number" if integer else "a number"
-        right_type = isinstance(value, int if integer else (int, float)) and not isinstance(value, bool)
-        if not right_type or math.isnan(value):
-            raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind}.")
-        if positive and value <= 0:
-            raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind} above zero.")
-        if at_least is not None and value < at_least:
-            raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind} of at least {at_least:g}.")
-        if at_most is not None and value > at_most:
-            raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give {kind} of at most {at_most:g}.")
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of one setting beside its name and its default.
+
+    meaning: for the reference, without its unit.
+    accepts: what it takes, in words that follow "give".
+    test: whether it takes a value.
+    unit: of its numbers.
+    nullable: whether null is a value.
+    convert: how an accepted value is kept.
+    """
+
+    meaning: str
+    accepts: str
+    test: Callable[[Any], bool]
+    unit: str = ""
+    nullable: bool = False
+    convert: Callable[[Any], Any] | None = None
+
+    @property
+    def expected(self) -> str:
+        """What the setting takes, in words that follow "give"."""
+        unit = f", in {self.unit}" if self.unit else ""
+        return f"{self.accepts}{unit}" + ((", or null" if unit else " or null") if self.nullable else "")
+
+    def check(self, value: Any, where: str) -> None:
+        """Raise :class:`InputError` unless ``value``, which stands at ``where``, is accepted."""
+        if (value is None and self.nullable) or self.test(value):
+            return
+        hint = f", in YAML written as {written}" if (written := self._in_yaml(value)) else ""
+        raise InputError(f"`{where}` is {value!r}; give {self.expected}{hint}.")
+
+    def read(self, value: Any, where: str) -> Any:
+        """Return ``value`` as it is kept.
+
+        :raises InputError: unless it is accepted.
+        """
+        self.check(value, where)
+        return value if value is None or self.convert is None else self.convert(value)
+
+    def _in_yaml(self, value: Any) -> str | None:
+        """Return how a number is written that YAML has read as text, where the setting takes it."""
+        written = number_in_yaml(value)
+        return written if written is not None and self.test(float(written)) else None
+
+
+@dataclass(frozen=True)
+class SettingGroup(Setting):
+    """Settings under a key: ``kind`` is their class. ``partial`` ones are checked, but not completed."""
+
+    kind: type[Settings] = Settings
+    partial: bool = False
+
+    def check(self, value: Any, where: str) -> None:
+        """Check names and single values."""
+        if not (value is None and self.nullable) and not isinstance(value, self.kind):
+            self.kind.check_given(value, f"{where}.")
+
+    def read(self, value: Any, where: str) -> Any:
+        """Return the settings as an instance of their class; partial ones as a mapping."""
+        if value is None and self.nullable:
+            return None
+        if self.partial:
+            self.check(value, where)
+            return dict(value)
+        return value if isinstance(value, self.kind) else self.kind.from_mapping(value, f"{where}.")
+
+
+@dataclass(frozen=True)
+class SettingGroups(Setting):
+    """A list, each entry of which holds settings of the class ``kind``."""
+
+    kind: type[Settings] = Settings
+
+    def check(self, value: Any, where: str) -> None:
+        """Check each entry."""
+        self.read(value, where)
+
+    def read(self, value: Any, where: str) -> tuple[Settings, ...]:
+        """Return the entries as instances of their class."""
+        super().check(value, where)
+        return tuple(self._read_entry(entry, f"Entry {number} of `{where}`") for number, entry in enumerate(value, 1))
+
+    def _read_entry(self, entry: Any, which: str) -> Settings:
+        if isinstance(entry, self.kind):
+            return entry
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{which} is {entry!r}; give a mapping of settings: {', '.join(self.kind.names())}.")
+        try:
+            return self.kind.from_mapping(entry)
+        except InputError as error:
+            raise InputError(f"{which}: {error}") from error
+
+
+def require_known_names(given: Iterable[Any], known: Iterable[str], prefix: str = "") -> None:
+    """Raise :class:`InputError` for the first name that is not ``known``, with the nearest one that is.
+
+    :param prefix: where the names stand, such as ``exploration.parameters.``.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise InputError(f"`{prefix}{name}` is not a known setting. {nearest_name(str(name), known)}")
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    accepts: str,
+    test: Callable[[Any], bool],
+    *,
+    unit: str = "",
+    nullable: bool = False,
+    convert: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Return a field of :class:`Settings` with a test of its own; see :class:`Setting`."""
+    return _field(default, Setting(meaning, accepts, test, unit, nullable or default is None, convert))
+
+
+def number(default: float | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: float) -> Any:
+    """Return a field that is a finite number; ``bounds`` are `above`, `at_least`, `below` and `at_most`."""
+    words, fits = within(**bounds)
+    return setting(
+        default,
+        meaning,
+        f"a number{words}",
+        lambda value: is_number(value) and fits(value),
+        unit=unit,
+        nullable=nullable,
+    )
+
+
+def integer(default: int | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: int) -> Any:
+    """Return a field that is a whole number; ``bounds`` are those of :func:`number`."""
+    words, fits = within(**bounds)
+    return setting(
+        default,
+        meaning,
+        f"a whole number{words}",
+        lambda value: is_integer(value) and fits(value),
+        unit=unit,
+        nullable=nullable,
+    )
+
+
+def choice(default: str | None, choices: Sequence[str], meaning: str) -> Any:
+    """Return a field that is one of some words."""
+    words = " or ".join(filter(None, [", ".join(f"`{word}`" for word in choices[:-1]), f"`{choices[-1]}`"]))
+    return setting(default, meaning, words, lambda value: isinstance(value, str) and value in choices)
+
+
+def flag(default: bool, meaning: str) -> Any:
+    """Return a field that is true or false."""
+    return setting(default, meaning, "true or false", lambda value: isinstance(value, bool))
+
+
+def text(default: str | None, meaning: str, accepts: str = "text", *, nullable: bool = False) -> Any:
+    """Return a field that is text, and not empty."""
+    return setting(default, meaning, accepts, lambda value: isinstance(value, str) and value != "", nullable=nullable)
+
+
+def sequence(
+    default: Sequence[Any] | None,
+    meaning: str,
+    accepts: str,
+    each: Callable[[Any], bool],
+    *,
+    unit: str = "",
+    length: int | None = None,
+    empty: bool = False,
+    different: bool = False,
+    nullable: bool = False,
+) -> Any:
+    """Return a field that is a list, kept as a tuple, each entry of which passes ``each``.
+
+    :param length: of the list, where it is fixed. :param empty: whether it may be empty.
+    :param different: whether no entry may stand in it twice.
+    """
+
+    def test(value: Any) -> bool:
+        return (
+            is_sequence(value)
+            and (empty or len(value) > 0)
+            and (length is None or len(value) == length)
+            and all(each(entry) for entry in value)
+            and not (different and len(set(value)) < len(value))
+        )
+
+    kept: Any = tuple(default) if isinstance(default, (tuple, list)) else default
+    return setting(kept, meaning, accepts, test, unit=unit, nullable=nullable, convert=tuple)
+
+
+def mapping(default: Mapping[str, Any] | None, meaning: str, *, nullable: bool = False) -> Any:
+    """Return a field that is a mapping, whose content is checked by those who read it."""
+    return setting(default, meaning, "a mapping", is_mapping, nullable=nullable, convert=dict)
+
+
+def group(
+    kind: type[Settings], meaning: str = "", *, default: Any = None, nullable: bool = False, partial: bool = False
+) -> Any:
+    """Return a field that holds settings of the class ``kind``, by default theirs.
+
+    :param nullable: null is a value, too. :param partial: they lie on top of others: checked, but not completed.
+    """
+    described = SettingGroup(
+        meaning, f"a mapping of settings: {', '.join(kind.names())}", is_mapping, "", nullable, None, kind, partial
+    )
+    if default is REQUIRED or (default is None and nullable):
+        return _field(default, described)
+    return field(default_factory=dict if partial else kind, metadata={"setting": described})
+
+
+def groups(kind: type[Settings], meaning: str) -> Any:
+    """Return a field that is a list, each entry of which holds settings of the class ``kind``; empty by default."""
+    return _field((), SettingGroups(meaning, "a list of mappings", is_sequence, kind=kind))
+
+
+def plain(value: Any) -> Any:
+    """Return settings as a file would hold them: mappings and lists."""
+    if isinstance(value, Settings):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(entry) for entry in value]
+    return value
+
+
+def _field(default: Any, described: Setting) -> Any:
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata={"setting": described})
+    return field(default=default, metadata={"setting": described})
+
+
+def _setting_of(entry: Field[Any]) -> Setting:
+    if "setting" not in entry.metadata:
+        raise TypeError(f"`{entry.name}` is no described setting: make it with `number`, `choice` and so on.")
+    described: Setting = entry.metadata["setting"]
+    return described
+
+
+def _default_of(entry: Field[Any]) -> Any:
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()

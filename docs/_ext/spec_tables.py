@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
-from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -34,15 +31,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def settings_table(path: str, protocol_path: str | None) -> str:
     """Return the fields of a settings class with the values that the protocols give them."""
     settings = load_object(path)
-    meanings = attribute_docstrings(settings)
-    own = [field for field in fields(settings) if field.name in settings.__annotations__]
-    rows = []
-    for field in own:
-        if field.name not in meanings:
-            raise ValueError(f"`{path}.{field.name}` has no docstring below it; write one with its unit.")
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        rows.append([field.name, default, meanings[field.name]])
+    own = [name for name in settings.names() if name in settings.__annotations__]
+    defaults, described = settings.defaults(), settings.described()
+    rows = [[name, defaults.get(name, ABSENT), meaning_of(described[name])] for name in own]
     return _with_protocols(rows, protocol_path)
+
+
+def meaning_of(setting: Any) -> str:
+    """Return what a setting means and accepts, in one cell of a table."""
+    return f"{setting.meaning}; {setting.expected}"
 
 
 def training_table() -> str:
@@ -108,17 +105,6 @@ def process_tables(path: str, closed: Sequence[str]) -> str:
         table(["Exit status", "Name", "Message"], exits),
     ]
     return "\n\n".join(parts)
-
-
-def attribute_docstrings(cls: type) -> dict[str, str]:
-    """Return the string that stands below each field in the source of ``cls``."""
-    (body,) = (node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef))
-    found = {}
-    for statement, following in pairwise(body):
-        is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and is_text:
-            found[statement.target.id] = " ".join(str(following.value.value).split())
-    return found
 
 
 def _with_protocols(rows: Sequence[Sequence[Any]], path: str | None) -> str:

@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.io import read
 
 from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
 
 ENTRY_POINT = "sicmlip.collective_variables"
 
@@ -47,8 +48,8 @@ def test_settings_of_the_program(
     groups = settings.pop("groups")
     assert {name: len(members) for name, members in groups.items()} == {"C1": 3, "C2": 4, "Si1": 3, "Si2": 4}
     assert settings == {
-        "switching": {},
-        "autoencoder": {"latent": 2, "seed": 99},
+        "switching": SwitchingFunction().to_dict(),
+        "autoencoder": AutoencoderSettings(latent=2, seed=99).to_dict(),
         # Twenty and twice thirty frames: each second one makes forty.
         "every": 2,
         "n_frames": {"s00.dcd": 20, "s01.dcd": 30, "s02.dcd": 30},
@@ -115,9 +116,9 @@ def test_atoms_are_found_by_the_host_whatever_their_order(
         ({"around": "centre"}, "`collective_variables.around` is 'centre'"),
         ({"maximum_frames": 2}, "`collective_variables.maximum_frames` is 2, but there are 3 segments"),
         ({"autoencoder": {"seed": 1}}, "`collective_variables.autoencoder.seed` is taken from another input"),
-        ({"autoencoder": {"latents": 1}}, "`autoencoder.latents` is not a known setting"),
+        ({"autoencoder": {"latents": 1}}, "`collective_variables.autoencoder.latents` is not a known setting"),
         ({"autoencoder": 3}, "`collective_variables.autoencoder` is 3; give a mapping"),
-        ({"switching": {"r0": 0}}, "`switching.r0` is 0"),
+        ({"switching": {"r0": 0}}, "`collective_variables.switching.r0` is 0"),
     ],
 )
 def test_wrong_parameters(

@@ -45,8 +45,8 @@ def test_device_and_target(generate_calc_job: Callable[..., Any], inputs: dict[s
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"device": "gpu"}, "`compilation.parameters.device` is 'gpu'; give one of cpu, cuda"),
-        ({"target": "lammps"}, "`compilation.parameters.target` is 'lammps'; give one of pair_allegro, ase"),
+        ({"device": "gpu"}, "`compilation.parameters.device` is 'gpu'; give `cpu` or `cuda`"),
+        ({"target": "lammps"}, "`compilation.parameters.target` is 'lammps'; give `pair_allegro` or `ase`"),
         ({"devise": "cpu"}, "`compilation.parameters.devise` is not a known setting. Did you mean `device`"),
         ({"torch_version": 2.13}, "`compilation.parameters.torch_version` is 2.13; give text"),
         ({"gpu_architecture": 9.0}, "`compilation.parameters.gpu_architecture` is 9.0; give text"),

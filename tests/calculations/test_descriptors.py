@@ -131,7 +131,7 @@ def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], input
     ("parameters", "sentence"),
     [
         ({"methods": "random"}, "`selection.parameters.methods` is not a known setting. Did you mean `method`"),
-        ({"centres": "defects"}, "`selection.parameters.centres` is 'defects'. Did you mean `defect`"),
+        ({"centres": "defects"}, "`selection.parameters.centres` is 'defects'; give `defect`"),
         ({"centre_radius": 0}, "`selection.parameters.centre_radius` is 0; give a number above zero"),
         ({"held_out_structures": ["antisite"]}, "names `antisite`; the structures are vv"),
     ],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, integer, number
 
 UNITS = {"labels": "labels", "dft_core_hours": "core hours of DFT", "gpu_hours": "GPU hours", "wall_hours": "hours"}
 """What the numbers of each budget are, in words."""
@@ -21,20 +21,18 @@ class Budget(Settings):
 
     PREFIX = "budget."
 
-    labels: int | None = None
-    """Labels in all, those that failed and those that were taken from the cache included."""
-    dft_core_hours: float | None = None
-    """Cores times wall time of the calculations of all labels, in hours. What labels to come will cost is taken from
-    the mean of those that are done; the first labelling is not shortened, as nothing is known before it."""
-    gpu_hours: float | None = None
-    """GPUs times wall time of all calculations that use some, in hours."""
-    wall_hours: float | None = None
-    """Time in hours from the submission of the run."""
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            if getattr(self, entry.name) is not None:
-                self.require_number(entry.name, positive=True, integer=entry.name == "labels")
+    labels: int | None = integer(
+        None, "labels in all, those that failed and those that were taken from the cache included", at_least=1
+    )
+    dft_core_hours: float | None = number(
+        None,
+        "cores times wall time of the calculations of all labels; what labels to come will cost is taken from the mean "
+        "of those that are done, so that the first labelling is not shortened",
+        unit="h",
+        above=0,
+    )
+    gpu_hours: float | None = number(None, "GPUs times wall time of all calculations that use some", unit="h", above=0)
+    wall_hours: float | None = number(None, "time from the submission of the run", unit="h", above=0)
 
     @property
     def limits(self) -> dict[str, float]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.pines.atoms import AROUND
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, choice, flag, integer, number
 
 SAVED_STATES = 50
 """How many states a run saves over its production, about, where `restart_interval` is not given."""
@@ -26,38 +26,40 @@ class ExplorationSettings(Settings):
 
     PREFIX = "exploration.parameters."
 
-    temperature: float = 1500.0
-    """Temperature of the thermostat in K."""
-    timestep: float = 0.001
-    """Time step in ps."""
-    damping: float = 0.1
-    """Damping time of the thermostat in ps."""
-    equilibration: float = 15.0
-    """Time in ps before frames are kept."""
-    production: float = 1000.0
-    """Time in ps over which frames are kept."""
-    frame_interval: float = 0.1
-    """Time between two kept frames in ps."""
-    maximum_temperature_ratio: float = 5.0
-    """The run is stopped when the temperature exceeds this multiple of the thermostat's: the potential has failed."""
-    restart_interval: float | None = None
-    """Time in ps between two saved states, from which a run that was stopped goes on; a multiple of `frame_interval`.
-    By default about a fiftieth of the production, 20 ps at most."""
-    held_shell: int | None = None
-    """Coordination shell of the defect whose atoms springs hold to their places in the start structure; the third in
-    the paper. By default no atom is held."""
-    held_around: str = "defect"
-    """Shells are counted around the centre of the `defect`, or around each of its `sites`."""
-    spring_constant: float = 10.0
-    """Spring constant of the held atoms in eV/A^2."""
-    retrieve_trajectory: bool = True
-    """Whether trajectories are brought back from the computer that made them, and stored."""
+    temperature: float = number(1500.0, "temperature of the thermostat", unit="K", above=0)
+    timestep: float = number(0.001, "time step", unit="ps", above=0)
+    damping: float = number(0.1, "damping time of the thermostat", unit="ps", above=0)
+    equilibration: float = number(15.0, "time before frames are kept", unit="ps", at_least=0)
+    production: float = number(1000.0, "time over which frames are kept", unit="ps", above=0)
+    frame_interval: float = number(0.1, "time between two kept frames", unit="ps", above=0)
+    maximum_temperature_ratio: float = number(
+        5.0,
+        "the run is stopped when the temperature exceeds this multiple of the thermostat's: the potential has failed",
+        at_least=1.5,
+    )
+    restart_interval: float | None = number(
+        None,
+        "time between two saved states, from which a run that was stopped goes on; a multiple of `frame_interval`; "
+        "null for about a fiftieth of the production, 20 ps at most",
+        unit="ps",
+        above=0,
+    )
+    held_shell: int | None = integer(
+        None,
+        "coordination shell of the defect whose atoms springs hold to their places in the start structure, the third "
+        "in the paper; null holds no atom",
+        at_least=1,
+    )
+    held_around: str = choice(
+        "defect", AROUND, "shells are counted around the centre of the `defect`, or around each of its `sites`"
+    )
+    spring_constant: float = number(10.0, "spring constant of the held atoms", unit="eV/A^2", above=0)
+    retrieve_trajectory: bool = flag(
+        True, "whether trajectories are brought back from the computer that made them, and stored"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "timestep", "damping", "production", "frame_interval", "spring_constant"):
-            self.require_number(name, positive=True)
-        self.require_number("equilibration", at_least=0)
-        self.require_number("maximum_temperature_ratio", at_least=1.5)
+        super().__post_init__()
         for name in ("equilibration", "production", "frame_interval"):
             self._require_whole_steps(name)
         if self.frame_interval > self.production:
@@ -66,21 +68,12 @@ class ExplorationSettings(Settings):
                 f"{self.production!r} ps: no frame would be kept. Make it shorter."
             )
         if self.restart_interval is not None:
-            self.require_number("restart_interval", positive=True)
             self._require_whole_steps("restart_interval")
             if self.steps(self.restart_interval) % self.steps(self.frame_interval):
                 raise InputError(
                     f"`{self.PREFIX}restart_interval` is {self.restart_interval!r} ps, no multiple of "
                     f"`frame_interval`, {self.frame_interval!r} ps: change one of the two."
                 )
-        if self.held_shell is not None:
-            self.require_number("held_shell", integer=True, at_least=1)
-        if self.held_around not in AROUND:
-            raise InputError(
-                f"`{self.PREFIX}held_around` is {self.held_around!r}. {nearest_name(str(self.held_around), AROUND)}"
-            )
-        if not isinstance(self.retrieve_trajectory, bool):
-            raise InputError(f"`{self.PREFIX}retrieve_trajectory` is {self.retrieve_trajectory!r}; give true or false.")
 
     def steps(self, time: float) -> int:
         """Return the number of time steps in ``time`` ps."""

@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.bias.units import BOLTZMANN_KJ_MOL, EV_IN_KJ_MOL
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, integer, number
 
 #: Smoothing kernels end here, in their standard deviations: what lies further from every frame is not sampled.
 _KERNEL_CUTOFF = 2.0
@@ -32,22 +32,23 @@ class FreeEnergySettings(Settings):
 
     PREFIX = "free_energy."
 
-    discard: float = 0.2
-    """Fraction of each walker's frames, from its beginning, that is left out while the bias still changes much."""
-    bins: int = 50
-    """Bins along each variable."""
-    smoothing: float = 0.0
-    """Standard deviation in bins of the Gaussian kernels that smooth the histogram; 0 leaves it as it is."""
-    blocks: int = 10
-    """Blocks of time that each walker is cut into for the errors; each should be longer than the slowest relaxation."""
-
-    def __post_init__(self) -> None:
-        self.require_number("discard", at_least=0)
-        if self.discard >= 1:
-            raise InputError(f"`{self.PREFIX}discard` is {self.discard!r}; give a fraction from 0 to below 1.")
-        self.require_number("bins", integer=True, at_least=2)
-        self.require_number("smoothing", at_least=0)
-        self.require_number("blocks", integer=True, at_least=2)
+    discard: float = number(
+        0.2,
+        "fraction of each walker's frames, from its beginning, that is left out while the bias still changes much",
+        at_least=0,
+        below=1,
+    )
+    bins: int = integer(50, "bins along each variable", at_least=2)
+    smoothing: float = number(
+        0.0,
+        "standard deviation in bins of the Gaussian kernels that smooth the histogram; 0 leaves it as it is",
+        at_least=0,
+    )
+    blocks: int = integer(
+        10,
+        "blocks of time that each walker is cut into for the errors; each should be longer than the slowest relaxation",
+        at_least=2,
+    )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, text
 
 FORMATS: dict[str, str] = {".xyz": "extxyz", ".extxyz": "extxyz", ".db": "db", ".json": "db"}
 """Format by the ending of the file's name: extended XYZ, or an ASE database (SQLite or JSON)."""
@@ -29,23 +29,14 @@ Columns = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class ImportSettings(Settings):
-    """How the labels of a file are called.
-
-    energy: the total energy, eV; `energy` where it is not given.
-    forces: the forces, eV/A.
-    """
+    """How the labels of a file are called."""
 
     PREFIX = "import."
 
-    energy: str | None = None
-    forces: str = "forces"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        for name in self.names():
-            value = getattr(self, name)
-            if not (isinstance(value, str) and value) and not (name == "energy" and value is None):
-                raise InputError(f"`{self.PREFIX}{name}` is {value!r}; give the name that the file has for it.")
+    energy: str | None = text(
+        None, "name of the total energy, eV; null for `energy`", "the name that the file has for it"
+    )
+    forces: str = text("forces", "name of the forces, eV/A", "the name that the file has for it")
 
 
 def format_of_file(name: str) -> str:

@@ -70,7 +70,7 @@ def describe(layout: PivLayout, switching: SwitchingFunction, trained: TrainedAu
         "pairs": layout.pairs.tolist(),
         "blocks": layout.blocks,
         "switching": switching.to_dict(),
-        "autoencoder": trained.settings.to_dict() | {"hidden": list(trained.settings.hidden)},
+        "autoencoder": trained.settings.to_dict(),
         "variance_explained": trained.variance_explained,
         "ranges": trained.ranges,
         "n_frames": trained.n_frames,

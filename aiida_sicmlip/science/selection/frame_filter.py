@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, number
 
 COLUMNS = ("potential_energy", "least_distance", "largest_force")
 """What is known of each frame: eV, A, eV/A."""
@@ -20,18 +20,22 @@ class FrameFilterSettings(Settings):
 
     PREFIX = "exploration.filter."
 
-    least_distance: float | None = None
-    """Frames with two atoms nearer than this, in A, are left out. By default none is."""
-    largest_force: float | None = None
-    """Frames with a larger force of the potential on an atom, in eV/A, are left out. By default none is."""
-    energy_window: float | None = None
-    """Frames whose potential energy differs from the run's median by more than this, in eV/atom, are left out, below
-    it too: a potential that fails often finds energies that are much too low. By default none is."""
-
-    def __post_init__(self) -> None:
-        for name in ("least_distance", "largest_force", "energy_window"):
-            if getattr(self, name) is not None:
-                self.require_number(name, positive=True)
+    least_distance: float | None = number(
+        None, "frames with two atoms nearer than this are left out; null for none", unit="A", above=0
+    )
+    largest_force: float | None = number(
+        None,
+        "frames with a larger force of the potential on an atom are left out; null for none",
+        unit="eV/A",
+        above=0,
+    )
+    energy_window: float | None = number(
+        None,
+        "frames whose potential energy per atom differs from the run's median by more than this are left out, below it "
+        "too: a potential that fails often finds energies that are much too low; null for none",
+        unit="eV/atom",
+        above=0,
+    )
 
 
 def filter_frames(

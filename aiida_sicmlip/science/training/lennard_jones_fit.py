@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from ase.data import atomic_numbers, covalent_radii
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.evaluation.metrics import fit_energy_offsets
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
-from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.settings import Settings, flag, number
 from aiida_sicmlip.science.training.constrained_least_squares import solve_constrained
 from aiida_sicmlip.science.training.lennard_jones import Array, LennardJonesPrior, inverse_powers
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
@@ -27,35 +27,40 @@ WALL_BESIDE_FIT, WALL_ALONE = 5.0, 20.0
 
 
 @dataclass(frozen=True)
-class LennardJonesSettings(Settings):
-    """How a Lennard-Jones prior is fitted."""
+class PriorParameters(Settings):
+    """How a Lennard-Jones prior is fitted, beside the cutoff of the model."""
 
     PREFIX = "prior."
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {"cutoff": "the model (`training.parameters.model.cutoff`)"}
 
-    cutoff: float = 5.0
-    """Distance in A from which on two atoms do not feel each other. Not above the cutoff of the potential."""
-    energy_weight: float = 1.0
-    """Weight of the mean squared error of the energy per atom, in (eV/atom)^2."""
-    forces_weight: float = 1.0
-    """Weight of the mean squared error of the force components, in (eV/A)^2."""
-    wall_energy: float | None = None
-    """Least repulsion in eV at 0.7 of the bond length: the sum of the covalent radii, or the shortest distance in the
-    data where that is shorter. By default 5 eV beside a fit, which adds to it, and 20 eV for walls alone."""
-    bond_energy: float = 1.0
-    """Greatest energy in eV that a pair may have at the sum of the covalent radii. Without it, a pair that the data
-    know as second neighbours only, as carbon with carbon in SiC, could not come together to a bond."""
-    wall_only: bool = False
-    """Whether there is no fit: each pair has its least wall alone, which hardly acts where the data are."""
+    energy_weight: float = number(
+        1.0, "weight of the mean squared error of the energy per atom, in (eV/atom)^2", at_least=0
+    )
+    forces_weight: float = number(
+        1.0, "weight of the mean squared error of the force components, in (eV/A)^2", at_least=0
+    )
+    wall_energy: float | None = number(
+        None,
+        "least repulsion at 0.7 of the bond length: the sum of the covalent radii, or the shortest distance in the "
+        "data where that is shorter; null for 5 eV beside a fit, which adds to it, and 20 eV for walls alone",
+        unit="eV",
+        above=0,
+    )
+    bond_energy: float = number(
+        1.0,
+        "greatest energy that a pair may have at the sum of the covalent radii; without it, a pair that the data know "
+        "as second neighbours only, as carbon with carbon in SiC, could not come together to a bond",
+        unit="eV",
+        above=0,
+    )
+    wall_only: bool = flag(
+        False, "whether there is no fit: each pair has its least wall alone, which hardly acts where the data are"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("cutoff", "bond_energy", *(["wall_energy"] if self.wall_energy is not None else [])):
-            self.require_number(name, positive=True)
-        for name in ("energy_weight", "forces_weight"):
-            self.require_number(name, at_least=0.0)
+        super().__post_init__()
         if self.energy_weight == 0 and self.forces_weight == 0:
             raise InputError("`prior.energy_weight` and `prior.forces_weight` are both 0: make one positive.")
-        if not isinstance(self.wall_only, bool):
-            raise InputError(f"`prior.wall_only` is {self.wall_only!r}; give true or false.")
         least = self.least_wall * WALL_FRACTION**12
         if self.bond_energy < least:
             raise InputError(
@@ -69,6 +74,20 @@ class LennardJonesSettings(Settings):
         if self.wall_energy is not None:
             return self.wall_energy
         return WALL_ALONE if self.wall_only else WALL_BESIDE_FIT
+
+
+@dataclass(frozen=True)
+class LennardJonesSettings(PriorParameters):
+    """How a Lennard-Jones prior is fitted."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
+
+    cutoff: float = number(
+        5.0,
+        "distance from which on two atoms do not feel each other; not above the cutoff of the potential",
+        unit="A",
+        above=0,
+    )
 
 
 @dataclass(frozen=True, eq=False)

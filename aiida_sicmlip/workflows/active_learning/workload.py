@@ -23,7 +23,7 @@ from aiida_sicmlip.science.costs.estimates import (
 from aiida_sicmlip.science.costs.runs import Labels, Learning, Walkers, Workload
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
-from aiida_sicmlip.science.pines.settings import AutoencoderSettings, CollectiveVariableSettings
+from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.science.training.settings import complete_training_settings
 from aiida_sicmlip.tools.continuation import SETS
@@ -182,5 +182,4 @@ def _variables(exploration: Mapping[str, Any]) -> dict[str, int]:
     if exploration["bias"] is None:
         return {}
     settings = CollectiveVariableSettings.from_mapping(exploration["collective_variables"]["parameters"] or {})
-    autoencoder = AutoencoderSettings.from_mapping(settings.autoencoder)
-    return {"most_variable_frames": settings.maximum_frames, "variable_epochs": autoencoder.max_epochs}
+    return {"most_variable_frames": settings.maximum_frames, "variable_epochs": settings.autoencoder.max_epochs}

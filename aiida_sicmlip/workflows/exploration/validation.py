@@ -14,7 +14,7 @@ from aiida_sicmlip.science.defects.crystals import overlapping_pairs
 from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.pines.atoms import choose_atoms_of_structure
-from aiida_sicmlip.science.pines.settings import AutoencoderSettings, CollectiveVariableSettings
+from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 
 LEAST_FRACTION_OF_BOND = 0.6
 """Atoms of a start structure closer than this fraction of the sum of their covalent radii overlap."""
@@ -126,7 +126,7 @@ def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any])
         try:
             parameters = inputs["variables"].get("parameters")
             learned = CollectiveVariableSettings.from_mapping({} if parameters is None else parameters.get_dict())
-            count = AutoencoderSettings.from_mapping(learned.autoencoder).latent
+            count = learned.autoencoder.latent
             choose_atoms_of_structure(
                 inputs["structures"][name].get_ase(), inputs["hosts"][name].get_ase(), learned.shells, learned.around
             )

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiida_sicmlip.common.exceptions import nearest_name
 from aiida_sicmlip.science.labels import pw_settings
+from aiida_sicmlip.science.value_tests import number_in_yaml
 
 _DEFINITION = "INPUT_PW-6.4.xml"
 _ALIKE = 0.85
@@ -46,15 +47,3 @@ def keywords() -> frozenset[str]:
     for defaults in (pw_settings.SYSTEM_DEFAULTS, pw_settings.SYSTEM_IGNORED, *pw_settings.OTHER_DEFAULTS.values()):
         found.update(defaults)
     return frozenset(found)
-
-
-def number_in_yaml(value: Any) -> str | None:
-    """Return how to write a number that was read as text, as YAML does with `1e-6`; ``None`` where it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        number = repr(float(value))
-    except ValueError:
-        return None
-    # YAML wants a point in the mantissa.
-    return number if "." in number else number.replace("e", ".0e")

@@ -18,7 +18,7 @@ from aiida_sicmlip.calculations.functions.build_structure import (
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
-from aiida_sicmlip.workflows.labelling.pw_namelists import number_in_yaml
+from aiida_sicmlip.science.value_tests import number_in_yaml
 
 HOST = {"lattice_constant": 4.416, "repeats": [3, 3, 3], "cell": "conventional"}
 """Settings of a host crystal, with values of their kind."""

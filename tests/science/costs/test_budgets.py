@@ -99,7 +99,7 @@ def test_every_budget_has_a_unit() -> None:
     ("budget", "sentence"),
     [
         ({"label": 5}, "`budget.label` is not a known setting. Did you mean `labels`"),
-        ({"labels": 0}, "`budget.labels` is 0; give a whole number above zero"),
+        ({"labels": 0}, "`budget.labels` is 0; give a whole number of at least 1"),
         ({"labels": 2.5}, "`budget.labels` is 2.5; give a whole number"),
         ({"gpu_hours": "ten"}, "`budget.gpu_hours` is 'ten'; give a number"),
     ],

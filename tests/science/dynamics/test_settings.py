@@ -49,7 +49,7 @@ def test_states_are_saved_when_asked():
         ({"restart_interval": 0.0}, "above zero"),
         ({"held_shell": 0}, "`exploration.parameters.held_shell` is 0"),
         ({"held_shell": 1.5}, "whole number"),
-        ({"held_around": "defects"}, "Did you mean `defect`"),
+        ({"held_around": "defects"}, "give `defect` or `sites`"),
         ({"spring_constant": 0}, "`exploration.parameters.spring_constant`"),
         ({"retrieve_trajectory": "no"}, "true or false"),
         ({"frame_interval": 2000.0}, "no frame would be kept"),

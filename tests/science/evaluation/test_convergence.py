@@ -147,7 +147,7 @@ def test_history_survives_a_round_of_an_older_version() -> None:
     [
         ({"energy_mea": 0.1}, "`convergence.energy_mea` is not a known setting. Did you mean `energy_mae`"),
         ({"novelty": 0}, "`convergence.novelty` is 0; give a number above zero"),
-        ({"rare_event_score": 1.5}, "`convergence.rare_event_score` is 1.5; give a number of at most 1"),
+        ({"rare_event_score": 1.5}, "`convergence.rare_event_score` is 1.5; give a number above zero and at most 1"),
         ({"minimum_rounds": 1.5}, "`convergence.minimum_rounds` is 1.5; give a whole number"),
         ({"force_mae": None}, "`convergence.force_mae` is None; give a number"),
     ],

@@ -284,7 +284,7 @@ def test_smoothing():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"discard": 1.0}, "fraction"),
+        ({"discard": 1.0}, "give a number of at least 0 and below 1"),
         ({"discard": -0.1}, "at least 0"),
         ({"bins": 1}, "at least 2"),
         ({"blocks": 1}, "at least 2"),

@@ -188,8 +188,8 @@ def test_a_loss_that_explodes_is_told(plane):
         ({"latent": 0}, "`autoencoder.latent` is 0"),
         ({"hidden": []}, r"`autoencoder.hidden` is \[\]"),
         ({"hidden": 64}, "`autoencoder.hidden` is 64"),
-        ({"hidden": [64, 0]}, "holds 0"),
-        ({"held_out": 1.0}, "to below 1"),
+        ({"hidden": [64, 0]}, "give a list of whole numbers from 1"),
+        ({"held_out": 1.0}, "below 1"),
         ({"held_out": -0.1}, "`autoencoder.held_out` is -0.1"),
         ({"kl_weight": float("nan")}, "give a number"),
         ({"learning_rate": 0}, "above zero"),
@@ -204,7 +204,11 @@ def test_wrong_settings_are_refused(settings, message):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"r0": 0}, "`switching.r0` is 0"), ({"exponent": 1}, "at least 2"), ({"exponent": 48}, "24 at most")],
+    [
+        ({"r0": 0}, "`switching.r0` is 0"),
+        ({"exponent": 1}, "at least 2"),
+        ({"exponent": 48}, "of at least 2 and at most 24"),
+    ],
 )
 def test_wrong_switching_functions_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
