@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 
@@ -87,7 +87,7 @@ def test_what_the_bases_of_cost_are_measured_with(monkeypatch):
     assert [len(bases.structure(size)) for size in bases.CELLS] == list(bases.CELLS)
     for model, n_atoms in bases.networks().values():
         assert n_atoms in bases.CELLS
-        assert complete_training_settings({"model": {**model, "pair_potential": "none"}})["model"]["cutoff"] > 4
+        assert TrainingParameters.complete({"model": {**model, "pair_potential": "none"}})["model"]["cutoff"] > 4
 
 
 @pytest.fixture

@@ -24,30 +24,10 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
-from aiida_sicmlip.science.training.settings import validate_training_settings
-
-RESERVED_SETTINGS = (
-    *("seeds", "species", "training_set", "validation_set", "prior"),
-    *("wall_time_limit", "restart_checkpoint", "initial_model"),
-)
-"""Settings of the program that come from other inputs than ``parameters``."""
+from aiida_sicmlip.science.training.settings import TrainingParameters
 
 FRACTION_OF_WALLTIME = 0.9
 """The training ends by itself after this share of the walltime, so that its best model is still packaged."""
-
-
-def validate_parameters(parameters: dict[str, Any]) -> None:
-    """Raise :class:`InputError` where a setting is unknown, out of range or comes from another input."""
-    reserved = [key for key in parameters if key in RESERVED_SETTINGS]
-    if reserved:
-        raise InputError(
-            f"`training.parameters.{reserved[0]}` is taken from another input (`seed`, `prior`, `initial_potential`, "
-            "`checkpoint`, the data sets, or the options of the calculation); leave it out."
-        )
-    try:
-        validate_training_settings(parameters)
-    except InputError as error:
-        raise InputError(f"in `training.parameters`: {error}") from error
 
 
 class TrainingCalcJob(CalcJob):
@@ -76,8 +56,8 @@ class TrainingCalcJob(CalcJob):
             "parameters",
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
-            validator=sentence_of(validate_parameters),
-            help="Model, loss, optimiser and schedule; see the reference of training settings.",
+            validator=sentence_of(TrainingParameters.from_mapping),
+            help=TrainingParameters.summary(),
         )
         spec.input(
             "seed",

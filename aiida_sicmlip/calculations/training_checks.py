@@ -13,7 +13,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.training.nequip_config import check_prior
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 
 TRAINED_WITH = ("parameters", "seed", "training_set", "validation_set", "prior", "initial_potential")
 """Inputs that decide the numbers of a training; it goes on with the same ones alone."""
@@ -52,7 +52,7 @@ def _check_prior(inputs: Mapping[str, Any], fits_prior: bool) -> None:
             )
         return
     species = inputs["training_set"].species if "training_set" in inputs else list(prior.prior().species)
-    check_prior({**complete_training_settings(parameters), "species": species}, prior.prior())
+    check_prior({**TrainingParameters.complete(parameters), "species": species}, prior.prior())
 
 
 def _check_initial_potential(potential: PotentialData, parameters: Mapping[str, Any], prior: orm.Data | None) -> None:
@@ -84,7 +84,7 @@ def _model_settings(potential: PotentialData) -> dict[str, Any]:
     creator = _training_of(root)
     if creator is None:
         return {"cutoff": potential.cutoff}
-    settings: dict[str, Any] = complete_training_settings(creator.inputs.parameters.get_dict())["model"]
+    settings: dict[str, Any] = TrainingParameters.complete(creator.inputs.parameters.get_dict())["model"]
     return settings
 
 

@@ -36,7 +36,7 @@ from aiida_sicmlip.engine.training_data import LabelledFramesDataset, dataset_st
 from aiida_sicmlip.engine.training_progress import TrainingProgress
 from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
 from aiida_sicmlip.science.training.nequip_config import nequip_config, nequip_yaml
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingSettings
 
 BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT_FILE}"
 
@@ -57,7 +57,7 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
 
 def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
     """Train with the settings ``given``; see :func:`train`."""
-    settings = complete_training_settings(given)
+    settings = TrainingSettings.complete(given)
     initial = None
     if settings["initial_model"] is not None:
         initial = load_initial_model(settings["initial_model"], given)

@@ -14,7 +14,7 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.datasets import comparison_lines
 from aiida_sicmlip.reports.text import table
 from aiida_sicmlip.science.labels.comparison import DatasetComparison, compare_datasets
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.science.training.weight_comparison import WeightComparison, compare_weights
 from aiida_sicmlip.tools.comparison import compare_contents, weights_text
 from aiida_sicmlip.tools.nodes import training_of
@@ -75,7 +75,7 @@ def compare_models(first: PotentialData, second: PotentialData) -> ModelComparis
                     _errors_at(mine, [place for place, _ in both], [sizes[place] for place, _ in both]),
                     _errors_at(theirs, [place for _, place in both], [sizes[place] for place, _ in both]),
                 )
-    settings = [dict(flat(complete_training_settings(given["parameters"].get_dict()))) for given in inputs]
+    settings = [dict(flat(TrainingParameters.complete(given["parameters"].get_dict()))) for given in inputs]
     names = sorted(set(settings[0]) | set(settings[1]))
     found.settings.extend(
         (name, settings[0].get(name), settings[1].get(name))

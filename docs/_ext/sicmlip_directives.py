@@ -11,7 +11,7 @@ import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from spec_tables import load_object, process_tables, protocol_table, settings_table, training_table
+from spec_tables import load_object, process_tables, protocol_table, settings_table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -40,14 +40,6 @@ class SettingsTable(MarkdownDirective):
     def markdown(self) -> str:
         """Return the table."""
         return settings_table(self.arguments[0], self.options.get("protocol-path"))
-
-
-class TrainingTable(MarkdownDirective):
-    """The settings of a training."""
-
-    def markdown(self) -> str:
-        """Return the table."""
-        return training_table()
 
 
 class ProtocolTable(MarkdownDirective):
@@ -147,7 +139,6 @@ def skip_models(_: Sphinx, __: str, name: str, ___: Any, skip: bool, ____: Any) 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("settings-table", SettingsTable)
-    app.add_directive("training-table", TrainingTable)
     app.add_directive("protocol-table", ProtocolTable)
     app.add_directive("protocol-yaml", ProtocolYaml)
     app.add_directive("process-tables", ProcessTables)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from aiida_sicmlip.science.settings import SettingGroup
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
 ABSENT = object()
@@ -30,29 +31,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def settings_table(path: str, protocol_path: str | None) -> str:
     """Return the fields of a settings class with the values that the protocols give them."""
-    settings = load_object(path)
-    own = [name for name in settings.names() if name in settings.__annotations__]
-    defaults, described = settings.defaults(), settings.described()
-    rows = [[name, defaults.get(name, ABSENT), meaning_of(described[name])] for name in own]
-    return _with_protocols(rows, protocol_path)
+    return _with_protocols(list(_rows(load_object(path))), protocol_path)
+
+
+def _rows(settings: Any, prefix: str = "") -> Iterator[list[Any]]:
+    """Yield name, default and meaning of each setting of a class, those of groups with dots."""
+    defaults = settings.defaults()
+    for name, described in settings.described().items():
+        if isinstance(described, SettingGroup) and not described.partial:
+            yield from _rows(described.kind, f"{prefix}{name}.")
+        else:
+            yield [f"{prefix}{name}", defaults.get(name, ABSENT), meaning_of(described)]
 
 
 def meaning_of(setting: Any) -> str:
     """Return what a setting means and accepts, in one cell of a table."""
     return f"{setting.meaning}; {setting.expected}"
-
-
-def training_table() -> str:
-    """Return the settings of a training, without those that the work chain fills in."""
-    from aiida_sicmlip.calculations.training import RESERVED_SETTINGS
-    from aiida_sicmlip.science.training.settings import TRAINING_SETTINGS
-
-    rows = [
-        [name, setting.default, f"{setting.meaning}; {setting.expected}"]
-        for name, setting in TRAINING_SETTINGS.items()
-        if name.split(".")[0] not in RESERVED_SETTINGS
-    ]
-    return _with_protocols(rows, "training.parameters")
 
 
 def protocol_table(prefix: str, meanings: Mapping[str, str]) -> str:

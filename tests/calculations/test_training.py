@@ -45,10 +45,10 @@ def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: 
 
 
 def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
-    from aiida_sicmlip.science.training.settings import complete_training_settings
+    from aiida_sicmlip.science.training.settings import TrainingSettings
 
     folder, _ = generate_calc_job(ENTRY_POINT, inputs)
-    assert complete_training_settings(json.loads((folder / "training.json").read_text()))["maximum_epochs"] == 7
+    assert TrainingSettings.complete(json.loads((folder / "training.json").read_text()))["maximum_epochs"] == 7
 
 
 def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
@@ -79,15 +79,21 @@ def test_seed_out_of_range(generate_calc_job: Callable[..., Any], inputs: dict[s
 @pytest.mark.parametrize(
     ("parameters", "sentences"),
     [
-        ({"epochs": 3}, ["`epochs` is not a setting of a training. Did you mean `maximum_epochs`"]),
-        ({"model": {"cutof": 3}}, ["`model.cutof` is not a setting in `model`. Did you mean `cutoff`"]),
-        ({"model": {"cutoff": 0}}, ["`model.cutoff`", "must be a positive number, but 0 was given"]),
-        ({"model": {"cutoff": -2.0}}, ["`model.cutoff`", "must be a positive number, but -2.0 was given"]),
-        ({"model": {"cutoff": "long"}}, ["`model.cutoff`", "must be a positive number, but 'long' was given"]),
-        ({"model": 3}, ["`model` must be a mapping of settings", "not 3"]),
+        ({"epochs": 3}, ["`training.parameters.epochs` is not a known setting. Did you mean `maximum_epochs`"]),
+        ({"model": {"cutof": 3}}, ["`training.parameters.model.cutof` is not a known setting. Did you mean `cutoff`"]),
+        ({"model": {"cutoff": 0}}, ["`training.parameters.model.cutoff` is 0; give a number above zero, in A"]),
+        ({"model": {"cutoff": -2.0}}, ["`training.parameters.model.cutoff` is -2.0; give a number above zero, in A"]),
+        (
+            {"model": {"cutoff": "long"}},
+            ["`training.parameters.model.cutoff` is 'long'; give a number above zero, in A"],
+        ),
+        ({"model": 3}, ["`training.parameters.model` is 3; give a mapping of settings: cutoff"]),
         ({"seeds": {"model": 1}}, ["`training.parameters.seeds` is taken from another input"]),
-        ({"species": ["Si"]}, ["`training.parameters.species` is taken from another input"]),
-        ({"wall_time_limit": 10}, ["`training.parameters.wall_time_limit` is taken from another input"]),
+        ({"species": ["Si"]}, ["`training.parameters.species` is taken from the training set"]),
+        (
+            {"wall_time_limit": 10},
+            ["`training.parameters.wall_time_limit` is taken from the options of the calculation"],
+        ),
         ({"prior": "prior.json"}, ["`training.parameters.prior` is taken from another input"]),
     ],
 )

@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingSettings
 
 ENTRY_POINT = "sicmlip.training"
 
@@ -65,7 +65,7 @@ def test_the_program_starts_from_the_package(generate_calc_job: Callable[..., An
     assert settings["initial_model"] == "initial.nequip.zip"
     assert (settings["species"], settings["model"]) == (["Si", "H", "C"], {"cutoff": 5.5})
     assert (potential.uuid, "foundation.nequip.zip", "initial.nequip.zip") in calcinfo.local_copy_list
-    assert complete_training_settings(settings)["maximum_epochs"] == 7
+    assert TrainingSettings.complete(settings)["maximum_epochs"] == 7
 
 
 def test_species_that_the_model_lacks_are_refused(inputs: dict[str, Any]) -> None:

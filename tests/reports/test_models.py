@@ -17,7 +17,7 @@ from aiida_sicmlip.reports.model_card import Statement, model_card
 from aiida_sicmlip.reports.model_card_text import model_card_text
 from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from tests.graphs.packaged_models import stored_model
 from tests.graphs.trainings import PARAMETERS, finished, grown, output, trained
 
@@ -53,7 +53,7 @@ def test_everything_that_differs_is_named(tmp_path: Path, labels, level, code) -
     )
     found = compare_models(first, second)
     assert not found.weights.identical
-    default = complete_training_settings(PARAMETERS)["batch_size"]
+    default = TrainingParameters.complete(PARAMETERS)["batch_size"]
     assert default != 4 and found.settings == [("batch_size", default, 4)]
     assert [name for name, _ in found.inputs] == ["initial_potential", "seed"]
     assert found.versions == [("torch", "2.13.0", "2.14.0")]

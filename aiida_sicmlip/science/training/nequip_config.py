@@ -14,7 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import BEST_CHECKPOINT_FILE, CHECKPOINT_FOLDER
 from aiida_sicmlip.science.evaluation.metrics import fit_energy_offsets
 from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
-from aiida_sicmlip.science.training.settings import complete_training_settings, validate_training_settings
+from aiida_sicmlip.science.training.settings import TrainingSettings
 
 __all__ = [
     "MONITOR",
@@ -24,7 +24,6 @@ __all__ = [
     "nequip_config",
     "nequip_yaml",
     "per_type_energies",
-    "validate_training_settings",
 ]
 
 #: NequIP's name of the validation loss, by which the best model is chosen.
@@ -84,7 +83,7 @@ def nequip_config(
     :param prior: for `model.pair_potential: lennard-jones`; its offsets are not used.
     :raises InputError: when the settings are not valid, or the prior is missing, of no use or does not fit the model.
     """
-    settings = complete_training_settings(settings)
+    settings = TrainingSettings.complete(settings)
     if isinstance(statistics, StartingModel):
         model = {**settings["model"], "cutoff": statistics.cutoff}
         settings = {**settings, "species": list(statistics.species), "model": model}

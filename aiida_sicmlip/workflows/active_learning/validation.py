@@ -16,7 +16,7 @@ from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.selection.settings import SelectionSettings, require_enough_frames
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.active_learning.continuation import require_usable_sets
 from aiida_sicmlip.workflows.exploration.validation import validate_exploration, walker_parameters
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
@@ -31,7 +31,7 @@ def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping
 
     :param training: settings of the training; what is left out has its default.
     """
-    cutoff = complete_training_settings(training)["model"]["cutoff"]
+    cutoff = TrainingParameters.from_mapping(training).model.cutoff
     for name, structure in structures.items():
         nearest = nearest_distance(structure.get_ase())
         if cutoff <= nearest:

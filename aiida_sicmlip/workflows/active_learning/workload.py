@@ -25,7 +25,7 @@ from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.tools.costs import asked_cores
 from aiida_sicmlip.workflows.protocols.exploration import own_settings, scouting_parameters, ways_of_structures
@@ -70,7 +70,7 @@ def workload_of_settings(settings: Mapping[str, Any], beginning: Beginning | Non
     cells = {name: _cell(description, name) for name, description in structures.items()}
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     training = settings["training"]
-    complete = complete_training_settings(training["parameters"])
+    complete = TrainingParameters.complete(training["parameters"])
     network = _network(complete["model"])
     return Workload(
         rounds=settings["max_rounds"],

@@ -15,7 +15,7 @@ from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.protocols.files import Overrides
@@ -104,7 +104,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         if self.ctx.prior is not None or packaged or not prior_is_wanted(parameters):
             return
         given = self.inputs.prior_settings.get_dict() if "prior_settings" in self.inputs else {}
-        cutoff = float(complete_training_settings(parameters)["model"]["cutoff"])
+        cutoff = float(TrainingParameters.from_mapping(parameters).model.cutoff)
         settings = orm.Dict({**given, "cutoff": cutoff})
         self.ctx.prior = run_once(
             self, fit_lennard_jones_prior, "prior", dataset=self.inputs.training_set, settings=settings

@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.training.settings import complete_training_settings
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
 from aiida_sicmlip.workflows.protocols.training import load_training_protocol, training_protocols
 from aiida_sicmlip.workflows.training.training import TrainingWorkChain
@@ -45,7 +45,7 @@ def test_every_protocol_makes_a_training(builder, chain, name):
 
 def test_the_paper_is_what_it_states(builder):
     """Cutoff, precision, weights and prior; Adam is the only optimiser there is."""
-    settings = complete_training_settings(builder("paper").training.parameters.get_dict())
+    settings = TrainingParameters.complete(builder("paper").training.parameters.get_dict())
     assert settings["model"]["cutoff"] == 6.0
     assert settings["model"]["precision"] == "float64"
     assert settings["model"]["pair_potential"] == "lennard-jones"
