@@ -10,11 +10,11 @@ import numpy as np
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from ase.io import write
 
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
-from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code, validate_seed
+from aiida_sicmlip.calculations.job import SicmlipCalculation
+from aiida_sicmlip.calculations.validation import sentence_of, validate_seed
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
@@ -35,7 +35,7 @@ def joined_segments(segments: Mapping[str, SegmentTrajectoryData]) -> list[list[
     return joined
 
 
-class CollectiveVariablesCalculation(CalcJob):
+class CollectiveVariablesCalculation(SicmlipCalculation):
     """Learn collective variables of a defect from trajectories, with `sicmlip cv`.
 
     With a single trajectory none is held out, whatever the settings say; `results` says so.
@@ -44,16 +44,18 @@ class CollectiveVariablesCalculation(CalcJob):
     CACHE_VERSION = 1
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
+    SUBCOMMAND = "cv"
+    STEM = "collective_variables"
+    WALLTIME = 3600
+    INPUT_FILE = filenames.CV_SETTINGS_FILE
+    REPORT_FILE = filenames.CV_REPORT_FILE
+    WORK = "The training"
+    FAILED = "ERROR_TRAINING_FAILED"
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            "code",
-            valid_type=orm.AbstractCode,
-            validator=validate_code(SICMLIP),
-            help="`sicmlip` on the machine that trains.",
-        )
         spec.input(
             "structure",
             valid_type=orm.StructureData,
@@ -81,8 +83,6 @@ class CollectiveVariablesCalculation(CalcJob):
             validator=validate_seed,
             help="Seed of the held-out trajectories, of the first weights, the order of frames and the noise.",
         )
-        spec.inputs.validator = cls.validate_inputs
-        set_option_defaults(spec, "collective_variables", 3600, filenames.CV_SETTINGS_FILE)
 
         spec.output("collective_variables", valid_type=CollectiveVariablesData, help="The model with its description.")
         spec.output(
@@ -91,18 +91,13 @@ class CollectiveVariablesCalculation(CalcJob):
         spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Losses by epoch.")
         spec.default_output_node = "results"
 
-        spec.exit_code(
-            301,
-            "ERROR_REPORT_MISSING",
-            message="The training left no report: {error} (all of its output: `verdi calcjob outputcat PK`)",
-        )
+        cls.define_missing_report(spec)
         spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no model: {error}")
         spec.exit_code(
             410,
             "ERROR_NOT_A_NUMBER",
             message="The loss became not-a-number: lower `autoencoder.learning_rate`. {error}",
         )
-        spec.exit_code(420, "ERROR_TRAINING_FAILED", message="The training program stopped with an error: {error}")
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
@@ -151,15 +146,12 @@ class CollectiveVariablesCalculation(CalcJob):
         with folder.open(filenames.CV_STRUCTURE_FILE, "w") as handle:
             write(handle, self.inputs.structure.get_ase(), format="extxyz")
 
-        arguments = ["cv", "--settings", filenames.CV_SETTINGS_FILE, "--structure", filenames.CV_STRUCTURE_FILE]
+        arguments = ["--settings", filenames.CV_SETTINGS_FILE, "--structure", filenames.CV_STRUCTURE_FILE]
         for names in trajectories:
             arguments += ["--trajectory", *(files[name] for name in names)]
-        return job_of_one_program(
-            self,
-            "collective_variables",
+        return self.job(
             arguments,
             copies=[(segment.uuid, segment.filename, files[name]) for name, segment in sorted(segments.items())],
-            retrieve=[filenames.CV_REPORT_FILE],
             retrieve_temporarily=[filenames.CV_MODEL_FILE, filenames.CV_DESCRIPTION_FILE, filenames.CV_WEIGHTS_FILE],
         )
 

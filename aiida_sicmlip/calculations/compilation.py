@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
-from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code
+from aiida_sicmlip.calculations.job import SicmlipCalculation
+from aiida_sicmlip.calculations.validation import sentence_of
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
@@ -40,22 +40,23 @@ class CompilationSettings(Settings):
     )
 
 
-class CompilationCalculation(CalcJob):
+class CompilationCalculation(SicmlipCalculation):
     """Compile a portable model with ``nequip-compile``; the result runs on machines of that kind only."""
 
     CACHE_VERSION = 1
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
+    SUBCOMMAND = "compile"
+    STEM = "compilation"
+    WALLTIME = 3600
+    REPORT_FILE = filenames.COMPILATION_REPORT_FILE
+    WORK = "The compilation"
+    FAILED = "ERROR_COMPILATION_FAILED"
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            "code",
-            valid_type=orm.AbstractCode,
-            validator=validate_code(SICMLIP),
-            help="`sicmlip` on the machine that the model is compiled for.",
-        )
         spec.input("potential", valid_type=PotentialData, help="The portable model.")
         spec.input(
             "parameters",
@@ -65,7 +66,6 @@ class CompilationCalculation(CalcJob):
             validator=sentence_of(CompilationSettings.from_mapping),
             help="Device, target, GPU architecture and torch version.",
         )
-        set_option_defaults(spec, "compilation", 3600)
 
         spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled.")
         spec.exit_code(302, "ERROR_MODEL_MISSING", message="The compilation left no compiled model.")
@@ -74,19 +74,15 @@ class CompilationCalculation(CalcJob):
             "ERROR_OTHER_MACHINE",
             message="The machine is not the one that was asked for: {error}. Correct `compilation.parameters`.",
         )
-        spec.exit_code(420, "ERROR_COMPILATION_FAILED", message="The compilation stopped with an error: {error}")
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Put the portable model in place."""
         settings = CompilationSettings.from_mapping(self.inputs.parameters.get_dict())
-        arguments = ["compile", filenames.PORTABLE_MODEL_FILE, "--device", settings.device, "--target", settings.target]
+        arguments = [filenames.PORTABLE_MODEL_FILE, "--device", settings.device, "--target", settings.target]
         arguments += ["--output", filenames.COMPILED_MODEL_FILE, "--report", filenames.COMPILATION_REPORT_FILE]
         potential = self.inputs.potential
-        return job_of_one_program(
-            self,
-            "compilation",
+        return self.job(
             arguments,
             copies=[(potential.uuid, potential.filename, filenames.PORTABLE_MODEL_FILE)],
-            retrieve=[filenames.COMPILATION_REPORT_FILE],
             retrieve_temporarily=[filenames.COMPILED_MODEL_FILE],
         )

@@ -10,15 +10,13 @@ import numpy as np
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from ase.io import write
 
 from aiida_sicmlip.calculations.collective_variables import joined_segments
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.validation import (
-    SICMLIP,
     sentence_of,
-    validate_code,
     validate_seed,
 )
 from aiida_sicmlip.common import filenames
@@ -31,7 +29,7 @@ from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 
-class DescriptorsCalculation(CalcJob):
+class DescriptorsCalculation(SicmlipCalculation):
     """Describe all frames of a round by SOAP next to their trajectories, with `sicmlip describe`.
 
     What comes back are candidates: the frames that the selection picks, those that are most novel after them, and those
@@ -42,16 +40,18 @@ class DescriptorsCalculation(CalcJob):
     CACHE_VERSION = 1
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
+    SUBCOMMAND = "describe"
+    STEM = "descriptors"
+    WALLTIME = 3600
+    INPUT_FILE = filenames.DESCRIPTORS_SETTINGS_FILE
+    REPORT_FILE = filenames.DESCRIPTORS_REPORT_FILE
+    WORK = "The description"
+    FAILED = "ERROR_DESCRIPTION_FAILED"
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            "code",
-            valid_type=orm.AbstractCode,
-            validator=validate_code(SICMLIP),
-            help="`sicmlip` on the machine that describes.",
-        )
         spec.input_namespace(
             "trajectories",
             dynamic=True,
@@ -123,22 +123,15 @@ class DescriptorsCalculation(CalcJob):
             validator=validate_seed,
             help="Seed of held-out trajectories, of random picks and of the clusters.",
         )
-        spec.inputs.validator = cls.validate_inputs
-        set_option_defaults(spec, "descriptors", 3600, filenames.DESCRIPTORS_SETTINGS_FILE)
 
         spec.output("candidates", valid_type=CandidateFramesData, help="Frames that a selection may pick.")
         spec.output(
             "results", valid_type=orm.Dict, required=False, help="Counts of frames, covering distance, time and memory."
         )
         spec.default_output_node = "results"
-        spec.exit_code(
-            301,
-            "ERROR_REPORT_MISSING",
-            message="The program left no report: {error} (all of its output: `verdi calcjob outputcat PK`)",
-        )
+        cls.define_missing_report(spec)
         spec.exit_code(302, "ERROR_CANDIDATES_MISSING", message="The program left no candidates: {error}")
         spec.exit_code(410, "ERROR_NOTHING_NEW", message="There is nothing to pick: {error} Explore longer or hotter.")
-        spec.exit_code(420, "ERROR_DESCRIPTION_FAILED", message="The program stopped with an error: {error}")
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
@@ -214,12 +207,9 @@ class DescriptorsCalculation(CalcJob):
         with folder.open(filenames.DESCRIPTORS_SETTINGS_FILE, "w") as handle:
             json.dump(content, handle, indent=1, sort_keys=True)
         processes = self.inputs.metadata.options.resources.get("num_cores_per_mpiproc", None) or 1
-        return job_of_one_program(
-            self,
-            "descriptors",
-            ["describe", "--settings", filenames.DESCRIPTORS_SETTINGS_FILE, "--processes", str(processes)],
+        return self.job(
+            ["--settings", filenames.DESCRIPTORS_SETTINGS_FILE, "--processes", str(processes)],
             copies=copies,
-            retrieve=[filenames.DESCRIPTORS_REPORT_FILE],
             retrieve_temporarily=[filenames.CANDIDATES_FILE],
         )
 

@@ -9,13 +9,12 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 from ase.io import write
 
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_potential
-from aiida_sicmlip.calculations.validation import SICMLIP, validate_code
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
@@ -32,7 +31,7 @@ def validate_members(committee: Mapping[str, CompiledPotentialData] | None, _: A
     return None
 
 
-class EvaluationCalculation(CalcJob):
+class EvaluationCalculation(SicmlipCalculation):
     """Predict energies and forces of a data set with a potential and compare them with its labels.
 
     A classical potential has its own zero of energy: energies are compared after the best shift for each element.
@@ -43,16 +42,17 @@ class EvaluationCalculation(CalcJob):
     CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
+    SUBCOMMAND = "evaluate"
+    STEM = "evaluation"
+    WALLTIME = 3600
+    REPORT_FILE = filenames.EVALUATION_REPORT_FILE
+    WORK = "The evaluation"
+    FAILED = "ERROR_EVALUATION_FAILED"
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            "code",
-            valid_type=orm.AbstractCode,
-            validator=validate_code(SICMLIP),
-            help="`sicmlip` on the machine that evaluates.",
-        )
         spec.input("dataset", valid_type=LabelledDataSetData, help="The labels to compare with.")
         spec.input(
             "potential",
@@ -76,8 +76,6 @@ class EvaluationCalculation(CalcJob):
             valid_type=orm.StructureData,
             help="The perfect crystal of each defect; found from the configurations where it is left out.",
         )
-        spec.inputs.validator = cls.validate_inputs
-        set_option_defaults(spec, "evaluation", 3600)
 
         spec.output(
             "predictions",
@@ -95,7 +93,6 @@ class EvaluationCalculation(CalcJob):
         )
         spec.default_output_node = "results"
         spec.exit_code(302, "ERROR_PREDICTIONS_MISSING", message="The evaluation left no predictions.")
-        spec.exit_code(420, "ERROR_EVALUATION_FAILED", message="The evaluation stopped with an error: {error}")
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
@@ -132,7 +129,7 @@ class EvaluationCalculation(CalcJob):
             settings = {"species": species, "commands": potential_commands(potential, species)}
             with folder.open(filenames.CLASSICAL_POTENTIAL_SETTINGS_FILE, "w") as handle:
                 json.dump(settings, handle, indent=2)
-        arguments = ["evaluate", "--dataset", filenames.EVALUATION_DATASET_FILE, *which, "--device", device]
+        arguments = ["--dataset", filenames.EVALUATION_DATASET_FILE, *which, "--device", device]
         arguments += ["--output", filenames.PREDICTIONS_FILE, "--report", filenames.EVALUATION_REPORT_FILE]
         dataset = self.inputs.dataset
         copies = [(dataset.uuid, dataset.filename, filenames.EVALUATION_DATASET_FILE), potential_file(potential)]
@@ -145,11 +142,8 @@ class EvaluationCalculation(CalcJob):
             with folder.open(file, "w") as handle:
                 write(handle, host.get_ase(), format="extxyz")
             arguments += ["--host", file]
-        return job_of_one_program(
-            self,
-            "evaluation",
+        return self.job(
             arguments,
             copies=copies,
-            retrieve=[filenames.EVALUATION_REPORT_FILE],
             retrieve_temporarily=[filenames.PREDICTIONS_FILE],
         )

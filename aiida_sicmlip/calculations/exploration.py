@@ -7,10 +7,10 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.job import ProgramCalculation
 from aiida_sicmlip.calculations.lammps_potential import (
     potential_commands,
     potential_file,
@@ -21,7 +21,6 @@ from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.calculations.validation import (
     LAMMPS,
     sentence_of,
-    validate_code,
     validate_seed,
     validate_switches,
 )
@@ -57,7 +56,7 @@ def validate_variables(structure: orm.StructureData, variables: CollectiveVariab
     return None
 
 
-class ExplorationCalculation(CalcJob):
+class ExplorationCalculation(ProgramCalculation):
     """Run one start structure at constant temperature and keep frames of it, or continue such a run.
 
     With collective variables the run is biased along them by OPES-Explore. The input is ordinary LAMMPS, and
@@ -67,6 +66,11 @@ class ExplorationCalculation(CalcJob):
 
     CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
+
+    PROGRAM = LAMMPS
+    STEM = "exploration"
+    WALLTIME = 86400
+    INPUT_FILE = filenames.LAMMPS_INPUT_FILE
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -79,7 +83,6 @@ class ExplorationCalculation(CalcJob):
     @classmethod
     def define_inputs(cls, spec: CalcJobProcessSpec) -> None:
         """Define the inputs."""
-        spec.input("code", valid_type=orm.AbstractCode, validator=validate_code(LAMMPS), help="LAMMPS.")
         spec.input("structure", valid_type=orm.StructureData, help="Where the run starts.")
         spec.input(
             "potential",
@@ -135,8 +138,6 @@ class ExplorationCalculation(CalcJob):
             validator=validate_switches,
             help="Command-line switches of this code, such as those that turn Kokkos on.",
         )
-        spec.inputs.validator = cls.validate_inputs
-        set_option_defaults(spec, "exploration", 86400, filenames.LAMMPS_INPUT_FILE)
 
     @classmethod
     def define_outputs(cls, spec: CalcJobProcessSpec) -> None:
@@ -345,9 +346,7 @@ class ExplorationCalculation(CalcJob):
             retrieve += [filenames.PLUMED_LOG_FILE, filenames.KERNELS_FILE]
             temporary += [filenames.COLVAR_FILE, filenames.STATE_FILE, filenames.LAST_STATE_FILE]
         switches = checked_switches(self.inputs.switches.get_list(), "switches") if "switches" in self.inputs else []
-        return job_of_one_program(
-            self,
-            "exploration",
+        return self.job(
             ["-in", filenames.LAMMPS_INPUT_FILE, "-log", filenames.LAMMPS_LOG_FILE, *switches],
             copies=copies,
             retrieve=retrieve,

@@ -8,17 +8,16 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.force_bound import define_force_bound
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_species
-from aiida_sicmlip.calculations.validation import SICMLIP, validate_code
 from aiida_sicmlip.common import filenames
 
 
-class ReferenceLabelCalculation(CalcJob):
+class ReferenceLabelCalculation(SicmlipCalculation):
     """Label one configuration with a classical potential in LAMMPS, where DFT would be too expensive.
 
     The output `output_trajectory` holds what that of a ``PwCalculation`` holds, so that data sets and lineage are the
@@ -28,16 +27,18 @@ class ReferenceLabelCalculation(CalcJob):
     CACHE_VERSION = 1
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
+    SUBCOMMAND = "label"
+    STEM = "reference_label"
+    WALLTIME = 600
+    INPUT_FILE = filenames.CONFIGURATION_FILE
+    REPORT_FILE = filenames.LABEL_REPORT_FILE
+    WORK = "The labelling"
+    FAILED = "ERROR_LABEL_FAILED"
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            "code",
-            valid_type=orm.AbstractCode,
-            validator=validate_code(SICMLIP),
-            help="`sicmlip` on the machine that labels.",
-        )
         spec.input("structure", valid_type=orm.StructureData, help="The configuration, labelled as it is.")
         spec.input(
             "potential",
@@ -45,8 +46,6 @@ class ReferenceLabelCalculation(CalcJob):
             help="The reference: any pair style of LAMMPS that takes a potential file.",
         )
         define_force_bound(spec)
-        spec.inputs.validator = cls.validate_inputs
-        set_option_defaults(spec, "reference_label", 600, filenames.CONFIGURATION_FILE)
 
         spec.output(
             "output_trajectory",
@@ -56,7 +55,6 @@ class ReferenceLabelCalculation(CalcJob):
         spec.output("results", valid_type=orm.Dict, help="Wall time in s, and versions of the programs.")
         spec.default_output_node = "results"
         spec.exit_code(302, "ERROR_LABEL_MISSING", message="The program left no energy and forces.")
-        spec.exit_code(420, "ERROR_LABEL_FAILED", message="The program stopped with an error: {error}")
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
@@ -88,14 +86,11 @@ class ReferenceLabelCalculation(CalcJob):
         ):
             with folder.open(name, "w") as handle:
                 json.dump(content, handle, indent=1)
-        arguments = ["label", "--configuration", filenames.CONFIGURATION_FILE]
+        arguments = ["--configuration", filenames.CONFIGURATION_FILE]
         arguments += ["--classical", filenames.CLASSICAL_POTENTIAL_SETTINGS_FILE]
         arguments += ["--output", filenames.PREDICTIONS_FILE, "--report", filenames.LABEL_REPORT_FILE]
-        return job_of_one_program(
-            self,
-            "reference_label",
+        return self.job(
             arguments,
             copies=[potential_file(potential)],
-            retrieve=[filenames.LABEL_REPORT_FILE],
             retrieve_temporarily=[filenames.PREDICTIONS_FILE],
         )

@@ -8,14 +8,12 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 
-from aiida_sicmlip.calculations.job import job_of_one_program, set_option_defaults
+from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.calculations.validation import (
-    SICMLIP,
     sentence_of,
-    validate_code,
     validate_seed,
 )
 from aiida_sicmlip.common import filenames
@@ -30,7 +28,7 @@ FRACTION_OF_WALLTIME = 0.9
 """The training ends by itself after this share of the walltime, so that its best model is still packaged."""
 
 
-class TrainingCalcJob(CalcJob):
+class TrainingCalcJob(SicmlipCalculation):
     """Train an Allegro potential on one data set, watch it on another, and package it as a portable model.
 
     A training that its walltime ends, or a kill, leaves a ``checkpoint``, which another calculation with otherwise the
@@ -40,16 +38,18 @@ class TrainingCalcJob(CalcJob):
     CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
+    SUBCOMMAND = "train"
+    STEM = "training"
+    WALLTIME = 86400
+    INPUT_FILE = filenames.TRAINING_SETTINGS_FILE
+    REPORT_FILE = filenames.TRAINING_REPORT_FILE
+    WORK = "The training"
+    FAILED = "ERROR_TRAINING_FAILED"
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input(
-            "code",
-            valid_type=orm.AbstractCode,
-            validator=validate_code(SICMLIP),
-            help="`sicmlip` on the machine that trains.",
-        )
         spec.input("training_set", valid_type=LabelledDataSetData, help="What the model is fitted to.")
         spec.input("validation_set", valid_type=LabelledDataSetData, help="What decides when to stop and what to keep.")
         spec.input(
@@ -85,8 +85,6 @@ class TrainingCalcJob(CalcJob):
             required=False,
             help="Where a training with the same inputs was cut off, to go on from.",
         )
-        spec.inputs.validator = cls.validate_inputs
-        set_option_defaults(spec, "training", 86400, filenames.TRAINING_SETTINGS_FILE)
 
         spec.output(
             "potential",
@@ -106,6 +104,7 @@ class TrainingCalcJob(CalcJob):
             help="Where a training that was cut off can go on; one that ended by itself leaves none.",
         )
         spec.default_output_node = "results"
+        cls.define_missing_report(spec)
         define_exit_codes(spec)
 
     @classmethod
@@ -146,13 +145,10 @@ class TrainingCalcJob(CalcJob):
         with folder.open(filenames.TRAINING_SETTINGS_FILE, "w") as handle:
             json.dump(settings, handle, indent=2, sort_keys=True)
 
-        return job_of_one_program(
-            self,
-            "training",
-            ["train", "--settings", filenames.TRAINING_SETTINGS_FILE],
+        return self.job(
+            ["--settings", filenames.TRAINING_SETTINGS_FILE],
             copies=[(node.uuid, name, target) for node, name, target in copies],
             retrieve=[
-                filenames.TRAINING_REPORT_FILE,
                 filenames.TRAINING_CURVE_FILE,
                 filenames.NEQUIP_CONFIGURATION_FILE,
             ],
@@ -174,11 +170,6 @@ def define_exit_codes(spec: CalcJobProcessSpec) -> None:
         "ERROR_UNKNOWN_SPECIES",
         message="The data hold an element that the model does not know. Train from scratch, or start from a model that "
         "knows it. {error}",
-    )
-    spec.exit_code(
-        301,
-        "ERROR_REPORT_MISSING",
-        message="The training left no report: {error} (all of its output: `verdi calcjob outputcat PK`)",
     )
     spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no packaged model: {error}")
     spec.exit_code(
@@ -221,7 +212,6 @@ def define_exit_codes(spec: CalcJobProcessSpec) -> None:
         message="The training ran out of the GPU's memory: make `batch_size` or `validation_batch_size` smaller, or "
         "take a larger GPU. {error}",
     )
-    spec.exit_code(420, "ERROR_TRAINING_FAILED", message="The training program stopped with an error: {error}")
     spec.exit_code(
         500,
         "ERROR_NO_IMPROVEMENT",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
-from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exit_status import NOT_A_NUMBER
 from aiida_sicmlip.data.collective_variables import FILES, CollectiveVariablesData
-from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, last_words, read_report, temporary_file
+from aiida_sicmlip.parsers.base import SicmlipParser
+from aiida_sicmlip.parsers.retrieved import COMPLETE
 
 LEAST_VARIANCE_EXPLAINED = 0.05
 """A model that gives back less of its own training frames has learnt nothing."""
@@ -20,37 +20,30 @@ LEAST_VARIANCE_EXPLAINED = 0.05
 CURVE_UNITS = {"epoch": "1", "training_loss": "1", "held_out_loss": "1"}
 
 
-class CollectiveVariablesParser(Parser):
+class CollectiveVariablesParser(SicmlipParser):
     """Turn the report, the curve and the files of the model into nodes."""
 
     CACHE_VERSION = 1
+    KNOWN_FAILURES: ClassVar = {NOT_A_NUMBER: "ERROR_NOT_A_NUMBER"}
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
-        """Keep what the training left, then say how it ended."""
-        report = read_report(self.retrieved, filenames.CV_REPORT_FILE)
-        if report is None:
-            words = last_words(self.retrieved, "collective_variables.err")
-            return self.exit_codes.ERROR_REPORT_MISSING.format(error=words)
+    def remarks(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what makes a finished training doubtful, and warn of it."""
         remarks = _remarks(report)
         for remark in remarks:
             self.logger.warning(remark)
-        self.out("results", orm.Dict({**report, "remarks": remarks}))
-        error = report.get("error")
-        if error:
-            known = error.get("status") == NOT_A_NUMBER
-            code = self.exit_codes.ERROR_NOT_A_NUMBER if known else self.exit_codes.ERROR_TRAINING_FAILED
-            return code.format(error=error["message"])
-        if any(temporary_file(retrieved_temporary_folder, name) is None for name in FILES):
-            return self.exit_codes.ERROR_MODEL_MISSING.format(
-                error=last_line(self.retrieved, "collective_variables.err")
-            )
-        node = CollectiveVariablesData.from_folder(retrieved_temporary_folder)
+        return {"remarks": remarks}
+
+    def keep_outputs(self, report: Mapping[str, Any]) -> ExitCode:
+        """Keep the model and its curve."""
+        if any(self.temporary(name) is None for name in FILES):
+            return self.exit_codes.ERROR_MODEL_MISSING.format(error=self.last_line())
+        node = CollectiveVariablesData.from_folder(self.folder)
         self.out("training_curve", _curve_node(node.training_curve))
         self.out("collective_variables", node)
         return COMPLETE
 
 
-def _remarks(report: dict[str, Any]) -> list[str]:
+def _remarks(report: Mapping[str, Any]) -> list[str]:
     """Return what makes a finished training doubtful, as sentences."""
     if report.get("error"):
         return []

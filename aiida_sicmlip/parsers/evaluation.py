@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
+from aiida_sicmlip.parsers.base import SicmlipParser
+from aiida_sicmlip.parsers.retrieved import COMPLETE
 
 
-class EvaluationParser(Parser):
+class EvaluationParser(SicmlipParser):
     """Turn the predictions and their errors into nodes."""
 
     CACHE_VERSION = 2
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
-        """Keep errors and predictions."""
-        report = read_report(self.retrieved, filenames.EVALUATION_REPORT_FILE)
-        error = error_of(report, self.retrieved, "evaluation.err")
-        if report is None or error is not None:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(error=error)
-        self.out("results", orm.Dict(report))
-        path = temporary_file(retrieved_temporary_folder, filenames.PREDICTIONS_FILE)
+    def keep_outputs(self, report: Mapping[str, Any]) -> ExitCode:
+        """Keep the predictions."""
+        path = self.temporary(filenames.PREDICTIONS_FILE)
         if path is None:
             return self.exit_codes.ERROR_PREDICTIONS_MISSING
         node = orm.ArrayData()

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_sicmlip.calculations.force_bound import reason_to_set_aside
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.parsers.retrieved import COMPLETE, error_of, read_report, temporary_file
+from aiida_sicmlip.parsers.base import SicmlipParser
+from aiida_sicmlip.parsers.retrieved import COMPLETE
 
 
-class ReferenceLabelParser(Parser):
+class ReferenceLabelParser(SicmlipParser):
     """Turn energy and forces into a label, in the form of that of a ``PwCalculation``."""
 
     CACHE_VERSION = 1
 
-    def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
+    def keep_outputs(self, report: Mapping[str, Any]) -> ExitCode:
         """Keep the label."""
-        report = read_report(self.retrieved, filenames.LABEL_REPORT_FILE)
-        error = error_of(report, self.retrieved, "reference_label.err")
-        if report is None or error is not None:
-            return self.exit_codes.ERROR_LABEL_FAILED.format(error=error)
-        self.out("results", orm.Dict(report))
-        path = temporary_file(retrieved_temporary_folder, filenames.PREDICTIONS_FILE)
+        path = self.temporary(filenames.PREDICTIONS_FILE)
         if path is None:
             return self.exit_codes.ERROR_LABEL_MISSING
         structure = self.node.inputs.structure

@@ -38,13 +38,6 @@ def read_report(retrieved: orm.FolderData, name: str) -> dict[str, Any] | None:
         return None
 
 
-def error_of(report: dict[str, Any] | None, retrieved: orm.FolderData, stderr: str) -> str | None:
-    """Return what ended a program: the error of its report, or without a report the last line of ``stderr``."""
-    if report is None:
-        return last_line(retrieved, stderr)
-    return report["error"]["message"] if report.get("error") else None
-
-
 def last_line(retrieved: orm.FolderData, name: str) -> str:
     """Return the last line that holds something of a retrieved file; what programs say when they give up."""
     lines = [line.strip() for line in (read_text(retrieved, name) or "").splitlines() if line.strip()]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exit_status import (
@@ -22,26 +22,26 @@ from aiida_sicmlip.common.exit_status import (
 from aiida_sicmlip.common.killed_jobs import cause_of_end
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
-from aiida_sicmlip.parsers.retrieved import (
-    COMPLETE,
-    last_line,
-    last_words,
-    read_report,
-    read_text,
-    scheduler_messages,
-    temporary_file,
-)
+from aiida_sicmlip.parsers.base import SicmlipParser
+from aiida_sicmlip.parsers.retrieved import COMPLETE, read_report, read_text, scheduler_messages
 
 
-class TrainingParser(Parser):
+class TrainingParser(SicmlipParser):
     """Turn the report, the curve, the packaged model and the state of a training into nodes."""
 
     CACHE_VERSION = 2
+    KNOWN_FAILURES: ClassVar = {
+        NO_FORCES: "ERROR_NO_FORCES",
+        UNKNOWN_SPECIES: "ERROR_UNKNOWN_SPECIES",
+        NOT_A_NUMBER: "ERROR_NOT_A_NUMBER",
+        NO_MODEL: "ERROR_NO_CHECKPOINT",
+        OUT_OF_MEMORY: "ERROR_OUT_OF_MEMORY",
+        OUT_OF_GPU_MEMORY: "ERROR_OUT_OF_GPU_MEMORY",
+    }
 
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
         """Keep everything the training left, then say how it ended."""
         self.folder = retrieved_temporary_folder
-        report = read_report(self.retrieved, filenames.TRAINING_REPORT_FILE)
         self.losses = self._keep_curve()
         # A leg that was killed within its first epoch leaves what it began with.
         before = self.node.inputs.checkpoint.epochs if "checkpoint" in self.node.inputs else 0
@@ -52,14 +52,13 @@ class TrainingParser(Parser):
                 "configuration",
                 orm.SinglefileData.from_string(configuration, filename=filenames.NEQUIP_CONFIGURATION_FILE),
             )
-        if report is None:
-            return self._killed()
-        self.out("results", orm.Dict(report))
-        if report.get("error"):
-            return self._failed(report["error"])
-        model = temporary_file(self.folder, filenames.PORTABLE_MODEL_FILE)
+        return super().parse(retrieved_temporary_folder=retrieved_temporary_folder, **kwargs)
+
+    def keep_outputs(self, report: Mapping[str, Any]) -> ExitCode:
+        """Keep the model, and where the training can go on."""
+        model = self.temporary(filenames.PORTABLE_MODEL_FILE)
         if model is None:
-            return self.exit_codes.ERROR_MODEL_MISSING.format(error=last_line(self.retrieved, "training.err"))
+            return self.exit_codes.ERROR_MODEL_MISSING.format(error=self.last_line())
         self._keep_potential(model, report)
         if report["stop_reason"] == "wall_time_limit":
             self._keep_checkpoint()
@@ -69,7 +68,7 @@ class TrainingParser(Parser):
             return self.exit_codes.ERROR_NO_IMPROVEMENT.format(best=float(min(self.losses)), start=start)
         return COMPLETE
 
-    def _killed(self) -> ExitCode | None:
+    def without_report(self) -> ExitCode | None:
         """Return the exit code of a training that was ended from outside; ``None`` leaves the scheduler's word."""
         codes = self.exit_codes
         kept = self._keep_checkpoint()
@@ -91,24 +90,13 @@ class TrainingParser(Parser):
             return codes.ERROR_OUT_OF_WALLTIME.format(epochs=self.epochs)
         if kept:
             return codes.ERROR_INTERRUPTED.format(epochs=self.epochs)
-        return codes.ERROR_REPORT_MISSING.format(error=last_words(self.retrieved, "training.err"))
+        return super().without_report()
 
-    def _failed(self, error: dict[str, Any]) -> ExitCode:
-        """Return the exit code of a training that said itself what was wrong."""
-        codes = self.exit_codes
-        known: dict[Any, ExitCode] = {
-            NO_FORCES: codes.ERROR_NO_FORCES,
-            UNKNOWN_SPECIES: codes.ERROR_UNKNOWN_SPECIES,
-            NOT_A_NUMBER: codes.ERROR_NOT_A_NUMBER,
-            NO_MODEL: codes.ERROR_NO_CHECKPOINT,
-            OUT_OF_MEMORY: codes.ERROR_OUT_OF_MEMORY,
-            OUT_OF_GPU_MEMORY: codes.ERROR_OUT_OF_GPU_MEMORY,
-        }
+    def failed(self, error: Mapping[str, Any]) -> ExitCode:
+        """Return the exit code of a training that said itself what was wrong; with more memory it can go on."""
         if error.get("status") in (OUT_OF_MEMORY, OUT_OF_GPU_MEMORY):
-            # With more memory it can go on.
             self._keep_checkpoint()
-        code = known.get(error.get("status"), codes.ERROR_TRAINING_FAILED)
-        return code.format(error=error["message"])
+        return super().failed(error)
 
     def _keep_curve(self) -> list[float]:
         """Store the curve; return the validation loss of each epoch."""
@@ -118,7 +106,7 @@ class TrainingParser(Parser):
         self.out("training_curve", _curve_node(curve))
         return curve["columns"]["validation_loss"]
 
-    def _keep_potential(self, model: Path, report: dict[str, Any]) -> None:
+    def _keep_potential(self, model: Path, report: Mapping[str, Any]) -> None:
         """Store the packaged model."""
         self.out(
             "potential",
@@ -134,7 +122,7 @@ class TrainingParser(Parser):
     def _keep_checkpoint(self) -> bool:
         """Store the state from which the training can go on; return whether there is one."""
         names = (filenames.LAST_CHECKPOINT_FILE, filenames.BEST_CHECKPOINT_FILE)
-        last, best = (temporary_file(self.folder, name) for name in names)
+        last, best = (self.temporary(name) for name in names)
         if last is None or best is None:
             return False
         self.out("checkpoint", TrainingCheckpointData.from_files(self.epochs, last, best))

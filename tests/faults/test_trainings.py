@@ -64,7 +64,7 @@ def test_full_disk_ends_the_training(program, trained):
     potential = program("sicmlip.training", prepend="trap '' XFSZ\nulimit -f 30")
     node = trained(potential)
     assert (node.exit_status, potential.starts) == (404, 1)
-    assert node.exit_message.endswith("failed: The training program stopped with an error: [Errno 27] File too large")
+    assert node.exit_message.endswith("failed: The training stopped with an error: [Errno 27] File too large")
     assert "training_curve" in node.outputs
 
 

@@ -18,11 +18,11 @@ PARAMETERS = {"device": "cuda", "gpu_architecture": "9.0", "torch_version": "2.1
 
 
 def test_a_runs_file_names_machines(ready):
-    machine = {"code": ready["potential"], "parameters": PARAMETERS, "options": {"max_wallclock_seconds": 1800}}
+    machine = {"code": ready["sicmlip"], "parameters": PARAMETERS, "options": {"max_wallclock_seconds": 1800}}
     settings = load_protocol("demo", {"codes": ready, "further_compilations": {"gpu": machine}})
     training = checked_builder(settings, store=False)._inputs(prune=True)["training"]
     given = training["further_compilations"]["gpu"]
-    assert given["code"].full_label == ready["potential"]
+    assert given["code"].full_label == ready["sicmlip"]
     assert given["parameters"].get_dict() == PARAMETERS
     assert given["options"].get_dict() == {"max_wallclock_seconds": 1800}
     assert any(line.endswith("each compiled for this machine's codes and for gpu") for line in plan(settings))
@@ -47,7 +47,7 @@ def test_a_runs_file_names_machines(ready):
 def test_machines_that_cannot_be(ready, machines, words):
     if isinstance(machines, dict):
         machines = {
-            name: {**entry, "code": ready["potential"]}
+            name: {**entry, "code": ready["sicmlip"]}
             if isinstance(entry, dict) and entry.get("code") == "own"
             else entry
             for name, entry in machines.items()

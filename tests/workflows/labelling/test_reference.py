@@ -37,7 +37,7 @@ def test_settings_become_inputs(ready: dict[str, str]) -> None:
     assert set(labelling) == {"reference", "max_concurrent", "allowed_failed_fraction"}
     assert labelling["max_concurrent"].value == 3
     reference = labelling["reference"]
-    assert reference["code"].full_label == ready["potential"]
+    assert reference["code"].full_label == ready["sicmlip"]
     assert (reference["potential"].pair_style, reference["potential"].filename) == ("tersoff", "SiC.tersoff")
     options = reference["metadata"]["options"]
     assert options["max_wallclock_seconds"] == 60

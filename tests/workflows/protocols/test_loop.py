@@ -178,7 +178,7 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
     assert (scouting["damping"], scouting["temperature"]) == (0.05, 1500.0)
     assert "restart_interval" not in scouting
     assert exploration["filter"].get_dict() == {"least_distance": 1.2, "largest_force": 30.0}
-    assert exploration["variables"]["code"].full_label == ready["cv"]
+    assert exploration["variables"]["code"].full_label == ready["sicmlip"]
     assert len(inputs["hosts"]["divacancy"].sites) == len(inputs["structures"]["divacancy"].sites) + 2
 
 
