@@ -20,7 +20,7 @@ from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.active_learning.continuation import require_usable_sets
 from aiida_sicmlip.workflows.exploration.validation import validate_exploration, walker_parameters
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
-from aiida_sicmlip.workflows.training.ports import require_fitted_prior
+from aiida_sicmlip.workflows.training.validation import require_fitted_prior
 
 LABELS_OF_A_ROUND = 2
 """One to train on, and one to validate with."""

@@ -21,9 +21,10 @@ from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.exploration.validation import validate_exploration
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
-from aiida_sicmlip.workflows.protocol_steps import exploration_builder
+from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
 from aiida_sicmlip.workflows.protocols.files import Overrides
-from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin
+from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
+from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
 
 
 class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
@@ -74,9 +75,23 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         :param potential: what drives them; by default the bootstrap potential of the settings.
         :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
         :param hosts: the perfect crystals of ``structures``, under their names.
-        :raises InputError: with a sentence for whatever is wrong.
+        :raises InputError: with a message for whatever is wrong.
         """
-        return exploration_builder(cls, structures, potential, protocol=protocol, overrides=overrides, hosts=hosts)
+        settings, codes, switches = load_codes(load_protocol(protocol, overrides), ("lammps", "collective_variables"))
+        descriptions = settings["structures"]
+        if structures is None:
+            structures, hosts = build_structures(descriptions)
+        builder = cls.get_builder()
+        builder.structures = dict(structures)
+        builder.hosts = dict(hosts or {})
+        builder.potential = potential or described_potential(
+            settings["bootstrap"], "bootstrap", LammpsPotentialData, CompiledPotentialData
+        )
+        builder.seed = settings["seed"]
+        # What a file says of a structure under the name of a given one holds for that.
+        described = {name: descriptions.get(name, {}) for name in structures}
+        fill_exploration(builder, settings["exploration"], described, codes, switches)
+        return builder
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:

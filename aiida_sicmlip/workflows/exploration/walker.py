@@ -8,6 +8,7 @@ from aiida.engine import ProcessBuilder, ProcessHandlerReport, ProcessSpec, proc
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -15,9 +16,9 @@ from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
-from aiida_sicmlip.workflows.protocol_steps import walker_builder
+from aiida_sicmlip.workflows.protocols.exploration import fill_walker
 from aiida_sicmlip.workflows.protocols.files import Overrides
-from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin
+from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 
 CODES = ExplorationCalculation.exit_codes
 CUT_OFF = [
@@ -99,21 +100,34 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
     ) -> ProcessBuilder:
         """Return a builder of one walker for the loop's protocol ``protocol`` with ``overrides`` on top.
 
-        :param structure: where it starts. :param potential: what drives it.
+        :param structure: where it starts.
+        :param potential: what drives it.
         :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
         :param host: the perfect crystal, needed where a shell is held.
         :param collective_variables: what it is biased along, as the settings say; free without.
-        :raises InputError: with a sentence for whatever is wrong.
+        :raises InputError: with a message for whatever is wrong, such as several temperatures.
         """
-        return walker_builder(
-            cls,
-            structure,
-            potential,
-            protocol=protocol,
-            overrides=overrides,
-            host=host,
-            collective_variables=collective_variables,
-        )
+        settings, codes, switches = load_codes(load_protocol(protocol, overrides), ("lammps",))
+        exploration = settings["exploration"]
+        if exploration["temperatures"] is not None:
+            raise InputError(
+                f"`exploration.temperatures` is {exploration['temperatures']}, but one walker has one temperature: set "
+                "`exploration.parameters.temperature`, or take `ExplorationWorkChain`."
+            )
+        if collective_variables is not None and exploration["bias"] is None:
+            raise InputError(
+                "`exploration.bias` is null, but collective variables are given: leave one of the two out."
+            )
+        builder = cls.get_builder()
+        fill_walker(builder, exploration, codes["lammps"], switches)
+        run = builder.exploration
+        run.structure, run.potential, run.seed = structure, potential, orm.Int(settings["seed"])
+        if host is not None:
+            run.host = host
+        if collective_variables is not None:
+            run.collective_variables = collective_variables
+            run.bias = exploration["bias"]
+        return builder
 
     def setup(self) -> None:
         """Start with the inputs as they are."""

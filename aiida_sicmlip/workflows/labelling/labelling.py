@@ -19,9 +19,9 @@ from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
 from aiida_sicmlip.workflows.labelling.pw_namelists import mistake_in_namelists
-from aiida_sicmlip.workflows.protocol_steps import labelling_builder
 from aiida_sicmlip.workflows.protocols.files import Overrides
-from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin
+from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
+from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 
 SET_ASIDE = PwLabelWorkChain.exit_codes.ERROR_FORCES_TOO_LARGE
 """How a label ends whose forces are beyond the bound, from first principles and by a reference alike."""
@@ -146,9 +146,15 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
 
         :param structures: configurations to label, by the names that their labels get.
         :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
-        :raises InputError: with a sentence for whatever is wrong.
+        :raises InputError: with a message for whatever is wrong.
         """
-        return labelling_builder(cls, structures, protocol=protocol, overrides=overrides)
+        settings = load_protocol(protocol, overrides)
+        code = "pw" if settings["labelling"]["reference"] is None else "reference_label"
+        settings, codes, _ = load_codes(settings, (code,))
+        builder = cls.get_builder()
+        builder.structures = dict(structures)
+        fill_labelling(builder, settings["labelling"], codes, structures)
+        return builder
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:

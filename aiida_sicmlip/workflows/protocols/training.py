@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ProcessBuilder
 
-from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.codes import torch_version
 from aiida_sicmlip.workflows.protocols.files import (
@@ -93,61 +89,7 @@ def _check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = 
             check_type(value, known[key], where)
 
 
-def training_builder(
-    process: Any,
-    code: orm.AbstractCode,
-    training_set: LabelledDataSetData,
-    validation_set: LabelledDataSetData,
-    *,
-    protocol: str | None,
-    overrides: Overrides,
-) -> ProcessBuilder:
-    """Return the builder of ``process`` (the ``TrainingWorkChain``); see its ``get_builder_from_protocol``.
-
-    The seed of the training is 1 until another one is set.
-    """
-    settings = _with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
-    builder = process.get_builder()
-    builder.training_set = training_set
-    builder.validation_set = validation_set
-    fill_training(builder, settings, dict.fromkeys(STEPS, code))
-    builder.training.seed = orm.Int(1)
-    return builder
-
-
-def training_base_builder(
-    process: Any,
-    code: orm.AbstractCode,
-    training_set: LabelledDataSetData,
-    validation_set: LabelledDataSetData,
-    *,
-    protocol: str | None,
-    overrides: Overrides,
-    prior: LennardJonesPriorData | None,
-) -> ProcessBuilder:
-    """Return the builder of ``process`` (the ``TrainingBaseWorkChain``); see its ``get_builder_from_protocol``.
-
-    :raises InputError: if the model wants a prior, and none is given.
-    """
-    settings = _with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
-    training = settings["training"]
-    if prior is None and prior_is_wanted(training["parameters"]) and training["initial_potential"] is None:
-        raise InputError(
-            "`training.parameters.model.pair_potential` is lennard-jones, but there is no prior: give `prior`, which "
-            "the calcfunction `fit_lennard_jones_prior` makes, or take `TrainingWorkChain`, which fits its own."
-        )
-    builder = process.get_builder()
-    builder.max_iterations = orm.Int(training["max_iterations"])
-    part = builder.training
-    _fill_step(part, training, code)
-    part.training_set, part.validation_set, part.seed = training_set, validation_set, orm.Int(1)
-    if prior is not None:
-        part.prior = prior
-    _fill_initial_potential(part, training)
-    return builder
-
-
-def _with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
+def with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
     """Return settings of a training with options as AiiDA takes them for the scheduler of the code's computer."""
     for step in STEPS:
         options = scheduler_options(settings[step]["options"], code, f"{step}.options")
@@ -155,7 +97,7 @@ def _with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode)
     return settings
 
 
-def _fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
+def fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
     """Fill the inputs of one calculation: its code, options and, where it has some, parameters."""
     part.code = code
     part.metadata.options = settings["options"]
@@ -163,7 +105,7 @@ def _fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -
         part.parameters = settings["parameters"]
 
 
-def _fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
+def fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
     """Fill in the model that a training starts from, where one is given."""
     given = training["initial_potential"]
     if given is not None:
@@ -180,13 +122,13 @@ def fill_training(namespace: Any, settings: Mapping[str, Any], codes: Mapping[st
     :raises InputError: if a further machine is not described rightly.
     """
     for step in STEPS:
-        _fill_step(namespace[step], settings[step], codes[step])
+        fill_step(namespace[step], settings[step], codes[step])
     training = settings["training"]
     namespace.committee_size = orm.Int(training["committee_size"])
     namespace.max_iterations = orm.Int(training["max_iterations"])
     if training["prior"]:
         namespace.prior_settings = training["prior"]
-    _fill_initial_potential(namespace.training, training)
+    fill_initial_potential(namespace.training, training)
     namespace.compilation.parameters = _with_torch_version(settings["compilation"]["parameters"], codes["compilation"])
     machines = {
         name: _machine(machine, f"further_compilations.{name}")

@@ -8,12 +8,20 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessHandlerReport, Process
 
 from aiida_sicmlip.calculations.functions.lower_learning_rate import lower_learning_rate
 from aiida_sicmlip.calculations.training import TrainingCalcJob
+from aiida_sicmlip.calculations.training_checks import prior_is_wanted
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.workflows.base.reattach import run_once
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
 from aiida_sicmlip.workflows.protocols.files import Overrides
-from aiida_sicmlip.workflows.protocols.training import TrainingProtocolMixin, training_base_builder
+from aiida_sicmlip.workflows.protocols.training import (
+    TrainingProtocolMixin,
+    fill_initial_potential,
+    fill_step,
+    load_training_protocol,
+    with_options_of_scheduler,
+)
 
 CODES = TrainingCalcJob.exit_codes
 CUT_OFF = [
@@ -103,9 +111,23 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         :raises InputError: if the protocol or a setting is unknown or has a value that it does not take, or a prior is
             wanted and not given.
         """
-        return training_base_builder(
-            cls, code, training_set, validation_set, protocol=protocol, overrides=overrides, prior=prior
-        )
+        settings = with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
+        training = settings["training"]
+        if prior is None and prior_is_wanted(training["parameters"]) and training["initial_potential"] is None:
+            raise InputError(
+                "`training.parameters.model.pair_potential` is lennard-jones, but there is no prior: give `prior`, "
+                "which the calcfunction `fit_lennard_jones_prior` makes, or take `TrainingWorkChain`, which fits its "
+                "own."
+            )
+        builder = cls.get_builder()
+        builder.max_iterations = orm.Int(training["max_iterations"])
+        run = builder.training
+        fill_step(run, training, code)
+        run.training_set, run.validation_set, run.seed = training_set, validation_set, orm.Int(1)
+        if prior is not None:
+            run.prior = prior
+        fill_initial_potential(run, training)
+        return builder
 
     def setup(self) -> None:
         """Start with the inputs as they are."""

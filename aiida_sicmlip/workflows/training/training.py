@@ -13,19 +13,30 @@ from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_s
 from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
+from aiida_sicmlip.calculations.validation import sentence_of
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
+from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.protocols.files import Overrides
-from aiida_sicmlip.workflows.protocols.training import TrainingProtocolMixin, training_builder
+from aiida_sicmlip.workflows.protocols.training import (
+    STEPS,
+    TrainingProtocolMixin,
+    fill_training,
+    load_training_protocol,
+    with_options_of_scheduler,
+)
 from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
-from aiida_sicmlip.workflows.training.ports import (
-    define_inputs,
-    define_outcomes,
+from aiida_sicmlip.workflows.training.validation import (
+    check_prior_settings,
     require_fitted_prior,
+    validate_committee_size,
     validate_compilation,
+    validate_further_compilations,
 )
 
 OTHER_MACHINE = CompilationCalculation.exit_codes.ERROR_OTHER_MACHINE.status
@@ -46,8 +57,46 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
     def define(cls, spec: ProcessSpec) -> None:
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
-        define_inputs(spec)
-        spec.inputs["compilation"].validator = cls.validate_compilation_namespace
+        spec.expose_inputs(
+            TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set", "checkpoint")
+        )
+        spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
+        spec.expose_inputs(TrainingBaseWorkChain, include=("max_iterations",))
+        spec.input(
+            "prior_settings",
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            required=False,
+            validator=sentence_of(check_prior_settings),
+            help="How a prior is fitted where `model.pair_potential` asks for one: fields of `LennardJonesSettings`. "
+            "Its cutoff is the model's.",
+        )
+        spec.input(
+            "committee_size",
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Int(1),
+            validator=validate_committee_size,
+            help="Number of potentials that are trained, with seeds of their own; the first is the one that is used.",
+        )
+        spec.input_namespace(
+            "further_sets",
+            dynamic=True,
+            required=False,
+            valid_type=LabelledDataSetData,
+            help="Further sets that the compiled model is evaluated on, under the names that their errors get.",
+        )
+        spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
+        spec.input_namespace(
+            "further_compilations",
+            dynamic=True,
+            required=False,
+            valid_type=(orm.AbstractCode, orm.Dict),
+            validator=validate_further_compilations,
+            help="Further machines that the potential is compiled for, by name: `code`, `parameters` and `options`.",
+        )
+        spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset", "committee"))
+        spec.inputs["compilation"].validator = validate_compilation
         spec.inputs.validator = cls.validate_inputs
         spec.outline(
             cls.fit_prior,
@@ -60,7 +109,48 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             cls.inspect_evaluations,
             cls.results,
         )
-        define_outcomes(spec)
+        spec.output("potential", valid_type=PotentialData, help="The portable model.")
+        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled for LAMMPS.")
+        spec.output(
+            "prior",
+            valid_type=LennardJonesPriorData,
+            required=False,
+            help="The prior that was fitted here.",
+        )
+        spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
+        spec.output(
+            "training_results", valid_type=orm.Dict, required=False, help="Errors, epochs, reason to stop, versions."
+        )
+        spec.output(
+            "configuration", valid_type=orm.SinglefileData, required=False, help="The complete NequIP configuration."
+        )
+        spec.output_namespace(
+            "further_compilations",
+            dynamic=True,
+            valid_type=CompiledPotentialData,
+            help="The model, compiled for the further machines, under their names.",
+        )
+        spec.output_namespace(
+            "committee",
+            dynamic=True,
+            valid_type=CompiledPotentialData,
+            help="The other members of the committee, compiled: `member_01` and so on.",
+        )
+        spec.output_namespace(
+            "committee_potentials",
+            dynamic=True,
+            valid_type=PotentialData,
+            help="The other members of the committee, portable.",
+        )
+        spec.output_namespace(
+            "evaluations",
+            dynamic=True,
+            valid_type=orm.Dict,
+            help="Errors of the compiled model on the `training` and the `validation` set, and on the further sets.",
+        )
+        spec.exit_code(401, "ERROR_TRAINING_FAILED", message="The training <{pk}> failed: {reason}")
+        spec.exit_code(402, "ERROR_COMPILATION_FAILED", message="The compilation <{pk}> failed: {reason}")
+        spec.exit_code(403, "ERROR_EVALUATION_FAILED", message="The evaluation <{pk}> failed: {reason}")
 
     @classmethod
     def get_builder_from_protocol(
@@ -73,12 +163,19 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
     ) -> ProcessBuilder:
         """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
 
+        The seed of the training is 1 until another one is set.
+
         :param code: `sicmlip`, for all steps.
         :param protocol: `paper`, `balanced` (default) or `fast`.
         :param overrides: settings as in `workflows/protocols/training.yaml`, or the path of a YAML file of them.
         :raises InputError: if the protocol or a setting is unknown, or has a value that it does not take.
         """
-        return training_builder(cls, code, training_set, validation_set, protocol=protocol, overrides=overrides)
+        settings = with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
+        builder = cls.get_builder()
+        builder.training_set, builder.validation_set = training_set, validation_set
+        fill_training(builder, settings, dict.fromkeys(STEPS, code))
+        builder.training.seed = orm.Int(1)
+        return builder
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
@@ -90,11 +187,6 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         except InputError as error:
             return str(error)
         return None
-
-    @classmethod
-    def validate_compilation_namespace(cls, inputs: dict[str, Any] | None, _: Any) -> str | None:
-        """Check the target of the compilation."""
-        return validate_compilation((inputs or {}).get("parameters"), _)
 
     def fit_prior(self) -> None:
         """Fit the prior that the settings ask for, where none is given; a packaged model carries its own."""

@@ -154,7 +154,7 @@ def test_the_potential_is_compiled_for_further_machines(
     ("change", "words"),
     [
         ({"code": None}, "lacks `code`"),
-        ({"parameters": {"device": "tpu"}}, "give one of cpu, cuda"),
+        ({"parameters": {"device": "tpu"}}, "give `cpu` or `cuda`"),
         ({"options": {"max_wallclock_second": 7}}, "Did you mean `max_wallclock_seconds`"),
         ({"option": {}}, "Did you mean `options`"),
     ],

@@ -1,4 +1,4 @@
-"""What a training, from data sets to a judged potential, takes, hands out, and ends with."""
+"""What is wrong with the inputs of a training, in messages, before any compute is spent."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ProcessSpec
 
 from aiida_sicmlip.calculations.compilation import CompilationCalculation, CompilationSettings
-from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
-from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.calculations.training_checks import prior_is_wanted
-from aiida_sicmlip.calculations.validation import SICMLIP, sentence_of, validate_code
+from aiida_sicmlip.calculations.validation import SICMLIP, validate_code
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
-from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
 
 LARGEST_COMMITTEE = 20
 """More members than that say nothing new of the spread, and cost as many trainings."""
@@ -28,8 +20,9 @@ MACHINE = ("code", "parameters", "options")
 """What is given for each further machine."""
 
 
-def validate_compilation(parameters: orm.Dict | None, _: Any) -> str | None:
+def validate_compilation(inputs: Mapping[str, Any] | None, _: Any) -> str | None:
     """The compiled model is meant for LAMMPS, and the evaluation takes the same."""
+    parameters = (inputs or {}).get("parameters")
     if parameters is not None and parameters.get_dict().get("target", "pair_allegro") != "pair_allegro":
         return "`compilation.parameters.target` must be `pair_allegro` here: exploration and evaluation run that model."
     return None
@@ -96,90 +89,3 @@ def _check_options(options: Mapping[str, Any], where: str) -> None:
             raise InputError(f"`{where}.{key}` is not a known option. {nearest_name(key, ports)}")
         if (error := ports[key].validate(value)) is not None:
             raise InputError(f"`{where}.{key}` is {value!r}, which AiiDA refuses: {error.message}")
-
-
-def define_inputs(spec: ProcessSpec) -> None:
-    """Define the inputs of a ``TrainingWorkChain``."""
-    spec.expose_inputs(TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set", "checkpoint"))
-    spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
-    spec.expose_inputs(TrainingBaseWorkChain, include=("max_iterations",))
-    spec.input(
-        "prior_settings",
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
-        required=False,
-        validator=sentence_of(check_prior_settings),
-        help="How a prior is fitted where `model.pair_potential` asks for one: fields of `LennardJonesSettings`. Its "
-        "cutoff is the model's.",
-    )
-    spec.input(
-        "committee_size",
-        valid_type=orm.Int,
-        serializer=orm.to_aiida_type,
-        default=lambda: orm.Int(1),
-        validator=validate_committee_size,
-        help="Number of potentials that are trained, with seeds of their own; the first is the one that is used.",
-    )
-    spec.input_namespace(
-        "further_sets",
-        dynamic=True,
-        required=False,
-        valid_type=LabelledDataSetData,
-        help="Further sets that the compiled model is evaluated on, under the names that their errors get.",
-    )
-    spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
-    spec.input_namespace(
-        "further_compilations",
-        dynamic=True,
-        required=False,
-        valid_type=(orm.AbstractCode, orm.Dict),
-        validator=validate_further_compilations,
-        help="Further machines that the potential is compiled for, by name: `code`, `parameters` and `options`.",
-    )
-    spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset", "committee"))
-
-
-def define_outcomes(spec: ProcessSpec) -> None:
-    """Define its outputs and exit codes."""
-    spec.output("potential", valid_type=PotentialData, help="The portable model.")
-    spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled for LAMMPS.")
-    spec.output(
-        "prior",
-        valid_type=LennardJonesPriorData,
-        required=False,
-        help="The prior that was fitted here.",
-    )
-    spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
-    spec.output(
-        "training_results", valid_type=orm.Dict, required=False, help="Errors, epochs, reason to stop, versions."
-    )
-    spec.output(
-        "configuration", valid_type=orm.SinglefileData, required=False, help="The complete NequIP configuration."
-    )
-    spec.output_namespace(
-        "further_compilations",
-        dynamic=True,
-        valid_type=CompiledPotentialData,
-        help="The model, compiled for the further machines, under their names.",
-    )
-    spec.output_namespace(
-        "committee",
-        dynamic=True,
-        valid_type=CompiledPotentialData,
-        help="The other members of the committee, compiled: `member_01` and so on.",
-    )
-    spec.output_namespace(
-        "committee_potentials",
-        dynamic=True,
-        valid_type=PotentialData,
-        help="The other members of the committee, portable.",
-    )
-    spec.output_namespace(
-        "evaluations",
-        dynamic=True,
-        valid_type=orm.Dict,
-        help="Errors of the compiled model on the `training` and the `validation` set, and on the further sets.",
-    )
-    spec.exit_code(401, "ERROR_TRAINING_FAILED", message="The training <{pk}> failed: {reason}")
-    spec.exit_code(402, "ERROR_COMPILATION_FAILED", message="The compilation <{pk}> failed: {reason}")
-    spec.exit_code(403, "ERROR_EVALUATION_FAILED", message="The evaluation <{pk}> failed: {reason}")
