@@ -18,7 +18,20 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_pseudo.data.pseudo.upf import UpfData
 
 from aiida_sicmlip.common.labels import frame_label, label_of_place, round_label, segment_label
-from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
+from aiida_sicmlip.common.process_types import (
+    ACTIVE_LEARNING,
+    COLLECTIVE_VARIABLES,
+    COMPILATION,
+    DESCRIPTORS,
+    EXPLORATION,
+    EXPLORATION_CALCULATION,
+    LABELLING,
+    PW,
+    PW_BASE,
+    TRAINING,
+    TRAINING_CALCULATION,
+    WALKER,
+)
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -194,7 +207,7 @@ class RunWriter:
         earlier = self.segments[-1] if self.segments else []
         learning = writer.process(
             orm.CalcJobNode,
-            "aiida.calculations:sicmlip.collective_variables",
+            COLLECTIVE_VARIABLES,
             "CollectiveVariablesCalculation",
             {"structure": self.start}
             | {f"trajectories__{segment_label(place)}": node for place, node in enumerate(earlier)},
@@ -215,7 +228,7 @@ class RunWriter:
                 "bias": self.settings,
             }
             segment = writer.process(
-                orm.CalcJobNode, CALCULATION, "ExplorationCalculation", given, (walker, "segment_00")
+                orm.CalcJobNode, EXPLORATION_CALCULATION, "ExplorationCalculation", given, (walker, "segment_00")
             )
             made.append(
                 writer.output(
@@ -246,7 +259,7 @@ class RunWriter:
         given |= {f"earlier__round_{place:02d}": node for place, node in enumerate(self.candidates)}
         description = writer.process(
             orm.CalcJobNode,
-            "aiida.calculations:sicmlip.descriptors",
+            DESCRIPTORS,
             "DescriptorsCalculation",
             given,
             self.call(index, "descriptors"),
@@ -282,7 +295,7 @@ class RunWriter:
         structures = [node for nodes in picked.values() for node in nodes]
         labelling = writer.process(
             orm.WorkChainNode,
-            "aiida.workflows:sicmlip.labelling",
+            LABELLING,
             "LabellingWorkChain",
             dict(zip(names, structures, strict=True)),
             self.call(index, "labelling"),
@@ -292,14 +305,14 @@ class RunWriter:
         for place, structure in enumerate(structures):
             chain = writer.process(
                 orm.WorkChainNode,
-                "aiida.workflows:quantumespresso.pw.base",
+                PW_BASE,
                 "PwBaseWorkChain",
                 {"pw__structure": structure, "pw__code": self.codes["pw"]},
                 (labelling, f"label_of_{place:06d}"),
             )
             calculation = writer.process(
                 orm.CalcJobNode,
-                "aiida.calculations:quantumespresso.pw",
+                PW,
                 "PwCalculation",
                 {"structure": structure, "parameters": self.settings, **shared},
                 (chain, "iteration_01"),
@@ -340,14 +353,14 @@ class RunWriter:
         code = {"code": self.codes["potential"]}
         chain = writer.process(
             orm.WorkChainNode,
-            "aiida.workflows:sicmlip.training",
+            TRAINING,
             "TrainingWorkChain",
             sets,
             self.call(index, "training"),
         )
         training = writer.process(
             orm.CalcJobNode,
-            "aiida.calculations:sicmlip.training",
+            TRAINING_CALCULATION,
             "TrainingCalcJob",
             {**sets, **code, "parameters": self.settings},
             (chain, "training"),
@@ -355,7 +368,7 @@ class RunWriter:
         model = writer.output(training, "potential", PotentialData, species=["C", "Si"], cutoff=5.0, metrics={})
         compilation = writer.process(
             orm.CalcJobNode,
-            "aiida.calculations:sicmlip.compilation",
+            COMPILATION,
             "CompilationCalculation",
             {"potential": model, **code},
             (chain, "compilation"),

@@ -193,6 +193,8 @@ def generate_label(generate_code: Callable[..., Any]) -> Callable[..., Any]:
     from aiida.common.links import LinkType
     from aiida_pseudo.data.pseudo.upf import UpfData
 
+    from aiida_sicmlip.common.process_types import PW
+
     code = generate_code("quantumespresso.pw")
 
     def pseudo(element: str) -> UpfData:
@@ -207,7 +209,7 @@ def generate_label(generate_code: Callable[..., Any]) -> Callable[..., Any]:
             namelists["ELECTRONS" if key in ("conv_thr", "mixing_beta") else "SYSTEM"][key] = value
         kpoints = orm.KpointsData()
         kpoints.set_kpoints_mesh([1, 1, 1])
-        calculation = orm.CalcJobNode(computer=code.computer, process_type="aiida.calculations:quantumespresso.pw")
+        calculation = orm.CalcJobNode(computer=code.computer, process_type=PW)
         inputs: dict[str, orm.Data] = {
             "code": code,
             "structure": structure or orm.StructureData(ase=frame),

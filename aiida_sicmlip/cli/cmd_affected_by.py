@@ -23,18 +23,11 @@ def affected_by(identifier: str, as_json: bool, profile_name: str | None) -> Non
 
         aiida-sicmlip affected-by 139
     """
-    from aiida import orm
-    from aiida.common.exceptions import MultipleObjectsError, NotExistent
-
-    from aiida_sicmlip.common.exceptions import InputError
     from aiida_sicmlip.reports.affected import affected_lines, affected_values
     from aiida_sicmlip.tools.lineage import affected_by as find
+    from aiida_sicmlip.tools.nodes import load
 
     load_profile(profile_name)
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of a node.") from error
     with working("Following the graph"):
-        found = find(node)
+        found = find(load(identifier, [], "NODE"))
     click.echo(json.dumps(affected_values(found), indent=1) if as_json else "\n".join(affected_lines(found)))

@@ -40,15 +40,17 @@ def demo(folder: Path, again: bool) -> None:
     folder = folder.absolute()
     use_folder(folder)
     from aiida_sicmlip.cli.setup.programs import set_up_daemon
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.exploration import draw_rounds
     from aiida_sicmlip.reports.pictures import draw_errors
     from aiida_sicmlip.reports.run.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
-    from aiida_sicmlip.tools.runs import last_potential, load_run, read_run
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.runs import last_potential, read_run
 
     set_up_profile(folder)
     pk = latest_run()
-    if pk is None or again or not read_run(load_run(pk)).terminated:
+    if pk is None or again or not read_run(load(pk, [ACTIVE_LEARNING], "run")).terminated:
         daemon = set_up_daemon(PROFILE_NAME, WORKERS, check=False)
         if not daemon.state.is_good:
             raise SicmlipError(f"the daemon {daemon.detail}")
@@ -60,7 +62,8 @@ def demo(folder: Path, again: bool) -> None:
     else:
         click.echo(f"Run <{pk}> has ended already; `--again` starts another.")
 
-    run = read_run(load_run(pk))
+    node = load(pk, [ACTIVE_LEARNING], "run")
+    run = read_run(node)
     potential = last_potential(run)
     text = f"ActiveLearningWorkChain <{pk}>, {run.seconds / 60:.1f} min: {verdict(run)}\n"
     if run.rounds:
@@ -72,7 +75,7 @@ def demo(folder: Path, again: bool) -> None:
     (folder / "results.txt").write_text(text, encoding="utf-8")
     if any(entry.assessment for entry in run.rounds):
         draw_errors(run, folder / "errors.png")
-        draw_rounds(load_run(pk), folder / "space.png")
+        draw_rounds(node, folder / "space.png")
     stop_daemon()
     click.echo(
         f"Kept in {folder}: results.txt, errors.png, space.png, the profile and the work folders. Look further with\n"
@@ -110,10 +113,10 @@ def latest_run() -> int | None:
     """Return the PK of the latest run of the profile, or ``None`` where there is none."""
     from aiida import orm
 
-    from aiida_sicmlip.tools.runs import PROCESS_TYPE
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 
     query = orm.QueryBuilder().append(
-        orm.WorkChainNode, filters={"process_type": PROCESS_TYPE}, project="id", tag="run"
+        orm.WorkChainNode, filters={"process_type": ACTIVE_LEARNING}, project="id", tag="run"
     )
     found = query.order_by({"run": {"id": "desc"}}).first()
     return found[0] if found else None

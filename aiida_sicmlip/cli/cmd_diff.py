@@ -21,10 +21,11 @@ def diff(first: str, second: str, profile_name: str | None) -> None:
     For example: `aiida-sicmlip diff 210 462`.
     """
     from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
-    from aiida_sicmlip.tools.nodes import load_model
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.potentials import MODELS, model_of
 
     with status_of_errors(2):
         load_profile(profile_name)
-        found = compare_models(load_model(first), load_model(second))
+        found = compare_models(*(model_of(load(given, MODELS, "MODEL")) for given in (first, second)))
         click.echo("\n".join(model_comparison_lines(found)))
     raise SystemExit(0 if found.weights.identical else 1)

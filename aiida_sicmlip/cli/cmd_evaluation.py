@@ -48,14 +48,16 @@ def evaluation(
 ) -> None:
     """Print the errors of evaluation PK by round, defect, element and region, and its worst configurations."""
     from aiida_sicmlip.common.exceptions import InputError
+    from aiida_sicmlip.common.process_types import EVALUATION
     from aiida_sicmlip.reports.evaluation import GROUPINGS, evaluation_report, evaluation_text, write_groups
-    from aiida_sicmlip.tools.evaluations import load_evaluation, read_evaluation
+    from aiida_sicmlip.tools.evaluations import read_evaluation
+    from aiida_sicmlip.tools.nodes import load
 
     if compare and pictures is None:
         raise InputError("`--compare` draws another evaluation beside: give a folder with `--pictures` as well.")
     load_profile(profile_name)
-    others = [read_evaluation(load_evaluation(other)) for other in compare]
-    found = read_evaluation(load_evaluation(identifier))
+    others = [read_evaluation(load(other, [EVALUATION], "--compare")) for other in compare]
+    found = read_evaluation(load(identifier, [EVALUATION], "PK"))
     groupings = by or GROUPINGS
     click.echo(json.dumps(evaluation_report(found, groupings)) if as_json else evaluation_text(found, groupings))
     if csv_file is not None:

@@ -42,10 +42,12 @@ def export(
     """
     from aiida_sicmlip.reports.exchange import export_model
     from aiida_sicmlip.reports.model_card import Statement
-    from aiida_sicmlip.tools.nodes import load_model
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.potentials import MODELS, model_of
 
     load_profile(profile_name)
     statement = Statement(purpose=purpose, authors=authors, citation=citation, licence=licence)
-    written = export_model(load_model(identifier), folder, statement, with_run=not without_run)
+    model = model_of(load(identifier, MODELS, "MODEL"))
+    written = export_model(model, folder, statement, with_run=not without_run)
     for path in written:
         click.echo(f"{path}  {path.stat().st_size / 1e6:.2f} MB")

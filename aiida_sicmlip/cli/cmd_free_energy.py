@@ -72,12 +72,13 @@ def free_energy(
         read_explorations,
     )
     from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings
-    from aiida_sicmlip.tools.walkers import load_exploring_node
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.walkers import EXPLORING
 
     if len(variables) > 2:
         raise InputError(f"`--variables` is given {len(variables)} times: a curve has one variable, a map two.")
     load_profile(profile_name)
-    found = choose_exploration(read_explorations(load_exploring_node(identifier)), index, structure)
+    found = choose_exploration(read_explorations(load(identifier, EXPLORING, "PK")), index, structure)
     found = found if temperature is None else found.at(temperature)
     settings = FreeEnergySettings(discard=discard, bins=bins, smoothing=smoothing, blocks=blocks)
     columns = [number - 1 for number in variables]

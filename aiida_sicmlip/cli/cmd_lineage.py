@@ -51,11 +51,13 @@ def lineage(
         aiida-sicmlip lineage 462 --frame 9
     """
     from aiida_sicmlip.reports import lineage as report
-    from aiida_sicmlip.tools.lineage import lineage_of_model, load_potential
+    from aiida_sicmlip.tools.lineage import lineage_of_model
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.potentials import MODELS, model_of
 
     load_profile(profile_name)
     with working("Reading the lineage"):
-        found = lineage_of_model(load_potential(identifier))
+        found = lineage_of_model(model_of(load(identifier, MODELS, "MODEL")))
     chosen = report.configurations_of_set(found, name)
     if frame is not None:
         lines = report.configuration_lines(found, name, frame)

@@ -22,14 +22,17 @@ def potential(identifier: str, pictures: Path | None, ending: str, as_json: bool
     PK is a potential, its training, a compiled model of it, or a run, whose last potential it then is.
     """
     from aiida_sicmlip.reports.potential import potential_lines, potential_report
-    from aiida_sicmlip.tools.potentials import load_potential, read_potential
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.potentials import MODELS, model_of, read_potential
 
     load_profile(profile_name)
-    node, run = load_potential(identifier)
-    found = read_potential(node)
+    node = load(identifier, MODELS, "PK")
+    found = read_potential(model_of(node))
     report = potential_report(found)
     click.echo(json.dumps(report) if as_json else "\n".join(potential_lines(report)))
     if pictures is not None:
+        from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
         from aiida_sicmlip.reports.potential_pictures import draw_potential
 
+        run = node if getattr(node, "process_type", None) == ACTIVE_LEARNING else None
         echo_pictures(*draw_potential(found, pictures, ending=ending, run=run), err=as_json)

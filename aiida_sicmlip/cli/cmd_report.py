@@ -30,15 +30,16 @@ def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, 
 
     For example: `aiida-sicmlip report 46 --output divacancy.html`.
     """
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.run.material import RunMaterial
     from aiida_sicmlip.reports.run.page import run_page
     from aiida_sicmlip.reports.run.values import run_report
-    from aiida_sicmlip.tools.runs import load_run
+    from aiida_sicmlip.tools.nodes import load
 
     if as_json and output is not None:
         raise InputError("`--json` prints to standard output: leave `--output` out, and send it to a file with `>`.")
     load_profile(profile_name)
-    found = RunMaterial(load_run(identifier))
+    found = RunMaterial(load(identifier, [ACTIVE_LEARNING], "PK"))
     if as_json:
         with working("Reading the run"):
             values = run_report(found)

@@ -26,11 +26,11 @@ def reproduce(*, identifier: str, plan: bool, code: str | None, profile_name: st
 
     For example: `aiida-sicmlip reproduce 462`.
     """
-    from aiida_sicmlip.tools.nodes import load_any
+    from aiida_sicmlip.tools.nodes import load
 
     with status_of_errors(2):
         load_profile(profile_name)
-        node = load_any(identifier)
+        node = load(identifier, [], "NODE")
         identical = _run(node, plan) if _is_run(node) else _calculation(node, plan, code)
     raise SystemExit(0 if identical else 1)
 

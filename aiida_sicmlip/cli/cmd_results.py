@@ -22,12 +22,14 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @PROFILE
 def results(identifier: str, plot: Path | None, plot_space: Path | None, profile_name: str | None) -> None:
     """Print what run PK has found: a table by round, and where its last potential comes from."""
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.run.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
-    from aiida_sicmlip.tools.runs import last_potential, load_run, read_run
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.runs import last_potential, read_run
 
     load_profile(profile_name)
-    node = load_run(identifier)
+    node = load(identifier, [ACTIVE_LEARNING], "PK")
     run = read_run(node, with_costs=True)
     click.echo(f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}\n")
     if not run.rounds:

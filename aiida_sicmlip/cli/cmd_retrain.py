@@ -35,13 +35,15 @@ def retrain(
     from aiida_sicmlip.common.exceptions import SicmlipError
     from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
     from aiida_sicmlip.reports.reproduction import removal_lines
-    from aiida_sicmlip.tools.nodes import load_any, load_model
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.potentials import MODELS, model_of
     from aiida_sicmlip.workflows.rerun.reproduction import complete, start
     from aiida_sicmlip.workflows.rerun.retraining import counterpart, plan_removal, retraining_builder
 
     load_profile(profile_name)
-    model = load_model(identifier)
-    removal = plan_removal(model, [load_any(word) for text in without for word in words(text, "--without") or []])
+    model = model_of(load(identifier, MODELS, "MODEL"))
+    named = [word for text in without for word in words(text, "--without") or []]
+    removal = plan_removal(model, [load(word, [], "--without") for word in named])
     click.echo("\n".join(removal_lines(removal.left_out, removal.remaining, removal.descended)))
     if plan:
         click.echo("Nothing was run.")

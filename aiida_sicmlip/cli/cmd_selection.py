@@ -27,6 +27,7 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @PROFILE
 def selection(identifier: str, index: int | None, plot: Path | None, as_json: bool, profile_name: str | None) -> None:
     """Print what the selections of run PK picked, and how novel it was, by round."""
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.composition import composition_cells
     from aiida_sicmlip.reports.selection import (
         choose_rounds,
@@ -35,10 +36,10 @@ def selection(identifier: str, index: int | None, plot: Path | None, as_json: bo
         selection_report,
         selection_tables,
     )
-    from aiida_sicmlip.tools.runs import load_run
+    from aiida_sicmlip.tools.nodes import load
 
     load_profile(profile_name)
-    node = load_run(identifier)
+    node = load(identifier, [ACTIVE_LEARNING], "PK")
     found = read_selections(node)
     chosen = choose_rounds(found, index)
     if as_json:

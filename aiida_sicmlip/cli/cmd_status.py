@@ -31,13 +31,15 @@ def status(*, identifier: str, once: bool, interval: float, as_json: bool, profi
     """
     import json
 
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.composition import add_shares
     from aiida_sicmlip.reports.run.tables import detail_lines, status_lines
     from aiida_sicmlip.tools.continuation import continued_run
-    from aiida_sicmlip.tools.runs import load_run, read_run
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.runs import read_run
 
     load_profile(profile_name)
-    node = load_run(identifier)
+    node = load(identifier, [ACTIVE_LEARNING], "PK")
     if as_json:
         from aiida_sicmlip.reports.run.material import RunMaterial
         from aiida_sicmlip.reports.run.values import status_report
@@ -86,11 +88,13 @@ def follow(pk: int, show: Callable[[Run], None], interval: float, *, with_costs:
 
     :param with_costs: whether its costs are looked up where it has no budget, too.
     """
-    from aiida_sicmlip.tools.runs import load_run, read_run
+    from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.runs import read_run
 
     try:
         while True:
-            run = read_run(load_run(pk), with_costs)
+            run = read_run(load(pk, [ACTIVE_LEARNING], "PK"), with_costs)
             show(run)
             if run.terminated:
                 return True

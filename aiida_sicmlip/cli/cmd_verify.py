@@ -24,18 +24,18 @@ def verify(*, identifier: str, as_json: bool, profile_name: str | None) -> None:
     from aiida import orm
 
     from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-    from aiida_sicmlip.data.labels import labelled_frame, level_of_label
+    from aiida_sicmlip.data.potential import PotentialData
     from aiida_sicmlip.reports.verification import verification_lines, verification_report
-    from aiida_sicmlip.tools.nodes import load_any, load_model
-    from aiida_sicmlip.tools.verification import LabelReader
+    from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.potentials import model_of
     from aiida_sicmlip.tools.verification import verify as checks_of
 
     with status_of_errors(2):
         load_profile(profile_name)
-        node = load_any(identifier)
-        if isinstance(node, CompiledPotentialData) or not isinstance(node, orm.WorkChainNode):
-            node = load_model(identifier)
-        checks = checks_of(node, LabelReader(labelled_frame, level_of_label))
+        node = load(identifier, (orm.WorkChainNode, PotentialData, CompiledPotentialData), "NODE")
+        if isinstance(node, CompiledPotentialData):
+            node = model_of(node)
+        checks = checks_of(node)
     if as_json:
         click.echo(json.dumps(verification_report(node, checks)))
     else:

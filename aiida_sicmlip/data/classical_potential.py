@@ -10,7 +10,6 @@ from pathlib import Path
 from aiida import orm
 from aiida_lammps.data.potential import LammpsPotentialData
 
-REFERENCE_LABEL = "aiida.calculations:sicmlip.reference_label"
 """Process type of the calculations that label a configuration by a potential."""
 _ARGUMENTS = ("pair_style", "species", "atom_style", "units", "extra_tags")
 

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
+from aiida_sicmlip.common.process_types import REFERENCE_LABEL
 from aiida_sicmlip.science.labels.level_of_theory import (
     functional_of_pseudopotential,
     potential_level_of_theory,

@@ -17,7 +17,7 @@ from aiida_sicmlip.science.labels.comparison import DatasetComparison, compare_d
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.science.training.weight_comparison import WeightComparison, compare_weights
 from aiida_sicmlip.tools.comparison import compare_contents, weights_text
-from aiida_sicmlip.tools.nodes import training_of
+from aiida_sicmlip.tools.potentials import training_of
 from aiida_sicmlip.tools.versions import changes, recorded_versions, surroundings
 
 SETS = ("training_set", "validation_set")

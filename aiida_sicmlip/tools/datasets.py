@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import MultipleObjectsError, NotExistent
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset
 from aiida_sicmlip.tools.lineage.rounds import rounds_of_calls, starts_of_trajectories, uuids_of_nodes
+from aiida_sicmlip.tools.nodes import load
 
 NODES = ("label", "calculation", "structure", "trajectory", "selection", "file")
 """The nodes among the fields of :class:`SourceOfLabel` that are a configuration's sources."""
@@ -29,21 +29,6 @@ class Origin:
     source: SourceOfLabel
     round: int | None
     start: str | None
-
-
-def load_dataset(identifier: Any) -> LabelledDataSetData:
-    """Return the data set with a PK or UUID.
-
-    :raises InputError: if there is no such node, or it is no data set.
-    """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of a data set.") from error
-    if not isinstance(node, LabelledDataSetData):
-        kind = getattr(node, "process_label", None) or type(node).__name__
-        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of a data set (LabelledDataSetData).")
-    return node
 
 
 def origins_of_dataset(dataset: LabelledDataSetData) -> list[Origin]:
@@ -130,10 +115,7 @@ def source_columns(dataset: LabelledDataSetData) -> list[dict[str, str | int]]:
 
 def _place_of_label(label: Any, at: dict[int, int], dataset: LabelledDataSetData) -> int:
     """Return the place of a label."""
-    try:
-        node = label if isinstance(label, orm.Node) else orm.load_node(label)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{label}`; give the PK or UUID of a label.") from error
+    node = load(label, [orm.TrajectoryData], "labels")
     if node.pk not in at:
         raise InputError(f"data set <{dataset.pk}> has no label <{node.pk}>; `dataset show --all` lists its labels.")
     return at[node.pk]

@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.common.exceptions import MultipleObjectsError, NotExistent
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.tools.datasets import source_columns
-
-EVALUATION = "aiida.calculations:sicmlip.evaluation"
 
 IMPORTED = "imported"
 """What stands for the defect of configurations that were taken from a file, or given as they are."""
@@ -94,32 +91,16 @@ class Evaluation:
         return np.maximum.reduceat(errors, np.cumsum(self.n_atoms) - self.n_atoms)
 
 
-def load_evaluation(identifier: Any) -> orm.CalcJobNode:
-    """Return the node of an evaluation that has finished well.
-
-    :raises InputError: if there is no such node, it is something else, or it left no predictions.
-    """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of an evaluation.") from error
-    if getattr(node, "process_type", None) != EVALUATION:
-        kind = getattr(node, "process_label", None) or type(node).__name__
-        raise InputError(
-            f"node <{node.pk}> is a {kind}; give the PK of an EvaluationCalculation. `verdi process status {node.pk}` "
-            "lists those that a run or a training called."
-        )
-    if not node.is_finished_ok:
-        reason = node.exit_message or (node.process_state.value if node.process_state else "it has not begun")
-        raise InputError(f"evaluation <{node.pk}> has no results: {reason}")
-    return node
-
-
 def read_evaluation(node: orm.CalcJobNode) -> Evaluation:
     """Return the predictions of an evaluation beside the labels, with the sources of the configurations.
 
     Evaluations of earlier versions have no regions and distances: these are -1 and not a number.
+
+    :raises InputError: if it has not finished well.
     """
+    if not node.is_finished_ok:
+        reason = node.exit_message or (node.process_state.value if node.process_state else "it has not begun")
+        raise InputError(f"evaluation <{node.pk}> has no results: {reason}")
     dataset = node.inputs.dataset
     frames = dataset.frames()
     results = node.outputs.results.get_dict()

@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
+from aiida.plugins.entry_point import get_entry_point_from_string
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.tools.lineage import load_potential
-from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, read_run
 
 
-def load_any(identifier: Any) -> orm.Node:
-    """Return the node with a PK or UUID.
+def load(identifier: Any, kinds: Sequence[type[orm.Node] | str], what: str) -> Any:
+    """Return the stored node ``identifier``, which is a PK, a UUID or the node itself.
 
-    :raises InputError: if there is none.
+    :param kinds: classes of nodes and process types that fit; any node does where there are none.
+    :param what: the setting or argument that named the node, for messages.
+    :raises InputError: if there is no such node, or it is of another kind.
     """
+    wanted = " or ".join(_kind_in_words(kind) for kind in kinds) or "a node"
     try:
-        return orm.load_node(identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; `verdi process list -a` shows what there is.") from error
+        node = identifier if isinstance(identifier, orm.Node) else orm.load_node(identifier)
+    except (NotExistent, MultipleObjectsError, ValueError, TypeError) as error:
+        message = f"`{what}` is {identifier}, and no node is called that; give the PK or UUID of {wanted}."
+        raise InputError(message) from error
+    if kinds and not any(
+        getattr(node, "process_type", None) == kind if isinstance(kind, str) else isinstance(node, kind)
+        for kind in kinds
+    ):
+        name = _with_article(getattr(node, "process_label", None) or type(node).__name__)
+        raise InputError(f"`{what}` is node <{node.pk}>, {name}; give the PK or UUID of {wanted}.")
+    return node
 
 
-def load_model(identifier: Any) -> PotentialData:
-    """Return a model: the portable one itself, the one that a compiled one was made from, or the last one of a run.
-
-    :raises InputError: if there is no such node, or it leads to no model.
-    """
-    node = load_any(identifier)
-    if getattr(node, "process_type", None) != PROCESS_TYPE:
-        return load_potential(node)
-    found = last_potential(read_run(node))
-    if not isinstance(found, PotentialData):
-        raise InputError(f"run <{node.pk}> has made no model; `aiida-sicmlip status {node.pk}` says where it is.")
-    return found
+def _kind_in_words(kind: type[orm.Node] | str) -> str:
+    """Return the name of a class, or that of the class behind a process type."""
+    name = str(get_entry_point_from_string(kind).attr) if isinstance(kind, str) else kind.__name__
+    return _with_article(name)
 
 
-def training_of(model: PotentialData) -> orm.CalcJobNode:
-    """Return the calculation that trained a model.
-
-    :raises InputError: if it was not trained in this profile.
-    """
-    training = model.creator
-    if training is None or "training_set" not in training.inputs:
-        raise InputError(f"model <{model.pk}> was not trained in this profile, so that its inputs are not known here.")
-    return training
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import MultipleObjectsError, NotExistent
 from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
+from aiida_sicmlip.common.process_types import (
+    ACTIVE_LEARNING,
+    EVALUATION,
+    TRAINING,
+    TRAINING_BASE,
+    TRAINING_CALCULATION,
+)
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.lineage import portable_model
 from aiida_sicmlip.tools.runs import last_potential, read_run
-from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, called_nodes
+from aiida_sicmlip.tools.walkers import called_nodes
 
-TRAINING = ":sicmlip.training"
-"""In the types of all processes that train a potential, one calculation or a chain of them."""
+MODELS = (PotentialData, CompiledPotentialData, TRAINING, TRAINING_BASE, TRAINING_CALCULATION, ACTIVE_LEARNING)
+"""Kinds of nodes that lead to one model: itself, what it was compiled to, what trained it, a run."""
 EXPLORING = "evaluation_of_exploring_potential"
 """Step of a round in which the potential that explored is judged on the new labels."""
 
@@ -42,39 +48,38 @@ class TrainedPotential:
         return self.trainings[-1] if self.trainings else None
 
 
-def load_potential(identifier: Any) -> tuple[PotentialData, orm.WorkChainNode | None]:
-    """Return a potential by its PK or UUID, by that of a compiled model, of its training, or of a run.
+def model_of(node: orm.Node) -> PotentialData:
+    """Return the portable model of one of the kinds :data:`MODELS`; of a run that of its last complete training.
 
-    Of a run it is the one that its last complete training made, and the run is returned as well.
-
-    :raises InputError: if there is no such node, it is something else, or it has no potential (yet).
+    :raises InputError: if it has made no model (yet), or is a compiled model that was not made in this profile.
     """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of a potential.") from error
-    if isinstance(node, PotentialData):
-        return node, None
-    if isinstance(node, CompiledPotentialData) and node.creator is not None:
-        return node.creator.inputs.potential, None
-    kind = getattr(node, "process_label", None) or type(node).__name__
-    process_type = getattr(node, "process_type", None) or ""
-    if process_type != ACTIVE_LEARNING and TRAINING not in process_type:
-        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of a potential, of its training or of a run.")
-    run = node if process_type == ACTIVE_LEARNING else None
-    if run is not None:
+    if isinstance(node, (PotentialData, CompiledPotentialData)):
+        return portable_model(node)
+    if node.process_type == ACTIVE_LEARNING:
         found = last_potential(read_run(node))
     else:
-        # Both a training and its part have an output of this name, which needs no query of all the others.
+        # All trainings have an output of this name, which needs no query of all the others.
         link = node.base.links.get_outgoing(
             link_type=(LinkType.CREATE, LinkType.RETURN), link_label_filter="potential"
         ).first()
         found = link.node if link is not None else None
     if not isinstance(found, PotentialData):
         raise InputError(
-            f"{kind} <{node.pk}> has made no potential: `verdi process status {node.pk}` says how far it came."
+            f"{node.process_label} <{node.pk}> has made no potential: `verdi process status {node.pk}` says how far it "
+            "came."
         )
-    return found, run
+    return found
+
+
+def training_of(model: PotentialData) -> orm.CalcJobNode:
+    """Return the calculation that trained a model.
+
+    :raises InputError: if it was not trained in this profile.
+    """
+    training = model.creator
+    if training is None or "training_set" not in training.inputs:
+        raise InputError(f"model <{model.pk}> was not trained in this profile, so that its inputs are not known here.")
+    return training
 
 
 def read_potential(potential: PotentialData) -> TrainedPotential:
@@ -132,7 +137,7 @@ def _uses(pk: int) -> tuple[list[orm.CalcJobNode], list[orm.CalcJobNode]]:
         orm.CalcJobNode,
         with_incoming="compiled",
         edge_filters={"label": "potential"},
-        filters={"attributes.exit_status": 0, "process_type": {"like": "%sicmlip.evaluation"}},
+        filters={"attributes.exit_status": 0, "process_type": EVALUATION},
         project="id",
         tag="evaluation",
     )

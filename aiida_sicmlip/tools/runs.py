@@ -8,19 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import NotExistent
 from aiida.common.links import LinkType
 from aiida.common.timezone import now
 
 from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.tools.costs import Job, costs_of_run, jobs_of_run
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
-PROCESS_TYPE = "aiida.workflows:sicmlip.active_learning"
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
 REPLACEMENTS = "replacement_labelling"
@@ -148,21 +145,6 @@ class Run:
         begun = self.rounds[-1]
         left = (self.max_rounds - len(self.rounds)) * typical
         return left if begun.assessment is not None else left + max(0.0, typical - begun.seconds)
-
-
-def load_run(identifier: Any) -> orm.WorkChainNode:
-    """Return the node of an active-learning run.
-
-    :raises InputError: if there is no such node, or it is something else.
-    """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; `verdi process list -a` shows what there is.") from error
-    if getattr(node, "process_type", None) != PROCESS_TYPE:
-        kind = getattr(node, "process_label", None) or type(node).__name__
-        raise InputError(f"node <{node.pk}> is a {kind}; give the PK of an ActiveLearningWorkChain.")
-    return node
 
 
 def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:

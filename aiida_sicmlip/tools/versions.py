@@ -11,14 +11,22 @@ from aiida.common.exceptions import NotExistent
 from aiida.common.links import LinkType
 
 import aiida_sicmlip
+from aiida_sicmlip.common.process_types import (
+    COLLECTIVE_VARIABLES,
+    COMPILATION,
+    DESCRIPTORS,
+    EVALUATION,
+    REFERENCE_LABEL,
+    TRAINING_CALCULATION,
+)
 from aiida_sicmlip.tools.codes import program_versions
 
 PACKAGE = "aiida-sicmlip"
 _REPORTS = ("results", "output_parameters")
 """Outputs in which a program's versions stand."""
-_SPEAKING = tuple(
-    f"aiida.calculations:sicmlip.{stem}"
-    for stem in ("training", "compilation", "evaluation", "reference_label", "collective_variables", "descriptors")
+_SPEAKING = (
+    *(TRAINING_CALCULATION, COMPILATION, EVALUATION),
+    *(REFERENCE_LABEL, COLLECTIVE_VARIABLES, DESCRIPTORS),
 )
 """Calculations whose program, `sicmlip`, says its versions when it is asked; another might do something."""
 _MACHINE = ("device", "threads", "gpu_architecture")

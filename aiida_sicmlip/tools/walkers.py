@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import NotExistent
 from aiida.common.links import LinkType
 
-from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import REPLACED, parse_frame_label, parse_round_label, round_label, segment_label
-from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, EXPLORATION, EXPLORATION_CALCULATION, WALKER
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.tools.lineage import segments_of_selection
+
+EXPLORING = (ACTIVE_LEARNING, EXPLORATION, WALKER, EXPLORATION_CALCULATION)
+"""Process types of what has walkers below it, or is part of one."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,6 @@ class BiasedWalker:
     def variables(self) -> CollectiveVariablesData:
         """What the run was biased along."""
         return self.segments[0].inputs.collective_variables
-
-
-def load_exploring_node(identifier: Any) -> orm.ProcessNode:
-    """Return the node of a run, an exploration, a walker or one of its calculations.
-
-    :raises InputError: if there is no such node, or it is something else.
-    """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; `verdi process list -a` shows what there is.") from error
-    if getattr(node, "process_type", None) not in (CALCULATION, WALKER, EXPLORATION, ACTIVE_LEARNING):
-        kind = getattr(node, "process_label", None) or type(node).__name__
-        raise InputError(
-            f"node <{node.pk}> is a {kind}; give the PK of an ActiveLearningWorkChain, an ExplorationWorkChain, a "
-            "WalkerWorkChain or an ExplorationCalculation."
-        )
-    return node
 
 
 def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
@@ -101,7 +84,7 @@ def _calculations(
     node: orm.ProcessNode,
 ) -> Iterator[tuple[int | None, orm.ProcessNode | None, list[orm.CalcJobNode]]]:
     """Yield round, exploration and calculations, oldest first, of each exploration below a process."""
-    if node.process_type == CALCULATION:
+    if node.process_type == EXPLORATION_CALCULATION:
         yield None, None, [node]
     elif node.process_type == WALKER:
         yield None, None, [calculation for _, calculation in called_nodes(node.pk, orm.CalcJobNode)]

@@ -161,7 +161,7 @@ def test_diff(generate_dataset, labelled_frames, aiida_profile_clean) -> None:
     assert "labels differ: 1 of" in command("diff", first.pk, third.pk, status=1)
     assert "energies by 0.5 eV, forces by up to 0 eV/A" in command("diff", first.pk, third.pk, status=1)
     assert command("diff", first.pk, first.uuid).splitlines()[1] == "configurations in both: 3"
-    assert "no node is called `987654`" in command("diff", first.pk, 987654, status=2)
+    assert "is 987654, and no node is called that" in command("diff", first.pk, 987654, status=2)
 
 
 def test_subset(labelled, labels) -> None:
@@ -216,4 +216,4 @@ def _level() -> orm.Data:
 def test_nodes_that_are_not_there(aiida_profile_clean, words: tuple[str, ...], tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = ("--places", "0") if words[0] == "subset" else ()
-    assert "no node is called `987654`" in command(words[0], 987654, *words[2:], *options, status=1)
+    assert "is 987654, and no node is called that" in command(words[0], 987654, *words[2:], *options, status=1)

@@ -97,15 +97,15 @@ def test_picture(graph: Graph, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("987654",), "no node is called `987654`"),
+        (("987654",), "is 987654, and no node is called that"),
         (("MODEL", "--frame", "6"), "has no configuration 6; it has the places 0 to 5"),
         (("MODEL", "--frame", "-1"), "has no configuration -1"),
         (("MODEL", "--set", "valdation"), "has no set `valdation`. Did you mean `validation`"),
-        (("RUN",), "is a ActiveLearningWorkChain; give the PK of a model"),
+        (("LABEL",), "a TrajectoryData; give the PK or UUID of a PotentialData or a Compiled"),
     ],
 )
 def test_what_is_wrong(graph: Graph, words: tuple[str, ...], sentence: str) -> None:
-    named = {"MODEL": str(graph.models[1]), "RUN": str(graph.run)}
+    named = {"MODEL": str(graph.models[1]), "LABEL": str(graph.labels[0][0])}
     assert sentence in command("lineage", *(named.get(word, word) for word in words), status=1)
 
 
@@ -129,4 +129,4 @@ def test_nothing_is_affected(graph: Graph) -> None:
     assert "which is not followed; give the PK of one of these" in command(
         "affected-by", orm.Int(1).store().pk, status=1
     )
-    assert "no node is called `987654`" in command("affected-by", 987654, status=1)
+    assert "is 987654, and no node is called that" in command("affected-by", 987654, status=1)

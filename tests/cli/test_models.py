@@ -49,7 +49,7 @@ def test_diff(models) -> None:
     assert f"seed: <{first.creator.inputs.seed.pk}> for the first model only" in printed
     assert "1 of 2 weights differ" in printed
     assert "identical weights" in command("diff", first.pk, first.pk)
-    assert "no node is called `987654`" in command("diff", first.pk, 987654, status=2)
+    assert "is 987654, and no node is called that" in command("diff", first.pk, 987654, status=2)
 
 
 def test_verify(models) -> None:

@@ -10,13 +10,13 @@ import yaml
 from aiida import orm
 from ase import Atoms
 from click.testing import CliRunner, Result
-from tests.continuing import Parent, labels_at_level_of, made_parent
-from tests.exploring import Explored
 
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.plan import short_cost
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
+from tests.graphs.explorations import Explored
+from tests.graphs.interrupted_run import Parent, labels_at_level_of, made_parent
 
 
 def run(*arguments: Any) -> Result:
@@ -117,4 +117,4 @@ def test_what_cannot_be_continued_is_refused(write_settings: Callable[..., str])
     node = orm.Int(1).store()
     result = run(write_settings({}), "--continue", node.pk)
     assert result.exit_code == 1
-    assert result.output == f"Error: node <{node.pk}> is a Int; give the PK of an ActiveLearningWorkChain.\n"
+    assert result.output == f"Error: node <{node.pk}> is a Int; give the PK or UUID of an ActiveLearningWorkChain.\n"

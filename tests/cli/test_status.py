@@ -10,14 +10,14 @@ from click.testing import CliRunner
 
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.cli.cmd_status import follow
-from aiida_sicmlip.tools.runs import PROCESS_TYPE
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 
 
 @pytest.fixture
 def run(aiida_profile_clean):
     """A run that has called nothing yet."""
     node = orm.WorkChainNode()
-    node.process_type = PROCESS_TYPE
+    node.process_type = ACTIVE_LEARNING
     node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
     node.store()
     node.set_process_state(ProcessState.WAITING)
@@ -43,7 +43,7 @@ def test_unknown_run_is_one_sentence(aiida_profile, command):
     """No traceback for a PK that does not exist."""
     result = CliRunner().invoke(main, [command, "987654"])
     assert result.exit_code == 1
-    assert "no node is called `987654`" in result.output
+    assert "is 987654, and no node is called that" in result.output
     assert "Traceback" not in result.output
 
 

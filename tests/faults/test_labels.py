@@ -14,6 +14,7 @@ from aiida.manage.caching import enable_caching
 from ase import Atoms
 from ase.build import bulk
 
+from aiida_sicmlip.common.process_types import PW
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from tests.faults.conftest import Program
 
@@ -25,7 +26,6 @@ PARAMETERS = {
     "SYSTEM": {"ecutwfc": 12.0, "ecutrho": 96.0, "occupations": "fixed"},
     "ELECTRONS": {"conv_thr": 1.0e-4},
 }
-PW = "aiida.calculations:quantumespresso.pw"
 
 
 def coordinate(index: int) -> float:

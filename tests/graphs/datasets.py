@@ -6,6 +6,7 @@ from aiida import orm
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.common.labels import label_of_place, parse_frame_label, round_label
+from aiida_sicmlip.common.process_types import EXPLORATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from tests.graphs.explorations import Explored
 
@@ -24,7 +25,7 @@ class Learned:
             starts = {"structures__vv": explored.structure, "structures__antisite_pair": other}
             exploration = explored.process(
                 orm.WorkChainNode,
-                "aiida.workflows:sicmlip.exploration",
+                EXPLORATION,
                 run,
                 round_label(index, "exploration"),
                 **starts,

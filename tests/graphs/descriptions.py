@@ -17,6 +17,7 @@ from aiida.manage.manager import get_manager
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.common import filenames
+from aiida_sicmlip.common.process_types import DESCRIPTORS
 from aiida_sicmlip.data.candidates import CandidateFramesData
 
 
@@ -47,7 +48,7 @@ class Description:
             write_round_candidates(
                 Path(filenames.DESCRIPTORS_SETTINGS_FILE), Path(filenames.CANDIDATES_FILE), 1, self.report
             )
-        node = orm.CalcJobNode(process_type="aiida.calculations:sicmlip.descriptors", computer=self.code.computer)
+        node = orm.CalcJobNode(process_type=DESCRIPTORS, computer=self.code.computer)
         for name, value in flat(process.inputs):
             node.base.links.add_incoming(value if value.is_stored else value.store(), LinkType.INPUT_CALC, name)
         node.store()

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
+from aiida_sicmlip.common.process_types import EVALUATION
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee
 from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
 from aiida_sicmlip.science.evaluation.regions import AtomRegions
-from aiida_sicmlip.tools.evaluations import EVALUATION
 from tests.graphs.explorations import Explored
 
 

@@ -14,6 +14,15 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.labels import frame_label, label_of_place, parse_frame_label, segment_label
+from aiida_sicmlip.common.process_types import (
+    ACTIVE_LEARNING,
+    DESCRIPTORS,
+    EVALUATION,
+    EXPLORATION,
+    EXPLORATION_CALCULATION,
+    PW,
+    WALKER,
+)
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -22,12 +31,8 @@ from aiida_sicmlip.science.selection.candidates_file import write_candidates
 from aiida_sicmlip.science.selection.picks import ROLES, Picks
 from aiida_sicmlip.science.selection.replacements import select_replacements_of_candidates
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING, CALCULATION, EXPLORATION, WALKER
 from tests.graphs.selections import MadeSelection, made_selection
 
-DESCRIPTION = "aiida.calculations:sicmlip.descriptors"
-EVALUATION = "aiida.calculations:sicmlip.evaluation"
-PW = "aiida.calculations:quantumespresso.pw"
 TRAJECTORY = Path(__file__).parents[1] / "fixtures" / "edip-14" / "0.dcd"
 
 
@@ -78,7 +83,7 @@ class Explored:
             inputs["continuation"] = after.outputs.continuation
         if biased:
             inputs |= {"collective_variables": self.variables, "bias": orm.Dict({"barrier": 2.0}).store()}
-        node = self.process(orm.CalcJobNode, CALCULATION, caller, "segment_00", **inputs)
+        node = self.process(orm.CalcJobNode, EXPLORATION_CALCULATION, caller, "segment_00", **inputs)
         begin = 0 if after is None else 10
         self.output(node, "continuation", orm.Dict({"step": begin * 1000}))
         trajectory = SegmentTrajectoryData(
@@ -127,7 +132,7 @@ class Explored:
             f"trajectories__{name}__{segment_label(first + place)}": node.outputs.trajectory
             for place, (name, node) in enumerate(zip(starts or ["vv"] * len(segments), segments, strict=True))
         }
-        described = self.process(orm.CalcJobNode, DESCRIPTION, run, f"round_{index:02d}_descriptors", **trajectories)
+        described = self.process(orm.CalcJobNode, DESCRIPTORS, run, f"round_{index:02d}_descriptors", **trajectories)
         with tempfile.TemporaryDirectory() as folder:
             write_candidates(Path(folder) / "candidates.npz", made.candidates)
             self.output(described, "candidates", CandidateFramesData.from_file(Path(folder) / "candidates.npz"))

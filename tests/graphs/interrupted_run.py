@@ -10,6 +10,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import level_from_nodes
 from tests.graphs.explorations import Explored
@@ -64,7 +65,7 @@ def made_parent(
     }
     run = explored.process(
         orm.WorkChainNode,
-        "aiida.workflows:sicmlip.active_learning",
+        ACTIVE_LEARNING,
         **{name: node.store() for name, node in inputs.items()},
     )
     run.set_process_state(state)

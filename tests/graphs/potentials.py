@@ -15,14 +15,13 @@ from aiida.common.links import LinkType
 from ase import Atoms
 
 from aiida_sicmlip.common.labels import round_label
+from aiida_sicmlip.common.process_types import COMPILATION, EVALUATION, TRAINING, TRAINING_CALCULATION
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee, report_regions
 from aiida_sicmlip.engine.prediction import prediction_errors
-from aiida_sicmlip.tools.evaluations import EVALUATION
 from tests.graphs.explorations import Explored
 
-TRAINING = "aiida.calculations:sicmlip.training"
 LEFT = Path(__file__).parents[1] / "parsers" / "fixtures" / "training" / "default" / "retrieved"
 """What a training of three epochs left."""
 
@@ -41,7 +40,7 @@ class Judged:
         """Return a training of three epochs."""
         node = self.process(
             orm.CalcJobNode,
-            TRAINING,
+            TRAINING_CALCULATION,
             caller,
             "training" if caller is not None else "",
             code=self.code,
@@ -63,7 +62,7 @@ class Judged:
         """Return a compilation."""
         node = self.process(
             orm.CalcJobNode,
-            "aiida.calculations:sicmlip.compilation",
+            COMPILATION,
             caller,
             "compilation" if caller is not None else "",
             potential=potential,
@@ -122,7 +121,7 @@ class Judged:
     ) -> orm.WorkChainNode:
         """Return a training with its compilation and evaluations; further names are options of the evaluations."""
         label = round_label(index, "training") if run is not None else ""
-        chain = self.process(orm.WorkChainNode, "aiida.workflows:sicmlip.training", run, label)
+        chain = self.process(orm.WorkChainNode, TRAINING, run, label)
         potential = self.training(chain, training_set, validation_set).outputs.potential
         compiled = self.compilation(chain, potential).outputs.compiled_potential
         for name, dataset in (("training", training_set), ("validation", validation_set)):

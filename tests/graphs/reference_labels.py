@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from ase import Atoms
 
-from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
+from aiida_sicmlip.common.process_types import REFERENCE_LABEL
 
 
 def reference_label(

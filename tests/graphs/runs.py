@@ -13,6 +13,7 @@ from aiida.engine import ProcessState
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.labels import frame_label, parse_frame_label, round_label
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, EXPLORATION, LABELLING, PW
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
@@ -20,16 +21,14 @@ from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.evaluation.assessment import assess
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
-from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
 from tests.conftest import LEVEL_OF_THEORY
-from tests.graphs.explorations import PW, Explored
+from tests.graphs.explorations import Explored
 from tests.graphs.potentials import Judged
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)
 VARIABLES = Path(__file__).parents[1] / "parsers" / "fixtures" / "collective_variables" / "default" / "temporary"
 CRITERIA = {"force_mae": 0.2, "minimum_rounds": 2, "relative_diversity": 0.5}
-LABELLING = "aiida.workflows:sicmlip.labelling"
 
 
 class MadeRun:
@@ -65,7 +64,7 @@ class MadeRun:
         """Make a round and return its assessment."""
         exploration = self.process(
             orm.WorkChainNode,
-            "aiida.workflows:sicmlip.exploration",
+            EXPLORATION,
             self.node,
             round_label(index, "exploration"),
             structures__vv=self.explored.structure,

@@ -12,10 +12,10 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.process_types import TRAINING_CALCULATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from tests.graphs.packaged_models import stored_model
 
-TRAINING = "aiida.calculations:sicmlip.training"
 PARAMETERS = {"model": {"cutoff": 4.0}, "maximum_epochs": 5}
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0", "nequip": "0.19.1"}
 
@@ -87,7 +87,7 @@ def trained(
     given["parameters"] = orm.Dict({**PARAMETERS, **(changes or {})})
     if seed is not None:
         given["seed"] = orm.Int(seed)
-    node = finished(orm.CalcJobNode, TRAINING, "training", caller, **given)
+    node = finished(orm.CalcJobNode, TRAINING_CALCULATION, "training", caller, **given)
     results = {"versions": {**VERSIONS, **(versions or {})}, "device": "cpu", "threads": 1, "stop_reason": "maximum"}
     output(node, "results", orm.Dict(results))
     errors = {"training": metrics(training_set, scale), "validation": metrics(validation_set, 2 * scale)}

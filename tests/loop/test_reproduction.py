@@ -112,8 +112,7 @@ def test_what_was_tampered_with_is_found(other, exported, switched) -> None:
     from aiida import orm
     from sqlalchemy import text
 
-    from aiida_sicmlip.data.labels import labelled_frame, level_of_label
-    from aiida_sicmlip.tools.verification import LabelReader, verify
+    from aiida_sicmlip.tools.verification import verify
 
     with switched(other):
         model = orm.load_node(exported["model"])
@@ -135,11 +134,7 @@ def test_what_was_tampered_with_is_found(other, exported, switched) -> None:
             session.execute(text(swap), {"given": labels[other_place], "call": first.pk, "place": place})
         session.execute(text("DELETE FROM db_dblink WHERE output_id = :call AND label = 'seed'"), {"call": training.pk})
         session.commit()
-        problems = [
-            problem
-            for check in verify(model, LabelReader(labelled_frame, level_of_label))
-            for problem in check.problems
-        ]
+        problems = [problem for check in verify(model) for problem in check.problems]
         assert f"TrainingCalcJob <{training.pk}> has no input `seed`" in problems
         changed = f"file `{dataset.filename}` of LabelledDataSetData <{dataset.pk}> was changed after it was stored"
         assert any(problem.startswith(changed) for problem in problems)

@@ -174,4 +174,4 @@ def test_command(aiida_profile, divacancy, variables, generate_dataset, edip) ->
     assert "Committee of 3" in shown.output
     refused = CliRunner().invoke(main, ["evaluation", str(node.inputs.dataset.pk)])
     assert refused.exit_code == 1
-    assert "give the PK of an EvaluationCalculation" in refused.output
+    assert "give the PK or UUID of an EvaluationCalculation" in refused.output

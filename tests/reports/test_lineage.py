@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
+from aiida_sicmlip.common.process_types import TRAINING_CALCULATION
 from aiida_sicmlip.reports.lineage import lineage_tree
 from aiida_sicmlip.reports.lineage_picture import FIRST, LAST, lineage_rows
 from aiida_sicmlip.tools.lineage import lineage_of_model
@@ -50,7 +51,7 @@ def test_model_that_no_run_has_trained(
     before = orm.load_node(graph.models[0])
     training = explored.process(
         orm.CalcJobNode,
-        "aiida.calculations:sicmlip.training",
+        TRAINING_CALCULATION,
         training_set=dataset,
         validation_set=generate_dataset(2, seed=2),
         initial_potential=before,

@@ -11,6 +11,7 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import COMPILATION, EVALUATION
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.reports.exchange import export_model, import_model
 from aiida_sicmlip.reports.model_card import Statement, model_card
@@ -85,12 +86,10 @@ def test_model_that_was_not_trained_here(tmp_path: Path, labels, level, code) ->
 
 def judged(model, dataset, rare_events) -> None:
     """Let a model have been compiled, and evaluated with scores on rare events."""
-    compilation = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.compilation", "", potential=model)
+    compilation = finished(orm.CalcJobNode, COMPILATION, "", potential=model)
     compiled = CompiledPotentialData(io.BytesIO(b"compiled"), "c.nequip.pt2", species=["C", "Si"], cutoff=4.0)
     output(compilation, "compiled_potential", compiled)
-    evaluation = finished(
-        orm.CalcJobNode, "aiida.calculations:sicmlip.evaluation", "", potential=compiled, dataset=dataset
-    )
+    evaluation = finished(orm.CalcJobNode, EVALUATION, "", potential=compiled, dataset=dataset)
     output(evaluation, "results", orm.Dict({"force_mae": 0.1, "rare_events": rare_events}))
 
 

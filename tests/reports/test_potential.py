@@ -239,7 +239,7 @@ def test_command_of_evaluations(found, tmp_path):
 
 @pytest.mark.parametrize(
     ("identifier", "options", "message"),
-    [("987654", [], "no node is called `987654`"), (None, ["--format", "txt"], "'txt' is not one of")],
+    [("987654", [], "is 987654, and no node is called that"), (None, ["--format", "txt"], "'txt' is not one of")],
 )
 def test_wrong_options_are_one_sentence(run, identifier, options, message):
     result = CliRunner().invoke(main, ["potential", identifier or str(run.pk), *options])

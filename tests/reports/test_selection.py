@@ -195,7 +195,7 @@ def test_wrong_options_are_one_sentence(explored, run):
         (run.pk, ["--round", "7"], "round 7 has picked no frames; rounds that have: 0, 1, 2."),
         (run.pk, ["--plot", "picture.txt"], "names no picture format"),
         (explored.run().pk, [], "has picked no frames yet"),
-        (explored.structure.pk, [], "give the PK of an ActiveLearningWorkChain"),
+        (explored.structure.pk, [], "give the PK or UUID of an ActiveLearningWorkChain"),
     ):
         result = CliRunner().invoke(main, ["selection", str(pk), *options])
         assert result.exit_code == 1

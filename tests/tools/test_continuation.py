@@ -8,6 +8,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.tools.continuation import continued_run, leavings_of_run
 from tests.graphs.explorations import Explored
 from tests.graphs.interrupted_run import made_parent
@@ -74,7 +75,7 @@ def test_run_that_continued_another_hands_on_what_it_was_given(make):
     """A run that ended before its first selection leaves what it began with."""
     parent = make()
     first = leavings_of_run(parent.run)
-    second = orm.WorkChainNode(process_type="aiida.workflows:sicmlip.active_learning")
+    second = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
     given = {
         "bootstrap_potential": first.compiled_potential,
         "initial__potential": first.potential,
@@ -114,7 +115,7 @@ def test_the_run_that_another_one_continues(make, explored):
         "seed": parent.seeds[1],
         "initial__training_set": parent.sets[1]["training_set"],
     }
-    loop = "aiida.workflows:sicmlip.active_learning"
+    loop = ACTIVE_LEARNING
     child = explored.process(orm.WorkChainNode, loop, **given, initial__first_round=orm.Int(2).store())
     assert continued_run(child) == parent.run.pk
     assert continued_run(explored.process(orm.WorkChainNode, loop, **given)) is None

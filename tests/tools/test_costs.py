@@ -7,8 +7,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.tools.costs import asked_cores, asked_gpus, costs_of_run, jobs_of_run
-from aiida_sicmlip.tools.runs import PROCESS_TYPE
 
 
 def chain(caller=None, label=None):
@@ -43,7 +43,7 @@ def job(caller, label, *, state=ProcessState.FINISHED, machines=1, per_machine=1
 def run(aiida_profile_clean):
     """A run that has called nothing yet."""
     node = orm.WorkChainNode()
-    node.process_type = PROCESS_TYPE
+    node.process_type = ACTIVE_LEARNING
     node.store()
     node.set_process_state(ProcessState.WAITING)
     return node

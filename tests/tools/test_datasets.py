@@ -9,7 +9,7 @@ from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.datasets import load_dataset, origins_of_dataset, places, source_columns
+from aiida_sicmlip.tools.datasets import origins_of_dataset, places, source_columns
 from tests.graphs.datasets import Learned
 from tests.graphs.explorations import Explored
 
@@ -52,8 +52,8 @@ def test_places(learned: Learned) -> None:
     [
         ({"rounds": [2]}, "is of round 2; its rounds are 0, 1"),
         ({"structures": ["antisite"]}, "started from `antisite`. Did you mean `antisite_pair`"),
-        ({"labels": [987654]}, "no node is called `987654`"),
-        ({"labels": ["zz"]}, "no node is called `zz`"),
+        ({"labels": [987654]}, "`labels` is 987654, and no node is called that"),
+        ({"labels": ["zz"]}, "`labels` is zz, and no node is called that"),
         ({"numbers": [4]}, "has no place 4; it has the places 0 to 3"),
         ({"numbers": [-1]}, "has no place -1"),
     ],
@@ -94,12 +94,3 @@ def test_columns_identify_the_sources(learned: Learned) -> None:
         *(f"{name}_uuid" for name in ("label", "calculation", "structure", "selection", "trajectory")),
         *("segment", "frame", "round", "start_structure"),
     }
-
-
-def test_load_dataset(generate_dataset) -> None:
-    dataset = generate_dataset(2)
-    assert load_dataset(str(dataset.pk)).pk == load_dataset(dataset.uuid).pk == dataset.pk
-    with pytest.raises(InputError, match="no node is called `987654`"):
-        load_dataset(987654)
-    with pytest.raises(InputError, match="is a Int; give the PK of a data set"):
-        load_dataset(orm.Int(3).store().pk)

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.evaluations import IMPORTED, load_evaluation, read_evaluation
+from aiida_sicmlip.tools.evaluations import IMPORTED, read_evaluation
 from tests.graphs.datasets import Learned
 from tests.graphs.evaluations import evaluated
 from tests.graphs.explorations import Explored
@@ -61,18 +61,12 @@ def test_evaluation_without_regions_of_a_set_that_nothing_made(explored: Explore
     assert (found.rounds, found.defects) == ([None, None], [IMPORTED, IMPORTED])
 
 
-def test_what_is_no_evaluation(explored: Explored, generate_dataset, edip) -> None:
-    with pytest.raises(InputError, match="no node is called `987654`"):
-        load_evaluation(987654)
-    dataset = generate_dataset(2)
-    with pytest.raises(InputError, match="is a LabelledDataSetData; give the PK of an EvaluationCalculation"):
-        load_evaluation(dataset.pk)
-    node = evaluated(explored, dataset, edip)
-    assert load_evaluation(str(node.pk)).uuid == load_evaluation(node.uuid).uuid == node.uuid
+def test_an_evaluation_that_failed(explored: Explored, generate_dataset, edip) -> None:
+    node = evaluated(explored, generate_dataset(2), edip)
     node.set_exit_status(420)
     node.set_exit_message("The evaluation stopped with an error")
     with pytest.raises(InputError, match="has no results: The evaluation stopped"):
-        load_evaluation(node.pk)
+        read_evaluation(node)
 
 
 def test_labels_of_given_structures(explored: Explored, edip, labelled_frames, generate_label) -> None:

@@ -6,13 +6,11 @@ import pytest
 from aiida import orm
 from aiida.engine import ProcessState
 
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, LABELLING, PW, PW_BASE
 from aiida_sicmlip.tools.failures import failures_of_run, processes_below
-from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
-from tests.graphs.explorations import PW, Explored
+from tests.graphs.explorations import Explored
 from tests.graphs.runs import end
 
-BASE = "aiida.workflows:quantumespresso.pw.base"
-LABELLING = "aiida.workflows:sicmlip.labelling"
 process = Explored.process
 
 
@@ -21,7 +19,7 @@ def labelling(run: orm.WorkChainNode, statuses: list[tuple[int, ...]], status: i
     step = process(None, orm.WorkChainNode, LABELLING, run, "round_00_labelling")
     tried = []
     for number, ends in enumerate(statuses):
-        base = process(None, orm.WorkChainNode, BASE, step, f"frame_s00_{number:06d}")
+        base = process(None, orm.WorkChainNode, PW_BASE, step, f"frame_s00_{number:06d}")
         tried.append([])
         for attempt, one in enumerate(ends, start=1):
             job = process(None, orm.CalcJobNode, PW, base, f"iteration_{attempt:02d}")
@@ -49,7 +47,7 @@ def test_a_restart_takes_the_place_of_what_failed(run):
     (first, second), _ = labelling(run, [(410, 0), (0,)])
     (failure,) = failures_of_run(run, processes_below(run.pk))
     assert (failure.called.pk, failure.again.pk) == (first.pk, second.pk)
-    assert failure.caught_by.process_type == BASE and failure.passed_to == ()
+    assert failure.caught_by.process_type == PW_BASE and failure.passed_to == ()
     assert failure.step == "round_00_labelling" and not failure.ended_run
 
 
@@ -68,7 +66,7 @@ def test_what_ends_a_run_is_told(run):
     end(run, 402, "The labelling failed.")
     (failure,) = failures_of_run(run, processes_below(run.pk))
     assert failure.ended_run and failure.caught_by is None
-    assert [called.process_type for called in failure.passed_to] == [BASE, LABELLING]
+    assert [called.process_type for called in failure.passed_to] == [PW_BASE, LABELLING]
     end(run, 701, "A warning: the run handed out what it had.")
     assert not failures_of_run(run, processes_below(run.pk))[0].ended_run
 

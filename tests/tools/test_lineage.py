@@ -14,6 +14,7 @@ from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.process_types import TRAINING_CALCULATION
 from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, path_to_calculation
 from tests.graphs.reference_labels import reference_label
@@ -153,7 +154,7 @@ def trained_on(dataset, potential):
     """Return a portable potential that a training on ``dataset`` has made."""
     from aiida.common.links import LinkType
 
-    training = orm.CalcJobNode(process_type="aiida.calculations:sicmlip.training")
+    training = orm.CalcJobNode(process_type=TRAINING_CALCULATION)
     training.base.links.add_incoming(dataset, LinkType.INPUT_CALC, "training_set")
     training.store()
     made = potential.clone()

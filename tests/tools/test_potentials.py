@@ -6,10 +6,11 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.tools.evaluations import EVALUATION
-from aiida_sicmlip.tools.potentials import evaluations_of_rounds, load_potential, read_potential
+from aiida_sicmlip.common.process_types import EVALUATION, TRAINING_CALCULATION
+from aiida_sicmlip.tools.nodes import load
+from aiida_sicmlip.tools.potentials import MODELS, evaluations_of_rounds, model_of, read_potential
 from tests.graphs.explorations import Explored
-from tests.graphs.potentials import TRAINING, Judged
+from tests.graphs.potentials import Judged
 
 
 @pytest.fixture
@@ -27,8 +28,7 @@ def test_a_potential_is_found_from_all_that_belongs_to_it(judged, chain):
     potential = chain.outputs.potential
     compiled = judged.compilation(None, potential).outputs.compiled_potential
     for node in (potential, chain, potential.creator, compiled):
-        assert load_potential(node.pk) == (potential, None)
-    assert load_potential(potential.uuid) == (potential, None)
+        assert model_of(load(node.pk, MODELS, "MODEL")) == potential
 
 
 def test_calculations_of_a_potential(judged, chain, generate_dataset):
@@ -83,7 +83,7 @@ def test_evaluations_of_a_run(judged, generate_dataset):
     }
     assert found["exploring"][1] == exploring
     assert [found["validation"][index].inputs.dataset for index in (0, 1)] == [datasets[1], datasets[3]]
-    assert load_potential(run.pk) == (chains[1].outputs.potential, run)
+    assert model_of(load(run.pk, MODELS, "MODEL")) == chains[1].outputs.potential
     assert "new labels of round 1" in read_potential(chains[0].outputs.potential).evaluations
 
 
@@ -96,15 +96,9 @@ def test_a_training_that_was_called_again_counts_once(judged, generate_dataset):
     assert evaluations_of_rounds(run)["training"][0].caller == again
 
 
-def test_what_has_no_potential_is_said(judged, generate_dataset):
-    run = judged.explored.run()
-    for identifier, message in (
-        (987654, "no node is called `987654`"),
-        ("nothing", "no node is called `nothing`"),
-        (generate_dataset(2, seed=3).pk, "is a LabelledDataSetData; give the PK of a potential"),
-        (run.pk, "has made no potential"),
-        (judged.process(orm.CalcJobNode, TRAINING).pk, "has made no potential"),
-        (judged.process(orm.CalcJobNode, EVALUATION).pk, "give the PK of a potential, of its training or of a run"),
-    ):
-        with pytest.raises(InputError, match=message):
-            load_potential(identifier)
+def test_what_has_no_potential_is_said(judged):
+    for node in (judged.explored.run(), judged.process(orm.CalcJobNode, TRAINING_CALCULATION)):
+        with pytest.raises(InputError, match=f"<{node.pk}> has made no potential"):
+            model_of(load(node.pk, MODELS, "MODEL"))
+    with pytest.raises(InputError, match="an EvaluationCalculation; give the PK or UUID of a PotentialData"):
+        load(judged.process(orm.CalcJobNode, EVALUATION).pk, MODELS, "MODEL")

@@ -8,10 +8,11 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.reports.run.tables import status_lines
 from aiida_sicmlip.tools.daemon import largest_concurrency
 from aiida_sicmlip.tools.lineage import path_to_calculation
-from aiida_sicmlip.tools.runs import PROCESS_TYPE, last_potential, load_run, read_run
+from aiida_sicmlip.tools.runs import last_potential, read_run
 
 
 def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0, *, inputs=None):
@@ -34,7 +35,7 @@ def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0
 def run(aiida_profile_clean):
     """A run whose round 0 labels: three asked, one done, one failed, one at work."""
     node = orm.WorkChainNode()
-    node.process_type = PROCESS_TYPE
+    node.process_type = ACTIVE_LEARNING
     node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
     node.store()
     node.set_process_state(ProcessState.WAITING)
@@ -54,7 +55,7 @@ def run(aiida_profile_clean):
 
 def test_counts_of_labels(run):
     """Asked, done and failed labels are counted, and the step at work is named."""
-    found = read_run(load_run(run.pk))
+    found = read_run(run)
     (entry,) = found.rounds
     assert (entry.labels_asked, entry.labels_done, entry.labels_failed) == (3, 1, 1)
     assert entry.current == "labelling"
@@ -119,19 +120,6 @@ def test_broken_off_run_says_why(run):
     run.set_process_state(ProcessState.KILLED)
     run.set_process_status("Killed through `verdi process kill`")
     assert "killed: Killed through `verdi process kill`" in status_lines(read_run(run))[0]
-
-
-@pytest.mark.parametrize("identifier", [999999, "nothing"])
-def test_unknown_run(aiida_profile, identifier):
-    """A sentence, not a traceback."""
-    with pytest.raises(InputError, match="no node is called"):
-        load_run(identifier)
-
-
-def test_other_kind_of_node(run):
-    """A node that is no run is refused by name."""
-    with pytest.raises(InputError, match="is a Int; give the PK of an ActiveLearningWorkChain"):
-        load_run(run.inputs.max_rounds.pk)
 
 
 def test_potential_without_lineage(aiida_profile, tmp_path):

@@ -6,9 +6,10 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
+from aiida_sicmlip.common.process_types import DESCRIPTORS, EVALUATION
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.tools.selections import round_selections
-from tests.graphs.explorations import DESCRIPTION, EVALUATION, Explored
+from tests.graphs.explorations import Explored
 
 PICKS = [(0, 4), (0, 20), (1, 2), (1, 9), (1, 28)]
 
@@ -28,7 +29,7 @@ def test_rounds(explored):
     for index in range(2):
         select(explored, run, index)
     # The third round still describes its frames.
-    described = explored.process(orm.CalcJobNode, DESCRIPTION, run, "round_02_descriptors")
+    described = explored.process(orm.CalcJobNode, DESCRIPTORS, run, "round_02_descriptors")
     first, second, third = round_selections(run)
     assert [entry.index for entry in (first, second, third)] == [0, 1, 2]
     assert (third.description.pk, third.selection, third.picks, third.candidates) == (described.pk, None, None, None)
@@ -43,7 +44,7 @@ def test_rounds(explored):
 
 def test_step_that_was_called_again_counts_once(explored):
     run = explored.run()
-    explored.process(orm.CalcJobNode, DESCRIPTION, run, "round_00_descriptors")
+    explored.process(orm.CalcJobNode, DESCRIPTORS, run, "round_00_descriptors")
     explored.process(orm.CalcFunctionNode, "", run, "round_00_selection")
     selection = select(explored, run, 0)
     (only,) = round_selections(run)

@@ -9,14 +9,12 @@ from aiida import orm
 from sqlalchemy import text
 
 from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.labels import labelled_frame, level_of_label
-from aiida_sicmlip.tools.verification import LabelReader, verify
+from aiida_sicmlip.tools.verification import verify
 from tests.graphs.datasets import Learned
 from tests.graphs.explorations import Explored
 from tests.graphs.trainings import finished, grown, output, trained
-
-READER = LabelReader(labelled_frame, level_of_label)
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def code(generate_code):
 
 def problems_of(root) -> dict[str, list[str]]:
     """Return the problems by the first words of the check that found them; checks that found none are left out."""
-    return {check.name: check.problems for check in verify(root, READER) if not check.passed}
+    return {check.name: check.problems for check in verify(root) if not check.passed}
 
 
 def extended(level, labels, frames, at_level=None, **inputs) -> LabelledDataSetData:
@@ -48,7 +46,7 @@ def extended(level, labels, frames, at_level=None, **inputs) -> LabelledDataSetD
 
 def test_a_model_in_order(tmp_path: Path, labels, level, code) -> None:
     model = trained(tmp_path, code, grown(labels, level, 2, 1), grown(labels[3:], level, 1))
-    checks = verify(model, READER)
+    checks = verify(model)
     assert [check.name for check in checks if not check.passed] == []
     examined = {check.name.split(",")[0]: check.examined for check in checks}
     assert examined["every configuration of every data set reaches a label"] == 2 + 3 + 1
@@ -123,7 +121,7 @@ def test_data_from_nowhere_in_a_run(tmp_path: Path, labels, level, code) -> None
     """What a called process took must be an input of the run, or have been made."""
     training, validation = grown(labels, level, 2), grown(labels[2:], level, 2)
     given, lost = (LabelledDataSetData.from_frames(training.frames(), level.get_dict()).store() for _ in range(2))
-    run = finished(orm.WorkChainNode, "aiida.workflows:sicmlip.active_learning", "", start=given)
+    run = finished(orm.WorkChainNode, ACTIVE_LEARNING, "", start=given)
     for index, dataset in enumerate((given, lost)):
         trained(tmp_path / str(index), code, dataset, validation, caller=run)
     found = problems_of(run)

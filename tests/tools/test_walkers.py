@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
-from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.tools.walkers import biased_walkers, load_exploring_node, selected_frames
+from aiida_sicmlip.tools.walkers import biased_walkers, selected_frames
 from tests.graphs.explorations import Explored
 
 
@@ -71,12 +70,3 @@ def test_frames_in_the_places_of_failed_labels_are_selected_too(explored):
     new = explored.replacements(run, 0, [(int(picks.segment[0]), int(picks.frame[0]))])
     assert len(new) == 1
     assert sorted(selected_frames(run, 0)[segment.pk]) == sorted([*before, 0.25 * new.frame[0]])
-
-
-def test_wrong_nodes(explored):
-    with pytest.raises(InputError, match="no node is called `987654`"):
-        load_exploring_node(987654)
-    with pytest.raises(InputError, match="is a StructureData; give the PK of an ActiveLearningWorkChain"):
-        load_exploring_node(explored.structure.pk)
-    walker = explored.walker()
-    assert load_exploring_node(walker.pk).pk == walker.pk

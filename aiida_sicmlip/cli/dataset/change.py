@@ -48,10 +48,11 @@ def subset(
     from aiida import orm
 
     from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
-    from aiida_sicmlip.tools.datasets import load_dataset
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.tools.datasets import places as places_of
+    from aiida_sicmlip.tools.nodes import load
 
-    node = load_dataset(identifier)
+    node = load(identifier, [LabelledDataSetData], "PK")
     named = places_of(node, **conditions)
     kept = sorted(set(range(node.n_frames)) - set(named)) if without else named
     if len(kept) in (0, node.n_frames):
@@ -73,9 +74,13 @@ def merge(identifiers: tuple[str, ...], profile_name: str | None) -> None:
     load_profile(profile_name)
     from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets, merged_frames
     from aiida_sicmlip.common.labels import dataset_label
-    from aiida_sicmlip.tools.datasets import load_dataset
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
+    from aiida_sicmlip.tools.nodes import load
 
-    nodes = {dataset_label(index): load_dataset(identifier) for index, identifier in enumerate(identifiers)}
+    nodes = {
+        dataset_label(index): load(identifier, [LabelledDataSetData], "PK")
+        for index, identifier in enumerate(identifiers)
+    }
     # Whatever is wrong is said before the graph holds a call that failed.
     merged_frames(nodes)
     made = merge_datasets(**nodes)

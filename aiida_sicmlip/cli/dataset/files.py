@@ -27,15 +27,17 @@ def export(identifier: str, file: Path, kind: str | None, profile_name: str | No
 
     Extended XYZ (.xyz, .extxyz) and ASE database (.db) both keep every digit.
     """
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.science.labels.exchange_formats import format_of_file, write_exchanged_frames
-    from aiida_sicmlip.tools.datasets import load_dataset, source_columns
+    from aiida_sicmlip.tools.datasets import source_columns
+    from aiida_sicmlip.tools.nodes import load
 
     if kind is None:
         if file.suffix.lower() == ".json":
             raise InputError(f"the file `{file}` would be JSON, which is read only; write .xyz, .extxyz or .db.")
         kind = format_of_file(file.name)
     load_profile(profile_name)
-    node = load_dataset(identifier)
+    node = load(identifier, [LabelledDataSetData], "PK")
     write_exchanged_frames(file, node.frames(), source_columns(node), kind)
     click.echo(f"Wrote {node.n_frames} configurations of data set <{node.pk}> into {file}.")
 

@@ -16,11 +16,12 @@ from aiida_sicmlip.common.exceptions import SicmlipError
 @PROFILE
 def show(identifier: str, every: bool, profile_name: str | None) -> None:
     """Say what data set PK is: size, level of theory, configurations by round, and where they are from."""
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import dataset_lines, sources_table
-    from aiida_sicmlip.tools.datasets import load_dataset
+    from aiida_sicmlip.tools.nodes import load
 
     load_profile(profile_name)
-    node = load_dataset(identifier)
+    node = load(identifier, [LabelledDataSetData], "PK")
     click.echo("\n".join(dataset_lines(node)))
     if every:
         click.echo(f"\n{sources_table(node)}")
@@ -32,11 +33,12 @@ def show(identifier: str, every: bool, profile_name: str | None) -> None:
 @PROFILE
 def stats(identifier: str, as_json: bool, profile_name: str | None) -> None:
     """Print energies, forces, least distances, volumes and composition of data set PK, by round and of all."""
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import statistics_lines, statistics_report
-    from aiida_sicmlip.tools.datasets import load_dataset
+    from aiida_sicmlip.tools.nodes import load
 
     load_profile(profile_name)
-    report = statistics_report(load_dataset(identifier))
+    report = statistics_report(load(identifier, [LabelledDataSetData], "PK"))
     click.echo(json.dumps(report) if as_json else "\n".join(statistics_lines(report)))
 
 
@@ -61,12 +63,13 @@ def diff(first: str, second: str, profile_name: str | None) -> None:
 
 def _print_differences(first: str, second: str, profile_name: str | None) -> bool:
     """Print how two data sets differ, and return whether they do."""
+    from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import comparison_lines
     from aiida_sicmlip.science.labels.comparison import compare_datasets
-    from aiida_sicmlip.tools.datasets import load_dataset
+    from aiida_sicmlip.tools.nodes import load
 
     load_profile(profile_name)
-    nodes = load_dataset(first), load_dataset(second)
+    nodes = load(first, [LabelledDataSetData], "PK1"), load(second, [LabelledDataSetData], "PK2")
     lines, different = comparison_lines(*nodes, compare_datasets(nodes[0].frames(), nodes[1].frames()))
     click.echo("\n".join(lines))
     return different

@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_sicmlip.common.process_types import CALCULATION
+from aiida_sicmlip.common.process_types import EXPLORATION_CALCULATION
 from aiida_sicmlip.reports.citations import citations
 from aiida_sicmlip.reports.text import Cells
 from aiida_sicmlip.tools.failures import Called
@@ -40,7 +40,7 @@ def version_values(
             code = next((link.node for link in links.all() if link.link_label == "code"), None)
             if code is not None:
                 codes[code.pk] = code
-            if kind == CALCULATION:
+            if kind == EXPLORATION_CALCULATION:
                 used |= set(links.all_link_labels())
     return {
         "run": recorded_versions(node),

@@ -4,7 +4,7 @@ from aiida_sicmlip.tools.lineage.affected import Affected, AffectedModel, Affect
 from aiida_sicmlip.tools.lineage.configurations import Configuration, configurations_of_dataset
 from aiida_sicmlip.tools.lineage.growth import Creation, creations_of_datasets, sizes_of_datasets
 from aiida_sicmlip.tools.lineage.history import Lineage, by_round, lineage_of_model
-from aiida_sicmlip.tools.lineage.models import Model, load_potential, model_of_potential, models_of_potentials
+from aiida_sicmlip.tools.lineage.models import Model, model_of_potential, models_of_potentials, portable_model
 from aiida_sicmlip.tools.lineage.path import PathStep, path_to_calculation
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun
 from aiida_sicmlip.tools.lineage.sources import (
@@ -31,10 +31,10 @@ __all__ = [
     "creations_of_datasets",
     "labels_of_dataset",
     "lineage_of_model",
-    "load_potential",
     "model_of_potential",
     "models_of_potentials",
     "path_to_calculation",
+    "portable_model",
     "segments_of_selection",
     "segments_of_selections",
     "sizes_of_datasets",

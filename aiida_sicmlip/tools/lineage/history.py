@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage.configurations import Configuration, configurations_of_dataset
-from aiida_sicmlip.tools.lineage.models import Model, load_potential, model_of_potential, models_of_potentials
+from aiida_sicmlip.tools.lineage.models import Model, model_of_potential, models_of_potentials, portable_model
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun
 
 
@@ -33,7 +33,7 @@ def lineage_of_model(potential: PotentialData | CompiledPotentialData) -> Lineag
 
     :raises InputError: if it was not trained in this profile.
     """
-    portable = load_potential(potential)
+    portable = portable_model(potential)
     model = model_of_potential(portable)
     sets = {name: configurations_of_dataset(orm.load_node(pk)) for name, pk in model.sets.items()}
     driving = {entry.model for configurations in sets.values() for entry in configurations if entry.model is not None}

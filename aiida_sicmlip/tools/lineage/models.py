@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import MultipleObjectsError, NotExistent
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -64,28 +63,19 @@ class Model:
 _INPUTS = ("training_set", "validation_set", "parameters", "seed", "code", "prior", "initial_potential")
 
 
-def load_potential(identifier: Any) -> PotentialData:
-    """Return the portable model with a PK or UUID, or the one that a compiled model was made from.
+def portable_model(potential: PotentialData | CompiledPotentialData) -> PotentialData:
+    """Return a portable model itself, or the one that a compiled model was made from.
 
-    :raises InputError: if there is no such node, it is no model, or it was not trained in this profile.
+    :raises InputError: if it was not compiled in this profile.
     """
-    try:
-        node = identifier if isinstance(identifier, orm.Node) else orm.load_node(identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(f"no node is called `{identifier}`; give the PK or UUID of a model.") from error
-    if isinstance(node, CompiledPotentialData):
-        made_from = models_of_compiled([node.pk])
-        if node.pk not in made_from:
-            raise InputError(
-                f"the compiled model <{node.pk}> was not compiled in this profile; it has no lineage here."
-            )
-        node = orm.load_node(made_from[node.pk])
-    if not isinstance(node, PotentialData):
-        kind = getattr(node, "process_label", None) or type(node).__name__
+    if isinstance(potential, PotentialData):
+        return potential
+    made_from = models_of_compiled([potential.pk])
+    if potential.pk not in made_from:
         raise InputError(
-            f"node <{node.pk}> is a {kind}; give the PK of a model (PotentialData or CompiledPotentialData)."
+            f"the compiled model <{potential.pk}> was not compiled in this profile; it has no lineage here."
         )
-    return node
+    return orm.load_node(made_from[potential.pk])
 
 
 def model_of_potential(potential: PotentialData | CompiledPotentialData) -> Model:
@@ -93,7 +83,7 @@ def model_of_potential(potential: PotentialData | CompiledPotentialData) -> Mode
 
     :raises InputError: if it was not trained in this profile.
     """
-    portable = load_potential(potential)
+    portable = portable_model(potential)
     found = models_of_potentials([portable.pk])
     if portable.pk not in found:
         raise InputError(f"potential <{portable.pk}> was not trained in this profile, so that it has no lineage here.")

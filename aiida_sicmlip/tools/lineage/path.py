@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import REFERENCE_LABEL
 from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL, potential_name
+from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset

@@ -1,6 +1,5 @@
 """Checks of the rules that every graph of this package keeps."""
 
-from aiida_sicmlip.tools.verification.datasets import LabelReader
 from aiida_sicmlip.tools.verification.verify import Check, verify
 
-__all__ = ["Check", "LabelReader", "verify"]
+__all__ = ["Check", "verify"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +12,7 @@ from ase import Atoms
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import parse_frame_label, segment_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, segments_of_selection
 from aiida_sicmlip.tools.verification.graph import Graph
@@ -22,18 +21,6 @@ SAME_PLACE = 1e-6
 """A; positions of a picked structure and of the frame of its trajectory agree better, as both come from one file."""
 _UNREADABLE = (InputError, OSError, ValueError, KeyError, AttributeError)
 """What reading a file or a label that was tampered with may raise."""
-
-
-@dataclass(frozen=True)
-class LabelReader:
-    """How a label is read; both functions take the node and what to call it in a message.
-
-    frame: gives the configuration with its energy (eV) and forces (eV/A).
-    level: gives the level of theory of the calculation that made it.
-    """
-
-    frame: Callable[[Any, str], Atoms]
-    level: Callable[[Any, str], dict[str, Any]]
 
 
 def check_frames(graph: Graph) -> tuple[int, list[str]]:
@@ -79,10 +66,10 @@ def check_sources(graph: Graph) -> tuple[int, list[str]]:
     return examined, problems
 
 
-def check_labels(graph: Graph, reader: LabelReader) -> tuple[int, list[str]]:
+def check_labels(graph: Graph) -> tuple[int, list[str]]:
     """Compare each configuration of each data set with its label: species, positions, cell, energy, forces."""
     problems, examined = [], 0
-    read = lru_cache(maxsize=None)(lambda pk: reader.frame(orm.load_node(pk), f"<{pk}>"))
+    read = lru_cache(maxsize=None)(lambda pk: labelled_frame(orm.load_node(pk), f"<{pk}>"))
     for dataset, sources in _labelled(graph):
         try:
             frames = dataset.frames()
@@ -106,7 +93,7 @@ def check_labels(graph: Graph, reader: LabelReader) -> tuple[int, list[str]]:
     return examined, problems
 
 
-def check_levels(graph: Graph, reader: LabelReader) -> tuple[int, list[str]]:
+def check_levels(graph: Graph) -> tuple[int, list[str]]:
     """Derive the level of theory of each label from its calculation, and compare it with that of its data sets."""
     problems, examined = [], 0
     levels: dict[int, dict[str, Any]] = {}
@@ -117,7 +104,7 @@ def check_levels(graph: Graph, reader: LabelReader) -> tuple[int, list[str]]:
             examined += 1
             try:
                 if source.label not in levels:
-                    levels[source.label] = reader.level(orm.load_node(source.label), f"<{source.label}>")
+                    levels[source.label] = level_of_label(orm.load_node(source.label), f"<{source.label}>")
                 require_same_level(dataset.level_of_theory, levels[source.label], what)
             except _UNREADABLE as error:
                 problems.append(str(error) if isinstance(error, InputError) else f"{what}: {error}")

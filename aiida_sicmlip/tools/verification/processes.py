@@ -6,8 +6,17 @@ from collections import Counter
 
 from aiida import orm
 
+from aiida_sicmlip.common.process_types import (
+    COLLECTIVE_VARIABLES,
+    COMPILATION,
+    DESCRIPTORS,
+    EVALUATION,
+    EXPLORATION_CALCULATION,
+    PW,
+    REFERENCE_LABEL,
+    TRAINING_CALCULATION,
+)
 from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.data.classical_potential import REFERENCE_LABEL
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
@@ -33,15 +42,14 @@ MADE_HERE = (
 )
 """What is made by calculations and calcfunctions, unless a user gave it."""
 
-_TRAINING = ("code", "training_set", "validation_set", "parameters", "seed")
 REQUIRED: dict[str, tuple[str, ...]] = {
-    "aiida.calculations:sicmlip.training": _TRAINING,
-    "aiida.calculations:sicmlip.exploration": ("code", "structure", "potential", "parameters", "seed"),
-    "aiida.calculations:sicmlip.collective_variables": ("code", "parameters", "seed"),
-    "aiida.calculations:sicmlip.descriptors": ("code", "parameters", "seed"),
-    "aiida.calculations:sicmlip.compilation": ("code", "potential"),
-    "aiida.calculations:sicmlip.evaluation": ("code", "potential", "dataset"),
-    "aiida.calculations:quantumespresso.pw": ("code", "structure", "parameters", "kpoints"),
+    TRAINING_CALCULATION: ("code", "training_set", "validation_set", "parameters", "seed"),
+    EXPLORATION_CALCULATION: ("code", "structure", "potential", "parameters", "seed"),
+    COLLECTIVE_VARIABLES: ("code", "parameters", "seed"),
+    DESCRIPTORS: ("code", "parameters", "seed"),
+    COMPILATION: ("code", "potential"),
+    EVALUATION: ("code", "potential", "dataset"),
+    PW: ("code", "structure", "parameters", "kpoints"),
     REFERENCE_LABEL: ("code", "structure", "potential"),
     "select_frames": ("parameters", "seed", "candidates"),
     "extend_dataset": ("level_of_theory",),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from aiida import orm
 
 from aiida_sicmlip.tools.verification import datasets, files, processes
-from aiida_sicmlip.tools.verification.datasets import LabelReader
 from aiida_sicmlip.tools.verification.graph import Graph, collect
 
 Found = tuple[int, list[str]]
@@ -20,13 +19,10 @@ CHECKS: dict[str, Callable[[Graph], Found]] = {
     "picked structures are the frames that their links name": datasets.check_frames,
     "every configuration of every data set reaches a label": datasets.check_sources,
     "no validation configuration is in the training set": datasets.check_validation,
-}
-"""What is checked, with the function that counts what it looked at and says in sentences what is wrong."""
-CHECKS_OF_LABELS: dict[str, Callable[[Graph, LabelReader], Found]] = {
     "data sets hold what their labels say, to the last digit": datasets.check_labels,
     "labels were computed at the level of theory of their data set": datasets.check_levels,
 }
-"""Checks for which labels are read."""
+"""What is checked, with the function that counts what it looked at and says in messages what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +44,10 @@ class Check:
         return not self.problems
 
 
-def verify(root: orm.Node, reader: LabelReader) -> list[Check]:
+def verify(root: orm.Node) -> list[Check]:
     """Check the provenance of a run, or of a model with all that it depends on.
 
     Reads every file of the graph once, and follows links generation by generation.
-
-    :param reader: how a label is read; the functions of ``extend_dataset``, which made the data sets.
     """
     graph = collect(root)
-    found = [Check(name, *check(graph)) for name, check in CHECKS.items()]
-    return found + [Check(name, *check(graph, reader)) for name, check in CHECKS_OF_LABELS.items()]
+    return [Check(name, *check(graph)) for name, check in CHECKS.items()]

@@ -12,7 +12,8 @@ from aiida.engine import submit as submit_process
 from aiida.engine.daemon.client import get_daemon_client
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.tools.runs import load_run
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
+from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.active_learning.continuation import continue_from
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.protocols.files import merge, read_overrides
@@ -67,7 +68,7 @@ def checked_continuation(
     :param store: as in :func:`checked_builder`.
     :raises InputError: likewise.
     """
-    run = load_run(parent) if parent is not None else None
+    run = load(parent, [ACTIVE_LEARNING], "--continue") if parent is not None else None
     if run is not None and settings["initial"]:
         raise InputError(
             f"`initial` is set, and the run <{run.pk}> that is continued gives its data sets: leave one of the two out."

@@ -28,8 +28,8 @@ from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.tools.costs import asked_cores
+from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.protocols.exploration import own_settings, scouting_parameters, ways_of_structures
-from aiida_sicmlip.workflows.protocols.nodes import load_data
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def workload_of_settings(settings: Mapping[str, Any], beginning: Beginning | Non
 def _cell(description: Mapping[str, Any], name: str) -> Cell:
     """Return the size of a start structure."""
     if "node" in description:
-        node = load_data(description["node"], f"structures.{name}.node", orm.StructureData)
+        node = load(description["node"], [orm.StructureData], f"structures.{name}.node")
         return Cell(len(node.sites), node.get_cell_volume())
     host: Atoms = host_structure(dict(description["host"]))
     atoms = build_defects(host, description["defects"], description.get("seed", 1)).atoms
@@ -167,7 +167,7 @@ def _is_model(bootstrap: Mapping[str, Any]) -> bool:
     """Whether the bootstrap potential is a trained model, which is taken for one of the size of the run's own."""
     if bootstrap.get("node") is None:
         return False
-    return isinstance(load_data(bootstrap["node"], "bootstrap.node", orm.Data), CompiledPotentialData)
+    return isinstance(load(bootstrap["node"], [orm.Data], "bootstrap.node"), CompiledPotentialData)
 
 
 def _centres(selection: SelectionSettings) -> int | None:

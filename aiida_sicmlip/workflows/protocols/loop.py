@@ -24,6 +24,7 @@ from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
 from aiida_sicmlip.tools.continuation import SETS
+from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.protocols.exploration import exploration_settings, fill_exploration
 from aiida_sicmlip.workflows.protocols.files import (
     Overrides,
@@ -36,7 +37,7 @@ from aiida_sicmlip.workflows.protocols.files import (
     read_protocols,
 )
 from aiida_sicmlip.workflows.protocols.labelling import fill_labelling, labelling_settings
-from aiida_sicmlip.workflows.protocols.nodes import build_structures, check_type, described_potential, load_data
+from aiida_sicmlip.workflows.protocols.nodes import build_structures, check_type, described_potential
 from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
 from aiida_sicmlip.workflows.protocols.training import fill_training, load_training_protocol
 
@@ -214,7 +215,7 @@ def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
     """
     for name, identifier in settings.items():
         if identifier is not None:
-            builder.initial[name] = load_data(identifier, f"initial.{name}", LabelledDataSetData)
+            builder.initial[name] = load(identifier, [LabelledDataSetData], f"initial.{name}")
 
 
 def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import NotExistent
 
 from aiida_sicmlip.calculations.functions.build_host import build_host_structure
 from aiida_sicmlip.calculations.functions.build_structure import (
@@ -19,6 +18,7 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.science.value_tests import number_in_yaml
+from aiida_sicmlip.tools.nodes import load
 
 HOST = {"lattice_constant": 4.416, "repeats": [3, 3, 3], "cell": "conventional"}
 """Settings of a host crystal, with values of their kind."""
@@ -41,21 +41,6 @@ def check_type(value: Any, example: Any, where: str) -> None:
             return
 
 
-def load_data(identifier: Any, field: str, *kinds: type[orm.Data]) -> orm.Data:
-    """Return the stored node ``identifier`` (PK or UUID) of one of the classes ``kinds``.
-
-    :raises InputError: if there is none, or it is of another kind.
-    """
-    try:
-        node = orm.load_node(identifier)
-    except (NotExistent, ValueError, TypeError) as error:
-        raise InputError(f"`{field}` is {identifier!r}, and no node is called that; give a PK or UUID.") from error
-    if not isinstance(node, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"`{field}` is node <{node.pk}>, a {type(node).__name__}; give a {wanted}.")
-    return node
-
-
 def build_structure(description: Any, field: str, store: bool = True) -> orm.StructureData:
     """Return the structure that ``description`` names (`node`) or describes (`host` and `defects`).
 
@@ -69,7 +54,7 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
         if key not in keys:
             raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")
     if "node" in description:
-        return load_data(description["node"], f"{field}.node", orm.StructureData)
+        return load(description["node"], [orm.StructureData], f"{field}.node")
     host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)
     if not isinstance(host, Mapping) or not isinstance(defects, list):
         raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
@@ -96,7 +81,7 @@ def build_host(description: Mapping[str, Any], field: str, store: bool = True) -
     if host is None:
         return None
     if not isinstance(host, Mapping):
-        return load_data(host, f"{field}.host", orm.StructureData)
+        return load(host, [orm.StructureData], f"{field}.host")
     check_host(host, field)
     if not store:
         return orm.StructureData(ase=host_structure(dict(host)))
@@ -127,7 +112,7 @@ def described_potential(settings: Mapping[str, Any], field: str, *kinds: type[or
     :raises InputError: if there is no such node or file, or LAMMPS knows no such potential.
     """
     if settings.get("node") is not None:
-        return load_data(settings["node"], f"{field}.node", *kinds)
+        return load(settings["node"], kinds, f"{field}.node")
     path = find_potential_file(str(settings["file"]))
     try:
         return classical_potential(path, settings["pair_style"], settings["species"])

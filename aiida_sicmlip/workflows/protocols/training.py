@@ -10,6 +10,7 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.codes import torch_version
+from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.protocols.files import (
     Overrides,
     ProtocolFileMixin,
@@ -20,7 +21,7 @@ from aiida_sicmlip.workflows.protocols.files import (
     read_overrides,
     read_protocols,
 )
-from aiida_sicmlip.workflows.protocols.nodes import check_type, load_data
+from aiida_sicmlip.workflows.protocols.nodes import check_type
 from aiida_sicmlip.workflows.protocols.resources import scheduler_options
 
 PROTOCOL_FILE = "training.yaml"
@@ -110,7 +111,7 @@ def fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
     given = training["initial_potential"]
     if given is not None:
         known = given if isinstance(given, PotentialData) else None
-        part.initial_potential = known or load_data(given, "training.initial_potential", PotentialData)
+        part.initial_potential = known or load(given, [PotentialData], "training.initial_potential")
 
 
 def fill_training(namespace: Any, settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> None:

@@ -18,7 +18,7 @@ from aiida.engine.daemon.client import get_daemon_client
 from aiida.manage.caching import get_use_cache
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
 
 CHECKPOINT = "checkpoint"
 """Input and output by which a training goes on where an earlier one was ended by its walltime."""
@@ -178,7 +178,7 @@ def require_no_cache() -> None:
 
     :raises InputError: if it does.
     """
-    kinds = ("aiida.calculations:sicmlip.training", "aiida.calculations:quantumespresso.pw")
+    kinds = (TRAINING_CALCULATION, PW)
     if any(get_use_cache(identifier=kind) for kind in kinds):
         raise InputError(
             "caching is enabled in this profile, so that a run would copy its steps and reproduce nothing; switch it "

@@ -15,13 +15,13 @@ from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import dataset_label, index_of_dataset, label_of_place
+from aiida_sicmlip.common.process_types import TRAINING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage import Configuration, configurations_of_dataset, labels_of_dataset
-from aiida_sicmlip.tools.nodes import training_of
+from aiida_sicmlip.tools.potentials import training_of
 from aiida_sicmlip.workflows.rerun.reproduction import legs_of, usable_code
 
-TRAINING_WORK_CHAIN = "aiida.workflows:sicmlip.training"
 SETS = ("training_set", "validation_set")
 NODES = (
     *("label", "calculation", "structure", "selection", "trajectory", "exploration", "potential", "model"),
@@ -136,7 +136,7 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
 def counterpart(process: orm.ProcessNode, model: PotentialData) -> PotentialData:
     """Return the model that a retraining made in the place of ``model``: of a committee, the same member."""
     links = model.base.links.get_incoming(link_type=LinkType.RETURN).all()
-    names = [link.link_label for link in links if link.node.process_type == TRAINING_WORK_CHAIN]
+    names = [link.link_label for link in links if link.node.process_type == TRAINING]
     made = process.base.links.get_outgoing(link_type=(LinkType.CREATE, LinkType.RETURN)).all()
     models = {link.link_label: link.node for link in made}
     return models[names[0] if names and names[0] in models else "potential"]
@@ -249,6 +249,6 @@ def _learned_from(pk: int, removal: Removal) -> bool:
 def _training_work_chain(calculation: orm.CalcJobNode) -> Any:
     """Return the work chain that trained, compiled and judged a model, or None."""
     caller = calculation.caller
-    while caller is not None and caller.process_type != TRAINING_WORK_CHAIN:
+    while caller is not None and caller.process_type != TRAINING:
         caller = caller.caller
     return caller

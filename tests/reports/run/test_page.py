@@ -14,13 +14,13 @@ from aiida.engine import ProcessState
 from click.testing import CliRunner
 
 from aiida_sicmlip.cli import main
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.reports.run.answer import answer_of_run
 from aiida_sicmlip.reports.run.material import RunMaterial
 from aiida_sicmlip.reports.run.page import heads, run_page
 from aiida_sicmlip.reports.run.tables import results_table
 from aiida_sicmlip.reports.run.values import run_report
 from aiida_sicmlip.reports.text import Cells
-from aiida_sicmlip.tools.walkers import ACTIVE_LEARNING
 from tests.graphs.runs import CRITERIA, MadeRun
 
 SECTIONS = [
@@ -236,7 +236,7 @@ def test_command(made, page_text, tmp_path):
     assert shown.exit_code == 0, shown.output
     assert f"is in {file}" in shown.output and file.read_text(encoding="utf-8") == page_text
     other = CliRunner().invoke(main, ["report", str(made.failed[0].pk)])
-    assert other.exit_code == 1 and "give the PK of an ActiveLearningWorkChain" in other.output
+    assert other.exit_code == 1 and "give the PK or UUID of an ActiveLearningWorkChain" in other.output
 
 
 def test_json_of_both_commands(made, report):

@@ -8,6 +8,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, checked_continuation, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
@@ -120,13 +121,13 @@ def test_other_descriptors_leave_candidates_out(write_settings, parent):
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("number", "is a Int; give the PK of an ActiveLearningWorkChain"), ("nothing", "has left no labels")],
+    [("number", "an Int; give the PK or UUID of an ActiveLearningWorkChain"), ("nothing", "has left no labels")],
 )
 def test_what_cannot_be_continued(write_settings, edip, what, words):
     """It is said before anything is built."""
     node = orm.Int(1).store()
     if what == "nothing":
-        node = orm.WorkChainNode(process_type="aiida.workflows:sicmlip.active_learning")
+        node = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
         node.base.links.add_incoming(edip, LinkType.INPUT_WORK, "bootstrap_potential")
         node.base.links.add_incoming(orm.Int(1).store(), LinkType.INPUT_WORK, "seed")
         node.store()

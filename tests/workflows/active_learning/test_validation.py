@@ -45,8 +45,8 @@ WRONG = [
     ("bootstrap.species", ["Sx"], "`bootstrap` does not describe a LAMMPS potential"),
     ("bootstrap.file", "SiC.edop", "`SiC.edop` is neither a file here nor one of LAMMPS. Did you mean `SiC.edip`"),
     ("bootstrap.pair_style", "edip/none", "`bootstrap` does not describe a LAMMPS potential"),
-    ("bootstrap.node", 999999, "`bootstrap.node` is 999999, and no node is called that; give a PK or UUID"),
-    ("bootstrap.node", [1], "`bootstrap.node` is [1], and no node is called that; give a PK or UUID"),
+    ("bootstrap.node", 999999, "`bootstrap.node` is 999999, and no node is called that; give the PK or UUID of a"),
+    ("bootstrap.node", [1], "`bootstrap.node` is [1], and no node is called that; give the PK or UUID of a"),
     ("training.parameters.model.cutoff", 0, "must be a positive number, but 0 was given"),
     ("training.parameters.model.cutoff", -5.0, "must be a positive number, but -5.0 was given"),
     ("training.parameters.model.cutoff", "five", "must be a positive number, but 'five' was given"),
@@ -203,7 +203,9 @@ def test_species_absent_from_a_trained_bootstrap_potential(
 
 def test_bootstrap_potential_that_is_none(write_settings: Callable[..., str], portable_potential: Any) -> None:
     sentence = refusal(write_settings({"bootstrap": {"node": portable_potential.pk}}))
-    assert sentence.startswith(f"`bootstrap.node` is node <{portable_potential.pk}>, a PotentialData; give a ")
+    assert sentence.startswith(
+        f"`bootstrap.node` is node <{portable_potential.pk}>, a PotentialData; give the PK or UUID of a "
+    )
     assert "CompiledPotentialData" in sentence
 
 
@@ -217,7 +219,7 @@ def test_overlapping_atoms(write_settings: Callable[..., str], divacancy: Atoms)
 def test_node_that_is_no_structure(write_settings: Callable[..., str]) -> None:
     node = orm.Int(3).store()
     sentence = refusal(write_settings({"structures": {"x": {"node": node.pk}}}))
-    assert sentence == f"`structures.x.node` is node <{node.pk}>, a Int; give a StructureData."
+    assert sentence == f"`structures.x.node` is node <{node.pk}>, an Int; give the PK or UUID of a StructureData."
 
 
 @pytest.mark.parametrize(

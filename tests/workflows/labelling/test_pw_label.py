@@ -11,6 +11,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from plumpy.utils import AttributesFrozendict
 
+from aiida_sicmlip.common.process_types import PW
 from aiida_sicmlip.tools.job_words import what_ended
 from aiida_sicmlip.workflows.base.reattach import called
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
@@ -66,7 +67,7 @@ def test_label_with_too_large_forces_is_set_aside(label, divacancy, bound, statu
 
 def ended(computer, status, stderr="", crash=""):
     """Return a calculation that has ended with ``status``."""
-    node = orm.CalcJobNode(process_type="aiida.calculations:quantumespresso.pw").store()
+    node = orm.CalcJobNode(process_type=PW).store()
     retrieved = orm.FolderData()
     for name, content in (("_scheduler-stderr.txt", stderr), ("CRASH", crash)):
         if content:

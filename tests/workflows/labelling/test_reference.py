@@ -14,8 +14,9 @@ from ase import Atoms
 
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.reports.run.tables import results_table, status_lines
-from aiida_sicmlip.tools.runs import PROCESS_TYPE, read_run
+from aiida_sicmlip.tools.runs import read_run
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.labelling import labelling as labelling_module
@@ -91,7 +92,7 @@ def test_trained_model_is_no_reference(
     write_settings: Callable[..., str], generate_compiled_potential: Callable[..., Any]
 ) -> None:
     node = generate_compiled_potential()
-    with pytest.raises(InputError, match=rf"node <{node.pk}>, a CompiledPotentialData; give a LammpsPotentialData"):
+    with pytest.raises(InputError, match=rf"node <{node.pk}>, a CompiledPotentialData; give .* a LammpsPotentialData"):
         checked_builder(read_settings(write_settings({"labelling": {"reference": {"node": node.pk}}})), store=False)
 
 
@@ -153,10 +154,10 @@ def test_labels_are_submitted_as_calculations(
 
 
 def test_status_and_results_name_the_reference(aiida_profile: Any, edip: Any) -> None:
-    node = orm.WorkChainNode(process_type=PROCESS_TYPE)
+    node = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
     node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
     node.base.links.add_incoming(edip, LinkType.INPUT_WORK, "bootstrap_potential")
-    plain = orm.WorkChainNode(process_type=PROCESS_TYPE)
+    plain = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
     for each in (node, plain):
         if each is plain:
             each.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")

@@ -12,6 +12,7 @@ from aiida.manage.caching import enable_caching
 import aiida_sicmlip
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import TRAINING, TRAINING_CALCULATION
 from aiida_sicmlip.reports.reproduction import preview_lines, reasons, reproduction, verdict_lines
 from aiida_sicmlip.workflows.rerun.reproduction import (
     complete,
@@ -88,7 +89,7 @@ def test_reasons(tmp_path: Path, code, generate_dataset) -> None:
 
 def test_preview_says_how_long_it_took_and_what_is_newer(code) -> None:
     version = {"core": "2.0.0", "plugin": "0.0.1"}
-    node = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.training", "", version=version, code=code)
+    node = finished(orm.CalcJobNode, TRAINING_CALCULATION, "", version=version, code=code)
     lines = preview_lines(node, code)
     assert lines[0] == f"version of aiida-core: 2.0.0 then, {aiida.__version__} now"
     assert lines[1] == f"version of aiida-sicmlip: 0.0.1 then, {aiida_sicmlip.__version__} now"
@@ -97,12 +98,12 @@ def test_preview_says_how_long_it_took_and_what_is_newer(code) -> None:
 
 def test_legs_of_a_training(aiida_profile_clean) -> None:
     """A training that went on from checkpoints is made again from its first part on."""
-    first = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.training", "")
+    first = finished(orm.CalcJobNode, TRAINING_CALCULATION, "")
     checkpoint = output(first, "checkpoint", orm.Int(1))
-    second = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.training", "", checkpoint=checkpoint)
+    second = finished(orm.CalcJobNode, TRAINING_CALCULATION, "", checkpoint=checkpoint)
     last = finished(
         orm.CalcJobNode,
-        "aiida.calculations:sicmlip.training",
+        TRAINING_CALCULATION,
         "",
         checkpoint=output(second, "checkpoint", orm.Int(2)),
     )
@@ -113,7 +114,7 @@ def test_legs_of_a_training(aiida_profile_clean) -> None:
 def test_training_that_was_cut_off_goes_on_from_its_checkpoint(
     tmp_path: Path, code, generate_dataset, monkeypatch
 ) -> None:
-    cut = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.training", "")
+    cut = finished(orm.CalcJobNode, TRAINING_CALCULATION, "")
     checkpoint = output(cut, "checkpoint", orm.Int(1))
     whole = trained(tmp_path, code, generate_dataset(3), generate_dataset(2, seed=2)).creator
     asked = []
@@ -132,7 +133,7 @@ def test_training_that_was_cut_off_goes_on_from_its_checkpoint(
 def test_what_cannot_be_run_again(code, generate_dataset) -> None:
     with pytest.raises(InputError, match="was given by a user"):
         process_behind(generate_dataset(2))
-    chain = finished(orm.WorkChainNode, "aiida.workflows:sicmlip.training", "")
+    chain = finished(orm.WorkChainNode, TRAINING, "")
     with pytest.raises(InputError, match="give what it made or called"):
         process_behind(chain)
     with pytest.raises(InputError, match="has not finished"):

@@ -13,6 +13,7 @@ from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.process_types import COMPILATION, TRAINING
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import labels_of_dataset
@@ -111,7 +112,7 @@ def test_work_chain_trains_again_where_one_did(tmp_path: Path, labels, level, co
     fixed = grown([labels[0], labels[5]], level, 2)
     chain = finished(
         orm.WorkChainNode,
-        "aiida.workflows:sicmlip.training",
+        TRAINING,
         "",
         training_set=training,
         validation_set=validation,
@@ -132,7 +133,7 @@ def test_work_chain_trains_again_where_one_did(tmp_path: Path, labels, level, co
 
 def test_member_of_a_committee_is_compared_with_the_same_member(tmp_path: Path, labels, level, code) -> None:
     sets = grown(labels, level, 2), grown(labels[6:], level, 2)
-    chains = [finished(orm.WorkChainNode, "aiida.workflows:sicmlip.training", "") for _ in range(2)]
+    chains = [finished(orm.WorkChainNode, TRAINING, "") for _ in range(2)]
     made = {}
     for chain in chains:
         for name in ("potential", "committee_potentials__member_01"):
@@ -171,7 +172,7 @@ def test_frames_of_models_that_had_learned_from_it_are_counted(
     other = [generate_label(frame) for frame in labelled_frames(2, seed=30)]
     validation = grown(other, first.creator.inputs.level_of_theory, 2)
     before = trained(tmp_path / "before", code, first, validation)
-    compilation = finished(orm.CalcJobNode, "aiida.calculations:sicmlip.compilation", "", potential=before)
+    compilation = finished(orm.CalcJobNode, COMPILATION, "", potential=before)
     (tmp_path / "c.pt2").write_bytes(b"compiled")
     compiled = CompiledPotentialData(str(tmp_path / "c.pt2"), "c.nequip.pt2", species=["C", "Si"], cutoff=4.0)
     output(compilation, "compiled_potential", compiled)
