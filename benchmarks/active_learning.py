@@ -38,7 +38,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.defects.centres import DefectCentres
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.dynamics.segments import frames_of_dcd
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
@@ -74,7 +74,7 @@ class Study:
         self.options = options
         self.folder: Path = options.folder.resolve()
         cells = (options.cells,) * 3
-        self.host = silicon_carbide_host(lattice_constant=LATTICE_CONSTANT, repeats=cells)
+        self.host = build_host(HostSettings("zincblende", ("Si", "C"), LATTICE_CONSTANT, repeats=cells))
         self.atoms = build_defects(self.host, [{"kind": "divacancy"}], seed=1).atoms
         self.centres = DefectCentres(self.host)
 

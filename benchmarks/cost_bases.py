@@ -39,7 +39,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
@@ -56,7 +56,11 @@ N_FRAMES = 8
 def structure(n_atoms: int) -> Atoms:
     """Return the divacancy in a cell of so many atoms, displaced by 0.08 A a component."""
     repeats, cell = CELLS[n_atoms]
-    atoms: Atoms = build_defects(silicon_carbide_host(repeats=repeats, cell=cell), [{"kind": "divacancy"}], 1).atoms
+    atoms: Atoms = build_defects(
+        build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=repeats, cell=cell)),
+        [{"kind": "divacancy"}],
+        1,
+    ).atoms
     atoms.rattle(0.08, seed=1)
     return atoms
 

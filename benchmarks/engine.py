@@ -52,7 +52,7 @@ from aiida_sicmlip.engine.programs.lmp import plugin_styles
 from aiida_sicmlip.science.bias import Bias
 from aiida_sicmlip.science.bias.tables import FULL_PRECISION, header
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.pines.atoms import choose_atoms
 from aiida_sicmlip.science.pines.autoencoder import PivAutoencoder, standardisation
 from aiida_sicmlip.science.pines.export import serialise_model
@@ -198,7 +198,7 @@ def repeat(function: Callable[[], object], count: int) -> None:
 
 def _structure(cells: int) -> tuple[Atoms, PivLayout]:
     """3C-SiC with a divacancy, and the 30 atoms within two shells of it."""
-    host = silicon_carbide_host(repeats=(cells, cells, cells))
+    host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(cells, cells, cells)))
     defect = build_defects(host, [{"kind": "divacancy"}], 0)
     return defect.atoms.copy(), choose_atoms(host, defect.sites).layout
 

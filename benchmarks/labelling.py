@@ -64,7 +64,7 @@ class Benchmark:
         """Return the inputs of a labelling in the loaded profile: those of the protocol `demo`, without spin."""
         from aiida import orm
 
-        from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+        from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
         from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
         from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
         from aiida_sicmlip.workflows.protocols.loop import load_protocol
@@ -75,7 +75,9 @@ class Benchmark:
         labelling = load_protocol("demo", {"labelling": settings})["labelling"]
         structures = {}
         for name in names:
-            atoms = silicon_carbide_host(repeats=tuple(self.options.repeats), cell="primitive")
+            atoms = build_host(
+                HostSettings("zincblende", ("Si", "C"), 4.416, repeats=tuple(self.options.repeats), cell="primitive")
+            )
             atoms.rattle(0.05, seed=int(name.removeprefix("frame_")))
             structures[name] = orm.StructureData(ase=atoms)
         builder = LabellingWorkChain.get_builder()

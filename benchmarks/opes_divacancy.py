@@ -23,8 +23,9 @@ from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edi
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import distances_from, silicon_carbide_host
+from aiida_sicmlip.science.defects.crystals import distances_from
 from aiida_sicmlip.science.defects.hops import Hops, count_hops, find_defect_sites
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.colvar import Colvar, read_colvar
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
@@ -46,7 +47,7 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.host = silicon_carbide_host(repeats=(2, 2, 2))
+        self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(2, 2, 2)))
         self.defect = build_defects(self.host, [{"kind": "divacancy"}], seed=0)
         self.atoms: Atoms = self.defect.atoms
         self.sites = find_defect_sites(self.atoms, self.host).site_of_atom

@@ -32,7 +32,8 @@ from aiida_sicmlip.reports.evaluation_pictures import draw_distance, draw_parity
 from aiida_sicmlip.reports.pictures import make_folder
 from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_training_curve
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import distances_from, silicon_carbide_host
+from aiida_sicmlip.science.defects.crystals import distances_from
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
@@ -56,7 +57,7 @@ class Loop:
     def __init__(self, folder: Path, epochs: Sequence[int], n_training: int, n_validation: int) -> None:
         self.folder = folder
         self.epochs, self.n_training, self.n_validation = epochs, n_training, n_validation
-        self.host = silicon_carbide_host(repeats=(2, 2, 2))
+        self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(2, 2, 2)))
         self.defect = build_defects(self.host, [{"kind": "divacancy"}], seed=0)
 
     def make(self) -> None:

@@ -42,7 +42,7 @@ from machine import processor
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.dynamics.segments import SegmentFile, frames_of_dcd
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
@@ -58,7 +58,7 @@ class Bench:
 
     def __init__(self, folder: Path, cells: int, segments: int) -> None:
         self.folder = folder
-        self.host = silicon_carbide_host(repeats=(cells, cells, cells))
+        self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(cells, cells, cells)))
         self.atoms = build_defects(self.host, [{"kind": "divacancy"}], seed=0).atoms
         self.n_segments = segments
 

@@ -18,7 +18,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.metrics import ErrorMetrics, error_metrics
@@ -55,7 +55,7 @@ class Study:
 
     def __init__(self, folder: Path, cells: int = 2) -> None:
         self.folder = folder.resolve()
-        self.host = silicon_carbide_host(repeats=(cells, cells, cells))
+        self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(cells, cells, cells)))
         self.atoms: Atoms = build_defects(self.host, [{"kind": "divacancy"}], seed=0).atoms
 
     @property

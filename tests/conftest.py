@@ -79,7 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def divacancy() -> Atoms:
     """3C-SiC with a divacancy in the 2x2x2 primitive cell: 14 atoms, rhombohedral."""
     from aiida_sicmlip.science.defects.building import build_defects
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+    from tests.crystals import silicon_carbide_host
 
     return build_defects(silicon_carbide_host(repeats=(2, 2, 2), cell="primitive"), [{"kind": "divacancy"}], 1).atoms
 
@@ -285,7 +285,7 @@ def describe(generate_code: Callable[..., Any], tmp_path: Path) -> Any:
 @pytest.fixture
 def divacancy_host() -> Atoms:
     """The perfect crystal of :func:`divacancy`: 16 atoms."""
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+    from tests.crystals import silicon_carbide_host
 
     return silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 

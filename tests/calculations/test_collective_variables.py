@@ -14,8 +14,8 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
+from tests.crystals import silicon_carbide_host
 
 ENTRY_POINT = "sicmlip.collective_variables"
 

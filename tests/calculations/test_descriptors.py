@@ -182,7 +182,7 @@ def test_labelled_frames_of_structures_without_a_trajectory(
     from ase.calculators.singlepoint import SinglePointCalculator
 
     from aiida_sicmlip.science.defects.building import build_defects
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+    from tests.crystals import silicon_carbide_host
 
     host = silicon_carbide_host(repeats=(2, 2, 2))
     frames = [build_defects(host, [{"kind": "vacancy", "species": "C"}], seed).atoms for seed in range(2)]

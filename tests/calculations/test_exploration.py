@@ -14,9 +14,9 @@ from ase.build import bulk
 
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.dynamics.lammps_input import write_structure_data
 from aiida_sicmlip.science.pines.atoms import atoms_of_shell_of_structure
+from tests.crystals import silicon_carbide_host
 
 ENTRY_POINT = "sicmlip.exploration"
 PARAMETERS = {"temperature": 1200.0, "equilibration": 0.5, "production": 2.0, "frame_interval": 0.05}

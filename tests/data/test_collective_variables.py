@@ -19,11 +19,11 @@ def train_into(folder: Path, atoms: Atoms, seed: int = 1) -> Path:
     """Train for a few epochs on displaced frames of the divacancy in 14 atoms, and write the model."""
     import torch
 
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
     from aiida_sicmlip.science.pines.atoms import choose_atoms_of_structure
     from aiida_sicmlip.science.pines.export import write_model
     from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors
     from aiida_sicmlip.science.pines.training import train_autoencoder
+    from tests.crystals import silicon_carbide_host
 
     layout = choose_atoms_of_structure(atoms, silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")).layout
     noise = np.random.default_rng(0).normal(0.0, 0.15, (2, 20, len(layout.atoms), 3))

@@ -20,12 +20,12 @@ from aiida_sicmlip.engine.description import (
     describe_chunks,
 )
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
 from aiida_sicmlip.science.selection.descriptors import averaged_soap
 from aiida_sicmlip.science.selection.farthest_point import farthest_point
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from tests.crystals import silicon_carbide_host
 
 SMALL = {"cutoff": 4.0, "n_max": 3, "l_max": 2}
 DIVACANCY = [{"kind": "divacancy"}]

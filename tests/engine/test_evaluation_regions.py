@@ -18,9 +18,9 @@ from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.evaluation import evaluate
 from aiida_sicmlip.engine.frames import find_hosts_where_possible
 from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.evaluation.rare_events import score_forces
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
+from tests.crystals import silicon_carbide_host
 
 SPECIES = ["Si", "C"]
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")

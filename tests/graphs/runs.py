@@ -18,10 +18,10 @@ from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.evaluation.assessment import assess
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from tests.conftest import LEVEL_OF_THEORY
+from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
 from tests.graphs.potentials import Judged
 

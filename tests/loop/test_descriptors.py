@@ -25,10 +25,10 @@ from aiida.calculations.arithmetic.add import ArithmeticAddCalculation
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 
-host = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
+host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(2, 2, 2), cell="primitive"))
 atoms = build_defects(host, [{"kind": "divacancy"}], 0).atoms
 segment = SegmentTrajectoryData(
     Path("frames.dcd").resolve(), "trajectory.dcd", symbols=atoms.get_chemical_symbols(), cell=host.cell.array,

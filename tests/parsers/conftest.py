@@ -34,7 +34,7 @@ def descriptors_inputs(generate_segment: Callable[..., Any]) -> Callable[[Mappin
     """Makes the inputs of a description."""
     from aiida import orm
 
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+    from tests.crystals import silicon_carbide_host
 
     def make(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         segments = {f"s{place:02d}": generate_segment(**given) for place, given in enumerate(case["segments"])}
@@ -64,8 +64,8 @@ def case_inputs(
     from aiida_sicmlip.common.lammps_files import find_potential_file
     from aiida_sicmlip.data.classical_potential import classical_potential
     from aiida_sicmlip.data.continuation import ContinuationData
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
     from aiida_sicmlip.science.dynamics.colvar import newest_state
+    from tests.crystals import silicon_carbide_host
 
     def exploration(case: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         atoms = divacancy.copy()

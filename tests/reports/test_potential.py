@@ -19,10 +19,10 @@ from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation, draw_rare
 from aiida_sicmlip.reports.potential import legs, potential_lines, potential_report
 from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_potential, file_name
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.tools.evaluations import read_evaluation
 from aiida_sicmlip.tools.potentials import evaluations_of_rounds, read_potential
 from tests.conftest import LEVEL_OF_THEORY
+from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
 from tests.graphs.potentials import LEFT, Judged
 

@@ -19,7 +19,7 @@ from aiida_sicmlip.reports.selection import (
     selection_tables,
 )
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
 
 SETTINGS = {"n_training": 12, "n_validation": 6, "n_fixed_validation": 3, "separation": 0.5}

@@ -33,10 +33,10 @@ def label_by_tersoff(names: list[str]) -> Any:
     from aiida.engine.utils import instantiate_process
     from aiida.manage import get_manager
 
-    from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
     from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
     from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
     from aiida_sicmlip.workflows.protocols.loop import load_protocol
+    from tests.crystals import silicon_carbide_host
 
     given = {"reference": TERSOFF, "max_concurrent": len(names)}
     settings_of_labels = load_protocol("demo", {"labelling": given})["labelling"]

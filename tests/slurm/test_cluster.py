@@ -47,8 +47,8 @@ class Runs:
 
         from aiida_sicmlip.common.lammps_files import find_potential_file
         from aiida_sicmlip.data.classical_potential import classical_potential
-        from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
         from aiida_sicmlip.workflows.protocols.resources import scheduler_options
+        from tests.crystals import silicon_carbide_host
 
         with self.switched(self.folder):
             code = orm.load_code("sicmlip-lmp@cluster")

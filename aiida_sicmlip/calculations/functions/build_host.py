@@ -11,9 +11,9 @@ CACHE_VERSION = 1
 
 @calcfunction
 def build_host_structure(host: orm.Dict) -> orm.StructureData:
-    """Return 3C-SiC without defects.
+    """Return a crystal without defects.
 
-    :param host: arguments of :func:`aiida_sicmlip.science.defects.crystals.silicon_carbide_host`.
+    :param host: as :class:`aiida_sicmlip.science.defects.hosts.HostSettings` has it.
     """
     structure = orm.StructureData(ase=host_structure(host.get_dict()))
     structure.label = structure.get_formula()

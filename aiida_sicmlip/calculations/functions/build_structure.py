@@ -7,18 +7,22 @@ from aiida.engine import calcfunction
 from ase import Atoms
 
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 
 CACHE_VERSION = 1
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
+FIRST_HOST = {"crystal": "zincblende", "species": ["Si", "C"], "lattice_constant": 4.416, "repeats": [3, 3, 3]}
+"""What stored descriptions without `crystal` leave out: those of the first runs, which knew 3C-SiC only."""
+
+
 def host_structure(host: dict[str, Any]) -> Atoms:
-    """Return the crystal that ``host`` describes: arguments of ``silicon_carbide_host``."""
-    settings = dict(host)
-    if "repeats" in settings:
-        settings["repeats"] = tuple(settings["repeats"])
-    return silicon_carbide_host(**settings)
+    """Return the crystal that ``host`` describes, as :class:`~aiida_sicmlip.science.defects.hosts.HostSettings`.
+
+    Descriptions without `crystal`, which stored nodes may hold, are those of 3C-SiC. Run files are refused without it.
+    """
+    return build_host(HostSettings.from_mapping(host if "crystal" in host else {**FIRST_HOST, **host}))
 
 
 def defect_structure(host: dict[str, Any], defects: list[dict[str, Any]], seed: int) -> orm.StructureData:
@@ -31,9 +35,9 @@ def defect_structure(host: dict[str, Any], defects: list[dict[str, Any]], seed: 
 
 @calcfunction
 def build_defect_structure(host: orm.Dict, defects: orm.List, seed: orm.Int) -> orm.StructureData:
-    """Return 3C-SiC with point defects.
+    """Return a crystal with point defects.
 
-    :param host: arguments of :func:`aiida_sicmlip.science.defects.crystals.silicon_carbide_host`.
+    :param host: as :class:`aiida_sicmlip.science.defects.hosts.HostSettings` has it.
     :param defects: descriptions, as :func:`aiida_sicmlip.science.defects.building.build_defects` takes them.
     :param seed: seed of random placements.
     """

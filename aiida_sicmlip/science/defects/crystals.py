@@ -1,13 +1,11 @@
-"""Host crystals, and their coordination shells."""
+"""Distances in crystals: coordination shells, bonds, and atoms that overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
 from ase.data import covalent_radii
 from ase.geometry import find_mic, minkowski_reduce
 from ase.neighborlist import neighbor_list
@@ -15,7 +13,11 @@ from scipy.spatial import cKDTree
 
 from aiida_sicmlip.common.exceptions import InputError
 
-CELLS = ("conventional", "primitive")
+SHELL_GAP = 0.05
+"""Coordination shells are farther apart than this, in distances of nearest neighbours: 0.1 A in SiC."""
+
+# Longest bond and shortest distance of atoms without one, in the shortest bond: second neighbours are at 1.63.
+_LONGEST_BOND = 1.3
 
 # Enough to share the overhead of a search, few enough to stay in the processor's cache.
 _FRAMES_AT_ONCE = 32
@@ -26,32 +28,28 @@ class CoordinationShell:
     """Neighbours of one site at one distance.
 
     distance: mean distance in A.
+    outer: largest distance in A.
     indices: the atoms of the cell that are in this shell by their nearest periodic image, ascending. Empty when the
         shell consists of images of atoms that are nearer elsewhere, as in small cells.
     """
 
     distance: float
+    outer: float
     indices: tuple[int, ...]
 
 
-def silicon_carbide_host(
-    lattice_constant: float = 4.416, repeats: Sequence[int] = (3, 3, 3), cell: str = "conventional"
-) -> Atoms:
-    """Return 3C-SiC (zincblende), Si at the origin, atoms in a fixed order.
+@dataclass(frozen=True)
+class Bonds:
+    """The bonds of N atoms that have four each.
 
-    :param lattice_constant: that of the cubic cell in A; the default is that of 1500 K.
-    :param repeats: how often the cell is repeated along its three vectors.
-    :param cell: `conventional` (8 atoms, cubic) or `primitive` (2 atoms, rhombohedral).
-    :raises InputError: when a value is out of its range.
+    neighbours: the atoms at their other ends, (N, 4) int.
+    vectors: from each atom to these, (N, 4, 3) in A.
+    length: the shortest bond in A.
     """
-    if cell not in CELLS:
-        raise InputError(f"`cell` is {cell!r}: give one of {', '.join(CELLS)}.")
-    if not np.isfinite(lattice_constant) or lattice_constant <= 0:
-        raise InputError(f"`lattice_constant` is {lattice_constant}: give a length in A above zero.")
-    if len(repeats) != 3 or any(int(n) != n or n < 1 for n in repeats):
-        raise InputError(f"`repeats` is {list(repeats)}: give three whole numbers from 1.")
-    unit = bulk("SiC", "zincblende", a=float(lattice_constant), cubic=cell == "conventional")
-    return unit.repeat(tuple(int(n) for n in repeats))
+
+    neighbours: np.ndarray
+    vectors: np.ndarray
+    length: float
 
 
 def distances_from(atoms: Atoms, point: np.ndarray) -> np.ndarray:
@@ -60,18 +58,22 @@ def distances_from(atoms: Atoms, point: np.ndarray) -> np.ndarray:
     return np.asarray(lengths)
 
 
-def coordination_shells(atoms: Atoms, site: int, count: int, tolerance: float = 0.1) -> list[CoordinationShell]:
+def coordination_shells(atoms: Atoms, site: int, count: int, tolerance: float | None = None) -> list[CoordinationShell]:
     """Return the first `count` coordination shells of an atom, nearest first.
 
     Shells are those of the crystal, periodic images included, so that their numbers do not depend on the size of the
-    cell. A new shell begins where the sorted distances have a gap of more than `tolerance` (A).
+    cell. A new shell begins where the sorted distances have a gap of more than `tolerance`. By default the atoms of the
+    second shell of a hexagonal site, at 1.63 and 1.67 bonds, are of one shell, as those are that a small strain splits.
 
+    :param tolerance: in A; by default :data:`SHELL_GAP` of the distance of the nearest neighbour.
     :raises InputError: when the site does not exist, or `count` is below 1.
     """
     if not 0 <= site < len(atoms):
         raise InputError(f"`site` is {site}: the structure has atoms 0 to {len(atoms) - 1}.")
     if count < 1:
         raise InputError(f"The number of coordination shells is {count}: give a whole number from 1.")
+    if tolerance is None:
+        tolerance = SHELL_GAP * float(_neighbours(atoms, site, 1, 0.0)[1][0])
     others, lengths = _neighbours(atoms, site, count, tolerance)
     starts = np.flatnonzero(np.diff(lengths, prepend=-np.inf) > tolerance)
     nearest = distances_from(atoms, atoms.positions[site])
@@ -82,8 +84,23 @@ def coordination_shells(atoms: Atoms, site: int, count: int, tolerance: float = 
             for other, length in zip(others[begin:end], lengths[begin:end], strict=True)
             if other != site and length - nearest[other] <= 1e-6
         }
-        shells.append(CoordinationShell(float(lengths[begin:end].mean()), tuple(sorted(members))))
+        shells.append(
+            CoordinationShell(float(lengths[begin:end].mean()), float(lengths[end - 1]), tuple(sorted(members)))
+        )
     return shells[:count]
+
+
+def tetrahedral_bonds(atoms: Atoms) -> Bonds | None:
+    """Return the bonds of a crystal whose atoms have four each, as in zincblende, diamond and wurtzite; else None."""
+    length = nearest_distance(atoms)
+    if not np.isfinite(length):
+        return None
+    first, second, vectors = neighbor_list("ijD", atoms, _LONGEST_BOND * length)
+    if (np.bincount(first, minlength=len(atoms)) != 4).any():
+        return None
+    # Sorted, so that the order does not hang on the search.
+    order = np.lexsort((*np.round(vectors / length, 3).T[::-1], second, first))
+    return Bonds(second[order].reshape(-1, 4), vectors[order].reshape(-1, 4, 3), length)
 
 
 def overlapping_pairs(atoms: Atoms, fraction: float = 0.6) -> list[tuple[int, int, float]]:

@@ -17,11 +17,9 @@ from aiida_sicmlip.calculations.functions.build_structure import (
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
+from aiida_sicmlip.science.defects.hosts import HostSettings
 from aiida_sicmlip.science.value_tests import number_in_yaml
 from aiida_sicmlip.tools.nodes import load
-
-HOST = {"lattice_constant": 4.416, "repeats": [3, 3, 3], "cell": "conventional"}
-"""Settings of a host crystal, with values of their kind."""
 
 
 def check_type(value: Any, example: Any, where: str) -> None:
@@ -122,13 +120,10 @@ def described_potential(settings: Mapping[str, Any], field: str, *kinds: type[or
 
 def check_host(host: Mapping[str, Any], field: str) -> None:
     """Raise :class:`InputError` unless ``host`` describes a host crystal."""
-    for key, value in host.items():
-        if key not in HOST:
-            raise InputError(f"`{field}.host.{key}` is not a known setting. {nearest_name(str(key), HOST)}")
-        check_type(value, HOST[key], f"{field}.host.{key}")
-    repeats = host.get("repeats", HOST["repeats"])
-    if len(repeats) != 3 or any(isinstance(n, bool) or not isinstance(n, int) for n in repeats):
-        raise InputError(f"`{field}.host.repeats` is {repeats!r}; give three whole numbers, such as [3, 3, 3].")
+    try:
+        HostSettings.from_mapping(host)
+    except InputError as error:
+        raise InputError(str(error).replace("`host.", f"`{field}.host.", 1)) from error
 
 
 def check_structures(structures: Mapping[str, Any]) -> None:

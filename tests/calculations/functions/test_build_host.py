@@ -9,10 +9,11 @@ from aiida import orm
 from aiida_sicmlip.calculations.functions.build_host import build_host_structure
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hops import find_defect_sites
+from tests.crystals import silicon_carbide_host
 
-HOST = {"lattice_constant": 4.36, "repeats": [2, 2, 2], "cell": "primitive"}
+FIRST = {"lattice_constant": 4.36, "repeats": [2, 2, 2], "cell": "primitive"}
+HOST = {"crystal": "zincblende", "species": ["Si", "C"], **FIRST}
 
 
 def test_host_is_the_one_of_science() -> None:
@@ -26,6 +27,12 @@ def test_host_is_the_one_of_science() -> None:
     assert node.label == "C8Si8"
 
 
+def test_descriptions_of_the_first_runs_are_read_as_they_were() -> None:
+    first, now = (build_host_structure(orm.Dict(host)).get_ase() for host in (FIRST, HOST))
+    assert first == now
+    assert build_host_structure(orm.Dict({})).get_ase() == silicon_carbide_host(4.416, (3, 3, 3), "conventional")
+
+
 def test_structures_of_the_same_description_fit_the_host() -> None:
     structure = build_defect_structure(orm.Dict(HOST), orm.List([{"kind": "divacancy"}]), orm.Int(1))
     found = find_defect_sites(structure.get_ase(), build_host_structure(orm.Dict(HOST)).get_ase())
@@ -33,5 +40,7 @@ def test_structures_of_the_same_description_fit_the_host() -> None:
 
 
 def test_wrong_description() -> None:
-    with pytest.raises(InputError, match="`cell` is 'cubic': give one of conventional, primitive"):
+    with pytest.raises(
+        InputError, match=r"`host\.cell` is 'cubic'; zincblende has the cells conventional and primitive"
+    ):
         build_host_structure(orm.Dict({**HOST, "cell": "cubic"}))

@@ -10,7 +10,13 @@ from ase import Atoms
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.common.exceptions import InputError
 
-HOST = {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "primitive"}
+HOST = {
+    "crystal": "zincblende",
+    "species": ["Si", "C"],
+    "lattice_constant": 4.416,
+    "repeats": [2, 2, 2],
+    "cell": "primitive",
+}
 
 
 def test_structure_is_the_one_of_science(divacancy: Atoms) -> None:
@@ -42,7 +48,11 @@ def test_seed_decides_random_places() -> None:
     ("host", "defects", "sentence"),
     [
         (HOST, [{"kind": "vacancyy", "species": "C"}], "Did you mean `vacancy`"),
-        ({**HOST, "cell": "cubic"}, [{"kind": "divacancy"}], "`cell` is 'cubic': give one of conventional, primitive"),
+        (
+            {**HOST, "cell": "cubic"},
+            [{"kind": "divacancy"}],
+            "zincblende has the cells conventional",
+        ),
         ({**HOST, "repeats": [2, 2]}, [{"kind": "divacancy"}], "give three whole numbers"),
     ],
 )

@@ -13,10 +13,10 @@ from ase.geometry import cellpar_to_cell
 
 from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.lammps_input import exploration_input, write_structure_data
 from aiida_sicmlip.science.pines.atoms import choose_atoms
+from tests.crystals import silicon_carbide_host
 
 SPECIES = ["Si", "C"]
 

@@ -17,9 +17,9 @@ from ase.geometry import find_mic
 from ase.io import write
 
 from aiida_sicmlip.engine.programs.main import main
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, DefectFinder
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
+from tests.crystals import silicon_carbide_host
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2))
 N_FRAMES = 6

@@ -14,7 +14,7 @@ from ase.io import read, write
 
 from aiida_sicmlip.engine.programs.main import main
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from tests.crystals import silicon_carbide_host
 
 SOAP = {"r_cut": 4.0, "n_max": 3, "l_max": 2, "sigma": 0.4}
 OPTIONS = ["--cutoff", "4", "--n-max", "3", "--l-max", "2", "--sigma", "0.4", "--processes", "1"]

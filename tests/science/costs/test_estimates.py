@@ -26,8 +26,8 @@ from aiida_sicmlip.science.costs.runs import (
     first_budget,
     total_costs,
 )
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
+from tests.crystals import silicon_carbide_host
 
 CUBE = 4.416**3
 CELLS = {14: Cell(14, 4 * CUBE / 2), 30: Cell(30, 4 * CUBE), 62: Cell(62, 8 * CUBE), 214: Cell(214, 27 * CUBE)}

@@ -8,7 +8,8 @@ import pytest
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects import building as defects
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from, silicon_carbide_host
+from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from
+from tests.crystals import silicon_carbide_host
 
 HOST = silicon_carbide_host()
 NEAREST = 4.416 * np.sqrt(3) / 4
@@ -197,7 +198,8 @@ def test_tight_random_set_is_found_by_trying_again(monkeypatch):
         ({"kind": "complex", "parts": [{"vacancy": "Si"}, {"antisite": "Si"}]}, "parts.1..on"),
         ({"kind": "complex", "parts": [{"vacancy": "Si"}, {"vacancy": "C", "shel": 1}]}, "Did you mean `shell`"),
         ({"kind": "complex", "parts": [{"vacancy": "Si"}] + [{"vacancy": "C"}] * 5}, "no free site"),
-        ("vacancy", "mapping"),
+        ("vacancy", "no name of a defect: give one such as V_C"),
+        (["V_C"], "mapping"),
     ],
 )
 def test_wrong_descriptions(description, sentence):

@@ -15,12 +15,12 @@ from scipy.optimize import linear_sum_assignment
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.defects.centres import DefectCentres
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.defects.host_sites import SITE_RADIUS, HostSites, assigned
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 from aiida_sicmlip.science.pines.atoms import choose_atoms
+from tests.crystals import silicon_carbide_host
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 HOST = silicon_carbide_host()

@@ -11,8 +11,8 @@ from aiida_sicmlip.science.defects.crystals import (
     distances_from,
     frames_with_overlap,
     overlapping_pairs,
-    silicon_carbide_host,
 )
+from tests.crystals import silicon_carbide_host
 
 # Zincblende: squared distances in units of (a/4)^2, numbers of neighbours.
 SHELLS = [(3, 4), (8, 12), (11, 12), (16, 6), (19, 12), (24, 24), (27, 16)]

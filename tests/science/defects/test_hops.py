@@ -14,9 +14,9 @@ from ase.geometry import find_mic
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import DefectStructure, build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hops import CORE_RADIUS, HostSites, count_hops, find_defect_sites
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from tests.crystals import silicon_carbide_host
 
 BOND = 4.416 * np.sqrt(3) / 4
 HOSTS = {

@@ -14,11 +14,11 @@ from ase.spacegroup import crystal
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from tests.crystals import silicon_carbide_host
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 DIVACANCY = [{"kind": "divacancy"}]

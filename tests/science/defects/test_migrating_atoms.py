@@ -14,7 +14,6 @@ from ase.io import read
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.migrating_atoms import (
     REGIONS,
     SURROUNDINGS_RADIUS,
@@ -22,6 +21,7 @@ from aiida_sicmlip.science.defects.migrating_atoms import (
     FrameDefects,
 )
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from tests.crystals import silicon_carbide_host
 
 BOND = 4.416 * np.sqrt(3) / 4
 HOSTS = {

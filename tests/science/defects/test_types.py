@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.types import count_defect_types, defect_type
+from tests.crystals import silicon_carbide_host
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from ase import Atoms
 from ase.geometry import find_mic
 
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, SURROUNDINGS_RADIUS
 from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, UNKNOWN, regions_of_frames
+from tests.crystals import silicon_carbide_host
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2))
 BOND = 4.416 * np.sqrt(3) / 4

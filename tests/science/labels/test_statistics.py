@@ -9,8 +9,9 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.defects.crystals import nearest_distance, silicon_carbide_host
+from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.labels.statistics import dataset_statistics, grouped_statistics, least_distances
+from tests.crystals import silicon_carbide_host
 
 
 def labelled(atoms: Atoms, energy: float, forces: np.ndarray) -> Atoms:

@@ -12,12 +12,12 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from aiida_sicmlip.science.defects.building import DefectStructure, build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.pines.atoms import DefectAtoms, choose_atoms
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors
 from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
 from aiida_sicmlip.science.pines.training import TrainedAutoencoder, train_autoencoder
+from tests.crystals import silicon_carbide_host
 
 
 @dataclass(frozen=True)

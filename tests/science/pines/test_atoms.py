@@ -11,7 +11,6 @@ from ase.geometry import find_mic
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.pines.atoms import (
     atoms_of_shell,
     atoms_of_shell_of_structure,
@@ -19,6 +18,7 @@ from aiida_sicmlip.science.pines.atoms import (
     choose_atoms_of_structure,
 )
 from aiida_sicmlip.science.pines.layout import PivLayout
+from tests.crystals import silicon_carbide_host
 
 BOND = 4.416 * np.sqrt(3) / 4
 SECOND = 4.416 / np.sqrt(2)

@@ -6,8 +6,8 @@ import pytest
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.defects.centres import DefectCentres
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.selection.descriptors import averaged_soap
+from tests.crystals import silicon_carbide_host
 
 pytest.importorskip("dscribe")
 SPECIES = ["Si", "C"]
