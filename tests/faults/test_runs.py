@@ -31,7 +31,7 @@ protocol: demo
 codes: {pw: nowhere@nowhere}
 structures:
   vacancy:
-    host: {lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
+    host: {crystal: zincblende, species: [Si, C], lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
     defects:
       - {kind: vacancy, species: C}
   divacancy: {host: {repeats: [1, 1, 1], cell: conventional}}

@@ -89,8 +89,8 @@ class HostSettings(Settings):
     cell: str | None = choice(
         None,
         ("conventional", "primitive", "hexagonal", "orthohexagonal"),
-        "cell that is repeated: `conventional` (8 atoms, cubic; the default) or `primitive` (2 atoms) of `zincblende` and "
-        "`diamond`; `hexagonal` (the default) or `orthohexagonal` (right-angled, twice the size) of `wurtzite`",
+        "cell that is repeated: `conventional` (8 atoms, cubic; the default) or `primitive` (2 atoms) of `zincblende` "
+        "and `diamond`; `hexagonal` (the default) or `orthohexagonal` (right-angled, twice the size) of `wurtzite`",
     )
 
     def __post_init__(self) -> None:

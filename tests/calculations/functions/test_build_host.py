@@ -30,7 +30,8 @@ def test_host_is_the_one_of_science() -> None:
 def test_descriptions_of_the_first_runs_are_read_as_they_were() -> None:
     first, now = (build_host_structure(orm.Dict(host)).get_ase() for host in (FIRST, HOST))
     assert first == now
-    assert build_host_structure(orm.Dict({})).get_ase() == silicon_carbide_host(4.416, (3, 3, 3), "conventional")
+    largest = build_host_structure(orm.Dict({})).get_ase()
+    assert np.allclose(largest.positions, silicon_carbide_host(4.416, (3, 3, 3), "conventional").positions)
 
 
 def test_structures_of_the_same_description_fit_the_host() -> None:
@@ -41,6 +42,6 @@ def test_structures_of_the_same_description_fit_the_host() -> None:
 
 def test_wrong_description() -> None:
     with pytest.raises(
-        InputError, match=r"`host\.cell` is 'cubic'; zincblende has the cells conventional and primitive"
+        InputError, match=r"`host\.cell` is 'hexagonal'; zincblende has the cells conventional and primitive"
     ):
-        build_host_structure(orm.Dict({**HOST, "cell": "cubic"}))
+        build_host_structure(orm.Dict({**HOST, "cell": "hexagonal"}))

@@ -51,7 +51,7 @@ def test_seed_decides_random_places() -> None:
         (
             {**HOST, "cell": "cubic"},
             [{"kind": "divacancy"}],
-            "zincblende has the cells conventional",
+            "give `conventional`, `primitive`",
         ),
         ({**HOST, "repeats": [2, 2]}, [{"kind": "divacancy"}], "give three whole numbers"),
     ],

@@ -18,11 +18,12 @@ from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
 TEMPLATE = Path(__file__).parents[3] / "docs" / "how-to" / "templates" / "reference.yaml"
+CRYSTAL = {"crystal": "zincblende", "species": ["Si", "C"]}
 SMALL = {
-    "host": {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "primitive"},
+    "host": {**CRYSTAL, "lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "primitive"},
     "defects": [{"kind": "divacancy"}],
 }
-LARGE = {**SMALL, "host": {"lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "conventional"}}
+LARGE = {**SMALL, "host": {**CRYSTAL, "lattice_constant": 4.416, "repeats": [2, 2, 2], "cell": "conventional"}}
 
 
 def settings_of(codes: dict[str, str], structures: dict[str, Any], **exploration: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, merge, protocol_descriptions
 
+CRYSTAL = {"crystal": "zincblende", "species": ["Si", "C"], "lattice_constant": 4.416}
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 
 
@@ -102,7 +103,7 @@ def test_start_structures_have_a_creator_and_checks_leave_nothing(ready: dict[st
 
 
 def test_structures_of_the_user_stand_alone(ready: dict[str, str]) -> None:
-    own = {"host": {"repeats": [2, 2, 2]}, "defects": [{"kind": "vacancy", "species": "C"}]}
+    own = {"host": {**CRYSTAL, "repeats": [2, 2, 2]}, "defects": [{"kind": "vacancy", "species": "C"}]}
     settings = load_protocol("demo", {"codes": ready, "structures": {"carbon_vacancy": own}})
     assert list(settings["structures"]) == ["carbon_vacancy"]
     assert checked_builder(settings).structures["carbon_vacancy"].get_formula() == "C31Si32"
@@ -115,7 +116,7 @@ def test_stored_structure_and_potential_are_taken_as_they_are(
     potential = generate_compiled_potential()
     overrides = {
         "codes": ready,
-        "structures": {"mine": {"node": structure.pk, "host": {"repeats": [2, 2, 2], "cell": "primitive"}}},
+        "structures": {"mine": {"node": structure.pk, "host": {**CRYSTAL, "repeats": [2, 2, 2], "cell": "primitive"}}},
         "bootstrap": {"node": str(potential.uuid)},
     }
     builder = checked_builder(load_protocol("demo", overrides))
