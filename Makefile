@@ -31,38 +31,39 @@ check: $(STAMP) ## Lint, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check ## Checks and tests, real programs too; all but those of test-cluster
-	$(BIN)/pytest -m "not program" -n auto $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and not cluster" -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
+test: check ## Checks and tests, real programs too; all but those of test-cluster and studies
+	$(BIN)/pytest -m "not program and not study" -n auto $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "program and not cluster and not study" -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
-	$(BIN)/pytest -m "not program and not graph" -n auto $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "not program and not graph and not study" -n auto $(PYTEST_OPTIONS)
 
 test-cluster: $(STAMP) ## Runs through SSH and Slurm, and on PostgreSQL and RabbitMQ, where those are installed (some 15 minutes)
 	$(BIN)/pytest -m cluster -rs $(PYTEST_OPTIONS)
 
 bench: $(STAMP) ## Time a step of sicmlip-lmp, with and without bias, in the folder benchmark (some minutes)
-	$(BIN)/python benchmarks/engine.py --folder benchmark --output benchmark/engine.json
+	$(BIN)/python -m benchmarks.engine --folder benchmark --output benchmark/engine.json
 
 bench-labelling: $(STAMP) ## Time 40 labels through the daemon against xargs, in the folder benchmark (about an hour)
-	$(BIN)/python benchmarks/labelling.py --output benchmark/labelling.json
+	$(BIN)/python -m benchmarks.labelling --output benchmark/labelling.json
 
 bench-selection: $(STAMP) ## Time a selection out of 100,000 frames, in the folder benchmark (some 15 minutes)
-	$(BIN)/python benchmarks/selection.py --folder benchmark --output benchmark/selection.json
+	$(BIN)/python -m benchmarks.selection --folder benchmark --output benchmark/selection.json
 
 bench-training: $(STAMP) ## Time a training, against nequip-train and with a prior, in the folder benchmark (some 20 minutes)
-	$(BIN)/python benchmarks/training.py --folder benchmark --output benchmark/training.json
+	$(BIN)/python -m benchmarks.training --folder benchmark --output benchmark/training.json
 
-studies: $(STAMP) ## Train and compare models: what the prior does, errors on rare events; in benchmark (some 40 minutes)
-	$(BIN)/python benchmarks/prior_walls.py benchmark
-	$(BIN)/python benchmarks/prior_accuracy.py benchmark
-	$(BIN)/python benchmarks/rare_event_models.py benchmark
+studies: $(STAMP) ## Train and compare models: what the prior does, errors on rare events; in benchmark, with their tests (some 45 minutes)
+	$(BIN)/pytest -m study $(PYTEST_OPTIONS)
+	$(BIN)/python -m studies.prior_walls benchmark
+	$(BIN)/python -m studies.prior_accuracy benchmark
+	$(BIN)/python -m studies.rare_event_models benchmark
 
 bench-costs: $(STAMP) ## Time labels, trainings and calls that estimates of cost rest on, in the folder benchmark (some 30 minutes)
-	$(BIN)/python benchmarks/cost_bases.py --folder benchmark/costs
+	$(BIN)/python -m benchmarks.cost_bases --folder benchmark/costs
 
 bench-lineage: $(STAMP) ## Time the questions of the lineage in a made-up graph of six rounds (some minutes)
-	$(BIN)/python benchmarks/lineage.py
+	$(BIN)/python -m benchmarks.lineage
 
 docs: $(STAMP) ## The documentation as HTML in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -1,6 +1,6 @@
 """Measures what the estimates of `aiida-sicmlip run NAME --dry-run` rest on: DFT, training and molecular dynamics.
 
-    python benchmarks/cost_bases.py --folder FOLDER
+    python -m benchmarks.cost_bases --folder FOLDER
 
 runs, for the divacancy in 3C-SiC with random displacements, one process and one thread each:
 
@@ -30,10 +30,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.espresso import write_espresso_in
-from edip_runs import POTENTIAL_COMMANDS, SPECIES
-from engine import bare_call
-from machine import processor
-from training import processor_time
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
@@ -44,6 +40,10 @@ from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
 from aiida_sicmlip.workflows.protocols.training import load_training_protocol
+from benchmarks.engine import bare_call
+from benchmarks.machine import processor
+from benchmarks.training import processor_time
+from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES
 
 CELLS = {14: ((2, 2, 2), "primitive"), 30: ((2, 2, 1), "conventional"), 62: ((2, 2, 2), "conventional")}
 """Repeats and kind of cell, by the number of atoms."""

@@ -1,6 +1,6 @@
 """What a step of `sicmlip-lmp` costs: against the bare model, against ASE, and with a bias.
 
-    python benchmarks/engine.py --folder FOLDER
+    python -m benchmarks.engine --folder FOLDER
 
 makes a small Allegro model in FOLDER (the default settings of a training, fitted for some seconds to EDIP; it is kept
 for the next time), and times, for 3C-SiC with a divacancy:
@@ -43,7 +43,6 @@ import torch
 from ase import Atoms, units
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.langevin import Langevin
-from machine import processor
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
 from aiida_sicmlip.engine.compiled_potential import CompiledPotential
@@ -60,6 +59,7 @@ from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.model import CollectiveVariables
 from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors
 from aiida_sicmlip.science.pines.settings import SwitchingFunction
+from benchmarks.machine import processor
 
 SPECIES = ["Si", "C"]
 TEMPERATURE = 1000.0

@@ -22,9 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelling_times import report, stages
-from machine import processor
-from servers import temporary_postgresql, temporary_rabbitmq
+from benchmarks.labelling_times import report, stages
+from benchmarks.machine import processor
+from benchmarks.servers import temporary_postgresql, temporary_rabbitmq
 
 BIN = Path(sys.executable).parent
 NOTING = """\

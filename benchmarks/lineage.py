@@ -21,10 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import processor
-from servers import temporary_postgresql
-
 from aiida_sicmlip.cli.setup.services import database_settings
+from benchmarks.machine import processor
+from benchmarks.servers import temporary_postgresql
 
 SIZES = {"six rounds": (6, 360, 40), "sixty thousand labels": (150, 360, 40)}
 """Rounds, and labels of each for the training and the validation set."""
@@ -51,10 +50,10 @@ def timed(ask: Callable[[], Any], repeats: int) -> dict[str, float]:
 def measure(size: tuple[int, int, int], repeats: int) -> dict[str, Any]:
     """Write a run into the profile that is loaded and time each question."""
     from aiida import orm
-    from lineage_graph import write_run
 
     from aiida_sicmlip.tools.datasets import origins_of_dataset
     from aiida_sicmlip.tools.lineage import affected_by, lineage_of_model
+    from benchmarks.lineage_graph import write_run
 
     begin = time.perf_counter()
     graph = write_run(*size)

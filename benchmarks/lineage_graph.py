@@ -17,21 +17,8 @@ from aiida.orm.entities import EntityTypes
 from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_pseudo.data.pseudo.upf import UpfData
 
+from aiida_sicmlip.common import process_types
 from aiida_sicmlip.common.labels import frame_label, label_of_place, round_label, segment_label
-from aiida_sicmlip.common.process_types import (
-    ACTIVE_LEARNING,
-    COLLECTIVE_VARIABLES,
-    COMPILATION,
-    DESCRIPTORS,
-    EXPLORATION,
-    EXPLORATION_CALCULATION,
-    LABELLING,
-    PW,
-    PW_BASE,
-    TRAINING,
-    TRAINING_CALCULATION,
-    WALKER,
-)
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -42,8 +29,6 @@ from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 
 FRAMES = 1000
 """Frames of a trajectory."""
-
-
 STRUCTURE = {
     "cell": [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0]],
     "pbc1": True,
@@ -177,7 +162,7 @@ class RunWriter:
         self.n_labels, self.n_validation, self.n_walkers = labels, validation, walkers
         self.writer = writer = Writer()
         self.graph = Graph()
-        self.run = writer.process(orm.WorkChainNode, ACTIVE_LEARNING, "ActiveLearningWorkChain", {})
+        self.run = writer.process(orm.WorkChainNode, process_types.ACTIVE_LEARNING, "ActiveLearningWorkChain", {})
         self.codes = {name: writer.node(orm.InstalledCode, input_plugin=name) for name in ("pw", "lmp", "potential")}
         self.pseudos = {f"pseudos__{name}": writer.node(UpfData, element=name) for name in ("Si", "C")}
         self.start = writer.node(orm.StructureData, **STRUCTURE)
@@ -199,7 +184,7 @@ class RunWriter:
         writer = self.writer
         exploration = writer.process(
             orm.WorkChainNode,
-            EXPLORATION,
+            process_types.EXPLORATION,
             "ExplorationWorkChain",
             {"structures__divacancy": self.start, "potential": self.driving},
             self.call(index, "exploration"),
@@ -207,7 +192,7 @@ class RunWriter:
         earlier = self.segments[-1] if self.segments else []
         learning = writer.process(
             orm.CalcJobNode,
-            COLLECTIVE_VARIABLES,
+            process_types.COLLECTIVE_VARIABLES,
             "CollectiveVariablesCalculation",
             {"structure": self.start}
             | {f"trajectories__{segment_label(place)}": node for place, node in enumerate(earlier)},
@@ -218,7 +203,7 @@ class RunWriter:
         made = []
         for number in range(self.n_walkers):
             walker = writer.process(
-                orm.WorkChainNode, WALKER, "WalkerWorkChain", {}, (exploration, f"walker_{number:02d}")
+                orm.WorkChainNode, process_types.WALKER, "WalkerWorkChain", {}, (exploration, f"walker_{number:02d}")
             )
             given = {
                 "code": self.codes["lmp"],
@@ -228,7 +213,11 @@ class RunWriter:
                 "bias": self.settings,
             }
             segment = writer.process(
-                orm.CalcJobNode, EXPLORATION_CALCULATION, "ExplorationCalculation", given, (walker, "segment_00")
+                orm.CalcJobNode,
+                process_types.EXPLORATION_CALCULATION,
+                "ExplorationCalculation",
+                given,
+                (walker, "segment_00"),
             )
             made.append(
                 writer.output(
@@ -259,7 +248,7 @@ class RunWriter:
         given |= {f"earlier__round_{place:02d}": node for place, node in enumerate(self.candidates)}
         description = writer.process(
             orm.CalcJobNode,
-            DESCRIPTORS,
+            process_types.DESCRIPTORS,
             "DescriptorsCalculation",
             given,
             self.call(index, "descriptors"),
@@ -295,7 +284,7 @@ class RunWriter:
         structures = [node for nodes in picked.values() for node in nodes]
         labelling = writer.process(
             orm.WorkChainNode,
-            LABELLING,
+            process_types.LABELLING,
             "LabellingWorkChain",
             dict(zip(names, structures, strict=True)),
             self.call(index, "labelling"),
@@ -305,14 +294,14 @@ class RunWriter:
         for place, structure in enumerate(structures):
             chain = writer.process(
                 orm.WorkChainNode,
-                PW_BASE,
+                process_types.PW_BASE,
                 "PwBaseWorkChain",
                 {"pw__structure": structure, "pw__code": self.codes["pw"]},
                 (labelling, f"label_of_{place:06d}"),
             )
             calculation = writer.process(
                 orm.CalcJobNode,
-                PW,
+                process_types.PW,
                 "PwCalculation",
                 {"structure": structure, "parameters": self.settings, **shared},
                 (chain, "iteration_01"),
@@ -353,14 +342,14 @@ class RunWriter:
         code = {"code": self.codes["potential"]}
         chain = writer.process(
             orm.WorkChainNode,
-            TRAINING,
+            process_types.TRAINING,
             "TrainingWorkChain",
             sets,
             self.call(index, "training"),
         )
         training = writer.process(
             orm.CalcJobNode,
-            TRAINING_CALCULATION,
+            process_types.TRAINING_CALCULATION,
             "TrainingCalcJob",
             {**sets, **code, "parameters": self.settings},
             (chain, "training"),
@@ -368,7 +357,7 @@ class RunWriter:
         model = writer.output(training, "potential", PotentialData, species=["C", "Si"], cutoff=5.0, metrics={})
         compilation = writer.process(
             orm.CalcJobNode,
-            COMPILATION,
+            process_types.COMPILATION,
             "CompilationCalculation",
             {"potential": model, **code},
             (chain, "compilation"),

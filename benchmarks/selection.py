@@ -1,6 +1,6 @@
 """What it costs to pick training and validation configurations out of 10,000 and 100,000 frames of 214 atoms.
 
-    python benchmarks/selection.py --folder FOLDER
+    python -m benchmarks.selection --folder FOLDER
 
 makes trajectories of 3C-SiC with a divacancy (EDIP, 1500 K, a frame each 0.01 ps) in FOLDER, which are kept for the
 next time, and measures, each in processes of its own:
@@ -36,8 +36,6 @@ import numpy as np
 import psutil
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from edip_runs import is_complete, run_edip
-from machine import processor
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.reports import read_json
@@ -46,11 +44,13 @@ from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.dynamics.segments import SegmentFile, frames_of_dcd
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
+from benchmarks.machine import processor
+from studies.edip_runs import is_complete, run_edip
 
 FRAME_INTERVAL = 0.01
 N_LABELLED = 300
 PICKS = {"n_training": 300, "n_validation": 100, "separation": 0.1}
-SCRIPT = Path(__file__).resolve()
+SCRIPT = [sys.executable, "-m", "benchmarks.selection"]
 
 
 class Bench:
@@ -125,7 +125,7 @@ class Bench:
         (folder / filenames.DESCRIPTORS_SETTINGS_FILE).write_text(json.dumps(settings))
         program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main", "describe"]
         candidates = measured([*program, "--processes", str(processes)], folder)
-        selection = measured([sys.executable, str(SCRIPT), "--select"], folder)
+        selection = measured([*SCRIPT, "--select"], folder)
         report = read_json(folder / filenames.DESCRIPTORS_REPORT_FILE, "report")
         picked = read_json(folder / "selection.json", "selection")
         return {
@@ -150,15 +150,17 @@ class Bench:
         settings = {"trajectories": [str(segment.path) for segment in segments], "labelled": str(labelled)}
         write(folder / "structure.extxyz", self.atoms)
         (folder / "settings.json").write_text(json.dumps(settings))
-        return measured([sys.executable, str(SCRIPT), "--textbook"], folder)
+        return measured([*SCRIPT, "--textbook"], folder)
 
 
 def measured(command: Sequence[str], folder: Path) -> dict[str, Any]:
     """Run a command in a folder and return its wall time (s) and largest memory (GB)."""
     begin = time.monotonic()
     largest = 0.0
+    sources = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": sources}
     with (folder / "output.txt").open("w") as output:
-        process = psutil.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        process = psutil.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
             largest = max(largest, memory_of(process))
             time.sleep(0.5)

@@ -1,6 +1,6 @@
 """What an epoch of `sicmlip train` costs: against `nequip-train` called directly, and with a prior.
 
-    python benchmarks/training.py --folder FOLDER
+    python -m benchmarks.training --folder FOLDER
 
 trains a small Allegro model on frames of EDIP (a divacancy in 3C-SiC, 62 atoms), in three ways:
 
@@ -39,15 +39,15 @@ import numpy as np
 import yaml
 from ase import Atoms
 from ase.io import write
-from edip_runs import SPECIES
-from machine import processor
-from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
-from small_models import CUTOFF, KINDS, MODEL, Study, write_settings
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, VALIDATION_SET_FILE
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
 from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, nequip_config, per_type_energies
+from benchmarks.machine import processor
+from studies.edip_runs import SPECIES
+from studies.prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
+from studies.small_models import CUTOFF, KINDS, MODEL, Study, write_settings
 
 WAYS = ("direct", "package", "prior")
 TEMPERATURE = 1500.0

@@ -51,13 +51,15 @@ UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs, and what needs services."""
+    """Mark what reads and writes graphs, what needs services, and studies."""
     for item in items:
         folder = set(item.path.relative_to(Path(__file__).parent).parts[:1])
         if LAYERS_OF_GRAPHS & folder:
             item.add_marker("graph")
         if CLUSTER & folder:
             item.add_marker("cluster")
+        if "studies" in folder:
+            item.add_marker("study")
 
 
 @pytest.hookimpl(optionalhook=True)

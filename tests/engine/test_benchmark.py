@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.program
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "engine.py"
+ROOT = Path(__file__).parents[2]
 
 
 def test_benchmark_runs_at_the_smallest_size(run_lammps, allegro_model):
     models = ("--models", str(allegro_model.pair_allegro), str(allegro_model.ase))
     size = ("--cells", "2", "--steps", "2", "--rounds", "2")
-    result = run_lammps.python(str(SCRIPT), "--folder", "runs", *models, *size, "--output", "numbers.json")
+    script = ("-m", "benchmarks.engine", "--folder", "runs", "--output", "numbers.json")
+    environment = run_lammps.environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    result = run_lammps.python(*script, *models, *size, env=environment)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((run_lammps.folder / "numbers.json").read_text())
     (structure,) = report["structures"]

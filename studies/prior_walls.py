@@ -5,10 +5,10 @@ everything else, learn 20 frames of EDIP at 300 K. Each then runs at 3000 K, sev
 packaged model), and EDIP itself does for comparison. Two atoms overlap where they are nearer than 0.7 of the sum of
 their covalent radii. A run ends 0.5 ps after the first overlap.
 
-    python benchmarks/prior_walls.py studies
+    python -m studies.prior_walls benchmark
 
-writes models, runs, `prior_walls.json` and the picture `prior_walls.png` into the folder `studies`. It takes about ten
-minutes on one core. What is there is not made again; for other settings take another folder.
+writes models, runs, `prior_walls.json` and the picture `prior_walls.png` into the folder `benchmark`. It takes about
+ten minutes on one core. What is there is not made again; for other settings take another folder.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
-from edip_runs import POTENTIAL_COMMANDS, SPECIES
-from prior_accuracy import train_kinds
-from small_models import KINDS, Study, Trained, errors_on
 
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.crystals import frames_with_overlap
+from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES
+from studies.prior_accuracy import train_kinds
+from studies.small_models import KINDS, Study, Trained, errors_on
 
 OVERLAP = 0.7
 """Of the sum of the covalent radii."""

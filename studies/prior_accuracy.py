@@ -5,9 +5,9 @@ ones being beginnings of the larger. Models have no prior, the fitted Lennard-Jo
 (`prior.wall_only`), and take as many optimiser steps. Errors are those on frames of other runs, at the temperature of
 the training and at a higher one.
 
-    python benchmarks/prior_accuracy.py studies
+    python -m studies.prior_accuracy benchmark
 
-writes frames, models and `prior_accuracy.json` into the folder `studies`. It takes about a quarter of an hour on one
+writes frames, models and `prior_accuracy.json` into the folder `benchmark`. It takes about a quarter of an hour on one
 core. What is there is not made again; for other settings take another folder.
 """
 
@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from small_models import KINDS, Study, Trained, add_options, errors_on
+
+from studies.small_models import KINDS, Study, Trained, add_options, errors_on
 
 N_VALIDATION = 5
 HELD_OUT_SEED = 91

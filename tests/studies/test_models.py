@@ -1,4 +1,4 @@
-"""What the studies of models in `benchmarks` compute; the studies themselves take minutes."""
+"""What the studies of models compute; the studies themselves take minutes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import prior_accuracy
-import prior_walls
 import pytest
-import rare_event_models
-import training
-from edip_runs import POTENTIAL_COMMANDS, SPECIES
-from small_models import CUTOFF, KINDS, Study
 
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
-
-SCRIPTS = Path(__file__).parents[1] / "benchmarks"
+from benchmarks import training
+from studies import prior_accuracy, prior_walls, rare_event_models
+from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES
+from studies.small_models import CUTOFF, KINDS, Study
 
 
 def test_pairs_of_models_share_what_their_data_have_in_common() -> None:
@@ -84,27 +80,6 @@ def test_edip_parts_atoms_that_are_too_near(tmp_path: Path) -> None:
     assert found["highest_temperature"] > 2 * calm["highest_temperature"]
 
 
-def test_the_cost_of_an_epoch_is_the_difference_of_two_trainings() -> None:
-    # Two seconds an epoch and ten besides; three and eleven; the machine is half as fast in the second round.
-    times = {"direct": [[14.0, 30.0], [28.0, 60.0]], "package": [[17.0, 41.0], [34.0, 82.0]]}
-    found = training.costs(times, (2, 10))
-    assert found["direct"]["epoch"] == {"median": 3.0, "least": 2.0, "greatest": 4.0}
-    assert found["package"]["of_direct"] == {"median": 1.5, "least": 1.5, "greatest": 1.5}
-    assert found["package"]["rest"] == {"median": 16.5, "least": 11.0, "greatest": 22.0}
-
-
-def test_the_first_epoch_below_a_target() -> None:
-    assert training.epochs_to([0.5, 0.4, 0.45, 0.3], 0.4) == 2
-    assert training.epochs_to([0.5, 0.4], 0.3) is None
-    curves = {
-        10: {"none": [0.5, 0.3], "fitted": [0.3, 0.2], "wall": [0.5, 0.3]},
-        20: {"none": [0.2], "fitted": [0.1], "wall": [0.2]},
-    }
-    found = training.reach(lambda size, seed: curves[size], [10, 20], 1, [0.3, 0.15])
-    assert found["none"] == {"0.3": {10: [2], 20: [1]}, "0.15": {10: [None], 20: [None]}}
-    assert found["fitted"] == {"0.3": {10: [1], 20: [1]}, "0.15": {10: [None], 20: [1]}}
-
-
 def test_rankings_agree_where_the_lower_error_has_the_higher_score() -> None:
     errors = np.array([0.1, 0.2, 0.3, 0.4])
     assert rare_event_models.rank_correlation(errors, np.array([0.9, 0.8, 0.7, 0.6])) == {
@@ -130,7 +105,7 @@ def test_intervals_come_from_frames_drawn_anew() -> None:
 @pytest.mark.program
 def test_both_kinds_of_model_learn_from_the_same_data(tmp_path: Path) -> None:
     options = ["--sizes", "2", "--seeds", "1", "--steps", "4", "--held-out", "2"]
-    command = [sys.executable, str(SCRIPTS / "prior_accuracy.py"), str(tmp_path), *options]
+    command = [sys.executable, "-m", "studies.prior_accuracy", str(tmp_path), *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
@@ -24,6 +23,7 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.metrics import ErrorMetrics, error_metrics
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior, fit_report
+from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
 
 CUTOFF = 4.0
 """A; beyond the second neighbours of a carbon or silicon atom, and beyond what EDIP sees."""

@@ -1,4 +1,4 @@
-"""Molecular dynamics with EDIP for the benchmarks, as an exploration does it."""
+"""Molecular dynamics with EDIP for studies and benchmarks, as an exploration does it."""
 
 from __future__ import annotations
 
