@@ -330,8 +330,10 @@ class RunWriter:
             given |= {label_of_place(size + place): node for place, node in enumerate(new)}
             step = role if role == "new_labels" else f"{role}_set"
             call = self.writer.process(orm.CalcFunctionNode, None, "extend_dataset", given, self.call(index, step))
-            dataset = self.writer.output(call, "result", LabelledDataSetData, n_frames=size + len(new))
-            self.datasets[role] = (dataset, size + len(new))
+            n_frames = size + len(new)
+            states = [{"charge": 0, "spin": 2, "level": 0, "n_frames": n_frames}]
+            dataset = self.writer.output(call, "result", LabelledDataSetData, n_frames=n_frames, states=states)
+            self.datasets[role] = (dataset, n_frames)
         self.graph.training_sets.append(self.datasets["training"][0])
         self.graph.validation_sets.append(self.datasets["validation"][0])
 

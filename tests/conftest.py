@@ -34,7 +34,7 @@ LEVEL_OF_THEORY = {
     "pseudopotentials": {"C": "1" * 32, "Si": "2" * 32},
     "kpoints": {"mesh": [1, 1, 1], "offset": [0.0, 0.0, 0.0]},
     "hubbard": None,
-    "settings": {"ecutwfc": 30.0, "nspin": 2, "tot_magnetization": 2.0},
+    "settings": {"ecutwfc": 30.0, "nspin": 2},
 }
 PW_PARAMETERS = {
     "CONTROL": {"calculation": "scf", "tprnfor": True},
@@ -88,13 +88,14 @@ def divacancy() -> Atoms:
 
 @pytest.fixture
 def labelled_frames(divacancy: Atoms) -> Callable[..., list[Atoms]]:
-    """Makes configurations with random displacements, energies and forces: number, seed."""
+    """Makes neutral triplets with random displacements, energies and forces: number, seed."""
 
     def make(count: int = 3, seed: int = 1) -> list[Atoms]:
         generator = np.random.default_rng(seed)
         frames = []
         for _ in range(count):
             frame = divacancy.copy()
+            frame.info.update(charge=0, spin=2)
             frame.positions += generator.normal(0.0, 0.05, frame.positions.shape)
             forces = generator.normal(0.0, 1.0, frame.positions.shape)
             frame.calc = SinglePointCalculator(frame, energy=generator.normal(-1000.0, 1.0), forces=forces)
@@ -106,13 +107,18 @@ def labelled_frames(divacancy: Atoms) -> Callable[..., list[Atoms]]:
 
 @pytest.fixture
 def generate_dataset(labelled_frames: Callable[..., list[Atoms]]) -> Callable[..., Any]:
-    """Makes stored data sets: frames or their number, seed; further names are settings of the level of theory."""
+    """Makes stored data sets: frames or their number, seed; charge and spin of all; settings of the level of theory."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
 
-    def make(frames: Sequence[Atoms] | int = 3, seed: int = 1, **settings: Any) -> LabelledDataSetData:
+    def make(
+        frames: Sequence[Atoms] | int = 3, seed: int = 1, *, state: tuple[Any, Any] | None = None, **settings: Any
+    ) -> LabelledDataSetData:
         level = {**LEVEL_OF_THEORY, "settings": {**LEVEL_OF_THEORY["settings"], **settings}}
         given = labelled_frames(frames, seed) if isinstance(frames, int) else frames
-        return LabelledDataSetData.from_frames(given, level).store()
+        if state is not None:
+            for frame in given:
+                frame.info.update(charge=state[0], spin=state[1])
+        return LabelledDataSetData.from_frames(given, [level]).store()
 
     return make
 

@@ -10,8 +10,8 @@ from aiida.common.links import LinkType
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.level_of_theory import require_same_level
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.labels.states import require_one_surface
 from aiida_sicmlip.science.training.nequip_config import check_prior
 from aiida_sicmlip.science.training.settings import TrainingParameters
 
@@ -120,7 +120,9 @@ def _check_sets(
             f"the validation set <{validation.pk}> holds {', '.join(strangers)}, which the training set "
             f"<{training.pk}> does not: the model would not know them."
         )
-    require_same_level(training.level_of_theory, validation.level_of_theory, f"validation set <{validation.pk}>")
+    sets = {"training": training, "validation": validation}
+    surfaces = {f"the {name} set <{dataset.pk}>": dataset.surfaces for name, dataset in sets.items()}
+    require_one_surface(surfaces, "a training")
     seen = {_fingerprint(frame): place for place, frame in enumerate(_frames(training, "training"))}
     for place, frame in enumerate(_frames(validation, "validation")):
         if _fingerprint(frame) in seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -13,29 +13,50 @@ from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import DATASET_FILE
-from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, write_labelled_frames
+from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames, read_states, write_labelled_frames
+from aiida_sicmlip.science.labels.level_of_theory import charge_and_spin, without_state
+from aiida_sicmlip.science.labels.states import EnergySurface, LabelState, set_state, state_of_frame
+
+_ONE_LEVEL = "level_of_theory"
+"""Attribute of the data sets of before charge and spin belonged to each configuration: the level that all share."""
 
 
 class LabelledDataSetData(orm.SinglefileData):
-    """Configurations with energies (eV) and forces (eV/A), all at one level of theory, in a fixed order.
+    """Configurations with energies (eV) and forces (eV/A), each with its charge, spin and level of theory.
 
-    The content depends on the configurations and labels alone: equal data give equal bytes and equal hashes
-    (no uuid, date or path inside), and numbers are kept at full precision.
+    They stand in a fixed order. The content depends on the configurations and labels alone: equal data give equal bytes
+    and equal hashes (no uuid, date or path inside), and numbers are kept at full precision. What charge and spin mean,
+    and when there is none, says :mod:`aiida_sicmlip.science.labels.states`.
     """
 
     @classmethod
-    def from_frames(cls, frames: Sequence[Atoms], level_of_theory: dict[str, Any]) -> LabelledDataSetData:
+    def from_frames(cls, frames: Sequence[Atoms], levels_of_theory: Sequence[Mapping[str, Any]]) -> LabelledDataSetData:
         """Return an unstored data set of ``frames``.
 
-        :param frames: each with a calculator that holds its energy (eV) and forces (eV/A).
-        :param level_of_theory: the settings, as in ``LevelOfTheoryData``.
-        :raises InputError: if there is no frame, or a frame without energy or forces.
+        Levels are kept once each, in the order in which configurations have them; those of none are left out.
+
+        :param frames: each with a calculator that holds its energy (eV) and forces (eV/A), and in ``info`` its
+            ``charge`` and ``spin`` (none where they are missing) and ``level_of_theory``, an index (0 by default).
+        :param levels_of_theory: the settings of each level, as in ``LevelOfTheoryData``.
+        :raises InputError: if there is no frame, a frame without energy or forces, or one at a level that is not there.
         """
         if not frames:
             raise InputError("The data set has no configuration; give at least one label.")
-        settings = level_of_theory["settings"]
+        given = [without_state(level) for level in levels_of_theory]
+        levels: list[dict[str, Any]] = []
+        states = []
+        for place, frame in enumerate(frames):
+            state = state_of_frame(frame)
+            if state.level >= len(given):
+                raise InputError(
+                    f"configuration {place} is at level of theory {state.level}, but there are {len(given)}, from 0."
+                )
+            level = given[state.level]
+            if level not in levels:
+                levels.append(level)
+            states.append(LabelState(state.charge, state.spin, levels.index(level)))
         content = io.BytesIO()
-        write_labelled_frames(content, frames)
+        write_labelled_frames(content, frames, states)
         content.seek(0)
         node = cls(file=content, filename=DATASET_FILE)
         node.base.attributes.set_many(
@@ -44,17 +65,38 @@ class LabelledDataSetData(orm.SinglefileData):
                 "n_atoms": sum(len(frame) for frame in frames),
                 "species": sorted({symbol for frame in frames for symbol in frame.symbols}),
                 "formulas": dict(sorted(Counter(frame.get_chemical_formula() for frame in frames).items())),
-                "level_of_theory": level_of_theory,
-                "charge": float(settings.get("tot_charge", 0.0)),
-                "spin": settings.get("tot_magnetization"),
+                "levels_of_theory": levels,
+                "states": [{**vars(state), "n_frames": count} for state, count in Counter(states).items()],
             }
         )
         return node
 
     def frames(self) -> list[Atoms]:
-        """Return the configurations, each with a calculator that holds its energy (eV) and forces (eV/A)."""
+        """Return the configurations, each with a calculator that holds its energy (eV) and forces (eV/A).
+
+        ``info`` holds ``charge`` (e), ``spin`` (number of unpaired electrons) and ``level_of_theory``, an index into
+        :attr:`levels_of_theory`.
+        """
         with self.open(mode="rb") as handle:
-            return read_labelled_frames(io.BytesIO(handle.read()))
+            frames = read_labelled_frames(io.BytesIO(handle.read()))
+        if self._shared_state is not None:
+            for frame in frames:
+                set_state(frame, self._shared_state)
+        return frames
+
+    def states(self) -> list[LabelState]:
+        """Return charge, spin and index of the level of theory of each configuration."""
+        counts = self.state_counts
+        if len(counts) == 1:
+            return list(counts) * self.n_frames
+        with self.open(mode="rb") as handle:
+            return read_states(io.BytesIO(handle.read()))
+
+    @property
+    def _shared_state(self) -> LabelState | None:
+        """The state of all configurations of a data set that was made before each had its own."""
+        level = self.base.attributes.get(_ONE_LEVEL, None)
+        return None if level is None else LabelState(*charge_and_spin(level))
 
     @property
     def n_frames(self) -> int:
@@ -72,19 +114,29 @@ class LabelledDataSetData(orm.SinglefileData):
         return self.base.attributes.get("formulas")
 
     @property
-    def level_of_theory(self) -> dict[str, Any]:
-        """The settings that all labels share."""
-        return self.base.attributes.get("level_of_theory")
+    def levels_of_theory(self) -> list[dict[str, Any]]:
+        """The settings of each level of theory, in the order in which configurations have them."""
+        shared = self.base.attributes.get(_ONE_LEVEL, None)
+        return self.base.attributes.get("levels_of_theory") if shared is None else [without_state(shared)]
 
     @property
-    def charge(self) -> float:
-        """Total charge of the cell in units of e."""
-        return self.base.attributes.get("charge")
+    def state_counts(self) -> dict[LabelState, int]:
+        """Number of configurations of each charge, spin and level of theory, in the order of the first of each."""
+        if self._shared_state is not None:
+            return {self._shared_state: self.n_frames}
+        return {
+            LabelState(entry["charge"], entry["spin"], entry["level"]): entry["n_frames"]
+            for entry in self.base.attributes.get("states")
+        }
 
     @property
-    def spin(self) -> float | None:
-        """Total magnetisation that was imposed, in Bohr magnetons (2 for a triplet); ``None`` where it was free."""
-        return self.base.attributes.get("spin")
+    def surfaces(self) -> list[EnergySurface]:
+        """The energy surfaces that the labels are on, each with its number of configurations."""
+        levels = self.levels_of_theory
+        return [
+            EnergySurface(state.charge, state.spin, levels[state.level], count)
+            for state, count in self.state_counts.items()
+        ]
 
     def get_description(self) -> str:
         """Return what `verdi` shows beside the node."""
@@ -93,7 +145,7 @@ class LabelledDataSetData(orm.SinglefileData):
 
     def _validate(self) -> bool:
         super()._validate()
-        missing = {"n_frames", "species", "level_of_theory"} - set(self.base.attributes.keys())
-        if missing:
+        missing = {"n_frames", "species", "levels_of_theory"} - set(self.base.attributes.keys())
+        if missing and _ONE_LEVEL not in self.base.attributes.all:
             raise ValidationError(f"attributes {sorted(missing)} are missing; make the node with `from_frames`.")
         return True

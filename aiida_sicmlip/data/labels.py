@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida import orm
 from aiida.common.links import LinkType
 from ase import Atoms
@@ -12,12 +15,14 @@ from aiida_sicmlip.common.process_types import REFERENCE_LABEL
 from aiida_sicmlip.science.labels.level_of_theory import (
     functional_of_pseudopotential,
     potential_level_of_theory,
+    pw_charge_and_spin,
     pw_level_of_theory,
 )
+from aiida_sicmlip.science.labels.states import EnergySurface, LabelState, set_state
 
 
 def labelled_frame(label: orm.TrajectoryData, name: str) -> Atoms:
-    """Return the configuration of a label with its energy (eV) and forces (eV/A).
+    """Return the configuration of a label with its energy (eV), forces (eV/A), and charge and spin in ``info``.
 
     :raises InputError: if the label holds no energy or no forces.
     """
@@ -29,11 +34,15 @@ def labelled_frame(label: orm.TrajectoryData, name: str) -> Atoms:
                 "namelist of the labelling."
             )
     # The symbols of a parsed trajectory are names of kinds (`Si1`); the elements stand in the structure that was given.
-    numbers = label.creator.inputs.structure.get_ase().numbers
+    inputs = label.creator.inputs
+    numbers = inputs.structure.get_ase().numbers
     frame = Atoms(numbers, positions=label.get_positions()[-1], cell=label.get_cells()[-1], pbc=True)
     frame.calc = SinglePointCalculator(
         frame, energy=float(label.get_array("energy")[-1]), forces=label.get_array("forces")[-1]
     )
+    # A classical potential knows neither charge nor spin.
+    is_reference = label.creator.process_type == REFERENCE_LABEL
+    set_state(frame, LabelState() if is_reference else LabelState(*pw_charge_and_spin(inputs.parameters.get_dict())))
     return frame
 
 
@@ -77,3 +86,17 @@ def level_from_nodes(
 def level_of_potential(potential: orm.Data) -> dict:
     """Return the level of theory of labels by ``potential``, a LAMMPS potential, as a plain mapping."""
     return potential_level_of_theory(potential.pair_style, potential.md5)
+
+
+def surface_of_labelling(labelling: Mapping[str, Any]) -> EnergySurface | None:
+    """Return the energy surface of the labels that a labelling will make; None where its inputs do not say (yet).
+
+    :param labelling: inputs of a ``LabellingWorkChain``.
+    """
+    if "reference" in labelling and "potential" in labelling["reference"]:
+        return EnergySurface(None, None, level_of_potential(labelling["reference"]["potential"]))
+    if "pw" in labelling.get("pw", {}):
+        pw = labelling["pw"]["pw"]
+        level = level_from_nodes(pw["parameters"], labelling["pw"]["kpoints"], pw["code"], dict(pw["pseudos"]))
+        return EnergySurface(*pw_charge_and_spin(pw["parameters"].get_dict()), level)
+    return None

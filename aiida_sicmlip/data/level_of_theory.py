@@ -7,11 +7,11 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.labels.level_of_theory import differences, is_of_potential
+from aiida_sicmlip.science.labels.level_of_theory import differences, without_state
 
 
 class LevelOfTheoryData(orm.Dict):
-    """The settings of a labelling that change its energies and forces.
+    """The settings of a labelling that change its energies and forces, but for charge and spin of the configurations.
 
     Made by the calcfunction ``derive_level_of_theory`` from the inputs of a labelling from first principles, by
     ``derive_reference_level`` from a reference potential, or given by a user for labels that were computed elsewhere
@@ -31,24 +31,15 @@ class LevelOfTheoryData(orm.Dict):
 
 
 def require_same_level(mine: dict[str, Any], other: dict[str, Any], what: str) -> None:
-    """Raise :class:`InputError` naming each setting in which two levels of theory differ.
+    """Raise :class:`InputError` naming each setting in which a label's level of theory is not the one that is stated.
 
-    :param what: what carries ``other``, as the subject of the sentence, for example ``label `label_000003```.
+    Charge and spin, which levels of earlier versions hold, are not compared.
+
+    :param mine: the level that is stated.
+    :param other: that of the label.
+    :param what: what carries ``other``, as the subject of the message, for example ``label `label_000003```.
     """
-    found = differences(mine, other)
+    found = differences(without_state(mine), without_state(other))
     if found:
-        if is_of_potential(mine) != is_of_potential(other):
-            theirs, ours = (
-                f"{'a classical potential' if is_of_potential(level) else 'first principles'} ({level['functional']})"
-                for level in (other, mine)
-            )
-            raise InputError(
-                f"{what} was labelled by {theirs}, and what is here by {ours}: their energies have different zeros and "
-                "their forces belong to different energy surfaces, so that no potential fits both. Keep the labels in "
-                "a data set of their own."
-            )
         listed = "; ".join(f"`{setting}` is {theirs!r} there and {ours!r} here" for setting, ours, theirs in found)
-        raise InputError(
-            f"{what} was computed at another level of theory: {listed}. A data set holds one level of theory only; "
-            "keep the labels in a data set of their own or compute them again with the same settings."
-        )
+        raise InputError(f"{what} was computed at another level of theory: {listed}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -13,6 +13,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.text import number, table
 from aiida_sicmlip.science.labels.comparison import DatasetComparison
 from aiida_sicmlip.science.labels.level_of_theory import differences
+from aiida_sicmlip.science.labels.states import LabelState, charge_in_words, spin_in_words
 from aiida_sicmlip.science.labels.statistics import grouped_statistics
 from aiida_sicmlip.tools.datasets import Origin, origins_of_dataset
 
@@ -21,21 +22,20 @@ _MOST_PLACES = 20
 
 
 def dataset_lines(dataset: LabelledDataSetData) -> list[str]:
-    """Return what a data set is: size, creator, level of theory, and its configurations by round and origin."""
+    """Return what a data set is: size, creator, levels of theory, and configurations by charge, spin and origin."""
     atoms = dataset.base.attributes.get("n_atoms")
     formulas = ", ".join(f"{formula} ({count})" for formula, count in dataset.formulas.items())
     title = f"Data set <{dataset.pk}>" + (f" `{dataset.label}`" if dataset.label else "")
-    spin = "free" if dataset.spin is None else f"{dataset.spin:g} Bohr magnetons"
     rows = {
         "UUID": dataset.uuid,
         "configurations": f"{dataset.n_frames}, {atoms} atoms in all",
         "formulas": formulas,
         "made by": _maker(dataset),
-        "charge, spin": f"{dataset.charge:g} e, {spin}",
-        "level of theory": _level(dataset.level_of_theory),
+        **{f"level of theory {index}": _level(level) for index, level in enumerate(dataset.levels_of_theory)},
     }
     width = max(map(len, rows))
     lines = [title, *(f"  {name.ljust(width)}  {text}" for name, text in rows.items()), ""]
+    lines += [table(("charge", "spin", "level of theory", "configurations"), _state_rows(dataset.state_counts)), ""]
     origins = origins_of_dataset(dataset)
     files = {pk: orm.load_node(pk).filename for pk in {origin.source.file for origin in origins} if pk is not None}
     counts = Counter((_round(origin.round), _from(origin, files)) for origin in origins)
@@ -44,12 +44,17 @@ def dataset_lines(dataset: LabelledDataSetData) -> list[str]:
 
 def sources_table(dataset: LabelledDataSetData) -> str:
     """Return the sources of every configuration, one a line, as PKs."""
-    header = ("place", "round", "start", "label", "calculation", "structure", "trajectory", "frame", "file", "index")
+    header = (
+        *("place", "round", "start", "label", "calculation", "structure", "trajectory", "frame", "file", "index"),
+        *("charge", "spin", "level"),
+    )
     rows = []
+    states = dataset.states()
     for origin in origins_of_dataset(dataset):
-        source = origin.source
+        source, state = origin.source, states[origin.source.place]
         pks = (source.label, source.calculation, source.structure, source.trajectory)
-        cells = (origin.round, origin.start, *pks, source.frame, source.file, source.index)
+        electrons = (state.charge, state.spin, state.level)
+        cells = (origin.round, origin.start, *pks, source.frame, source.file, source.index, *electrons)
         rows.append((str(source.place), *("-" if cell is None else str(cell) for cell in cells)))
     return table(header, rows)
 
@@ -76,7 +81,9 @@ def statistics_lines(report: dict[str, Any]) -> list[str]:
     rows = [*(rows if len(rows) > 1 else []), ("all", report["all"])]
     species = ["all", *report["all"]["species"]]
     pairs = list(report["all"]["least_distances"])
+    counts = {LabelState(one["charge"], one["spin"], one["level"]): one["n_frames"] for one in report["all"]["states"]}
     lines = [f"Data set <{report['pk']}>", "", _energies(rows), ""]
+    lines += [table(("charge", "spin", "level of theory", "configurations"), _state_rows(counts)), ""]
     header = ["round", *(f"{name}{unit}" for name in species for unit in ("\nmean", "\nrms", "\ngreatest"))]
     forces = [
         (name, *(number(found["forces"].get(s, {}).get(key)) for s in species for key in ("mean", "rms", "greatest")))
@@ -98,11 +105,8 @@ def comparison_lines(
     first: LabelledDataSetData, second: LabelledDataSetData, comparison: DatasetComparison
 ) -> tuple[list[str], bool]:
     """Return how two data sets differ, one line a fact, and whether they do."""
-    settings = differences(first.level_of_theory, second.level_of_theory)
-    lines = [
-        f"level of theory: `{name}` is {a!r} in <{first.pk}> and {b!r} in <{second.pk}>" for name, a, b in settings
-    ]
-    lines = lines or ["level of theory: the same"]
+    levels = _differences_of_levels(first, second, comparison)
+    lines = levels or ["level of theory: the same"]
     lines.append(f"configurations in both: {len(comparison.both)}")
     for node, only in ((first, comparison.only_first), (second, comparison.only_second)):
         lines.append(f"configurations in <{node.pk}> only: {_places(only)}")
@@ -115,7 +119,38 @@ def comparison_lines(
         lines.append("labels of the configurations in both: the same")
     if not comparison.same_order:
         lines.append("the configurations in both stand in another order")
-    return lines, bool(settings) or not comparison.equal
+    return lines, bool(levels) or not comparison.equal
+
+
+def _differences_of_levels(
+    first: LabelledDataSetData, second: LabelledDataSetData, comparison: DatasetComparison
+) -> list[str]:
+    """Return how the levels of theory of two data sets differ, one line a fact."""
+    one, other = first.levels_of_theory, second.levels_of_theory
+    if len(one) == len(other) == 1:
+        return [
+            f"level of theory: `{name}` is {a!r} in <{first.pk}> and {b!r} in <{second.pk}>"
+            for name, a, b in differences(one[0], other[0])
+        ]
+    lines = [
+        f"level of theory {levels.index(level)} of <{node.pk}> is not in the other: {_level(level)}"
+        for node, levels, elsewhere in ((first, one, other), (second, other, one))
+        for level in levels
+        if level not in elsewhere
+    ]
+    at_first, at_second = first.states(), second.states()
+    changed = [here for here, there in comparison.both if one[at_first[here].level] != other[at_second[there].level]]
+    if changed:
+        lines.append(f"at other levels of theory in <{second.pk}>: configurations of <{first.pk}>: {_places(changed)}")
+    return lines
+
+
+def _state_rows(counts: Mapping[LabelState, int]) -> list[tuple[str, ...]]:
+    """Return a row for each charge, spin and level of theory."""
+    return [
+        (charge_in_words(state.charge), spin_in_words(state.spin), str(state.level), str(count))
+        for state, count in counts.items()
+    ]
 
 
 def _energies(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:

@@ -10,6 +10,7 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.reports.text import table
+from aiida_sicmlip.science.labels.states import charge_in_words, spin_in_words
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, Model, RoundOfRun, by_round
 from aiida_sicmlip.tools.lineage.configurations import NODES, nodes_of_configurations
 from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes
@@ -82,6 +83,7 @@ def configuration_lines(lineage: Lineage, name: str, place: int) -> list[str]:
         steps.append(("computed by", f"{orm.load_node(entry.calculation).process_label} <{entry.calculation}>{code}"))
     if entry.level_of_theory is not None:
         steps.append(("level of theory", _level(entry.level_of_theory)))
+    steps.append(("electrons", _state(entry)))
     if entry.structure is not None:
         steps.append(("structure", f"{orm.load_node(entry.structure).get_formula()} <{entry.structure}>"))
     if entry.trajectory is not None:
@@ -102,7 +104,19 @@ def configuration_lines(lineage: Lineage, name: str, place: int) -> list[str]:
 def configurations_table(configurations: Sequence[Configuration]) -> str:
     """Return a table with a row for each configuration."""
     header = (
-        *("place", "round", "label", "calculation", "code", "level of\ntheory", "structure", "start", "trajectory"),
+        *(
+            "place",
+            "round",
+            "label",
+            "calculation",
+            "code",
+            "level of\ntheory",
+            "charge",
+            "spin",
+            "structure",
+            "start",
+            "trajectory",
+        ),
         *("frame", "step", "time\n(ps)", "driven\nby", "model", "biased\nalong"),
     )
     rows = [
@@ -110,7 +124,16 @@ def configurations_table(configurations: Sequence[Configuration]) -> str:
             "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
             for value in (
                 *(entry.place, entry.round, entry.label, entry.calculation, entry.code, entry.level_of_theory),
-                *(entry.structure, entry.start, entry.trajectory, entry.frame, entry.step, entry.time),
+                *(
+                    entry.charge,
+                    entry.spin,
+                    entry.structure,
+                    entry.start,
+                    entry.trajectory,
+                    entry.frame,
+                    entry.step,
+                    entry.time,
+                ),
                 *(entry.potential, entry.model, entry.collective_variables),
             )
         )
@@ -191,7 +214,9 @@ def _of_round(found: Sequence[Configuration], rounds: dict[int, RoundOfRun | Non
     if labels:
         codes = _codes(_distinct(entry.code for entry in found))
         levels = "; ".join(_level(pk) for pk in _distinct(entry.level_of_theory for entry in found))
-        lines.append(f"labelled with {codes or 'an unknown code'}, at {levels or 'an unknown level of theory'}")
+        states = "; ".join(dict.fromkeys(_state(entry) for entry in found if entry.label is not None))
+        level = levels or "an unknown level of theory"
+        lines.append(f"labelled with {codes or 'an unknown code'}, at {level}; {states}")
     trajectories = _distinct(entry.trajectory for entry in found)
     if trajectories:
         starts = _distinct(entry.start for entry in found)
@@ -243,6 +268,10 @@ def _name(name: str) -> str:
 def _level(pk: int) -> str:
     """Return a level of theory in a few words."""
     return f"{level_in_words(orm.load_node(pk).get_dict())} <{pk}>".lstrip()
+
+
+def _state(entry: Configuration) -> str:
+    return f"charge {charge_in_words(entry.charge)}, spin {spin_in_words(entry.spin)}"
 
 
 def _codes(pks: Iterable[int | None]) -> str:

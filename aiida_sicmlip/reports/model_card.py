@@ -60,7 +60,7 @@ class Evidence:
 def model_card(model: PotentialData, statement: Statement) -> dict[str, Any]:
     """Return the card of a model that was trained in this profile, as plain values for JSON.
 
-    Keys: `model`, `statement`, `trained_on`, `errors`, `level_of_theory`, `valid_range`, `made_with`, `citations`.
+    Keys: `model`, `statement`, `trained_on`, `errors`, `levels_of_theory`, `valid_range`, `made_with`, `citations`.
     Forces in eV/A, energies in eV/atom, lengths in A, temperatures in K.
 
     :raises InputError: if the model was not trained here.
@@ -68,9 +68,9 @@ def model_card(model: PotentialData, statement: Statement) -> dict[str, Any]:
     evidence = _evidence(model)
     trained = evidence.lineage.model
     training = orm.load_node(trained.training)
-    level = evidence.training_set.level_of_theory
+    levels = evidence.training_set.levels_of_theory
     weights = model.weights()
-    used = {level.get("program", "")}
+    used = {level.get("program", "") for level in levels}
     for exploration in evidence.explorations:
         used |= set(exploration.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all_link_labels())
     return {
@@ -94,7 +94,7 @@ def model_card(model: PotentialData, statement: Statement) -> dict[str, Any]:
             "by_round": _errors_by_round(trained.round),
             "on_rare_events": _rare_events(evidence),
         },
-        "level_of_theory": level,
+        "levels_of_theory": levels,
         "valid_range": _range(evidence),
         "made_with": {
             "aiida-sicmlip, this card": aiida_sicmlip.__version__,
@@ -186,8 +186,7 @@ def _range(evidence: Evidence) -> dict[str, Any]:
         "energy_per_atom": statistics["energy_per_atom"],
         "greatest_force": max(float(np.linalg.norm(frame.get_forces(), axis=1).max()) for frame in frames),
         "temperature": _span(known) if known else None,
-        "charge": evidence.training_set.charge,
-        "spin": evidence.training_set.spin,
+        "states": statistics["states"],
     }
 
 

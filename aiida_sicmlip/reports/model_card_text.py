@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aiida_sicmlip.science.labels.states import charge_in_words, spin_in_words
+
 MISSING = "not stated by its authors"
 
 
@@ -31,7 +33,7 @@ def model_card_text(card: dict[str, Any]) -> str:
         "## What it was trained on",
         _sets(card["trained_on"]),
         "## Level of theory",
-        _list({name: value for name, value in card["level_of_theory"].items() if value}),
+        *(_list({name: value for name, value in level.items() if value}) for level in card["levels_of_theory"]),
         "## Errors",
         _errors(card["errors"]["at_the_end_of_the_training"]),
         _errors_by_round(card["errors"]["by_round"]),
@@ -143,7 +145,9 @@ def _range(found: dict[str, Any]) -> str:
             "least distances": distances,
             "energies": span(found["energy_per_atom"], "eV/atom"),
             "greatest force": f"{found['greatest_force']:.2f} eV/A",
-            "charge": f"{found['charge']:g} e",
-            "spin": "free" if found["spin"] is None else f"{found['spin']:g} Bohr magnetons",
+            "charge and spin": "; ".join(
+                f"{charge_in_words(state['charge'])}, {spin_in_words(state['spin'])} ({state['n_frames']})"
+                for state in found["states"]
+            ),
         }
     )

@@ -56,6 +56,9 @@ def places(
     rounds: Collection[int] | None = None,
     structures: Collection[str] | None = None,
     numbers: Iterable[int] | None = None,
+    charges: Collection[int | None] | None = None,
+    spins: Collection[int | None] | None = None,
+    levels: Collection[int] | None = None,
 ) -> list[int]:
     """Return the places of the configurations that meet all conditions that are given, ascending.
 
@@ -63,7 +66,11 @@ def places(
     :param rounds: rounds in which configurations were added.
     :param structures: names of start structures.
     :param numbers: places.
-    :raises InputError: if ``dataset`` has nothing of a label, round, structure or place that is named.
+    :param charges: total charges (e); None for configurations without one.
+    :param spins: numbers of unpaired electrons; None for configurations without one.
+    :param levels: indices of levels of theory.
+    :raises InputError: if ``dataset`` has nothing of a label, round, structure, place, charge, spin or level that is
+        named.
     """
     origins = origins_of_dataset(dataset)
     chosen = set(range(dataset.n_frames))
@@ -92,6 +99,9 @@ def places(
                     f"data set <{dataset.pk}> has no place {place}; it has the places 0 to {dataset.n_frames - 1}."
                 )
         chosen &= given
+    for what, wanted in (("charge", charges), ("spin", spins), ("level", levels)):
+        if wanted is not None:
+            chosen &= _places_of_states(dataset, what, wanted)
     return sorted(chosen)
 
 
@@ -111,6 +121,19 @@ def source_columns(dataset: LabelledDataSetData) -> list[dict[str, str | int]]:
         found |= {"round": origin.round, "start_structure": origin.start}
         columns.append({key: value for key, value in found.items() if value is not None})
     return columns
+
+
+def _places_of_states(dataset: LabelledDataSetData, what: str, wanted: Collection[int | None]) -> set[int]:
+    """Return the places of the configurations of some charges, spins or levels of theory."""
+    values = [getattr(state, what) for state in dataset.states()]
+    for value in wanted:
+        if value not in values:
+            known = ", ".join("none" if one is None else str(one) for one in dict.fromkeys(values))
+            raise InputError(
+                f"no configuration of data set <{dataset.pk}> has the {what} {'none' if value is None else value}; "
+                f"there is {known}."
+            )
+    return {place for place, value in enumerate(values) if value in wanted}
 
 
 def _place_of_label(label: Any, at: dict[int, int], dataset: LabelledDataSetData) -> int:

@@ -128,7 +128,49 @@ def test_sets_of_two_levels_of_theory(
     other = generate_dataset(2, seed=2, ecutwfc=45.0)
     with pytest.raises(ValueError, match="level of theory") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": other})
-    assert "`ecutwfc` is 45.0 there and 30.0 here" in str(caught.value)
+    training = inputs["training_set"]
+    assert (
+        f"`ecutwfc` is 30.0 for {training.n_frames} configurations of the training set <{training.pk}>, and 45.0 for 2 "
+        f"configurations of the validation set <{other.pk}>"
+    ) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ((-1, 2), "the charge is 0 e for {n} configurations of {training}, and -1 e for 2 configurations of {other}"),
+        ((0, 0), "the spin is 2 (triplet) for {n} configurations of {training}, and 0 (singlet) for 2 configurations"),
+        ((0, None), "and none for 2 configurations of {other}"),
+    ],
+)
+def test_sets_of_two_charges_or_spins(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_dataset: Callable[..., Any],
+    state: tuple[int, int | None],
+    words: str,
+) -> None:
+    """A model that tells configurations apart by species and positions alone cannot learn from both."""
+    other, training = generate_dataset(2, seed=2, state=state), inputs["training_set"]
+    with pytest.raises(ValueError, match="a training takes configurations of one charge, one spin and") as caught:
+        generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": other})
+    named = {"training": f"the training set <{training.pk}>", "other": f"the validation set <{other.pk}>"}
+    assert words.format(n=training.n_frames, **named) in str(caught.value)
+    assert "`aiida-sicmlip dataset subset PK --charges N --spins N --levels N`" in str(caught.value)
+
+
+def test_one_set_of_two_charges(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_dataset: Callable[..., Any],
+    labelled_frames: Callable[..., list[Atoms]],
+) -> None:
+    frames = labelled_frames(3, seed=7)
+    frames[1].info.update(charge=1, spin=1)
+    mixed = generate_dataset(frames)
+    words = f"and \\+1 e for 1 configuration of the training set <{mixed.pk}>"
+    with pytest.raises(ValueError, match=words):
+        generate_calc_job(ENTRY_POINT, {**inputs, "training_set": mixed})
 
 
 def test_validation_set_with_a_species_that_training_lacks(

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.science.labels.states import LabelState
 from tests.conftest import LEVEL_OF_THEORY, PW_PARAMETERS
 
 
@@ -49,8 +50,10 @@ def level_file(labels, tmp_path: Path) -> Path:
     pseudos = labels[0].creator.inputs.pseudos
     for name, pseudo in pseudos.items():
         (tmp_path / f"{name}.upf").write_text(pseudo.get_content())
+    # Charge and spin stand in the file of the labels.
+    parameters = {**PW_PARAMETERS, "SYSTEM": {**PW_PARAMETERS["SYSTEM"], "tot_magnetization": None}}
     statement = {
-        "parameters": PW_PARAMETERS,
+        "parameters": parameters,
         "pseudopotentials": {name: f"{name}.upf" for name in pseudos},
         "kpoints": {"mesh": [1, 1, 1]},
     }
@@ -71,9 +74,9 @@ def test_help_lists_the_commands() -> None:
 def test_show(labelled, labels) -> None:
     printed = command("show", labelled.pk, "--all")
     assert f"Data set <{labelled.pk}>" in printed
-    assert f"made by          extend_dataset <{labelled.creator.pk}>" in printed
+    assert f"made by            extend_dataset <{labelled.creator.pk}>" in printed
     assert "quantumespresso.pw; PBE; mesh [1, 1, 1]" in printed and "ecutwfc 30.0" in printed
-    assert "0 e, 2 Bohr magnetons" in printed
+    assert re.search(r"^0 e +2 \(triplet\) +0 +4$", printed, re.MULTILINE)
     assert re.search(r"^- +4 +labels of given structures$", printed, re.MULTILINE)
     for place, label in enumerate(labels):
         assert re.search(rf"^{place} +- +- +{label.pk} +{label.creator.pk} ", printed, re.MULTILINE)
@@ -81,6 +84,7 @@ def test_show(labelled, labels) -> None:
 
 def test_stats(labelled) -> None:
     printed = command("stats", labelled.pk)
+    assert re.search(r"^0 e +2 \(triplet\) +0 +4$", printed, re.MULTILINE)
     assert "Least distances (A)" in printed and "C7Si7 (4)" in printed and "28 C" in printed
     report = json.loads(command("stats", labelled.pk, "--json"))
     assert report["all"] == report["rounds"][0]["statistics"]
@@ -97,6 +101,12 @@ def test_export_and_import_give_the_same_content(labelled, labels, level_file, t
     assert back.base.caching.compute_hash() == labelled.base.caching.compute_hash()
     assert back.label == "from a colleague"
     assert f"dataset stats {back.pk}" in printed
+    charge = "`total_charge`" if name == "set.db" else "`charge`"
+    assert f"charge from {charge}, spin from `spin` and `multiplicity`" in printed
+    levels = json.loads((tmp_path / "set.levels.json").read_text())
+    assert levels == {"levels_of_theory": labelled.levels_of_theory}
+    again = made(command("import", path, "--level", tmp_path / "set.levels.json"))
+    assert again.base.caching.compute_hash() == labelled.base.caching.compute_hash()
     assert command("diff", labelled.pk, back.pk).startswith("level of theory: the same")
     if name == "set.db":
         found = [row.label_uuid for row in ase.db.connect(path).select()]
@@ -118,16 +128,24 @@ def test_format_can_be_given(labelled, tmp_path) -> None:
 def test_import_with_other_names_at_another_level(labelled, tmp_path) -> None:
     path = tmp_path / "set.xyz"
     command("export", labelled.pk, path)
-    path.write_text(path.read_text().replace("energy=", "REF_energy="))
+    text = path.read_text().replace("energy=", "REF_energy=").replace("charge=0 spin=2 multiplicity=3 ", "")
+    path.write_text(text)
     statement = {"program": "vasp", "functional": "PBE", "settings": {"encut": 400.0, "tot_charge": -1}}
     (tmp_path / "vasp.yaml").write_text(yaml.safe_dump(statement))
     words = command("import", path, "--level", tmp_path / "vasp.yaml", status=1)
     assert "frame 0 of `set.xyz` has no `energy`" in words and "--energy NAME" in words.replace("\n", " ")
-    back = made(command("import", path, "--level", tmp_path / "vasp.yaml", "--energy", "REF_energy"))
-    assert (back.charge, back.spin) == (-1.0, None)
-    assert back.creator.inputs.parameters.get_dict() == {"energy": "REF_energy"}
+    options = ("--level", tmp_path / "vasp.yaml", "--energy", "REF_energy")
+    assert "does not say the spin of its configurations" in command("import", path, *options, status=1)
+    words = command("import", path, *options, "--spin", "none", "--charge", "0", status=1)
+    assert "`--charge` is 0, but" in words and "states -1; keep what is right" in words.replace("\n", " ")
+    assert "`import.spin` is 'two'" in command("import", path, *options, "--spin", "two", status=1)
+    printed = command("import", path, *options, "--spin", "none")
+    assert "charge from what is stated, spin from what is stated" in printed
+    back = made(printed)
+    assert back.state_counts == {LabelState(-1, None, 0): 4}
+    assert back.creator.inputs.parameters.get_dict() == {"energy": "REF_energy", "charge": -1, "spin": "none"}
     printed = command("diff", labelled.pk, back.pk, status=1)
-    assert "`program` is 'quantumespresso.pw'" in printed and "configurations in both: 4" in printed
+    assert "`program` is 'quantumespresso.pw'" in printed and "configurations in both: 0" in printed
 
 
 def test_wrong_imports_leave_nothing_behind(labelled, level_file, tmp_path) -> None:
@@ -196,14 +214,49 @@ def test_merge(generate_dataset, aiida_profile_clean) -> None:
     parts = [generate_dataset(2, seed=seed) for seed in (1, 2, 3)]
     merged = made(command("merge", *(part.pk for part in parts)))
     assert merged.n_frames == 6
-    assert merged.level_of_theory == LEVEL_OF_THEORY
-    other = generate_dataset(2, seed=4, tot_charge=1.0)
+    assert merged.levels_of_theory == [LEVEL_OF_THEORY]
     before = orm.QueryBuilder().append(orm.Node).count()
-    assert "`tot_charge` is 1.0 there and 0.0 here" in command("merge", parts[0].pk, other.pk, status=1)
     assert "--without --places 0,1" in command("merge", parts[0].pk, merged.pk, status=1)
     assert "at least two data sets" in command("merge", parts[0].pk, status=1)
     assert "is a LevelOfTheoryData" in command("merge", parts[0].pk, _level().pk, status=1)
     assert orm.QueryBuilder().append(orm.Node).count() == before + 1
+
+
+def test_charges_spins_and_levels(generate_dataset, aiida_profile_clean, tmp_path) -> None:
+    """What differs in them can be merged, seen, exported, taken apart and compared."""
+    parts = [generate_dataset(2), generate_dataset(2, state=(-1, 1)), generate_dataset(1, seed=2, ecutwfc=45.0)]
+    merged = made(command("merge", *(part.pk for part in parts)))
+    printed = command("show", merged.pk, "--all")
+    assert re.search(r"^-1 e +1 \(doublet\) +0 +2$", printed, re.MULTILINE)
+    assert re.search(r"^0 e +2 \(triplet\) +1 +1$", printed, re.MULTILINE)
+    assert re.search(r"level of theory 1 .*ecutwfc 45.0", printed)
+    assert re.search(r"^3 .* -1 +1 +0$", printed, re.MULTILINE)
+    report = json.loads(command("stats", merged.pk, "--json"))
+    assert report["all"]["states"][1] == {"charge": -1, "spin": 1, "level": 0, "n_frames": 2}
+    assert report["all"]["n_repeated"] == 0, "one geometry with another charge is another configuration"
+    path = tmp_path / "merged.xyz"
+    assert "their levels of theory into" in command("export", merged.pk, path).replace("\n", " ")
+    read = ase.io.read(path, index=":")
+    assert [frame.info["charge"] for frame in read] == [0, 0, -1, -1, 0]
+    assert [frame.info["level_of_theory"] for frame in read] == [0, 0, 0, 0, 1]
+    words = command("import", path, "--level", tmp_path / "merged.levels.json", status=1)
+    assert "holds 2 levels of theory, and an import takes one" in words.replace("\n", " ")
+    assert "`merged.levels.json`" in command("export", merged.pk, tmp_path / "merged.db", status=1).replace(
+        str(tmp_path) + "/", ""
+    )
+    for options, part in (
+        (("--charges", "-1"), parts[1]),
+        (("--spins", "1"), parts[1]),
+        (("--charges", "0", "--levels", "0"), parts[0]),
+        (("--levels", "1"), parts[2]),
+    ):
+        taken = made(command("subset", merged.pk, *options))
+        assert taken.base.caching.compute_hash() == part.base.caching.compute_hash()
+    printed = command("diff", merged.pk, parts[0].pk, status=1)
+    assert f"level of theory 1 of <{merged.pk}> is not in the other" in printed
+    assert "configurations in both: 2" in printed
+    assert "has the charge 1; there is 0, -1" in command("subset", merged.pk, "--charges", "1", status=1)
+    assert "`--spins` holds `x`" in command("subset", merged.pk, "--spins", "x", status=1)
 
 
 def _level() -> orm.Data:

@@ -14,6 +14,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.science.labels.states import LabelState
+from tests.conftest import LEVEL_OF_THEORY
 
 
 def content(node: orm.SinglefileData) -> bytes:
@@ -71,20 +73,52 @@ def test_no_identifier_or_path_inside(generate_dataset: Callable[..., Any], tmp_
 def test_what_it_says_about_itself(
     labelled_frames: Callable[..., list[Atoms]], generate_dataset: Callable[..., Any]
 ) -> None:
-    node = generate_dataset(labelled_frames(3), tot_charge=-1.0)
+    frames = labelled_frames(3)
+    frames[1].info.update(charge=-1, spin=1)
+    node = generate_dataset(frames)
     assert (node.n_frames, node.species, node.formulas) == (3, ["C", "Si"], {"C7Si7": 3})
     assert node.base.attributes.get("n_atoms") == 42
-    assert (node.charge, node.spin) == (-1.0, 2.0)
-    assert node.level_of_theory["settings"]["ecutwfc"] == 30.0
+    assert node.state_counts == {LabelState(0, 2): 2, LabelState(-1, 1): 1}
+    assert node.states() == [LabelState(0, 2), LabelState(-1, 1), LabelState(0, 2)]
+    assert node.levels_of_theory[0]["settings"]["ecutwfc"] == 30.0
 
 
-def test_neutral_and_free_spin_where_nothing_is_imposed(generate_dataset: Callable[..., Any]) -> None:
-    node = generate_dataset(1, tot_magnetization=None)
-    assert (node.charge, node.spin) == (0.0, None)
+def test_nothing_is_filled_in(generate_dataset: Callable[..., Any]) -> None:
+    """A frame that says nothing has neither charge nor spin; it is no neutral singlet."""
+    assert generate_dataset(2, state=(None, None)).states() == [LabelState(None, None)] * 2
+    assert generate_dataset(2, state=(None, None)).base.caching.compute_hash() != (
+        generate_dataset(2, state=(0, 0)).base.caching.compute_hash()
+    )
+
+
+def test_levels_stand_once_in_the_order_of_the_configurations(labelled_frames: Callable[..., list[Atoms]]) -> None:
+    """So that the content does not tell how the levels were listed."""
+    low, high, unused = ({**LEVEL_OF_THEORY, "settings": {"ecutwfc": cutoff}} for cutoff in (30.0, 60.0, 90.0))
+
+    def dataset(indices: list[int], levels: list[Any]) -> LabelledDataSetData:
+        frames = labelled_frames(3)
+        for frame, index in zip(frames, indices, strict=True):
+            frame.info["level_of_theory"] = index
+        return LabelledDataSetData.from_frames(frames, levels).store()
+
+    one, other = dataset([1, 0, 1], [low, high]), dataset([3, 2, 0], [high, unused, low, high])
+    assert one.levels_of_theory == other.levels_of_theory == [high, low]
+    assert content(one) == content(other) and node_hash(one) == node_hash(other)
+    assert [state.level for state in one.states()] == [frame.info["level_of_theory"] for frame in one.frames()]
+    assert [state.level for state in one.states()] == [0, 1, 0]
+    with pytest.raises(InputError, match="configuration 1 is at level of theory 2, but there are 2, from 0"):
+        dataset([0, 2, 0], [low, high])
+
+
+def test_settings_of_charge_and_spin_are_no_part_of_a_level(labelled_frames: Callable[..., list[Atoms]]) -> None:
+    settings = {"ecutwfc": 30.0, "tot_charge": -1.0, "tot_magnetization": 1.0}
+    node = LabelledDataSetData.from_frames(labelled_frames(1), [{**LEVEL_OF_THEORY, "settings": settings}])
+    assert node.levels_of_theory[0]["settings"] == {"ecutwfc": 30.0}
+    assert node.states() == [LabelState(0, 2)], "those of the frame"
 
 
 def test_empty_or_unlabelled_data_are_refused(divacancy: Atoms) -> None:
-    level: dict[str, Any] = {"settings": {}}
+    level: list[Any] = [{"settings": {}}]
     with pytest.raises(InputError, match="no configuration; give at least one label"):
         LabelledDataSetData.from_frames([], level)
     with pytest.raises(InputError, match="energy"):
@@ -93,5 +127,5 @@ def test_empty_or_unlabelled_data_are_refused(divacancy: Atoms) -> None:
 
 def test_node_made_by_other_means_is_not_stored() -> None:
     node = LabelledDataSetData.from_bytes(b"anything", filename="frames.npz")
-    with pytest.raises(ValidationError, match=r"level_of_theory.*make the node with `from_frames`"):
+    with pytest.raises(ValidationError, match=r"levels_of_theory.*make the node with `from_frames`"):
         node.store()

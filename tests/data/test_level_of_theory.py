@@ -25,6 +25,8 @@ def test_differences_name_setting_and_values() -> None:
 
 def test_same_level_passes() -> None:
     require_same_level(level(ecutwfc=30.0), level(ecutwfc=30.0), "label")
+    # Levels of before held what belongs to the configurations.
+    require_same_level(level(ecutwfc=30.0, tot_charge=1.0, tot_magnetization=2.0), level(ecutwfc=30.0), "label")
 
 
 def test_other_level_is_refused_with_setting_and_both_values() -> None:

@@ -50,7 +50,7 @@ class Learned:
             call = explored.process(
                 orm.CalcFunctionNode, "", run, round_label(index, "training_set"), level_of_theory=level, **given
             )
-            dataset = LabelledDataSetData.from_frames(frames[: 2 * index + 2], level.get_dict())
+            dataset = LabelledDataSetData.from_frames(frames[: 2 * index + 2], [level.get_dict()])
             explored.output(call, "result", dataset)
             self.datasets.append(dataset)
         self.selections = [selection]

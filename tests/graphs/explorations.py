@@ -192,7 +192,7 @@ class Explored:
         extension = self.process(
             orm.CalcFunctionNode, "", run, f"round_{index:02d}_new_labels", level_of_theory=level, **labels
         )
-        self.output(extension, "result", LabelledDataSetData.from_frames(frames, {"settings": {}}))
+        self.output(extension, "result", LabelledDataSetData.from_frames(frames, [{"settings": {}}]))
         label = f"round_{index:02d}_evaluation_of_exploring_potential"
         node = self.process(orm.CalcJobNode, EVALUATION, run, label, dataset=extension.outputs.result)
         self.output(node, "results", orm.Dict(prediction_errors(frames, predictions)))

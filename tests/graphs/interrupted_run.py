@@ -39,7 +39,7 @@ def labels_at_level_of(builder: Any, labelled_frames: Callable[..., Any]) -> Cal
     level = level_from_nodes(pw.pw.parameters, pw.kpoints, pw.pw.code, dict(pw.pw.pseudos))
 
     def make(count: int, seed: int = 1) -> LabelledDataSetData:
-        return LabelledDataSetData.from_frames(labelled_frames(count, seed), level).store()
+        return LabelledDataSetData.from_frames(labelled_frames(count, seed), [level]).store()
 
     return make
 

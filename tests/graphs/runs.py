@@ -131,7 +131,7 @@ class MadeRun:
             frame.calc = SinglePointCalculator(frame, energy=generator.normal(-100.0, 1.0), forces=forces)
             frames.append(frame)
         call = self.process(orm.CalcFunctionNode, "", self.node, round_label(index, step))
-        dataset = LabelledDataSetData.from_frames(frames, LEVEL_OF_THEORY)
+        dataset = LabelledDataSetData.from_frames(frames, [LEVEL_OF_THEORY])
         self.output(call, "result", dataset)
         return dataset
 

@@ -87,7 +87,7 @@ def test_labels_are_those_of_the_potential(labelled_run, switched):
         seen = []
         for name, count in (("training_set", 3), ("validation_set", 1)):
             dataset = called(pk, f"round_00_{name}").outputs.result
-            assert dataset.level_of_theory["functional"] == "EDIP/MULTI"
+            assert dataset.levels_of_theory[0]["functional"] == "EDIP/MULTI"
             sources = labels_of_dataset(dataset)
             assert len(sources) == dataset.n_frames == count
             for source, frame in zip(sources, dataset.frames(), strict=True):

@@ -50,7 +50,7 @@ def dataset(count: int, seed: int) -> LabelledDataSetData:
         forces = generator.normal(0.0, 1.0, frame.positions.shape)
         frame.calc = SinglePointCalculator(frame, energy=generator.normal(-100.0, 1.0), forces=forces)
         frames.append(frame)
-    return LabelledDataSetData.from_frames(frames, LEVEL_OF_THEORY).store()
+    return LabelledDataSetData.from_frames(frames, [LEVEL_OF_THEORY]).store()
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def test_rounds_and_start_structures(learned: Learned) -> None:
 
 def test_origins_survive_parts_and_merges(learned: Learned, generate_dataset) -> None:
     part = subset_dataset(learned.datasets[1], orm.List([1, 2]))
-    other = LabelledDataSetData.from_frames(learned.frames[4:], part.level_of_theory).store()
+    other = LabelledDataSetData.from_frames(learned.frames[4:], part.levels_of_theory).store()
     merged = merge_datasets(dataset_00=other, dataset_01=part)
     found = origins_of_dataset(merged)
     assert [origin.round for origin in found] == [None, None, 0, 1]

@@ -27,7 +27,7 @@ def learned(explored: Explored, generate_label, labelled_frames) -> Learned:
 
 def test_predictions_beside_labels_and_their_origin(learned: Learned, edip) -> None:
     """Two imported configurations, then two rounds of two each."""
-    other = LabelledDataSetData.from_frames(learned.frames[4:], learned.datasets[1].level_of_theory).store()
+    other = LabelledDataSetData.from_frames(learned.frames[4:], learned.datasets[1].levels_of_theory).store()
     merged = merge_datasets(dataset_00=other, dataset_01=learned.datasets[1])
     node = evaluated(learned.explored, merged, edip, energy_offsets={"Si": 2.0, "C": -0.5})
     found = read_evaluation(node)
@@ -74,5 +74,5 @@ def test_labels_of_given_structures(explored: Explored, edip, labelled_frames, g
     label = generate_label(frame, structure=orm.StructureData(ase=frame))
     level = orm.Dict({"settings": {}}).store()
     call = explored.process(orm.CalcFunctionNode, "", level_of_theory=level, label_000000=label)
-    explored.output(call, "result", LabelledDataSetData.from_frames([frame], {"settings": {}}))
+    explored.output(call, "result", LabelledDataSetData.from_frames([frame], [{"settings": {}}]))
     assert read_evaluation(evaluated(explored, call.outputs.result, edip)).defects == ["given structures"]

@@ -41,7 +41,7 @@ def extended(level, labels, frames, at_level=None, **inputs) -> LabelledDataSetD
     """Return a data set of ``frames`` that a calcfunction says it made of ``labels``."""
     places = {label_of_place(place): label for place, label in enumerate(labels)}
     call = finished(orm.CalcFunctionNode, "extend_dataset", "", level_of_theory=level, **places, **inputs)
-    return output(call, "result", LabelledDataSetData.from_frames(frames, at_level or level.get_dict()))
+    return output(call, "result", LabelledDataSetData.from_frames(frames, [at_level or level.get_dict()]))
 
 
 def test_a_model_in_order(tmp_path: Path, labels, level, code) -> None:
@@ -120,7 +120,7 @@ def test_validation_frame_in_the_training_set(tmp_path: Path, labels, level, cod
 def test_data_from_nowhere_in_a_run(tmp_path: Path, labels, level, code) -> None:
     """What a called process took must be an input of the run, or have been made."""
     training, validation = grown(labels, level, 2), grown(labels[2:], level, 2)
-    given, lost = (LabelledDataSetData.from_frames(training.frames(), level.get_dict()).store() for _ in range(2))
+    given, lost = (LabelledDataSetData.from_frames(training.frames(), [level.get_dict()]).store() for _ in range(2))
     run = finished(orm.WorkChainNode, ACTIVE_LEARNING, "", start=given)
     for index, dataset in enumerate((given, lost)):
         trained(tmp_path / str(index), code, dataset, validation, caller=run)

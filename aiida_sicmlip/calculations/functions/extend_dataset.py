@@ -8,8 +8,9 @@ from aiida_sicmlip.common.labels import label_of_place, place_of_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData, require_same_level
+from aiida_sicmlip.science.labels.states import LEVEL
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
@@ -19,16 +20,16 @@ def extend_dataset(
 ) -> LabelledDataSetData:
     """Return ``previous`` and after it the new labels, as a new data set.
 
-    :param level_of_theory: that of all labels; checked against each.
-    :param previous: an earlier data set; without it a new one begins.
+    Charge and spin of each label are those of its calculation.
+
+    :param level_of_theory: that of all new labels; checked against each.
+    :param previous: an earlier data set, at any level of theory; without it a new one begins.
     :param labels: ``output_trajectory`` of each new label; its link label is ``label_`` and its place, six digits.
-    :raises InputError: if places are not consecutive, or levels of theory differ (with setting and both values).
+    :raises InputError: if places are not consecutive, or a label is at another level of theory (with setting and both
+        values).
     """
     level = level_of_theory.get_dict()
-    frames = []
-    if previous is not None:
-        require_same_level(level, previous.level_of_theory, f"data set <{previous.pk}>")
-        frames = previous.frames()
+    frames, levels = ([], []) if previous is None else (previous.frames(), previous.levels_of_theory)
     expected = [label_of_place(len(frames) + index) for index in range(len(labels))]
     if sorted(labels) != expected:
         raise InputError(
@@ -37,5 +38,7 @@ def extend_dataset(
         )
     for name in sorted(labels, key=place_of_label):
         require_same_level(level, level_of_label(labels[name], name), f"label `{name}` <{labels[name].pk}>")
-        frames.append(labelled_frame(labels[name], name))
-    return LabelledDataSetData.from_frames(frames, level)
+        frame = labelled_frame(labels[name], name)
+        frame.info[LEVEL] = len(levels)
+        frames.append(frame)
+    return LabelledDataSetData.from_frames(frames, [*levels, level])

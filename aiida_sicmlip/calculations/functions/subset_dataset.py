@@ -10,7 +10,7 @@ from aiida.engine import calcfunction
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
@@ -43,4 +43,4 @@ def subset_dataset(dataset: LabelledDataSetData, places: orm.List) -> LabelledDa
     kept = places.get_list()
     check_places(kept, dataset.n_frames)
     frames = dataset.frames()
-    return LabelledDataSetData.from_frames([frames[place] for place in kept], dataset.level_of_theory)
+    return LabelledDataSetData.from_frames([frames[place] for place in kept], dataset.levels_of_theory)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @click.option("--structures", metavar="NAME,...", help="Those picked from walkers that started from these structures.")
 @click.option("--labels", metavar="PK,...", help="Those with these labels, by PK or UUID.")
 @click.option("--places", metavar="N,N-N", help="Those at these places, which count from 0.")
+@click.option("--charges", metavar="N,...", help="Those of these total charges (e); `none` for those without one.")
+@click.option("--spins", metavar="N,...", help="Those with so many unpaired electrons; `none` for those without one.")
+@click.option("--levels", metavar="N,N-N", help="Those at these levels of theory, as `dataset show` counts them.")
 @click.option("--without", is_flag=True, help="Leave out what the other options name, instead of keeping it.")
 @PROFILE
 def subset(
@@ -29,6 +32,9 @@ def subset(
     structures: str | None,
     labels: str | None,
     places: str | None,
+    charges: str | None,
+    spins: str | None,
+    levels: str | None,
     without: bool,
     profile_name: str | None,
 ) -> None:
@@ -41,9 +47,15 @@ def subset(
         "structures": words(structures, "--structures"),
         "labels": words(labels, "--labels"),
         "numbers": whole_numbers(places, "--places"),
+        "charges": numbers_or_none(charges, "--charges"),
+        "spins": numbers_or_none(spins, "--spins"),
+        "levels": whole_numbers(levels, "--levels"),
     }
     if all(value is None for value in conditions.values()):
-        raise InputError("nothing says what to take; give `--rounds`, `--structures`, `--labels` or `--places`.")
+        raise InputError(
+            "nothing says what to take; give `--rounds`, `--structures`, `--labels`, `--places`, `--charges`, "
+            "`--spins` or `--levels`."
+        )
     load_profile(profile_name)
     from aiida import orm
 
@@ -68,7 +80,7 @@ def subset(
 @click.argument("identifiers", metavar="PK PK...", nargs=-1, required=True)
 @PROFILE
 def merge(identifiers: tuple[str, ...], profile_name: str | None) -> None:
-    """Make one data set of several at one level of theory, one after the other."""
+    """Make one data set of several, one after the other."""
     if len(identifiers) < 2:
         raise InputError("`merge` joins at least two data sets; give the PK of each.")
     load_profile(profile_name)
@@ -103,6 +115,20 @@ def words(text: str | None, option: str) -> list[str] | None:
     if not found:
         raise InputError(f"`{option}` is {text!r}, which names nothing.")
     return found
+
+
+def numbers_or_none(text: str | None, option: str) -> list[int | None] | None:
+    """Return the numbers that ``text`` lists, such as `-1,0,none`; None where the option was not given.
+
+    :raises InputError: if a part is neither a whole number nor `none`.
+    """
+    parts = words(text, option)
+    if parts is None:
+        return None
+    for part in parts:
+        if part != "none" and re.fullmatch(r"[+-]?\d+", part) is None:
+            raise InputError(f"`{option}` holds `{part}`; give whole numbers such as `-1,0`, or `none`.")
+    return [None if part == "none" else int(part) for part in parts]
 
 
 def whole_numbers(text: str | None, option: str) -> list[int] | None:

@@ -15,7 +15,7 @@ from aiida_sicmlip.common.exceptions import SicmlipError
 @click.option("--all", "every", is_flag=True, help="List the sources of every configuration too.")
 @PROFILE
 def show(identifier: str, every: bool, profile_name: str | None) -> None:
-    """Say what data set PK is: size, level of theory, configurations by round, and where they are from."""
+    """Say what data set PK is: size, levels of theory, configurations by charge, spin and round, and their origin."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import dataset_lines, sources_table
     from aiida_sicmlip.tools.nodes import load
@@ -32,7 +32,7 @@ def show(identifier: str, every: bool, profile_name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @PROFILE
 def stats(identifier: str, as_json: bool, profile_name: str | None) -> None:
-    """Print energies, forces, least distances, volumes and composition of data set PK, by round and of all."""
+    """Print numbers by charge and spin, energies, forces, least distances, volumes and composition of data set PK."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import statistics_lines, statistics_report
     from aiida_sicmlip.tools.nodes import load

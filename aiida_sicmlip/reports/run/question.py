@@ -10,6 +10,7 @@ from aiida.common.links import LinkType
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.data.classical_potential import potential_name
+from aiida_sicmlip.data.labels import surface_of_labelling
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.reports.lineage import level_in_words
 from aiida_sicmlip.reports.run.criteria import SIGNS
@@ -23,8 +24,8 @@ def question_of_run(node: orm.WorkChainNode, run: Run) -> dict[str, Any]:
     """Return what a run asks as plain values.
 
     Keys: `sentence`, `structures` (`name`, `pk`, `label`, `formula`, `n_atoms`, `defect`, `host`), `level_of_theory`
-    (None before it is known), `labelled_by`, `explores_first_with`, and `criteria` (`criterion`, `direction`,
-    `threshold`, `unit`).
+    (None before it is known), `state` (`charge` and `spin` of the labels), `labelled_by`, `explores_first_with`, and
+    `criteria` (`criterion`, `direction`, `threshold`, `unit`).
     """
     inputs = node.inputs
     structures = [_structure(node, name, given) for name, given in sorted(_given(inputs, "structures").items())]
@@ -35,6 +36,7 @@ def question_of_run(node: orm.WorkChainNode, run: Run) -> dict[str, Any]:
         "sentence": _sentence(structures, labelled_by, criteria),
         "structures": structures,
         "level_of_theory": level,
+        "state": _state_of_labels(inputs),
         "labelled_by": labelled_by,
         "explores_first_with": _explorer(inputs),
         "criteria": criteria,
@@ -52,7 +54,14 @@ def level_of_run(node: orm.WorkChainNode, run: Run) -> dict[str, Any] | None:
         if link is not None:
             return dict(link.node.get_dict())
     given = _given(node.inputs, "initial")
-    return dict(given["training_set"].level_of_theory) if "training_set" in given else None
+    # A run adds to labels at one level alone.
+    return dict(given["training_set"].levels_of_theory[0]) if "training_set" in given else None
+
+
+def _state_of_labels(inputs: Any) -> dict[str, Any] | None:
+    """Return charge and spin of a run's labels; None where its inputs do not say them."""
+    surface = surface_of_labelling(_given(inputs, "labelling"))
+    return None if surface is None else {"charge": surface.charge, "spin": surface.spin}
 
 
 def threshold_in_words(criterion: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from aiida_sicmlip.reports.run.tables import errors_cells, notes_on_errors, time
 from aiida_sicmlip.reports.run.versions import calculation_cells, code_cells
 from aiida_sicmlip.reports.selection import distances_cells, frames_cells, notes_on_selections
 from aiida_sicmlip.reports.text import Cells
+from aiida_sicmlip.science.labels.states import charge_in_words, spin_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -247,6 +248,8 @@ def _versions(report: dict[str, Any]) -> Section:
     rows = [
         (name.replace("_", " "), _value(value)) for name, value in (level or {}).items() if value not in (None, {}, "")
     ]
+    if rows and (state := report["question"]["state"]) is not None:
+        rows += [("charge", charge_in_words(state["charge"])), ("spin", spin_in_words(state["spin"]))]
     section.table(Cells(("level of theory", "value"), rows) if rows else None)
     section.table(calculation_cells(values), "Calculations, the last one of each kind")
     section.table(code_cells(values), "Codes")

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
+from aiida_sicmlip.science.labels.states import state_of_frame
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,13 @@ class DatasetComparison:
 
 
 def configuration_key(frame: Atoms) -> str:
-    """Return a digest that two frames share if species, positions, cell and periodicity are the same to the last bit.
+    """Return a digest that two frames share if they are the same configuration.
 
-    Atoms in another order, or moved by a cell vector, make another configuration. Minus zero equals zero.
+    That is one of the same species, positions, cell and periodicity, to the last bit, with the same charge and spin.
+    Atoms in another order, or moved by a cell vector, make another one. Minus zero equals zero.
     """
-    digest = hashlib.sha256()
+    state = state_of_frame(frame)
+    digest = hashlib.sha256(f"{state.charge} {state.spin}".encode())
     digest.update(np.ascontiguousarray(frame.numbers, dtype="<i8").tobytes())
     digest.update(np.ascontiguousarray(frame.pbc, dtype="|b1").tobytes())
     for array in (frame.positions, frame.cell.array):

@@ -1,7 +1,7 @@
 """Labelled frames in files that other programs read and write: extended XYZ and ASE databases.
 
 Numbers are written with as many digits as they need to come back bit for bit. (ASE's own writer of extended XYZ keeps
-eight decimals.)
+eight decimals.) How charge and spin are read is in :mod:`aiida_sicmlip.science.labels.exchanged_states`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.labels.exchanged_states import exchanged_states, state_columns
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
-from aiida_sicmlip.science.settings import Settings, text
+from aiida_sicmlip.science.labels.states import NONE, set_state
+from aiida_sicmlip.science.settings import Settings, setting, text
+from aiida_sicmlip.science.value_tests import is_integer
 
 FORMATS: dict[str, str] = {".xyz": "extxyz", ".extxyz": "extxyz", ".db": "db", ".json": "db"}
 """Format by the ending of the file's name: extended XYZ, or an ASE database (SQLite or JSON)."""
@@ -29,7 +32,7 @@ Columns = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class ImportSettings(Settings):
-    """How the labels of a file are called."""
+    """How the labels of a file are called, and what the file does not say of them."""
 
     PREFIX = "import."
 
@@ -37,6 +40,32 @@ class ImportSettings(Settings):
         None, "name of the total energy, eV; null for `energy`", "the name that the file has for it"
     )
     forces: str = text("forces", "name of the forces, eV/A", "the name that the file has for it")
+    charge: int | str | None = setting(
+        None,
+        "total charge of every configuration, e, or `none`; null where the file says it",
+        "a whole number, or `none`",
+        lambda value: value == NONE or is_integer(value),
+        nullable=True,
+    )
+    spin: int | str | None = setting(
+        None,
+        "number of unpaired electrons of every configuration, or `none`; null where the file says it",
+        "a whole number of at least 0, or `none`",
+        lambda value: value == NONE or (is_integer(value) and value >= 0),
+        nullable=True,
+    )
+
+
+@dataclass(frozen=True)
+class ExchangedFrames:
+    """What a file holds.
+
+    frames: the labelled frames, each with charge and spin in `info`.
+    sources: by `charge` and `spin`, where it was taken from, in words.
+    """
+
+    frames: list[Atoms]
+    sources: dict[str, str]
 
 
 def format_of_file(name: str) -> str:
@@ -53,14 +82,16 @@ def format_of_file(name: str) -> str:
     return FORMATS[ending]
 
 
-def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) -> list[Atoms]:
+def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) -> ExchangedFrames:
     """Read labelled frames of extended XYZ or an ASE database, in the file's order.
 
-    Only species, positions, cell, periodicity, energy and forces are taken; forces are those before constraints.
+    Only species, positions, cell, periodicity, energy, forces, charge and spin are taken; forces are those before
+    constraints.
 
     :param path: its ending tells the format, see :data:`FORMATS`.
-    :param settings: how energy and forces are called.
-    :raises InputError: if the file cannot be read, is empty, or a frame lacks what a label needs, with its index.
+    :param settings: how energy and forces are called, and charge and spin where the file does not hold them.
+    :raises InputError: if the file cannot be read, is empty, or a frame lacks what a label needs, with its index; as
+        :func:`~aiida_sicmlip.science.labels.exchanged_states.exchanged_states` for charge and spin.
     """
     settings, name = settings or ImportSettings(), path.name
     if not path.is_file():
@@ -75,11 +106,15 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
         ) from error
     if not given:
         raise InputError(f"the file `{name}` has no frame; give at least one.")
-    return [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(given)]
+    frames = [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(given)]
+    states, sources = exchanged_states(given, name, settings.charge, settings.spin)
+    for frame, state in zip(frames, states, strict=True):
+        set_state(frame, state)
+    return ExchangedFrames(frames, sources)
 
 
 def write_exchanged_frames(path: Path, frames: Sequence[Atoms], columns: Sequence[Columns], kind: str) -> None:
-    """Write labelled frames with their energies (eV) and forces (eV/A).
+    """Write labelled frames with their energies (eV), forces (eV/A), charges and spins.
 
     :param columns: for each frame further words and whole numbers by name.
     :param kind: `extxyz` or `db` (SQLite).
@@ -92,7 +127,8 @@ def write_exchanged_frames(path: Path, frames: Sequence[Atoms], columns: Sequenc
     if not len(frames):
         raise InputError("There are no frames to write: give at least one labelled frame.")
     labels = [label_of_frame(frame, index) for index, frame in enumerate(frames)]
-    pairs = list(zip(frames, labels, columns, strict=True))
+    further = [state_columns(frame, kind) | dict(given) for frame, given in zip(frames, columns, strict=True)]
+    pairs = list(zip(frames, labels, further, strict=True))
     if kind == "extxyz":
         path.write_text("".join(_extended_xyz(*pair) for pair in pairs), encoding="utf-8")
     elif kind == "db":
@@ -148,7 +184,13 @@ def _read_database(path: Path) -> list[Atoms]:
     from ase.db import connect
 
     kind = "json" if path.suffix.lower() == ".json" else "db"
-    return [row.toatoms(add_additional_information=True) for row in connect(path, type=kind).select()]
+    frames = []
+    for row in connect(path, type=kind).select():
+        frame = row.toatoms(add_additional_information=True)
+        # ASE gives the sum of initial charges for a value that is called `charge`, whatever is stored.
+        frame.info["key_value_pairs"] = {key: row.__dict__[key] for key in row.key_value_pairs}
+        frames.append(frame)
+    return frames
 
 
 def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:

@@ -2,24 +2,32 @@
 
 Arrays of the file (F frames, A atoms in all of them together), little-endian and in C order:
 
-=========== =========== ======= ====================================================
-name        shape       type    meaning
-=========== =========== ======= ====================================================
-n_atoms     (F,)        int64   number of atoms of each frame
-numbers     (A,)        int64   atomic numbers, frame after frame
-positions   (A, 3)      float64 Cartesian positions in A, as given (not wrapped)
-cells       (F, 3, 3)   float64 cell vectors as rows, A
-pbc         (F, 3)      bool    periodic directions
-energies    (F,)        float64 total energy in eV
-forces      (A, 3)      float64 forces in eV/A
-=========== =========== ======= ====================================================
+============= =========== ======= ====================================================
+name          shape       type    meaning
+============= =========== ======= ====================================================
+n_atoms       (F,)        int64   number of atoms of each frame
+numbers       (A,)        int64   atomic numbers, frame after frame
+positions     (A, 3)      float64 Cartesian positions in A, as given (not wrapped)
+cells         (F, 3, 3)   float64 cell vectors as rows, A
+pbc           (F, 3)      bool    periodic directions
+energies      (F,)        float64 total energy in eV
+forces        (A, 3)      float64 forces in eV/A
+charges       (F,)        int64   total charge in e; 0 where there is none
+charge_known  (F,)        bool    whether there is a charge
+spins         (F,)        int64   number of unpaired electrons; 0 where there is none
+spin_known    (F,)        bool    whether there is a spin
+levels        (F,)        int64   index of the level of theory
+============= =========== ======= ====================================================
+
+The last five came later: a file without them is read, and its frames have neither charge nor spin. What the three mean,
+and when there is none, says :mod:`aiida_sicmlip.science.labels.states`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -30,8 +38,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError, NoForcesError
 from aiida_sicmlip.science.archives import array_archive
+from aiida_sicmlip.science.labels.states import LabelState, set_state, state_of_frame
 
-ARRAY_TYPES: dict[str, str] = {
+LABEL_ARRAYS: dict[str, str] = {
     "n_atoms": "<i8",
     "numbers": "<i8",
     "positions": "<f8",
@@ -40,32 +49,42 @@ ARRAY_TYPES: dict[str, str] = {
     "energies": "<f8",
     "forces": "<f8",
 }
+STATE_ARRAYS: dict[str, str] = {
+    "charges": "<i8",
+    "charge_known": "|b1",
+    "spins": "<i8",
+    "spin_known": "|b1",
+    "levels": "<i8",
+}
+ARRAY_TYPES = LABEL_ARRAYS | STATE_ARRAYS
 Source = str | PathLike[str] | BinaryIO
 
 
-def write_labelled_frames(target: Source, frames: Sequence[Atoms]) -> None:
+def write_labelled_frames(target: Source, frames: Sequence[Atoms], states: Sequence[LabelState] | None = None) -> None:
     """Write labelled frames to a path or a binary file; equal data give equal bytes at any time.
 
-    Stored are species, positions, cell, periodicity, energy and forces. Velocities, constraints, magnetic moments and
-    `info` are not: they are no part of a label. Forces are those of the calculator, before any constraint acts on them.
+    Stored are species, positions, cell, periodicity, energy, forces, charge, spin and index of the level of theory.
+    Velocities, constraints, magnetic moments and the rest of `info` are not: they are no part of a label. Forces are
+    those of the calculator, before any constraint acts on them.
 
+    :param states: charge, spin and level of each frame; those that the frames carry by default.
     :raises InputError: when there is no frame, or a frame lacks a finite energy or forces.
     """
-    content = serialise_labelled_frames(frames)
+    content = serialise_labelled_frames(frames, states)
     if isinstance(target, (str, PathLike)):
         Path(target).write_bytes(content)
     else:
         target.write(content)
 
 
-def serialise_labelled_frames(frames: Sequence[Atoms]) -> bytes:
+def serialise_labelled_frames(frames: Sequence[Atoms], states: Sequence[LabelState] | None = None) -> bytes:
     """Return the bytes of the file that :func:`write_labelled_frames` writes."""
-    arrays = pack_frames(frames)
+    arrays = pack_frames(frames, states)
     return array_archive({name: arrays[name] for name in ARRAY_TYPES})
 
 
 def read_labelled_frames(source: Source) -> list[Atoms]:
-    """Read the frames; each carries a SinglePointCalculator with energy (eV) and forces (eV/A).
+    """Read the frames, each with energy (eV) and forces (eV/A) in a SinglePointCalculator, and its state in `info`.
 
     :raises InputError: when the file is not one of labelled frames, holds pickled objects or contradicts itself;
         :class:`NoForcesError` when forces are what is missing.
@@ -73,47 +92,30 @@ def read_labelled_frames(source: Source) -> list[Atoms]:
     return unpack_frames(read_arrays(source))
 
 
+def read_states(source: Source) -> list[LabelState]:
+    """Read charge, spin and level of the frames alone.
+
+    :raises InputError: as :func:`read_labelled_frames`.
+    """
+    with _opened(source) as archive:
+        return _states(_state_arrays(archive))
+
+
 def read_arrays(source: Source) -> dict[str, np.ndarray]:
     """Read the arrays of the module's table and check that they fit together.
 
     :raises InputError: as :func:`read_labelled_frames`.
     """
-    arrays = {}
     with _opened(source) as archive:
-        missing = sorted(set(ARRAY_TYPES) - set(archive.files))
-        if missing:
-            kind_of_error = NoForcesError if "forces" in missing else InputError
-            raise kind_of_error(
-                f"The file of labelled frames lacks the array(s) {', '.join(missing)}; "
-                "it was not written by this package."
-            )
-        for name, kind in ARRAY_TYPES.items():
-            try:
-                arrays[name] = archive[name]
-            except (ValueError, OSError, EOFError, zipfile.BadZipFile) as exception:
-                raise InputError(
-                    f"The array `{name}` of the file of labelled frames cannot be read ({exception}); make it anew."
-                ) from exception
-            if arrays[name].dtype != np.dtype(kind):
-                raise InputError(
-                    f"The array `{name}` of the file of labelled frames is of type {arrays[name].dtype}, expected is "
-                    f"{np.dtype(kind)}."
-                )
+        arrays = _read(archive, LABEL_ARRAYS) | _state_arrays(archive)
     _check_arrays(arrays)
     return arrays
 
 
-def count_labelled_frames(source: Source) -> int:
-    """Return the number of frames of a file without reading positions and forces."""
-    with _opened(source) as archive:
-        if "n_atoms" not in archive.files:
-            raise InputError("The file of labelled frames lacks the array n_atoms; it was not written by this package.")
-        return len(archive["n_atoms"])
-
-
-def pack_frames(frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
+def pack_frames(frames: Sequence[Atoms], states: Sequence[LabelState] | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of the module's table for labelled frames.
 
+    :param states: as of :func:`write_labelled_frames`.
     :raises InputError: when there is no frame, or a frame lacks a finite energy or forces.
     """
     if not len(frames):
@@ -127,6 +129,7 @@ def pack_frames(frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
         "pbc": np.array([frame.pbc for frame in frames]),
         "energies": np.array([energy for energy, _ in labels]),
         "forces": np.concatenate([forces for _, forces in labels]),
+        **_pack_states([state_of_frame(frame) for frame in frames] if states is None else states),
     }
     return {name: np.ascontiguousarray(arrays[name], dtype=kind) for name, kind in ARRAY_TYPES.items()}
 
@@ -134,6 +137,7 @@ def pack_frames(frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
 def unpack_frames(arrays: Mapping[str, np.ndarray]) -> list[Atoms]:
     """Return the labelled frames that the arrays of the module's table describe."""
     ends = np.cumsum(arrays["n_atoms"])
+    states = _states(arrays)
     frames = []
     for index, (end, count) in enumerate(zip(ends, arrays["n_atoms"], strict=True)):
         span = slice(int(end - count), int(end))
@@ -146,6 +150,7 @@ def unpack_frames(arrays: Mapping[str, np.ndarray]) -> list[Atoms]:
         frame.calc = SinglePointCalculator(
             frame, energy=float(arrays["energies"][index]), forces=arrays["forces"][span].copy()
         )
+        set_state(frame, states[index])
         frames.append(frame)
     return frames
 
@@ -195,6 +200,60 @@ def _opened(source: Source) -> Iterator[np.lib.npyio.NpzFile]:
         yield archive
 
 
+def _read(archive: np.lib.npyio.NpzFile, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Read arrays of an archive.
+
+    :raises InputError: if one is missing, cannot be read or is of another type.
+    """
+    missing = sorted(set(names) - set(archive.files))
+    if missing:
+        kind_of_error = NoForcesError if "forces" in missing else InputError
+        raise kind_of_error(
+            f"The file of labelled frames lacks the array(s) {', '.join(missing)}; it was not written by this package."
+        )
+    arrays = {}
+    for name in names:
+        try:
+            arrays[name] = archive[name]
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as exception:
+            raise InputError(
+                f"The array `{name}` of the file of labelled frames cannot be read ({exception}); write it again."
+            ) from exception
+        if arrays[name].dtype != np.dtype(ARRAY_TYPES[name]):
+            raise InputError(
+                f"The array `{name}` of the file of labelled frames is of type {arrays[name].dtype}, expected is "
+                f"{np.dtype(ARRAY_TYPES[name])}."
+            )
+    return arrays
+
+
+def _state_arrays(archive: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
+    """Read charges, spins and levels; of a file without them there are none, and one level."""
+    if set(STATE_ARRAYS) & set(archive.files):
+        return _read(archive, STATE_ARRAYS)
+    return _pack_states([LabelState()] * len(_read(archive, ["n_atoms"])["n_atoms"]))
+
+
+def _pack_states(states: Sequence[LabelState]) -> dict[str, np.ndarray]:
+    """Return the arrays of charges, spins and levels."""
+    return {
+        "charges": np.array([state.charge or 0 for state in states], dtype="<i8"),
+        "charge_known": np.array([state.charge is not None for state in states]),
+        "spins": np.array([state.spin or 0 for state in states], dtype="<i8"),
+        "spin_known": np.array([state.spin is not None for state in states]),
+        "levels": np.array([state.level for state in states], dtype="<i8"),
+    }
+
+
+def _states(arrays: Mapping[str, np.ndarray]) -> list[LabelState]:
+    """Return the states that arrays of charges, spins and levels describe."""
+    columns = (arrays[name].tolist() for name in STATE_ARRAYS)
+    return [
+        LabelState(charge if has_charge else None, spin if has_spin else None, level)
+        for charge, has_charge, spin, has_spin, level in zip(*columns, strict=True)
+    ]
+
+
 def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
     """Raise InputError unless the shapes agree with each other and all numbers are finite."""
     n_frames = arrays["n_atoms"].size
@@ -207,6 +266,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
         "pbc": (n_frames, 3),
         "energies": (n_frames,),
         "forces": (total, 3),
+        **dict.fromkeys(STATE_ARRAYS, (n_frames,)),
     }
     for name, shape in shapes.items():
         if arrays[name].shape != shape:

@@ -17,10 +17,15 @@ For labels of any other program, they are compared as they are given::
     functional: PBE
     pseudopotentials: {Si: PAW_PBE Si 05Jan2001, C: PAW_PBE C 08Apr2002}
     kpoints: {mesh: [2, 2, 2]}
-    settings: {encut: 500.0, ismear: 0, sigma: 0.05, tot_magnetization: 2.0, tot_charge: 0.0}
+    settings: {encut: 500.0, ismear: 0, sigma: 0.05, ispin: 2}
+    charge: 0
+    spin: 2
 
-Two names of `settings` have a meaning here: `tot_charge` (e) and `tot_magnetization` (Bohr magnetons) become the charge
-and the spin of the data set.
+`charge` (e) and `spin` (number of unpaired electrons) are those of every configuration, for files of labels that do not
+say them; `none` stands for a free spin and the like. They are no part of the level. `tot_charge` and
+`tot_magnetization` among the parameters or settings state them as well, and so does `nspin: 1` of pw.x.
+
+A file that `aiida-sicmlip dataset export` has written beside a data set of one level is read, too.
 """
 
 from __future__ import annotations
@@ -38,21 +43,18 @@ from aiida_sicmlip.science.labels.level_of_theory import (
     functional_of_pseudopotential,
     pw_level_of_theory,
     stated_level_of_theory,
+    whole_number,
 )
+from aiida_sicmlip.science.labels.states import CHARGE, NONE, SPIN
 
 PW_PROGRAM = "quantumespresso.pw"
 """What the labels that are computed here have as their program: the entry point of pw.x in AiiDA."""
-PW_KEYS = ("program", "parameters", "pseudopotentials", "kpoints", "hubbard")
-OTHER_KEYS = ("program", "functional", "pseudopotentials", "kpoints", "hubbard", "settings")
+PW_KEYS = ("program", "parameters", "pseudopotentials", "kpoints", "hubbard", CHARGE, SPIN)
+OTHER_KEYS = ("program", "functional", "pseudopotentials", "kpoints", "hubbard", "settings", CHARGE, SPIN)
+EXPORTED = "levels_of_theory"
+"""The one key of a file that an export has written."""
+_LEVEL_KEYS = {"program", "functional", "pseudopotentials", "kpoints", "hubbard", "settings"}
 _KEYS_OF_PSEUDOPOTENTIAL = ("md5", "functional", "element")
-
-
-def read_level_file(path: Path) -> dict[str, Any]:
-    """Return the level of theory that a YAML file states, normalised; see the module's text for its two forms.
-
-    :raises InputError: if the file cannot be read, or a key is unknown, missing or wrong.
-    """
-    return level_of_statement(read_statement(path), path.parent)
 
 
 def read_statement(path: Path) -> Mapping[str, Any]:
@@ -75,12 +77,14 @@ def level_of_statement(statement: Mapping[str, Any], folder: Path) -> dict[str, 
     :param folder: where the files of pseudopotentials lie.
     :raises InputError: if a key is unknown, missing or wrong.
     """
+    if EXPORTED in statement:
+        return _exported_level(statement)
     if "parameters" in statement and "settings" in statement:
         raise InputError(
             "the level of theory has both `parameters` and `settings`; `parameters` are the namelists of pw.x, "
             "`settings` those of any other program: keep one."
         )
-    is_pw = statement.get("program", PW_PROGRAM if "parameters" in statement else None) == PW_PROGRAM
+    is_pw = _is_of_pw(statement)
     known = PW_KEYS if is_pw else OTHER_KEYS
     for key in statement:
         if key not in known:
@@ -93,11 +97,76 @@ def level_of_statement(statement: Mapping[str, Any], folder: Path) -> dict[str, 
     for key in ("parameters", "settings"):
         _refuse_numbers_as_text(statement.get(key), key)
     try:
-        return _level_of_pw(statement, folder) if is_pw else stated_level_of_theory(**statement)
+        if is_pw:
+            return _level_of_pw(statement, folder)
+        return stated_level_of_theory(**{key: entry for key, entry in statement.items() if key not in (CHARGE, SPIN)})
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(f"the level of theory holds a value of the wrong kind ({error}).") from error
+
+
+def state_of_statement(statement: Mapping[str, Any]) -> dict[str, int | str]:
+    """Return the `charge` and the `spin` that a mapping states for all configurations, each only if it does.
+
+    :param statement: one that :func:`level_of_statement` accepts.
+    :raises InputError: if one is no whole number, or is stated twice with different values.
+    """
+    is_pw = _is_of_pw(statement)
+    content = (statement.get("parameters") or {}) if is_pw else {"SYSTEM": statement.get("settings") or {}}
+    system = {
+        str(key).lower(): entry
+        for namelist, entries in content.items()
+        if str(namelist).upper() == "SYSTEM"
+        for key, entry in entries.items()
+        if entry is not None
+    }
+    stated: dict[str, int | str] = {}
+    for what, setting in ((CHARGE, "tot_charge"), (SPIN, "tot_magnetization")):
+        if setting in system:
+            number = whole_number(system[setting])
+            if number is None:
+                raise InputError(
+                    f"`{setting}` is {system[setting]!r}; the {what} of a configuration is a whole number."
+                )
+            stated[what] = number if what == CHARGE else abs(number)
+    if is_pw and system.get("nspin") == 1:
+        stated.setdefault(SPIN, 0)
+    for what in (CHARGE, SPIN):
+        if what not in statement:
+            continue
+        given = NONE if statement[what] is None else statement[what]
+        number = whole_number(given)
+        if given != NONE and (number is None or (what == SPIN and number < 0)):
+            raise InputError(f"`{what}` of the level of theory is {given!r}; give a whole number, or `none`.")
+        value = NONE if number is None else number
+        if stated.get(what, value) != value:
+            raise InputError(
+                f"the level of theory states the {what} {value} under `{what}`, and {stated[what]} among its "
+                f"{'parameters' if is_pw else 'settings'}; keep what is right."
+            )
+        stated[what] = value
+    return stated
+
+
+def _is_of_pw(statement: Mapping[str, Any]) -> bool:
+    return statement.get("program", PW_PROGRAM if "parameters" in statement else None) == PW_PROGRAM
+
+
+def _exported_level(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the level of theory of a file that an export has written."""
+    levels = statement[EXPORTED]
+    if not isinstance(levels, list) or not all(isinstance(level, Mapping) for level in levels) or not levels:
+        raise InputError(f"`{EXPORTED}` is {levels!r}; give the list that `aiida-sicmlip dataset export` writes.")
+    if len(levels) > 1:
+        raise InputError(
+            f"`{EXPORTED}` holds {len(levels)} levels of theory, and an import takes one: export the parts that "
+            "`aiida-sicmlip dataset subset PK --levels N` makes, import each, and merge them."
+        )
+    level = dict(levels[0])
+    if set(level) != _LEVEL_KEYS or not isinstance(level["settings"], Mapping):
+        raise InputError(f"`{EXPORTED}` holds a level with the keys {sorted(level)}; it has {sorted(_LEVEL_KEYS)}.")
+    return level
 
 
 def _level_of_pw(statement: Mapping[str, Any], folder: Path) -> dict[str, Any]:

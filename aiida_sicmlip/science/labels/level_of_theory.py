@@ -1,14 +1,18 @@
 """The level of theory of a labelling by pw.x: every setting that changes converged energies and forces, normalised.
 
-Two labels may stand in one data set only if the energies and forces of one structure would be the same function of its
-positions in both. So the level holds:
+The energies and forces of two labels are one function of positions and species only if their level of theory, their
+charge and their spin agree. The level holds how electrons are treated:
 
 * program, functional, pseudopotentials (by content, md5) and k-points;
 * cutoffs and grids, and whatever modifies the plane-wave basis;
 * occupations, with smearing and width where occupations are smeared;
-* spin: nspin, non-collinear, spin-orbit, total or constrained magnetisation;
-* charge, isolation of charged cells, external fields and charged gates;
+* treatment of spin: nspin, non-collinear, spin-orbit, constraints on the magnetisation;
+* isolation of charged cells, external fields and charged gates;
 * dispersion corrections, exact exchange, Hubbard corrections with their parameters.
+
+It does not hold how many electrons there are, of either spin: charge and spin belong to each configuration
+(:mod:`aiida_sicmlip.science.labels.states`). `tot_charge` and `tot_magnetization` are taken out where they are whole
+numbers; a fractional one, which no charge or spin of a configuration can state, stays a setting of the level.
 
 Left out is what decides only how, or whether, self-consistency is reached: mixing, diagonalisation, starting guesses,
 number of bands, conv_thr, use of symmetry, output and disk settings. Error handlers of a work chain change those.
@@ -44,6 +48,8 @@ POTENTIAL_PROGRAM = "lammps"
 """What labels by a classical potential have as their program."""
 POTENTIAL_FILE = "potential_md5"
 """Their one setting."""
+STATE_SETTINGS = ("tot_charge", "tot_magnetization")
+"""Settings that state the charge and the spin of a configuration."""
 
 
 def pw_level_of_theory(
@@ -67,25 +73,63 @@ def pw_level_of_theory(
         `settings`. Energies of `settings` keep the program's unit (Ry). Settings at their default are left out.
     :raises InputError: when the plane-wave cutoff is missing, a namelist is unknown or a value contradicts itself.
     """
-    namelists = _normalised_namelists(parameters)
-    system = _system_settings(namelists["SYSTEM"])
+    settings = _pw_settings(parameters)
     pseudos, functional = _normalised_pseudopotentials(pseudopotentials)
-    if "input_dft" in system:
-        functional = normalised_functional(str(system.pop("input_dft")))
-    settings = dict(system)
-    for namelist, defaults in OTHER_DEFAULTS.items():
-        settings.update(_not_default(namelists[namelist], defaults))
-    for switch, namelist in (("lfcp", "FCP"), ("trism", "RISM")):
-        if settings.get(switch) and namelists[namelist]:
-            settings[namelist.lower()] = namelists[namelist]
-    return {
-        "program": str(program),
-        "functional": functional,
-        "pseudopotentials": pseudos,
-        "kpoints": normalised_kpoints(kpoints),
-        "hubbard": hubbard,
-        "settings": dict(sorted(settings.items())),
-    }
+    if "input_dft" in settings:
+        functional = normalised_functional(str(settings.pop("input_dft")))
+    return without_state(
+        {
+            "program": str(program),
+            "functional": functional,
+            "pseudopotentials": pseudos,
+            "kpoints": normalised_kpoints(kpoints),
+            "hubbard": hubbard,
+            "settings": dict(sorted(settings.items())),
+        }
+    )
+
+
+def pw_charge_and_spin(parameters: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return total charge (e) and spin of a calculation of pw.x, see :func:`charge_and_spin`.
+
+    :param parameters: as of :func:`pw_level_of_theory`.
+    """
+    return charge_and_spin({"program": "quantumespresso.pw", "settings": _pw_settings(parameters)})
+
+
+def charge_and_spin(level: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return total charge (e) and spin (number of unpaired electrons) that settings of a level imply.
+
+    The charge is that of `tot_charge`, 0 where it is absent; None where it is no whole number or adapts itself
+    (`lgcscf`, `lfcp`). The spin is the absolute value of `tot_magnetization`; 0 for pw.x without spin polarisation;
+    else None: the magnetisation was free. Both are None for a classical potential, which knows no electrons.
+
+    :param level: with `tot_charge` and `tot_magnetization` among its settings, as data sets had it whose configurations
+        shared them.
+    """
+    settings = level["settings"]
+    if is_of_potential(level):
+        return None, None
+    free_charge = settings.get("lgcscf") or settings.get("lfcp")
+    charge = None if free_charge else whole_number(settings.get("tot_charge", 0))
+    if "tot_magnetization" in settings:
+        spin = whole_number(settings["tot_magnetization"])
+        return charge, None if spin is None else abs(spin)
+    unpolarised = str(level.get("program")).startswith("quantumespresso") and settings.get("nspin", 1) == 1
+    return charge, 0 if unpolarised else None
+
+
+def without_state(level: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a level of theory without the settings that state charge and spin in whole numbers."""
+    given = level["settings"].items()
+    kept = {name: value for name, value in given if name not in STATE_SETTINGS or whole_number(value) is None}
+    return {**level, "settings": kept}
+
+
+def whole_number(value: Any) -> int | None:
+    """Return a number as int if it is a whole one, else None."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if is_number and float(value).is_integer() else None
 
 
 def stated_level_of_theory(
@@ -103,7 +147,7 @@ def stated_level_of_theory(
     with anything. Two levels are equal if they state the same.
 
     :param settings: whatever changes energies and forces. `tot_charge` (e) and `tot_magnetization` (Bohr magnetons)
-        become the charge and the spin of a data set.
+        state charge and spin of the configurations and are taken out.
     :param pseudopotentials: a name for each element; none for programs without.
     :param kpoints: as in :func:`pw_level_of_theory`; None where there is none.
     :raises InputError: when a name is no text or a value is of the wrong type.
@@ -120,14 +164,15 @@ def stated_level_of_theory(
     for key in ("tot_charge", "tot_magnetization"):
         if key in normalised and not isinstance(normalised[key], float):
             raise InputError(f"`settings.{key}` is {settings.get(key)!r}: give a number.")
-    return {
+    level = {
         "program": program.strip(),
         "functional": normalised_functional(functional),
         "pseudopotentials": {str(name): str(entry) for name, entry in sorted((pseudopotentials or {}).items())},
         "kpoints": None if kpoints is None else normalised_kpoints(kpoints),
         "hubbard": hubbard,
-        "settings": dict(sorted(_not_default(normalised, {"tot_charge": 0.0}, unknown_too=True).items())),
+        "settings": dict(sorted(_not_default(normalised, {}, unknown_too=True).items())),
     }
+    return without_state(level)
 
 
 def potential_level_of_theory(pair_style: str, md5: str) -> dict[str, Any]:
@@ -171,11 +216,6 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tup
         elif a != b:
             found.append((name, a, b))
     return found
-
-
-def describe_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """Return the differences as one sentence part, `ecutwfc: 30.0 and 40.0; ...`; empty when there are none."""
-    return "; ".join(f"{name}: {_shown(a)} and {_shown(b)}" for name, a, b in differences(first, second))
 
 
 def functional_of_pseudopotential(content: str) -> str | None:
@@ -273,6 +313,18 @@ def _number(value: Any) -> float:
         ) from exception
 
 
+def _pw_settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the compared settings of all namelists that are not at their default."""
+    namelists = _normalised_namelists(parameters)
+    settings = _system_settings(namelists["SYSTEM"])
+    for namelist, defaults in OTHER_DEFAULTS.items():
+        settings.update(_not_default(namelists[namelist], defaults))
+    for switch, namelist in (("lfcp", "FCP"), ("trism", "RISM")):
+        if settings.get(switch) and namelists[namelist]:
+            settings[namelist.lower()] = namelists[namelist]
+    return settings
+
+
 def _system_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Return the compared settings of &SYSTEM that are not at their default, with those resolved that depend."""
     system = {key: value for key, value in given.items() if key not in SYSTEM_IGNORED}
@@ -294,8 +346,8 @@ def _system_settings(given: dict[str, Any]) -> dict[str, Any]:
     if system.get("noncolin") or system.get("nspin") == 4:
         system.update(nspin=4.0, noncolin=True)
     # The value by which pw.x itself knows "not given". Before 7.3 it was -1, which is a real magnetisation since.
-    if system.get("tot_magnetization") == -10000.0:
-        del system["tot_magnetization"]
+    if system.get("tot_magnetization") in (None, -10000.0):
+        system.pop("tot_magnetization", None)
     spin_is_free = system.get("nspin", 1) in (2, 4) and "tot_magnetization" not in system
     if not spin_is_free and system.get("constrained_magnetization", "none") == "none":
         for key in START_OF_SPIN:
@@ -343,8 +395,3 @@ def _normalised_pseudopotentials(given: Mapping[str, Mapping[str, Any]]) -> tupl
         result.update({element: next(iter(kinds.values()))} if len(set(kinds.values())) == 1 else kinds)
     # pw.x stops on contradicting pseudopotentials; the level then keeps both names rather than choosing one.
     return dict(sorted(result.items())), " / ".join(sorted(functionals)) or None
-
-
-def _shown(value: Any) -> str:
-    """Return a value as a reader expects it; nothing given is said in words."""
-    return "not given" if value is None else str(value)

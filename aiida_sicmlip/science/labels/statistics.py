@@ -15,6 +15,7 @@ from ase.neighborlist import neighbor_list
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.labels.comparison import configuration_key
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
+from aiida_sicmlip.science.labels.states import state_of_frame
 
 # The first reach (A) when nearest pairs are looked for: beyond second neighbours of 3C-SiC.
 _FIRST_CUTOFF = 3.5
@@ -24,6 +25,8 @@ def dataset_statistics(frames: Sequence[Atoms]) -> dict[str, Any]:
     """Return the statistics of labelled frames as plain values.
 
     - `n_frames`, `n_atoms` (of all frames), `n_repeated` (configurations that stand more than once, without the first);
+    - `states`: the number of frames `n_frames` of each `charge` (e), `spin` (number of unpaired electrons) and `level`
+      (index of the level of theory);
     - `formulas`: number of frames of each formula; `species`: number of atoms of each element;
     - `energy_per_atom` (eV): `mean`, `standard_deviation`, `least`, `greatest` over frames;
     - `forces` (eV/A), for `all` atoms and by element: `mean` and `greatest` length of a force, and the root mean square
@@ -74,6 +77,7 @@ def _statistics(frames: Sequence[Atoms], distances: Sequence[dict[str, float]]) 
     labels = [label_of_frame(frame, index) for index, frame in enumerate(frames)]
     sizes = np.array([len(frame) for frame in frames])
     numbers = np.concatenate([frame.numbers for frame in frames])
+    states = [state_of_frame(frame) for frame in frames]
     forces = np.concatenate([force for _, force in labels])
     energies = np.array([energy for energy, _ in labels]) / sizes
     symbols = {chemical_symbols[number]: numbers == number for number in np.unique(numbers)}
@@ -82,7 +86,9 @@ def _statistics(frames: Sequence[Atoms], distances: Sequence[dict[str, float]]) 
     return {
         "n_frames": len(frames),
         "n_atoms": int(sizes.sum()),
-        "n_repeated": len(frames) - len({configuration_key(frame) for frame in frames}),
+        "n_repeated": len(frames)
+        - len({(configuration_key(frame), state) for frame, state in zip(frames, states, strict=True)}),
+        "states": [{**vars(state), "n_frames": count} for state, count in Counter(states).items()],
         "formulas": dict(sorted(Counter(frame.get_chemical_formula() for frame in frames).items())),
         "species": {symbol: int(mask.sum()) for symbol, mask in sorted(symbols.items())},
         "energy_per_atom": {**_range(energies), "standard_deviation": float(energies.std())},

@@ -14,7 +14,7 @@ from aiida_sicmlip.tools.lineage.growth import inputs_of_calls
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun, rounds_of_calls, starts_of_trajectories
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
 
-_NUMBERS = ("place", "round", "segment", "frame", "step", "time", "start", "index")
+_NUMBERS = ("place", "charge", "spin", "level", "round", "segment", "frame", "step", "time", "start", "index")
 """Fields of a configuration that are no nodes."""
 
 
@@ -23,10 +23,13 @@ class Configuration:
     """A configuration of a data set with all that led to it; nodes by PK, None where there is nothing.
 
     place: its place in the data set, from 0.
+    charge: total charge, e.
+    spin: number of unpaired electrons.
+    level: index of its level of theory among those of the data set.
     label: energy and forces, the `output_trajectory` of the calculation.
     calculation: the first-principles calculation.
     code: what ran it.
-    level_of_theory: the settings that energies and forces depend on.
+    level_of_theory: the node of that level.
     structure: what was computed.
     run: the active-learning run that picked the structure, or else took up the label.
     round: its round there.
@@ -48,6 +51,9 @@ class Configuration:
     """
 
     place: int
+    charge: int | None = None
+    spin: int | None = None
+    level: int = 0
     label: int | None = None
     calculation: int | None = None
     code: int | None = None
@@ -95,6 +101,7 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
     rounds = rounds_of_calls(calls | _known(source.selection for source in sources))
     starts = starts_of_trajectories(trajectories)
     drives = drives_of_trajectories(trajectories)
+    states = dataset.states()
     found = []
     for source in sources:
         where = rounds.get(source.selection or 0) or rounds.get(source.added_by or 0)
@@ -113,6 +120,7 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
         found.append(
             Configuration(
                 place=source.place,
+                **vars(states[source.place]),
                 label=source.label,
                 calculation=source.calculation,
                 code=codes.get(source.calculation or 0),

@@ -14,6 +14,7 @@ from aiida_sicmlip.common.labels import parse_frame_label, segment_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.data.level_of_theory import require_same_level
+from aiida_sicmlip.science.labels.states import CHARGE, SPIN
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, segments_of_selection
 from aiida_sicmlip.tools.verification.graph import Graph
 
@@ -67,7 +68,7 @@ def check_sources(graph: Graph) -> tuple[int, list[str]]:
 
 
 def check_labels(graph: Graph) -> tuple[int, list[str]]:
-    """Compare each configuration of each data set with its label: species, positions, cell, energy, forces."""
+    """Compare each configuration of each data set with its label: species, positions, cell, energy, forces, state."""
     problems, examined = [], 0
     read = lru_cache(maxsize=None)(lambda pk: labelled_frame(orm.load_node(pk), f"<{pk}>"))
     for dataset, sources in _labelled(graph):
@@ -98,6 +99,11 @@ def check_levels(graph: Graph) -> tuple[int, list[str]]:
     problems, examined = [], 0
     levels: dict[int, dict[str, Any]] = {}
     for dataset, sources in _labelled(graph):
+        try:
+            stated = [dataset.levels_of_theory[state.level] for state in dataset.states()]
+        except (*_UNREADABLE, IndexError) as error:
+            problems.append(f"the levels of theory of data set <{dataset.pk}> cannot be read: {error}")
+            continue
         for source in sources:
             assert source.label is not None
             what = f"label <{source.label}> at place {source.place} of data set <{dataset.pk}>"
@@ -105,8 +111,8 @@ def check_levels(graph: Graph) -> tuple[int, list[str]]:
             try:
                 if source.label not in levels:
                     levels[source.label] = level_of_label(orm.load_node(source.label), f"<{source.label}>")
-                require_same_level(dataset.level_of_theory, levels[source.label], what)
-            except _UNREADABLE as error:
+                require_same_level(stated[source.place], levels[source.label], what)
+            except (*_UNREADABLE, IndexError) as error:
                 problems.append(str(error) if isinstance(error, InputError) else f"{what}: {error}")
     return examined, problems
 
@@ -150,6 +156,8 @@ def _unlike(frame: Atoms, label: Atoms) -> list[str]:
         "cell": (frame.cell.array, label.cell.array),
         "energy": (frame.get_potential_energy(), label.get_potential_energy()),
         "forces": (frame.get_forces(), label.get_forces()),
+        "charge": (frame.info[CHARGE], label.info[CHARGE]),
+        "spin": (frame.info[SPIN], label.info[SPIN]),
     }
     return [name for name, (one, other) in pairs.items() if not np.array_equal(one, other)]
 

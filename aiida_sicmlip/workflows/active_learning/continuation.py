@@ -12,10 +12,10 @@ from aiida_sicmlip.calculations.validation import validate_not_negative
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.labels import level_from_nodes, level_of_potential
-from aiida_sicmlip.data.level_of_theory import require_same_level
+from aiida_sicmlip.data.labels import surface_of_labelling
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.labels.states import require_one_surface
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS, leavings_of_run
@@ -166,20 +166,8 @@ def require_usable_sets(inputs: Mapping[str, Any]) -> None:
                     f"`initial.{name}` is given without `initial.training_set`: give what it belongs to, or none."
                 )
         return
-    level = _level_of_labels(inputs["labelling"])
-    if level is None:
-        return
-    for name in SETS:
-        if name in initial:
-            dataset = initial[name]
-            require_same_level(level, dataset.level_of_theory, f"`initial.{name}` <{dataset.pk}>")
-
-
-def _level_of_labels(labelling: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the level of theory that a labelling will have; None where its inputs do not say (yet)."""
-    if "reference" in labelling and "potential" in labelling["reference"]:
-        return level_of_potential(labelling["reference"]["potential"])
-    if "pw" in labelling.get("pw", {}):
-        pw = labelling["pw"]["pw"]
-        return level_from_nodes(pw["parameters"], labelling["pw"]["kpoints"], pw["code"], dict(pw["pseudos"]))
-    return None
+    surfaces = {f"`initial.{name}` <{initial[name].pk}>": initial[name].surfaces for name in SETS if name in initial}
+    to_come = surface_of_labelling(inputs["labelling"])
+    if to_come is not None:
+        surfaces["the labels to come"] = [to_come]
+    require_one_surface(surfaces, "a run")

@@ -25,7 +25,7 @@ def test_settings_that_change_energies(
     assert isinstance(node, LevelOfTheoryData)
     level = node.get_dict()
     assert (level["program"], level["functional"]) == ("quantumespresso.pw", "PBE")
-    assert level["settings"] == {"ecutrho": 240.0, "ecutwfc": 30.0, "nspin": 2, "tot_magnetization": 2.0}
+    assert level["settings"] == {"ecutrho": 240.0, "ecutwfc": 30.0, "nspin": 2}
     assert level["kpoints"] == {"mesh": [1, 1, 1], "offset": [0.0, 0.0, 0.0]}
     assert sorted(level["pseudopotentials"]) == ["C", "Si"]
     assert all(len(md5) == 32 for md5 in level["pseudopotentials"].values())

@@ -16,6 +16,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.science.labels.states import LabelState, require_one_surface
 from tests.graphs.reference_labels import reference_label
 
 
@@ -52,8 +53,9 @@ def test_labels_make_a_data_set(edip: Any, generate_code: Callable[..., Any], fr
     labels = {f"label_{place:06d}": reference_label(frame, edip, code) for place, frame in enumerate(frames)}
     level = derive_reference_level(edip)
     dataset = extend_dataset(level, **labels)
-    assert dataset.level_of_theory == level.get_dict()
-    assert (dataset.charge, dataset.spin) == (0.0, None)
+    assert dataset.levels_of_theory == [level.get_dict()]
+    # A classical potential knows no electrons: neither a neutral cell nor a singlet.
+    assert dataset.state_counts == {LabelState(None, None, 0): len(frames)}
     for read, frame in zip(dataset.frames(), frames, strict=True):
         assert read.get_potential_energy() == frame.get_potential_energy()
         assert np.array_equal(read.get_forces(), frame.get_forces())
@@ -67,7 +69,7 @@ def test_another_potential_is_another_level(
         extend_dataset(derive_reference_level(edip), label_000000=label)
 
 
-def test_labels_from_first_principles_are_not_mixed_in(
+def test_labels_from_first_principles_beside_those_of_a_potential(
     edip: Any,
     generate_code: Callable[..., Any],
     generate_label: Callable[..., Any],
@@ -77,11 +79,12 @@ def test_labels_from_first_principles_are_not_mixed_in(
     label = reference_label(frames[0], edip, generate_code("sicmlip.training"))
     first_principles = generate_label(frames[1])
     previous = extend_dataset(level_of(first_principles), label_000000=first_principles)
+    mixed = extend_dataset(derive_reference_level(edip), previous=previous, label_000001=label)
+    assert mixed.states() == [LabelState(0, 2, 0), LabelState(None, None, 1)]
     with pytest.raises(InputError) as caught:
-        extend_dataset(derive_reference_level(edip), previous=previous, label_000001=label)
-    sentence = str(caught.value)
-    assert sentence.startswith(f"data set <{previous.pk}> was labelled by first principles (PBE)")
-    assert "by a classical potential (EDIP/MULTI)" in sentence
-    assert "no potential fits both" in sentence
-    with pytest.raises(InputError, match=r"label `label_000001` <\d+> was labelled by a classical potential"):
+        require_one_surface({"the set": mixed.surfaces}, "a training")
+    message = str(caught.value)
+    assert "energies and forces are from first principles (PBE) for 1 configuration of the set" in message
+    assert "from a classical potential (EDIP/MULTI) for 1 configuration of the set, which have different" in message
+    with pytest.raises(InputError, match=r"label `label_000001` <\d+> was computed at another level of theory"):
         extend_dataset(level_of(first_principles), previous=previous, label_000001=label)

@@ -14,6 +14,8 @@ from ase import Atoms
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.science.labels.states import LabelState
 
 
 def places(labels: list[Any], start: int = 0) -> dict[str, Any]:
@@ -47,8 +49,9 @@ def test_labels_stand_at_their_places(frames: list[Atoms], labels: list[Any], le
     dataset = extend_dataset(level, **given)
     assert isinstance(dataset, LabelledDataSetData)
     assert_same(dataset.frames(), frames)
-    assert dataset.level_of_theory == level.get_dict()
-    assert (dataset.n_frames, dataset.species, dataset.spin) == (5, ["C", "Si"], 2.0)
+    assert dataset.levels_of_theory == [level.get_dict()]
+    assert (dataset.n_frames, dataset.species) == (5, ["C", "Si"])
+    assert dataset.state_counts == {LabelState(0, 2, 0): 5}
 
 
 def test_each_label_is_a_link_with_its_place(labels: list[Any], level_of: Callable[..., Any]) -> None:
@@ -96,8 +99,7 @@ def test_places_must_follow_the_earlier_configurations(
     "case",
     [
         ({"ecutwfc": 45.0}, "`ecutwfc` is 45.0 there and 30.0 here"),
-        ({"tot_charge": 1.0}, "`tot_charge` is 1.0 there and 0.0 here"),
-        ({"tot_magnetization": 0.0}, "`tot_magnetization` is 0.0 there and 2.0 here"),
+        ({"nspin": 1, "tot_magnetization": None}, "`nspin` is 1 there and 2 here"),
     ],
 )
 def test_label_of_another_level_is_refused(
@@ -114,14 +116,38 @@ def test_label_of_another_level_is_refused(
     assert sentence in str(caught.value)
 
 
-def test_earlier_set_of_another_level_is_refused(
+def test_charge_and_spin_are_those_of_each_calculation(
+    generate_label: Callable[..., Any], frames: list[Atoms], level_of: Callable[..., Any]
+) -> None:
+    settings: list[dict[str, Any]] = [{}, {"tot_charge": -1, "tot_magnetization": 1}, {"tot_magnetization": 0}]
+    settings.append({"tot_magnetization": None, "starting_magnetization": {"Si": 0.5}})
+    labels = [generate_label(frame, **changes) for frame, changes in zip(frames, settings, strict=False)]
+    dataset = extend_dataset(level_of(labels[0]), **places(labels[:3]))
+    assert dataset.states() == [LabelState(0, 2), LabelState(-1, 1), LabelState(0, 0)]
+    assert len(dataset.levels_of_theory) == 1
+    # With a free moment, the start decides on which surface the label lies.
+    free = extend_dataset(level_of(labels[3]), previous=dataset, **places(labels[3:], start=3))
+    assert free.states() == [*dataset.states(), LabelState(0, None, 1)]
+    assert free.levels_of_theory[1]["settings"]["starting_magnetization"] == {"Si": 0.5}
+
+
+def test_earlier_set_of_another_level_is_extended(
     generate_label: Callable[..., Any], frames: list[Atoms], labels: list[Any], level_of: Callable[..., Any]
 ) -> None:
     previous = extend_dataset(level_of(labels[0]), **places(labels[:1]))
     other = generate_label(frames[1], ecutwfc=60.0)
-    with pytest.raises(InputError, match=f"data set <{previous.pk}> was computed at another") as caught:
-        extend_dataset(level_of(other), previous=previous, **places([other], start=1))
-    assert "`ecutwfc` is 30.0 there and 60.0 here" in str(caught.value)
+    mixed = extend_dataset(level_of(other), previous=previous, **places([other], start=1))
+    back = extend_dataset(level_of(labels[2]), previous=mixed, **places(labels[2:3], start=2))
+    assert [level["settings"]["ecutwfc"] for level in back.levels_of_theory] == [30.0, 60.0]
+    assert [state.level for state in back.states()] == [0, 1, 0]
+
+
+def test_old_level_nodes_still_serve(labels: list[Any], level_of: Callable[..., Any]) -> None:
+    """Levels of before held charge and spin; a retraining extends by labels of that time."""
+    level = level_of(labels[0]).get_dict()
+    old = LevelOfTheoryData({**level, "settings": {**level["settings"], "tot_magnetization": 2.0}})
+    made = [extend_dataset(node, **places(labels[:2])) for node in (old, level_of(labels[0]))]
+    assert made[0].base.caching.compute_hash() == made[1].base.caching.compute_hash()
 
 
 def test_handlers_may_change_how_it_converged(

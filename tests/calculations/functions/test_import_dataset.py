@@ -12,6 +12,7 @@ from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.science.labels.exchange_formats import format_of_file, write_exchanged_frames
+from aiida_sicmlip.science.labels.states import LabelState
 from tests.conftest import LEVEL_OF_THEORY
 
 
@@ -32,7 +33,7 @@ def test_content_is_that_of_the_file(generate_dataset, labelled_frames, level, t
     expected = generate_dataset(3)
     assert dataset.get_content(mode="rb") == expected.get_content(mode="rb")
     assert dataset.base.caching.compute_hash() == expected.base.caching.compute_hash()
-    assert (dataset.spin, dataset.charge) == (2.0, 0.0)
+    assert dataset.state_counts == {LabelState(0, 2, 0): 3}
     assert set(dataset.creator.inputs) == {"file", "level_of_theory"}
 
 
@@ -69,8 +70,23 @@ def test_import_can_be_extended_by_labels_of_the_same_level(
     assert extended.n_frames == 4
 
 
-def test_labels_of_another_level_are_refused(generate_label, level_of, labelled_frames, level, tmp_path) -> None:
+def test_labels_of_another_level_get_a_level_of_their_own(
+    generate_label, level_of, labelled_frames, level, tmp_path
+) -> None:
     imported = import_dataset(written(tmp_path / "set.xyz", labelled_frames(2)), level)
     label = generate_label(labelled_frames(3)[2])
-    with pytest.raises(InputError, match="pseudopotential of C"):
-        extend_dataset(level_of(label), previous=imported, label_000002=label)
+    extended = extend_dataset(level_of(label), previous=imported, label_000002=label)
+    assert extended.states() == [LabelState(0, 2, 0), LabelState(0, 2, 0), LabelState(0, 2, 1)]
+
+
+def test_charge_and_spin_that_the_file_lacks_are_an_input(labelled_frames, level, tmp_path) -> None:
+    path = tmp_path / "set.xyz"
+    write_exchanged_frames(path, labelled_frames(2), [{}, {}], "extxyz")
+    path.write_text(path.read_text().replace("charge=0 spin=2 multiplicity=3 ", ""))
+    file = orm.SinglefileData(path).store()
+    with pytest.raises(InputError, match=r"`set.xyz` does not say the charge of its configurations.*`--charge`"):
+        import_dataset(file, level)
+    with pytest.raises(InputError, match=r"does not say the spin .*neither `spin` nor `multiplicity`.*`--spin`"):
+        import_dataset(file, level, orm.Dict({"charge": -1}))
+    dataset = import_dataset(file, level, orm.Dict({"charge": -1, "spin": "none"}))
+    assert dataset.states() == [LabelState(-1, None)] * 2

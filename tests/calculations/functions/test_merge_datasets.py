@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from aiida import orm
 
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
+from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import dataset_label
+from aiida_sicmlip.science.labels.states import LabelState
 
 
 def named(*datasets):
@@ -31,11 +34,27 @@ def test_more_than_a_hundred_sets(generate_dataset, labelled_frames) -> None:
     assert merged.get_content(mode="rb") == generate_dataset(frames).get_content(mode="rb")
 
 
-def test_other_level_of_theory_is_refused_with_both_values(generate_dataset) -> None:
-    parts = [generate_dataset(2), generate_dataset(2, seed=2), generate_dataset(2, seed=3, ecutwfc=45.0)]
-    with pytest.raises(InputError, match=f"data set `dataset_02` <{parts[2].pk}> was computed at another") as caught:
-        merge_datasets(**named(*parts))
-    assert "`ecutwfc` is 45.0 there and 30.0 here" in str(caught.value)
+def test_charges_spins_and_levels_are_kept(generate_dataset) -> None:
+    parts = [
+        generate_dataset(2),
+        generate_dataset(2, seed=2, state=(-1, 1), ecutwfc=45.0),
+        generate_dataset(2, seed=3, state=(1, 1)),
+        generate_dataset(1, seed=4, state=(None, None), ecutwfc=45.0),
+    ]
+    merged = merge_datasets(**named(*parts))
+    states = [LabelState(0, 2, 0), LabelState(-1, 1, 1), LabelState(1, 1, 0), LabelState(None, None, 1)]
+    assert merged.state_counts == dict(zip(states, (2, 2, 2, 1), strict=True))
+    assert [level["settings"]["ecutwfc"] for level in merged.levels_of_theory] == [30.0, 45.0]
+    # Taken apart, it gives the same content.
+    for part, places in zip(parts, ([0, 1], [2, 3], [4, 5], [6]), strict=True):
+        again = subset_dataset(merged, orm.List(places))
+        assert again.base.caching.compute_hash() == part.base.caching.compute_hash()
+
+
+@pytest.mark.parametrize("other", [{"state": (-1, 1)}, {"state": (0, 0)}, {"state": (None, 2)}, {"ecutwfc": 45.0}])
+def test_one_geometry_counts_once_for_each_energy_surface(generate_dataset, other) -> None:
+    merged = merge_datasets(**named(generate_dataset(2), generate_dataset(2, **other)))
+    assert merged.n_frames == 4
 
 
 def test_configuration_of_two_sets_is_refused(generate_dataset, labelled_frames) -> None:

@@ -12,7 +12,7 @@ from aiida_sicmlip.science.labels.comparison import LabelDifference, compare_dat
 
 def relabelled(frame: Atoms, energy: float = 0.0, force: float = 0.0) -> Atoms:
     """Return the configuration with its label moved by some energy, and one component of its forces."""
-    other = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
+    other = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc, info=frame.info)
     forces = frame.get_forces()
     forces[2, 1] += force
     other.calc = SinglePointCalculator(other, energy=frame.get_potential_energy() + energy, forces=forces)
@@ -34,6 +34,14 @@ def test_key_follows_the_content_and_nothing_else(labelled_frames) -> None:
         else:
             changed.pbc = (True, True, False)
         assert configuration_key(changed) != configuration_key(frame), change
+
+
+@pytest.mark.parametrize("change", [{"charge": -1}, {"charge": None}, {"spin": 0}, {"spin": None}])
+def test_another_charge_or_spin_is_another_configuration(labelled_frames, change: dict) -> None:
+    frames = labelled_frames(2)
+    frames[1].info.update(change)
+    found = compare_datasets(labelled_frames(2), frames)
+    assert (found.only_first, found.only_second, found.both) == ([1], [1], [(0, 0)])
 
 
 def test_minus_zero_is_zero() -> None:

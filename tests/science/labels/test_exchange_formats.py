@@ -21,6 +21,7 @@ from aiida_sicmlip.science.labels.exchange_formats import (
 )
 from aiida_sicmlip.science.labels.labelled_frames import serialise_labelled_frames
 
+NEUTRAL = ImportSettings(charge=0, spin=2)
 UUID = "6e0b07f1-0b8a-4d5f-9d9e-2f4f7a3f4e10"
 
 
@@ -40,18 +41,22 @@ def test_round_trip_is_exact(frames: list[Atoms], tmp_path: Path, name: str) -> 
     path = tmp_path / name
     columns = [{"label_uuid": UUID, "round": 2}, {}, {"frame": 11}, {}]
     write_exchanged_frames(path, frames, columns, format_of_file(name))
-    assert serialise_labelled_frames(read_exchanged_frames(path)) == serialise_labelled_frames(frames)
+    assert serialise_labelled_frames(read_exchanged_frames(path).frames) == serialise_labelled_frames(frames)
 
 
 def test_ase_reads_the_columns(frames: list[Atoms], tmp_path: Path) -> None:
     columns = [{"label_uuid": UUID, "round": 2, "start_structure": "vv"}, {"frame": 11}, {}, {}]
+    electrons = [{"charge": 0, "spin": 2, "multiplicity": 3, "level_of_theory": 0}] * 3
+    electrons.append({"charge": "none", "spin": "none", "level_of_theory": 0})
     write_exchanged_frames(tmp_path / "set.xyz", frames, columns, "extxyz")
     read = ase.io.read(tmp_path / "set.xyz", index=":")
-    assert [frame.info for frame in read] == columns
+    assert [frame.info for frame in read] == [one | other for one, other in zip(electrons, columns, strict=True)]
     assert [frame.get_potential_energy() for frame in read] == [frame.get_potential_energy() for frame in frames]
     write_exchanged_frames(tmp_path / "set.db", frames, columns, "db")
     database = ase.db.connect(tmp_path / "set.db")
-    assert [row.key_value_pairs for row in database.select()] == columns
+    for row, one, other in zip(database.select(), electrons, columns, strict=True):
+        # `charge` names the sum of initial charges in a database.
+        assert row.key_value_pairs == {"total_charge" if key == "charge" else key: one[key] for key in one} | other
     (row,) = database.select(label_uuid=UUID)
     assert row.energy == frames[0].get_potential_energy()
     assert np.array_equal(row.forces, frames[0].get_forces())
@@ -61,7 +66,9 @@ def test_json_database(frames: list[Atoms], tmp_path: Path) -> None:
     with ase.db.connect(tmp_path / "set.json") as database:
         for frame in frames * 4:  # more than nine rows, whose numbers sort otherwise as text
             database.write(frame)
-    read = read_exchanged_frames(tmp_path / "set.json")
+    read = read_exchanged_frames(tmp_path / "set.json", NEUTRAL).frames
+    for frame in frames:
+        frame.info.update(charge=0, spin=2)
     assert serialise_labelled_frames(read) == serialise_labelled_frames(frames * 4)
 
 
@@ -74,10 +81,10 @@ def test_only_the_label_is_taken(frames: list[Atoms], tmp_path: Path) -> None:
     frame.set_constraint(FixAtoms([0, 1]))
     with ase.db.connect(tmp_path / "set.db") as database:
         database.write(frame)
-    (read,) = read_exchanged_frames(tmp_path / "set.db")
+    (read,) = read_exchanged_frames(tmp_path / "set.db", NEUTRAL).frames
     # Those of the calculation, not what a constraint leaves of them.
     assert np.array_equal(read.get_forces(), forces) and not read.constraints
-    assert set(read.arrays) == {"numbers", "positions"} and read.info == {}
+    assert set(read.arrays) == {"numbers", "positions"} and read.info == {"charge": 0, "spin": 2, "level_of_theory": 0}
 
 
 def write_renamed(path: Path, frame: Atoms) -> None:
@@ -100,7 +107,8 @@ def test_other_names_of_energy_and_forces(frames: list[Atoms], tmp_path: Path, n
     write_renamed(path, frames[0])
     with pytest.raises(InputError, match=r"frame 0 of `set.\w+` has no `energy`.*holds .*`REF_energy`"):
         read_exchanged_frames(path)
-    (read,) = read_exchanged_frames(path, ImportSettings(energy="REF_energy", forces="REF_forces"))
+    settings = ImportSettings(energy="REF_energy", forces="REF_forces", charge=0, spin=2)
+    (read,) = read_exchanged_frames(path, settings).frames
     assert read.get_potential_energy() == pytest.approx(energy, abs=1e-8)
     assert read.get_forces() == pytest.approx(forces, abs=1e-8)
 
@@ -114,7 +122,7 @@ def test_free_energy_has_to_be_chosen(frames: list[Atoms], tmp_path: Path) -> No
     with pytest.raises(InputError, match="derivative of one of them, with smeared occupations of the free energy"):
         read_exchanged_frames(path)
     for name, expected in (("energy", energy), ("free_energy", energy - 0.5)):
-        (read,) = read_exchanged_frames(path, ImportSettings(energy=name))
+        (read,) = read_exchanged_frames(path, ImportSettings(energy=name, charge=0, spin=2)).frames
         assert read.get_potential_energy() == expected
 
 
@@ -187,7 +195,14 @@ def test_existing_file_is_left_alone(frames: list[Atoms], tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"energie": "a"}, "Did you mean `energy`"), ({"forces": 3}, "`import.forces` is 3"), ({"energy": ""}, "is ''")],
+    [
+        ({"energie": "a"}, "Did you mean `energy`"),
+        ({"forces": 3}, "`import.forces` is 3"),
+        ({"energy": ""}, "is ''"),
+        ({"charge": 0.5}, "`import.charge` is 0.5; give a whole number"),
+        ({"spin": "triplet"}, "`import.spin` is 'triplet'; give a whole number"),
+        ({"spin": -1}, "`import.spin` is -1; give a whole number of at least 0"),
+    ],
 )
 def test_wrong_settings(settings: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):

@@ -14,6 +14,7 @@ from ase.constraints import FixAtoms
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.labels import labelled_frames as module
+from aiida_sicmlip.science.labels.states import LabelState, set_state, state_of_frame
 
 
 def make_frames(count: int = 5) -> list[Atoms]:
@@ -38,7 +39,6 @@ def make_frames(count: int = 5) -> list[Atoms]:
 def test_round_trip_is_bitwise(tmp_path):
     frames = make_frames()
     module.write_labelled_frames(tmp_path / "set.npz", frames)
-    assert module.count_labelled_frames(tmp_path / "set.npz") == len(frames)
     read = module.read_labelled_frames(tmp_path / "set.npz")
     assert len(read) == len(frames)
     for new, old in zip(read, frames, strict=True):
@@ -55,7 +55,8 @@ def test_arrays_and_types(tmp_path):
     with (tmp_path / "set.npz").open("wb") as handle:
         module.write_labelled_frames(handle, frames)
     with np.load(tmp_path / "set.npz") as archive:
-        assert set(archive.files) == {"n_atoms", "numbers", "positions", "cells", "pbc", "energies", "forces"}
+        labels = {"n_atoms", "numbers", "positions", "cells", "pbc", "energies", "forces"}
+        assert set(archive.files) == labels | {"charges", "charge_known", "spins", "spin_known", "levels"}
         assert archive["n_atoms"].tolist() == [2, 3, 4]
         assert archive["positions"].shape == (9, 3)
         assert archive["positions"].dtype == np.float64
@@ -145,3 +146,46 @@ def test_refuses_foreign_truncated_and_contradictory_files(tmp_path):
     np.save(tmp_path / "single.npy", np.zeros(3))
     with pytest.raises(InputError, match="single array"):
         module.read_labelled_frames(tmp_path / "single.npy")
+
+
+STATES = [LabelState(0, 2, 0), LabelState(-1, 1, 1), LabelState(None, None, 2), LabelState(1, None, 0), LabelState()]
+
+
+def test_charge_spin_and_level_come_back(tmp_path):
+    frames = make_frames()
+    for frame, state in zip(frames, STATES, strict=True):
+        set_state(frame, state)
+    path = tmp_path / "set.npz"
+    module.write_labelled_frames(path, frames)
+    assert module.read_states(path) == STATES
+    assert [state_of_frame(frame) for frame in module.read_labelled_frames(path)] == STATES
+    assert module.serialise_labelled_frames(make_frames(), STATES) == path.read_bytes()
+    neutral = [*STATES[:2], LabelState(0, None, 2), *STATES[3:]]
+    assert module.serialise_labelled_frames(frames, neutral) != path.read_bytes(), "no charge is not the charge 0"
+
+
+def test_files_of_before_have_neither_charge_nor_spin(tmp_path):
+    arrays = module.pack_frames(make_frames(), STATES)
+    np.savez(tmp_path / "old.npz", **{name: arrays[name] for name in module.LABEL_ARRAYS})
+    assert module.read_states(tmp_path / "old.npz") == [LabelState()] * 5
+    assert len(module.read_labelled_frames(tmp_path / "old.npz")) == 5
+    del arrays["spins"]
+    np.savez(tmp_path / "half.npz", **arrays)
+    with pytest.raises(InputError, match=r"lacks the array\(s\) spins"):
+        module.read_labelled_frames(tmp_path / "half.npz")
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        ({"charge": 0.5}, "the charge of a configuration is 0.5; give a whole number, or None"),
+        ({"charge": True}, "the charge of a configuration is True"),
+        ({"spin": -1}, "the spin of a configuration is -1; give a whole number of at least 0, or None"),
+        ({"level_of_theory": None}, "the level of a configuration is None"),
+    ],
+)
+def test_refuses_wrong_states(info, words):
+    frames = make_frames()
+    frames[2].info.update(info)
+    with pytest.raises(InputError, match=words):
+        module.serialise_labelled_frames(frames)

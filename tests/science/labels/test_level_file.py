@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.labels.level_file import read_level_file
+from aiida_sicmlip.science.labels.level_file import level_of_statement, read_statement, state_of_statement
 from aiida_sicmlip.science.labels.level_of_theory import (
     differences,
     pw_level_of_theory,
@@ -41,7 +41,7 @@ def stated(tmp_path: Path):
     def read(statement: dict, **changes: object) -> dict:
         content = {key: value for key, value in {**statement, **changes}.items() if value is not None}
         (tmp_path / "level.yaml").write_text(yaml.safe_dump(content))
-        return read_level_file(tmp_path / "level.yaml")
+        return level_of_statement(read_statement(tmp_path / "level.yaml"), tmp_path)
 
     return read
 
@@ -65,11 +65,10 @@ def test_other_programs(stated) -> None:
         "pseudopotentials": {"C": "PAW_PBE C 08Apr2002", "Si": "PAW_PBE Si 05Jan2001"},
         "kpoints": {"mesh": [2, 2, 2], "offset": [0.0, 0.0, 0.0]},
         "hubbard": None,
-        "settings": {"encut": 500.0, "prec": "accurate", "tot_magnetization": 2.0},
+        "settings": {"encut": 500.0, "prec": "accurate"},
     }
-    assert (
-        differences(level, stated(OTHER, settings={"encut": 500.0, "PREC": "accurate", "tot_magnetization": 2})) == []
-    )
+    assert differences(level, stated(OTHER, settings={"encut": 500.0, "PREC": "accurate", "tot_charge": -1})) == []
+    assert differences(level, stated(OTHER, charge=0, spin=2)) == []
     assert ("encut", 500.0, None) in differences(level, stated(OTHER, settings={"sigma": 0.1}))
     assert ("program", "vasp", "quantumespresso.pw") in differences(level, stated(PW))
 
@@ -121,13 +120,60 @@ def test_wrong_statements(stated, statement: dict, changes: dict, words: str) ->
         stated(statement, **changes)
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (PW, {"spin": 2}),
+        ({**PW, "charge": 0}, {"charge": 0, "spin": 2}),
+        ({**PW, "parameters": {"SYSTEM": {"ecutwfc": 30, "NSPIN": 1, "tot_charge": 1.0}}}, {"charge": 1, "spin": 0}),
+        ({**PW, "parameters": {"SYSTEM": {"ecutwfc": 30}}}, {}),
+        ({**PW, "parameters": {"SYSTEM": {"ecutwfc": 30, "nspin": 2}}, "spin": "none"}, {"spin": "none"}),
+        ({**PW, "parameters": {"system": {"ecutwfc": 30, "tot_magnetization": -1}}}, {"spin": 1}),
+        (OTHER, {"charge": 0, "spin": 2}),
+        ({**OTHER, "settings": {}, "charge": -1, "spin": None}, {"charge": -1, "spin": "none"}),
+        ({"levels_of_theory": []}, {}),
+    ],
+)
+def test_charge_and_spin_that_are_stated(statement: dict, expected: dict) -> None:
+    """A default of the program is no statement: nobody said that the labels are neutral, or singlets."""
+    assert state_of_statement(statement) == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ({**PW, "spin": 0}, "states the spin 0 under `spin`, and 2 among its parameters"),
+        ({**OTHER, "charge": 1}, "states the charge 1 under `charge`, and 0 among its settings"),
+        ({**PW, "charge": 0.5}, "`charge` of the level of theory is 0.5; give a whole number, or `none`"),
+        ({**PW, "parameters": PARAMETERS, "spin": "triplet"}, "`spin` of the level of theory is 'triplet'"),
+        ({**PW, "spin": -2}, "`spin` of the level of theory is -2"),
+        (
+            {**OTHER, "settings": {"tot_charge": 0.5}},
+            "`tot_charge` is 0.5; the charge of a configuration is a whole number",
+        ),
+    ],
+)
+def test_wrong_charges_and_spins(statement: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        state_of_statement(statement)
+
+
+def test_exported_levels(stated) -> None:
+    level = stated(OTHER)
+    assert stated({"levels_of_theory": [level]}) == level
+    with pytest.raises(InputError, match="holds 2 levels of theory, and an import takes one"):
+        stated({"levels_of_theory": [level, level]})
+    with pytest.raises(InputError, match=r"holds a level with the keys \['program'\]"):
+        stated({"levels_of_theory": [{"program": "vasp"}]})
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "level.yaml"
     with pytest.raises(InputError, match="cannot be read as YAML"):
-        read_level_file(path)
+        read_statement(path)
     path.write_text("a: [")
     with pytest.raises(InputError, match="cannot be read as YAML"):
-        read_level_file(path)
+        read_statement(path)
     path.write_text("- a")
     with pytest.raises(InputError, match="holds no keys; it needs `program`, `parameters`"):
-        read_level_file(path)
+        read_statement(path)

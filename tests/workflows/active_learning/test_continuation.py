@@ -64,14 +64,19 @@ def test_fixed_set_that_is_given_is_not_picked(chain, write_settings, labels):
         ({"trainingset": 1}, "`initial.trainingset` is not a known setting. Did you mean `training_set`"),
         ({"training_set": 999999}, "`initial.training_set` is 999999, and no node is called that"),
         ({"validation_set": "labels"}, "`initial.validation_set` is given without `initial.training_set`"),
-        ({"training_set": "other level"}, "was computed at another level of theory: `functional`"),
+        (
+            {"training_set": "other level"},
+            "Here `functional` is 'B86BPBE' for 2 configurations of `initial.training_set` ",
+        ),
     ],
 )
 def test_labels_that_cannot_be_used(write_settings, labels, labelled_frames, initial, words):
     """Found before anything is spent: labels of another level would be refused after the first labelling only."""
     made = {"labels": lambda: labels(2).pk}
     made["other level"] = lambda: (
-        LabelledDataSetData.from_frames(labelled_frames(2), {**labels(1).level_of_theory, "functional": "B86BPBE"})
+        LabelledDataSetData.from_frames(
+            labelled_frames(2), [{**labels(1).levels_of_theory[0], "functional": "B86BPBE"}]
+        )
         .store()
         .pk
     )

@@ -50,7 +50,7 @@ def test_converged_loop_ends_well(loop):
 
 def test_no_label_left_for_validation(loop, generate_dataset):
     """Where every label of a set failed and there is no earlier one, the round fails with a reason."""
-    level = orm.Dict(generate_dataset(1).level_of_theory)
+    level = orm.Dict(generate_dataset(1).levels_of_theory[0])
     loop.ctx.picked = {"training": {}, "validation": {"frame_s00_000001": None}}
     loop.ctx.datasets = {"training": generate_dataset(1), "validation": None}
     loop.ctx.labelling = SimpleNamespace(pk=7, outputs=SimpleNamespace(labels={}, level_of_theory=level))
