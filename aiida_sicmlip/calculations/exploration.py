@@ -122,7 +122,7 @@ class ExplorationCalculation(ProgramCalculation):
             "host",
             valid_type=orm.StructureData,
             required=False,
-            help="The perfect crystal. With it, hops between its sites are counted, and a shell of it can be held.",
+            help="The perfect crystal. With it, hops between its sites are told, and a shell of it can be held.",
         )
         spec.input(
             "continuation",
@@ -155,6 +155,15 @@ class ExplorationCalculation(ProgramCalculation):
             valid_type=orm.ArrayData,
             required=False,
             help="Collective variables, bias (eV) and what OPES says of itself, over time (ps).",
+        )
+        spec.output(
+            "hops",
+            valid_type=orm.ArrayData,
+            required=False,
+            help="Where `host` is given, every move of an atom from one of its sites to another, in order of time: "
+            "`frame` of the trajectory, `step`, `time` (ps from the beginning of the production), `atom`, `from_site`, "
+            "`to_site` (places from 0; site -1 for an interstitial), (E,) each. `first_sites` and `last_sites` (N,) of "
+            "all atoms, in the first frame and after the last.",
         )
         spec.output("continuation", valid_type=ContinuationData, required=False, help="Where the run can be continued.")
         spec.output(

@@ -15,8 +15,9 @@ from aiida import orm
 from aiida.plugins import CalculationFactory
 from ase import Atoms
 
-from aiida_sicmlip.calculations.monitors import MonitorSettings, describe_blow_up, excerpt_command
+from aiida_sicmlip.calculations.monitors import monitor_input
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings, describe_blow_up, excerpt_command
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 RUNS = Path(__file__).parents[1] / "parsers" / "fixtures" / "exploration"
@@ -143,7 +144,7 @@ def run_monitored(aiida_localhost: orm.Computer, edip: Any) -> Callable[..., orm
             potential=edip,
             parameters=parameters,
             seed=7,
-            monitors={"blown_up": MonitorSettings(minimum_poll_interval=1, **limits).monitor()},
+            monitors={"blown_up": monitor_input(MonitorSettings(minimum_poll_interval=1, **limits))},
             metadata={"options": {"resources": {"num_machines": 1}, "environment_variables": {"OMP_NUM_THREADS": "1"}}},
         )
         return node

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from aiida import orm
 from ase import Atoms
+from ase.geometry import find_mic
 
-from aiida_sicmlip.science.dynamics.dcd import read_dcd_header
+from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
+from aiida_sicmlip.science.defects.hops import find_defect_sites
+from aiida_sicmlip.science.dynamics.dcd import DcdHeader, read_dcd_header
+from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 
 FIXTURES = Path(__file__).parent / "fixtures" / "exploration"
 
@@ -142,7 +148,8 @@ def test_biased_run(parse_folder: Callable[..., Any]) -> None:
     assert colvar.get_array("bias") == pytest.approx(colvar.get_array("opes_bias"))
     results = parsed.outputs["results"].get_dict()
     assert results["bias"]["largest"] == pytest.approx(colvar.get_array("bias").max())
-    assert results["hops"]["interval_ps"] == pytest.approx(0.005)
+    assert results["hops"] == {"n_hops": 0, "interval_ps": 0.005}
+    assert len(parsed.outputs["hops"].get_array("time")) == 0
     assert parsed.outputs["continuation"].step == 100 and parsed.outputs["continuation"].biased
 
 
@@ -189,3 +196,49 @@ def test_damaged_trajectory_is_no_trajectory(parse_folder: Callable[..., Any]) -
     parsed = parse_folder(FIXTURES / "default", {"trajectory.dcd": b"something else than DCD" * 10})
     assert parsed.status == 302
     assert "trajectory" not in parsed.outputs
+
+
+def put(content: bytearray, header: DcdHeader, frame: int, atom: int, position: np.ndarray) -> None:
+    """Put an atom of one frame of a DCD somewhere else (A)."""
+    record = 8 + 4 * header.n_atoms
+    begin = header.offset + (frame + 1) * header.frame_bytes - 3 * record + 4
+    for axis, value in enumerate(position):
+        struct.pack_into("<f", content, begin + axis * record + 4 * atom, value)
+
+
+def test_every_hop_of_every_frame_is_kept(parse_folder: Callable[..., Any], divacancy_host: Atoms) -> None:
+    """A silicon atom is put into the vacancy and back from frame to frame; other rows of its path stay as they are."""
+    before = parse_folder(FIXTURES / "biased")
+    frames = before.outputs["trajectory"].frames()
+    sites = find_defect_sites(frames[0], divacancy_host)
+    vacant = next(site for site in sites.sites if site["species"] == "Si")
+    atom = frames[0].get_chemical_symbols().index("Si")
+    own = int(sites.site_of_atom[atom])
+    path = FIXTURES / "biased" / "temporary" / "trajectory.dcd"
+    content, header = bytearray(path.read_bytes()), read_dcd_header(path)
+    _, rotation = rotation_to_lammps(divacancy_host.cell.array)
+    for number, frame in enumerate(frames[3:], start=3):
+        target = divacancy_host.positions[vacant["site"] if number % 2 else own] + sites.drift
+        way = find_mic(target - frame.positions[atom], divacancy_host.cell)[0]
+        put(content, header, number, atom, (frame.positions[atom] + way) @ rotation)
+
+    parsed = parse_folder(FIXTURES / "biased", {"trajectory.dcd": bytes(content)})
+    hops = parsed.outputs["hops"]
+    assert hops.get_array("frame").tolist() == list(range(3, 21))
+    assert hops.get_array("step").tolist() == list(range(15, 101, 5))
+    assert hops.get_array("time") == pytest.approx(np.arange(15, 101, 5) * 0.001)
+    assert set(hops.get_array("atom").tolist()) == {atom}
+    assert hops.get_array("from_site").tolist() == [own, vacant["site"]] * 9
+    assert hops.get_array("to_site").tolist() == [vacant["site"], own] * 9
+    assert hops.get_array("first_sites").tolist() == sites.site_of_atom.tolist()
+    assert hops.get_array("last_sites").tolist() == sites.site_of_atom.tolist()
+    assert parsed.outputs["results"]["hops"] == {"n_hops": 18, "interval_ps": 0.005}
+
+
+def test_host_that_does_not_fit(parse_folder: Callable[..., Any]) -> None:
+    """Its hops are missing, with a reason, and all else is there."""
+    host = orm.StructureData(ase=silicon_carbide_host(repeats=(1, 1, 1)))
+    parsed = parse_folder(FIXTURES / "biased", inputs={"host": host})
+    assert parsed.status == 0
+    assert "hops" not in parsed.outputs
+    assert "differ by a strain" in parsed.outputs["results"]["hops"]["error"]

@@ -15,7 +15,8 @@ from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
 from ase import Atoms
 
-from aiida_sicmlip.calculations.monitors import MonitorSettings
+from aiida_sicmlip.calculations.monitors import monitor_input
+from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
 from aiida_sicmlip.workflows.protocols.resources import scheduler_options
 from tests.slurm.box import SlurmBox
 from tests.slurm.cluster import TEMPLATES
@@ -103,7 +104,7 @@ def test_slurm_holds_what_was_asked_for(
 
 def test_monitor_cancels_the_job(slurm: SlurmBox, explore: Callable[..., orm.CalcJobNode], divacancy: Atoms) -> None:
     # Any run is too hot for a limit of 10 K; this one would take minutes.
-    monitor = MonitorSettings(minimum_poll_interval=1, maximum_temperature=10.0).monitor()
+    monitor = monitor_input(MonitorSettings(minimum_poll_interval=1, maximum_temperature=10.0))
     node = explore(divacancy, {"production": 10000.0, "frame_interval": 1.0}, monitors={"blown_up": monitor})
     assert node.exit_status == node.process_class.exit_codes.STOPPED_BY_MONITOR.status, node.exit_message
     assert node.exit_message.startswith("the temperature is above 10 K")

@@ -121,22 +121,25 @@ def count_hops(
     host: Atoms,
     species: Sequence[str],
     site_of_atom: np.ndarray | None = None,
+    *,
+    sites: HostSites | None = None,
 ) -> Hops:
     """Follow atoms from site to site: an atom changes its site when it enters another's core (:data:`CORE_RADIUS`).
 
     2,000 frames of 214 atoms take 0.15 s; memory is about six times that of the positions in double precision, so
-    long trajectories are better given in pieces, each with the `last_sites` of the one before.
+    long trajectories are followed piece by piece, by :func:`~aiida_sicmlip.science.defects.hop_stream.follow_hops`.
 
     :param positions: (F, N, 3) in A of consecutive frames, wrapped or not; no atom moves by half a cell between two.
     :param cell: (3, 3) in A, of all frames.
     :param species: of the N atoms. :param site_of_atom: sites of the atoms before the first frame, (N,), where they
         are known; else they are those that :func:`find_defect_sites` finds in the first frame.
+    :param sites: those of the host, where they are known.
     :raises InputError: as :func:`find_defect_sites`, and when there is no frame.
     """
     positions = np.asarray(positions)
     if positions.ndim != 3 or not len(positions):
         raise InputError(f"`positions` has the shape {positions.shape}; give at least one frame, (F, N, 3).")
-    sites = HostSites(host)
+    sites = HostSites(host) if sites is None else sites
     fractional = sites.fractional_of(positions, cell)
     if site_of_atom is None:
         first = settle(sites, fractional[0], Atoms(list(species)).numbers)[0]

@@ -95,13 +95,37 @@ def read_dcd(source: Source, indices: Sequence[int] | np.ndarray | None = None) 
         layout = _frame_layout(header)
         for place, index in enumerate(wanted):
             handle.seek(header.offset + int(index) * header.frame_bytes)
-            frame = np.frombuffer(handle.read(header.frame_bytes), dtype=layout, count=1)[0]
-            _check_frame(frame, header, int(index))
+            frames = np.frombuffer(handle.read(header.frame_bytes), dtype=layout, count=1)
+            _check_frames(frames, header, int(index))
+            frame = frames[0]
             for axis, name in enumerate("xyz"):
                 positions[place, :, axis] = frame[name]
             if header.has_cell:
                 cells[place] = _cell_parameters(frame["cell"])
     return positions, cells
+
+
+def read_dcd_pieces(source: Source, n_frames: int | None = None, size: int = 256) -> Iterator[np.ndarray]:
+    """Yield the positions of consecutive frames from the first on, piece by piece, so that memory stays bounded.
+
+    :param n_frames: of how many frames; of all complete ones by default.
+    :param size: frames of a piece; the last one may hold fewer.
+    :return: (F, N, 3) float32 in A each.
+    :raises InputError: as :func:`read_dcd`.
+    """
+    with _opened(source) as handle:
+        header = _read_header(handle)
+        layout = _frame_layout(header)
+        end = header.n_frames if n_frames is None else min(n_frames, header.n_frames)
+        for begin in range(0, end, size):
+            count = min(size, end - begin)
+            handle.seek(header.offset + begin * header.frame_bytes)
+            frames = np.frombuffer(handle.read(count * header.frame_bytes), dtype=layout, count=count)
+            _check_frames(frames, header, begin)
+            positions = np.empty((count, header.n_atoms, 3), dtype=np.float32)
+            for axis, name in enumerate("xyz"):
+                positions[:, :, axis] = frames[name]
+            yield positions
 
 
 @contextlib.contextmanager
@@ -163,11 +187,13 @@ def _frame_layout(header: DcdHeader) -> np.dtype:
     return np.dtype(fields)
 
 
-def _check_frame(frame: np.void, header: DcdHeader, index: int) -> None:
-    """Raise InputError unless the record lengths of a frame are those that the header implies."""
+def _check_frames(frames: np.ndarray, header: DcdHeader, first: int) -> None:
+    """Raise InputError unless the record lengths of frames, from frame ``first`` on, are those of the header."""
     expected = dict.fromkeys("xyz", 4 * header.n_atoms) | ({"cell": _CELL_RECORD} if header.has_cell else {})
     for name, length in expected.items():
-        if frame[f"{name}_begin"] != length or frame[f"{name}_end"] != length:
+        damaged = np.flatnonzero((frames[f"{name}_begin"] != length) | (frames[f"{name}_end"] != length))
+        if len(damaged):
+            index = first + int(damaged[0])
             raise InputError(f"Frame {index} of the DCD is damaged: its record `{name}` has a wrong length.")
 
 

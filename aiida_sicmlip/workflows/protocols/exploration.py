@@ -7,8 +7,9 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.calculations.monitors import MonitorSettings
+from aiida_sicmlip.calculations.monitors import monitor_input
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 
@@ -104,7 +105,7 @@ def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.Abstra
     if switches:
         run.switches = switches
     if exploration["monitor"] is not None:
-        run.monitors = {"blown_up": MonitorSettings.from_mapping(exploration["monitor"]).monitor()}
+        run.monitors = {"blown_up": monitor_input(MonitorSettings.from_mapping(exploration["monitor"]))}
 
 
 def fill_exploration(

@@ -11,12 +11,12 @@ from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation
-from aiida_sicmlip.calculations.monitors import MonitorSettings
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.costs.budgets import Budget
 from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
+from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd, read_dcd_header
+from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd, read_dcd_header, read_dcd_pieces
 
 
 def record(content: bytes, order: str = "<") -> bytes:
@@ -93,3 +93,25 @@ def test_refuses_other_and_damaged_files():
     with pytest.raises(InputError, match="Frame 2 "):
         read_dcd(io.BytesIO(content))
     assert np.array_equal(read_dcd(io.BytesIO(content), [3])[0][0], POSITIONS[3])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("cell", [None, COSINES])
+def test_pieces(order, cell):
+    content = make_dcd(POSITIONS, cell, order)
+    pieces = list(read_dcd_pieces(io.BytesIO(content), size=3))
+    assert [len(piece) for piece in pieces] == [3, 3, 1]
+    assert pieces[0].dtype == np.float32
+    assert np.array_equal(np.concatenate(pieces), POSITIONS)
+    assert np.array_equal(np.concatenate(list(read_dcd_pieces(io.BytesIO(content), 4, size=3))), POSITIONS[:4])
+
+
+def test_a_damaged_frame_of_a_piece_is_named():
+    content = bytearray(make_dcd(POSITIONS, COSINES))
+    header = read_dcd_header(io.BytesIO(content))
+    begin = header.offset + 4 * header.frame_bytes
+    content[begin : begin + 4] = b"\0\0\0\0"
+    pieces = read_dcd_pieces(io.BytesIO(content), size=3)
+    assert len(next(pieces)) == 3
+    with pytest.raises(InputError, match="Frame 4 of the DCD is damaged: its record `cell`"):
+        next(pieces)

@@ -148,7 +148,7 @@ def test_file_and_assignments(write_settings: Callable[..., str]) -> None:
 
 def test_free_exploration_needs_nothing_to_learn_with(ready: dict[str, str]) -> None:
     """`exploration.bias: null` leaves variables and their code out; the plan says that walkers are free."""
-    codes = {**ready, "cv": "missing@nowhere"}
+    codes = {**ready, "collective_variables": "missing@nowhere"}
     settings = load_protocol("demo", {"codes": codes, "exploration": {"bias": None, "monitor": None}})
     builder = checked_builder(settings, store=False)
     inputs = builder._inputs(prune=True)["exploration"]

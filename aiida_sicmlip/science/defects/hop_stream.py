@@ -1,0 +1,92 @@
+"""Hops along trajectories of any length: pieces of frames, most of which are seen at a glance to hold no hop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from ase import Atoms
+
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.defects.hops import CORE_RADIUS, Hops, count_hops
+from aiida_sicmlip.science.defects.host_sites import HostSites
+
+# Positions are single precision (A).
+_TOLERANCE = 1e-3
+
+
+def follow_hops(pieces: Iterable[np.ndarray], cell: np.ndarray, host: Atoms, species: Sequence[str]) -> Hops:
+    """Follow atoms from site to site along the consecutive pieces of a trajectory.
+
+    The events are those that :func:`~aiida_sicmlip.science.defects.hops.count_hops` finds in all frames at once. It is
+    asked for the pieces alone in which an atom may have come near another site; the others need no search. Memory is
+    that of one piece.
+
+    :param pieces: positions (F, N, 3) in A; fastest where they are float32 and not wrapped into the cell.
+    :param cell: (3, 3) in A, of all frames.
+    :param species: of the N atoms.
+    :raises InputError: as `count_hops`, for the first piece.
+    """
+    sites = HostSites(host)
+    glance: _Glance | None = None
+    first: np.ndarray | None = None
+    last: np.ndarray | None = None
+    events: list[np.ndarray] = []
+    n_frames = 0
+    for piece in pieces:
+        if not len(piece):
+            continue
+        if glance is None or glance.may_hold_hops(piece, last):
+            hops = count_hops(piece, cell, host, species, last, sites=sites)
+            first = hops.first_sites if first is None else first
+            last = hops.last_sites
+            glance = glance or _Glance(sites, cell)
+            events.append(hops.events + np.array([n_frames, 0, 0, 0]))
+        n_frames += len(piece)
+    if first is None or last is None:
+        raise InputError("There is no frame to follow atoms in: give one at least.")
+    return Hops(np.concatenate(events), first, last, n_frames, len(sites))
+
+
+class _Glance:
+    """Tells the pieces of a trajectory in which no atom can have reached the core of another site than its own."""
+
+    def __init__(self, sites: HostSites, cell: np.ndarray) -> None:
+        self.sites = sites
+        self.cell = np.asarray(cell, dtype=float)
+        self.inverse = np.linalg.inv(self.cell)
+        # Distances count in the host, of which the cell may be a strained image.
+        self.strain = float(np.linalg.svd(self.inverse @ sites.cell, compute_uv=False).max())
+        self.core = CORE_RADIUS * sites.nearest_distance
+        self.reach = (sites.nearest_distance - self.core) / self.strain - _TOLERANCE
+
+    def may_hold_hops(self, piece: np.ndarray, site_of_atom: np.ndarray | None) -> bool:
+        """Whether an atom may have reached another site; never wrong where it says no.
+
+        An atom that stays within the reach of its site, as seen from the median of all atoms, cannot have reached
+        another's core. In place of the median of a frame its bound is looked at first: along each axis it is within one
+        standard deviation of the mean.
+        """
+        if site_of_atom is None or (site_of_atom < 0).any():
+            return True
+        references = self.sites.fractional[site_of_atom]
+        start = np.asarray(piece[0], dtype=float) @ self.inverse - references
+        start -= np.round(start - start[0])
+        # What is left where all atoms are at their sites: the drift, and the images of the atoms.
+        drift = np.median(start, axis=0)
+        rest = (np.round(start - drift) + references + drift) @ self.cell
+        vectors = piece - rest.astype(piece.dtype)
+        n_atoms = vectors.shape[1]
+        means = vectors.sum(axis=1) / n_atoms
+        squares = np.einsum("fni,fni->fn", vectors, vectors)
+        spreads = np.sqrt(np.maximum(np.einsum("fni,fni->fi", vectors, vectors) / n_atoms - means**2, 0.0))
+        bounds = self.reach - np.linalg.norm(np.abs(means) + spreads, axis=1)
+        frames = np.flatnonzero((bounds <= 0) | (squares.max(axis=1) >= bounds**2))
+        if not len(frames):
+            return False
+        moved = vectors[frames].astype(float)
+        moved -= np.median(moved, axis=1, keepdims=True)
+        far, atoms = np.nonzero(np.einsum("fni,fni->fn", moved, moved) >= self.reach**2)
+        points = (moved[far, atoms] @ self.inverse + references[atoms]) @ self.sites.cell
+        nearest, distances = self.sites.nearest(points)
+        return bool(((distances < self.core + _TOLERANCE) & (nearest != site_of_atom[atoms])).any())

@@ -1,0 +1,278 @@
+"""What a run of molecular dynamics left: how it ended, which of its frames and rows count, and the hops in them.
+
+A run that was cut off ends where it can be continued: what lies beyond its last saved state is run again by the next
+segment, and would be there twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aiida_sicmlip.common import filenames
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.defects.hop_stream import follow_hops
+from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings, describe_blow_up
+from aiida_sicmlip.science.dynamics.colvar import Colvar, SavedState, newest_state, read_colvar
+from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd_pieces
+from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from aiida_sicmlip.science.dynamics.lammps_log import RunEnd, find_errors, parse_thermo
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+
+COLUMNS = {
+    "Step": "step",
+    "Temp": "temperature",
+    "PotEng": "potential_energy",
+    "KinEng": "kinetic_energy",
+    "TotEng": "total_energy",
+    "Press": "pressure",
+    "c_least_distance": "least_distance",
+    "c_largest_force": "largest_force",
+}
+"""Columns of the log and the arrays that hold them: K, eV, bar, A, eV/A."""
+
+
+class Ending(Enum):
+    """How a run ended. Failures of the potential come first, as they explain the others."""
+
+    NOT_A_NUMBER = "energies became not-a-number"
+    RUNAWAY_TEMPERATURE = "the temperature ran away"
+    LOST_ATOMS = "atoms were lost"
+    SPECIES_MISMATCH = "potential and input disagree on the species"
+    BIAS_FAILED = "the bias stopped with an error"
+    OUT_OF_WALLTIME = "the walltime ended it"
+    BLOWN_UP = "it was killed after it had blown up"
+    INTERRUPTED = "it was killed"
+    LAMMPS_FAILED = "LAMMPS stopped with an error"
+    COMPLETE = "complete"
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the run was cut off, and another segment goes on from its last saved state."""
+        return self in (Ending.OUT_OF_WALLTIME, Ending.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What a run was asked for.
+
+    structure: its start, in the user's orientation.
+    first_step: the step that it continues after, 0 for a new run.
+    host: the perfect crystal, where hops between its sites are wanted.
+    """
+
+    settings: ExplorationSettings
+    structure: Atoms
+    first_step: int = 0
+    biased: bool = False
+    host: Atoms | None = None
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """What a run left.
+
+    reason: the first error, or how the run has blown up; empty where its files do not say.
+    state: what the run can go on from.
+    thermodynamics: arrays (L,) under the names of :data:`COLUMNS`, and `production`, whether a row belongs to it; empty
+        where the log has no rows.
+    n_frames: frames of the trajectory that count.
+    first_frame_step: step of the first of them.
+    variables: of a biased run `time` (F,) ps, `variables` (F, n), `bias` (F,) eV and the quantities of
+        :class:`~aiida_sicmlip.science.dynamics.colvar.Colvar`; empty where there are none.
+    variables_problem: why they are missing, if they are.
+    hops: all events of the frames that count; see :func:`hop_arrays`. Empty where no host is given or it does not fit.
+    warnings: what is wrong with files that are left out.
+    summary: means (K, eV), counts and errors.
+    """
+
+    ending: Ending
+    reason: str
+    state: SavedState | None
+    thermodynamics: dict[str, np.ndarray]
+    n_frames: int
+    first_frame_step: int
+    variables: dict[str, np.ndarray]
+    variables_problem: str | None
+    hops: dict[str, np.ndarray]
+    warnings: tuple[str, ...]
+    summary: dict[str, Any]
+
+
+def read_run(folder: Path, setup: RunSetup, log: str, messages: str = "", *, time_was_up: bool = False) -> RunOutput:
+    """Read what a run left in a folder.
+
+    :param folder: holds the trajectory, the saved states, and the variables of a biased run.
+    :param log: that of LAMMPS, from its beginning.
+    :param messages: standard error, and the log of PLUMED, which tells its errors there alone.
+    :param time_was_up: whether the scheduler says that it ended the job at its walltime.
+    """
+    end = find_errors(log, messages)
+    ending, reason = _ending(end, log, setup, time_was_up)
+    state = newest_state(folder, timestep=setup.settings.timestep, biased=setup.biased)
+    segment = _Segment(setup.first_step, state.step if ending.can_go_on and state is not None else None)
+    summary: dict[str, Any] = {"errors": list(end.errors), "halted_step": end.halted_step}
+    thermodynamics = _read_thermodynamics(log, segment, summary)
+    variables, problem = _read_variables(folder, setup, segment, summary) if setup.biased else ({}, None)
+    frames = _read_frames(folder / filenames.TRAJECTORY_FILE, setup, segment, summary)
+    return RunOutput(
+        ending,
+        reason,
+        state,
+        thermodynamics,
+        frames.number,
+        int(setup.settings.frame_steps(setup.first_step)[0]),
+        variables,
+        problem,
+        frames.hops,
+        tuple(frames.warnings),
+        summary,
+    )
+
+
+def hop_arrays(path: Path, n_frames: int, setup: RunSetup) -> dict[str, np.ndarray]:
+    """Return how atoms went from one site of the host to another in the first frames of a trajectory.
+
+    Of E events, in order of time: `frame` (E,) in the trajectory, `step` (E,), `time` (E,) in ps since the production
+    began, `atom` (E,), `from_site` and `to_site` (E,), places in the host. Sites are -1 for interstitials. Of N atoms:
+    `first_sites` and `last_sites` (N,), which show what happened between two segments of a run.
+
+    :raises InputError: when the host does not fit the first frame, or there is none.
+    """
+    if setup.host is None:
+        raise InputError("`host` is missing: hops are told by the sites of a perfect crystal.")
+    cell, _ = rotation_to_lammps(setup.structure.cell.array)
+    species = setup.structure.get_chemical_symbols()
+    hops = follow_hops(read_dcd_pieces(path, n_frames), cell, setup.host, species)
+    frame, atom, before, after = hops.events.T
+    step = setup.settings.frame_steps(setup.first_step)[frame]
+    return {
+        "frame": frame,
+        "step": step,
+        "time": step * setup.settings.timestep,
+        "atom": atom,
+        "from_site": before,
+        "to_site": after,
+        "first_sites": hops.first_sites,
+        "last_sites": hops.last_sites,
+    }
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Which production steps belong to a segment: not those of the one before, or of the next."""
+
+    first_step: int
+    last_step: int | None
+
+    def holds(self, steps: np.ndarray) -> np.ndarray:
+        """Return which of the steps belong to it, as booleans."""
+        within = steps > self.first_step if self.first_step else np.ones(len(steps), dtype=bool)
+        return within if self.last_step is None else within & (steps <= self.last_step)
+
+
+@dataclass
+class _Frames:
+    """Frames that count, the hops in them, and what is wrong with their file."""
+
+    number: int = 0
+    hops: dict[str, np.ndarray] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def _ending(end: RunEnd, log: str, setup: RunSetup, time_was_up: bool) -> tuple[Ending, str]:
+    """Return how a run ended, and why as far as its files say it."""
+    # The monitor kills a run that has blown up, which looks like any other kill.
+    blow_up = describe_blow_up(log, MonitorSettings(), setup.settings, len(setup.structure)) if end.killed else None
+    for happened, ending in (
+        # A temperature that is not a number stops the run as one that is too high does.
+        (end.not_a_number, Ending.NOT_A_NUMBER),
+        (end.halted_temperature, Ending.RUNAWAY_TEMPERATURE),
+        (end.lost_atoms, Ending.LOST_ATOMS),
+        (end.species_disagree, Ending.SPECIES_MISMATCH),
+        (end.bias_failed, Ending.BIAS_FAILED),
+        (end.walltime, Ending.OUT_OF_WALLTIME),
+        (blow_up is not None, Ending.BLOWN_UP),
+        (end.killed and time_was_up, Ending.OUT_OF_WALLTIME),
+        (end.killed, Ending.INTERRUPTED),
+        (not end.finished, Ending.LAMMPS_FAILED),
+    ):
+        if happened:
+            return ending, blow_up or "".join(end.errors[:1])
+    return Ending.COMPLETE, ""
+
+
+def _read_thermodynamics(log: str, segment: _Segment, summary: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the rows of the log that count; add means over the production to the summary."""
+    thermo = parse_thermo(log)
+    if not thermo:
+        return {}
+    production = thermo["Production"]
+    rows = ~production | segment.holds(thermo["Step"])
+    produced = production & rows
+    if produced.any():
+        summary["last_step"] = int(thermo["Step"][produced][-1])
+    for column, name in (("Temp", "mean_temperature"), ("PotEng", "mean_potential_energy")):
+        values = thermo[column][produced]
+        values = values[np.isfinite(values)]
+        if len(values):
+            summary[name] = float(values.mean())
+    # Steps are counted from 0 again when the production begins.
+    arrays = {name: thermo[column][rows] for column, name in COLUMNS.items() if column in thermo}
+    return arrays | {"production": production[rows]}
+
+
+def _read_variables(
+    folder: Path, setup: RunSetup, segment: _Segment, summary: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], str | None]:
+    """Return the variables over time, or why there are none; add what one wants to read of the bias to the summary."""
+    path = folder / filenames.COLVAR_FILE
+    if not path.is_file() or not path.stat().st_size:
+        return {}, f"there is no file {filenames.COLVAR_FILE}"
+    try:
+        colvar: Colvar = read_colvar(path)
+    except InputError as error:
+        return {}, str(error)
+    rows = segment.holds(np.round(colvar.time / setup.settings.timestep).astype(int))
+    arrays = {"time": colvar.time[rows], "variables": colvar.variables[rows], "bias": colvar.bias[rows]}
+    of_bias = {"largest": float(arrays["bias"].max())} if rows.any() else {}
+    for quantity, values in colvar.quantities.items():
+        # Names of arrays have no dots, and `bias` is the sum of all.
+        name = "opes_bias" if quantity == "bias" else quantity.replace(".", "_")
+        arrays[name] = values[rows]
+        if rows.any():
+            of_bias[f"last_{name}"] = float(values[rows][-1])
+    summary["bias"] = of_bias
+    return arrays, None
+
+
+def _read_frames(path: Path, setup: RunSetup, segment: _Segment, summary: dict[str, Any]) -> _Frames:
+    """Return the frames that count and the hops in them; add their numbers to the summary."""
+    asked = setup.settings.frame_steps(setup.first_step)
+    summary |= {"n_frames": 0, "n_frames_asked": len(asked)}
+    frames = _Frames()
+    if not path.is_file():
+        return frames
+    try:
+        in_file = min(count_dcd_frames(path), len(asked))
+    except InputError as error:
+        frames.warnings.append(str(error))
+        return frames
+    if not path.stat().st_size:
+        return frames
+    frames.number = int(segment.holds(asked[:in_file]).sum())
+    summary |= {"n_frames": frames.number, "n_frames_beyond_continuation": in_file - frames.number}
+    if frames.number and setup.host is not None:
+        try:
+            frames.hops = hop_arrays(path, frames.number, setup)
+        except InputError as error:
+            summary["hops"] = {"error": str(error)}
+        else:
+            n_hops = int((frames.hops["from_site"] >= 0).sum())
+            summary["hops"] = {"n_hops": n_hops, "interval_ps": setup.settings.frame_interval}
+    return frames
