@@ -219,17 +219,8 @@ class RunWriter:
                 given,
                 (walker, "segment_00"),
             )
-            made.append(
-                writer.output(
-                    segment,
-                    "trajectory",
-                    SegmentTrajectoryData,
-                    n_frames=FRAMES,
-                    first_step=0,
-                    steps_between_frames=10,
-                    timestep_ps=0.001,
-                )
-            )
+            times = {"n_frames": FRAMES, "first_step": 0, "steps_between_frames": 10, "timestep_ps": 0.001}
+            made.append(writer.output(segment, "trajectory", SegmentTrajectoryData, **times))
         self.segments.append(made)
 
     def select(self, index: int) -> dict[str, list[int]]:
@@ -330,10 +321,10 @@ class RunWriter:
             given |= {label_of_place(size + place): node for place, node in enumerate(new)}
             step = role if role == "new_labels" else f"{role}_set"
             call = self.writer.process(orm.CalcFunctionNode, None, "extend_dataset", given, self.call(index, step))
-            n_frames = size + len(new)
-            states = [{"charge": 0, "spin": 2, "level": 0, "n_frames": n_frames}]
-            dataset = self.writer.output(call, "result", LabelledDataSetData, n_frames=n_frames, states=states)
-            self.datasets[role] = (dataset, n_frames)
+            counts = {"n_frames": size + len(new)}
+            states = [{"charge": 0, "spin": 2, "level": 0, **counts}]
+            dataset = self.writer.output(call, "result", LabelledDataSetData, states=states, **counts)
+            self.datasets[role] = (dataset, size + len(new))
         self.graph.training_sets.append(self.datasets["training"][0])
         self.graph.validation_sets.append(self.datasets["validation"][0])
 
