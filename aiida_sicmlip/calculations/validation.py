@@ -45,6 +45,16 @@ MAXIMUM_SEED = 2**31 - 1
 Validator = Callable[[Any, Any], "str | None"]
 
 
+def program_of(code: orm.AbstractCode) -> Program | None:
+    """Return the program that a code says it is for, by its default plugin or the name of its file, if either tells."""
+    plugin = code.default_calc_job_plugin
+    executable = PurePath(str(getattr(code, "filepath_executable", ""))).name
+    for program in PROGRAMS:
+        if plugin in program.plugins or (plugin is None and executable in program.executables):
+            return program
+    return None
+
+
 def validate_code(program: Program) -> Validator:
     """Return a validator that refuses a code of another program than ``program``.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from aiida import orm
@@ -17,6 +16,7 @@ from aiida.engine import run_get_node, submit
 from aiida.engine.daemon.client import get_daemon_client
 from aiida.manage.caching import get_use_cache
 
+from aiida_sicmlip.calculations.validation import Validator, program_of, validate_code
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
 
@@ -57,8 +57,7 @@ def legs_of(process: orm.ProcessNode) -> list[orm.ProcessNode]:
 def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.AbstractCode:
     """Return the code to run something again with: the original one where its computer is configured.
 
-    Elsewhere, in a profile into which the graph was imported, the only code here of the same program: with the same
-    default plugin, or, where it has none, the same name of its file.
+    Elsewhere, in a profile into which the graph was imported, the only code here that fits the same program.
 
     :param wanted: name of another code, which is taken instead.
     :raises InputError: if that does not exist, or no code, or more than one, is in question.
@@ -71,24 +70,26 @@ def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.Ab
     user = orm.User.collection.get_default()
     if not isinstance(original, orm.InstalledCode) or original.computer.is_user_configured(user):
         return original
-    program = _program(original)
+    program = program_of(original)
+    fits = _same_file(original) if program is None else validate_code(program)
     here = [
         code
         for code in orm.QueryBuilder().append(orm.InstalledCode).all(flat=True)
-        if _program(code) == program and code.computer.is_user_configured(user) and not code.is_hidden
+        if code.computer.is_user_configured(user) and not code.is_hidden and fits(code, None) is None
     ]
     if len(here) == 1:
         return here[0]
     found = ", ".join(code.full_label for code in here) or "there is none; `aiida-sicmlip setup` makes it"
+    name = original.filepath_executable.name if program is None else program.name
     raise InputError(
         f"the code {original.full_label} <{original.pk}> cannot be used in this profile, as its computer is not "
-        f"configured here; name another one for `{program}` with `--code` ({found})."
+        f"configured here; name another one for {name} with `--code` ({found})."
     )
 
 
-def _program(code: orm.InstalledCode) -> str:
-    """Return what tells the program of a code: its default plugin, or the name of its file."""
-    return code.default_calc_job_plugin or Path(str(code.filepath_executable)).name
+def _same_file(original: orm.InstalledCode) -> Validator:
+    """Return a validator of codes whose file has the name of that of ``original``."""
+    return lambda code, _: None if code.filepath_executable.name == original.filepath_executable.name else "another"
 
 
 def run_again(
