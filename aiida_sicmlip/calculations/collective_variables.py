@@ -14,7 +14,7 @@ from aiida.engine import CalcJobProcessSpec
 from ase.io import write
 
 from aiida_sicmlip.calculations.job import SicmlipCalculation
-from aiida_sicmlip.calculations.validation import sentence_of, validate_seed
+from aiida_sicmlip.calculations.validation import settings_port, validate_seed
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
@@ -70,11 +70,8 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
         )
         spec.input(
             "parameters",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Dict({}),
-            validator=sentence_of(CollectiveVariableSettings.from_mapping),
-            help="Shells, number of frames, switching function, autoencoder; see `CollectiveVariableSettings`.",
+            default=lambda: orm.Dict(CollectiveVariableSettings().to_dict()),
+            **settings_port(CollectiveVariableSettings),
         )
         spec.input(
             "seed",

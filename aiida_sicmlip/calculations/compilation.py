@@ -10,7 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 
 from aiida_sicmlip.calculations.job import SicmlipCalculation
-from aiida_sicmlip.calculations.validation import sentence_of
+from aiida_sicmlip.calculations.validation import settings_port
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
@@ -60,11 +60,8 @@ class CompilationCalculation(SicmlipCalculation):
         spec.input("potential", valid_type=PotentialData, help="The portable model.")
         spec.input(
             "parameters",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Dict({"device": "cpu", "target": "pair_allegro"}),
-            validator=sentence_of(CompilationSettings.from_mapping),
-            help="Device, target, GPU architecture and torch version.",
+            default=lambda: orm.Dict(CompilationSettings().to_dict()),
+            **settings_port(CompilationSettings),
         )
 
         spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled.")

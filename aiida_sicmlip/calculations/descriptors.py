@@ -16,7 +16,7 @@ from ase.io import write
 from aiida_sicmlip.calculations.collective_variables import joined_segments
 from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.validation import (
-    sentence_of,
+    settings_port,
     validate_seed,
 )
 from aiida_sicmlip.common import filenames
@@ -103,11 +103,8 @@ class DescriptorsCalculation(SicmlipCalculation):
         )
         spec.input(
             "parameters",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Dict({}),
-            validator=sentence_of(SelectionSettings.from_mapping),
-            help="SOAP's settings and how many frames will be picked; see `SelectionSettings`.",
+            default=lambda: orm.Dict(SelectionSettings().to_dict()),
+            **settings_port(SelectionSettings),
         )
         spec.input(
             "with_fixed",

@@ -20,7 +20,7 @@ from aiida_sicmlip.calculations.lammps_potential import (
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.calculations.validation import (
     LAMMPS,
-    sentence_of,
+    settings_port,
     validate_seed,
     validate_switches,
 )
@@ -92,10 +92,7 @@ class ExplorationCalculation(ProgramCalculation):
         )
         spec.input(
             "parameters",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=sentence_of(ExplorationSettings.from_mapping),
-            help="Temperature (K), times (ps) and the like; see `ExplorationSettings`.",
+            **settings_port(ExplorationSettings),
         )
         spec.input(
             "seed",
@@ -112,11 +109,8 @@ class ExplorationCalculation(ProgramCalculation):
         )
         spec.input(
             "bias",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
             required=False,
-            validator=sentence_of(BiasSettings.from_mapping),
-            help="Barrier (eV), pace (ps), widths, walls; see `BiasSettings`.",
+            **settings_port(BiasSettings),
         )
         spec.input(
             "host",

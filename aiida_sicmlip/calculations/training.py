@@ -13,7 +13,7 @@ from aiida.engine import CalcJobProcessSpec
 from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.calculations.validation import (
-    sentence_of,
+    settings_port,
     validate_seed,
 )
 from aiida_sicmlip.common import filenames
@@ -54,10 +54,7 @@ class TrainingCalcJob(SicmlipCalculation):
         spec.input("validation_set", valid_type=LabelledDataSetData, help="What decides when to stop and what to keep.")
         spec.input(
             "parameters",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=sentence_of(TrainingParameters.from_mapping),
-            help=TrainingParameters.summary(),
+            **settings_port(TrainingParameters, completed=False),
         )
         spec.input(
             "seed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +11,7 @@ from aiida import orm
 
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,40 @@ def validate_code(program: Program) -> Validator:
     return validator
 
 
-def sentence_of(reader: Callable[[Any], Any]) -> Validator:
-    """Return a validator of a ``Dict`` port that hands its content to ``reader`` and reports its error."""
+def settings_port(kind: type[Settings], *, purpose: str = "", completed: bool = True) -> dict[str, Any]:
+    """Return what ``spec.input`` takes for a ``Dict`` port that holds settings of the class ``kind``.
 
-    def validator(value: orm.Dict | None, _: Any) -> str | None:
+    A mapping that is given for it is completed with all defaults, so that the stored node says what ran. A node is
+    taken as it is, and whoever reads it fills in defaults.
+
+    :param purpose: for the help, before what the class says. :param completed: False where another input decides what
+        the defaults are.
+    """
+
+    def serialize(value: Any) -> orm.Dict:
+        if isinstance(value, orm.Dict) or not isinstance(value, Mapping):
+            return orm.to_aiida_type(value)
+        try:
+            return orm.Dict(kind.complete(value) if completed else dict(value))
+        except InputError:
+            # What is wrong is for the validator to say.
+            return orm.Dict(dict(value))
+
+    def validate(value: orm.Dict | None, _: Any) -> str | None:
         if value is None:
             return None
         try:
-            reader(value.get_dict())
+            kind.from_mapping(value.get_dict())
         except InputError as error:
             return str(error)
         return None
 
-    return validator
+    return {
+        "valid_type": orm.Dict,
+        "serializer": serialize,
+        "validator": validate,
+        "help": f"{purpose} {kind.summary()}".strip(),
+    }
 
 
 def validate_seed(value: orm.Int | None, _: Any) -> str | None:

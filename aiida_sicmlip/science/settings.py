@@ -73,7 +73,7 @@ class Settings:
         prefix = cls.PREFIX if prefix is None else prefix
         if not isinstance(mapping, Mapping):
             called = f"`{prefix.rstrip('.')}`" if prefix else f"the {cls.__name__}"
-            raise InputError(f"{called} is {mapping!r}; give a mapping of settings: {', '.join(cls.names())}.")
+            raise InputError(f"{called} is {mapping!r}; give settings under it: {', '.join(cls.names())}.")
         for name in cls.ELSEWHERE:
             if name in mapping:
                 raise InputError(f"`{prefix}{name}` is taken from {cls.ELSEWHERE[name]}; leave it out.")
@@ -202,7 +202,7 @@ class SettingGroups(Setting):
         if isinstance(entry, self.kind):
             return entry
         if not isinstance(entry, Mapping):
-            raise InputError(f"{which} is {entry!r}; give a mapping of settings: {', '.join(self.kind.names())}.")
+            raise InputError(f"{which} is {entry!r}; give settings under it: {', '.join(self.kind.names())}.")
         try:
             return self.kind.from_mapping(entry)
         except InputError as error:
@@ -231,7 +231,7 @@ def setting(
     convert: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return a field of :class:`Settings` with a test of its own; see :class:`Setting`."""
-    return _field(default, Setting(meaning, accepts, test, unit, nullable or default is None, convert))
+    return described_field(default, Setting(meaning, accepts, test, unit, nullable or default is None, convert))
 
 
 def number(default: float | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: float) -> Any:
@@ -266,7 +266,7 @@ def choice(default: str | None, choices: Sequence[str], meaning: str) -> Any:
     return setting(default, meaning, words, lambda value: isinstance(value, str) and value in choices)
 
 
-def flag(default: bool, meaning: str) -> Any:
+def flag(default: Any, meaning: str) -> Any:
     """Return a field that is true or false."""
     return setting(default, meaning, "true or false", lambda value: isinstance(value, bool))
 
@@ -323,13 +323,13 @@ def group(
         meaning, f"a mapping of settings: {', '.join(kind.names())}", is_mapping, "", nullable, None, kind, partial
     )
     if default is REQUIRED or (default is None and nullable):
-        return _field(default, described)
+        return described_field(default, described)
     return field(default_factory=dict if partial else kind, metadata={"setting": described})
 
 
 def groups(kind: type[Settings], meaning: str) -> Any:
     """Return a field that is a list, each entry of which holds settings of the class ``kind``; empty by default."""
-    return _field((), SettingGroups(meaning, "a list of mappings", is_sequence, kind=kind))
+    return described_field((), SettingGroups(meaning, "a list of mappings", is_sequence, kind=kind))
 
 
 def plain(value: Any) -> Any:
@@ -343,7 +343,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _field(default: Any, described: Setting) -> Any:
+def described_field(default: Any, described: Setting) -> Any:
+    """Return a field of :class:`Settings` that ``described`` describes."""
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: type(default)(default), metadata={"setting": described})
     return field(default=default, metadata={"setting": described})

@@ -50,7 +50,7 @@ def within(**bounds: float) -> tuple[str, Callable[[Any], bool]]:
     }
     if unknown := set(bounds) - set(known):
         raise TypeError(f"`{unknown.pop()}` is no bound: give {', '.join(known)}.")
-    told = [f"{known[name][1]} {bounds[name]:g}" for name in known if name in bounds]
+    told = [f"{known[name][1]} {bounds[name]}" for name in known if name in bounds]
     told = ["above zero" if bound == "above 0" else bound for bound in told]
     words = f" {' and '.join(told)}" if told else ""
     return words, lambda value: all(known[name][0](value, bound) for name, bound in bounds.items())

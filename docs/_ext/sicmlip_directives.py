@@ -43,18 +43,13 @@ class SettingsTable(MarkdownDirective):
 
 
 class ProtocolTable(MarkdownDirective):
-    """The settings under a key of the protocols; the content maps their names to their meanings."""
+    """The settings under a key of the protocols: ``{protocol-table} labelling``."""
 
     optional_arguments = 1
-    has_content = True
 
     def markdown(self) -> str:
         """Return the table."""
-        prefix = self.arguments[0] if self.arguments else ""
-        try:
-            return protocol_table(prefix, yaml.safe_load("\n".join(self.content)))
-        except ValueError as error:
-            raise self.error(str(error)) from error
+        return protocol_table(self.arguments[0] if self.arguments else "")
 
 
 class ProtocolYaml(SphinxDirective):

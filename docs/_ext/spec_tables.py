@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from aiida_sicmlip.science.settings import SettingGroup
+from aiida_sicmlip.science.value_tests import is_mapping
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
+from aiida_sicmlip.workflows.protocols.settings import LoopSettings
 
 ABSENT = object()
 OF_AIIDA = ("metadata", "monitors", "remote_folder", "remote_stash", "retrieved")
@@ -49,25 +51,19 @@ def meaning_of(setting: Any) -> str:
     return f"{setting.meaning}; {setting.expected}"
 
 
-def protocol_table(prefix: str, meanings: Mapping[str, str]) -> str:
-    """Return the settings under ``prefix`` that are no mapping, with the meanings given for them.
-
-    :raises ValueError: if a setting has no meaning here, or a meaning no setting.
-    """
-    group = _value(load_protocol(), prefix) if prefix else load_protocol()
-    known = [name for name, value in group.items() if not isinstance(value, Mapping)]
-    if sorted(known) != sorted(meanings):
-        raise ValueError(f"`{prefix}` has the settings {sorted(known)}, but {sorted(meanings)} are described.")
+def protocol_table(prefix: str) -> str:
+    """Return the settings that stand at ``prefix`` itself in a settings file, with the values of all protocols."""
+    settings: Any = LoopSettings
+    for part in filter(None, prefix.split(".")):
+        settings = settings.described()[part].kind
     start = f"{prefix}." if prefix else ""
+    protocols = {name: load_protocol(name) for name in protocol_descriptions()}
     rows = [
-        [
-            f"`{start}{name}`",
-            *(_code(_value(load_protocol(each), f"{start}{name}")) for each in protocol_descriptions()),
-        ]
-        for name in known
+        [f"`{start}{name}`", *(_code(_value(each, f"{start}{name}")) for each in protocols.values()), meaning_of(entry)]
+        for name, entry in settings.described().items()
+        if not isinstance(entry, SettingGroup) and entry.test is not is_mapping
     ]
-    header = ["Setting", *(f"`{name}`" for name in protocol_descriptions()), "Meaning"]
-    return table(header, [[*row, meanings[name]] for row, name in zip(rows, known, strict=True)])
+    return table(["Setting", *(f"`{name}`" for name in protocols), "Meaning"], rows)
 
 
 def process_tables(path: str, closed: Sequence[str]) -> str:
@@ -104,13 +100,16 @@ def process_tables(path: str, closed: Sequence[str]) -> str:
 def _with_protocols(rows: Sequence[Sequence[Any]], path: str | None) -> str:
     """Return rows of name, default and meaning as a table, with a column for each protocol that sets something."""
     given = {name: _value(load_protocol(name), path) for name in protocol_descriptions()} if path else {}
-    given = {
-        name: values for name, values in given.items() if any(_value(values, row[0]) is not ABSENT for row in rows)
-    }
-    lines = []
-    for name, default, meaning in rows:
-        values = [_value(values, name) for values in given.values()]
-        lines.append([f"`{name}`", _code(default), *(_code(value) for value in values), meaning])
+
+    def own(values: Any, name: str, default: Any) -> Any:
+        value = _value(values, name)
+        return ABSENT if value == default else value
+
+    given = {name: values for name, values in given.items() if any(own(values, *row[:2]) is not ABSENT for row in rows)}
+    lines = [
+        [f"`{name}`", _code(default), *(_code(own(values, name, default)) for values in given.values()), meaning]
+        for name, default, meaning in rows
+    ]
     return table(["Setting", "Default", *(f"`{name}`" for name in given), "Meaning"], lines)
 
 

@@ -87,7 +87,7 @@ def test_seed_out_of_range(generate_calc_job: Callable[..., Any], inputs: dict[s
             {"model": {"cutoff": "long"}},
             ["`training.parameters.model.cutoff` is 'long'; give a number above zero, in A"],
         ),
-        ({"model": 3}, ["`training.parameters.model` is 3; give a mapping of settings: cutoff"]),
+        ({"model": 3}, ["`training.parameters.model` is 3; give settings under it: cutoff"]),
         ({"seeds": {"model": 1}}, ["`training.parameters.seeds` is taken from another input"]),
         ({"species": ["Si"]}, ["`training.parameters.species` is taken from the training set"]),
         (

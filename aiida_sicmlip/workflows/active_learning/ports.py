@@ -11,7 +11,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import (
-    sentence_of,
+    settings_port,
     validate_not_negative,
     validate_positive,
     validate_seed,
@@ -84,26 +84,17 @@ def define_inputs(spec: ProcessSpec) -> None:
     )
     spec.input(
         "convergence",
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
         default=lambda: orm.Dict(ConvergenceCriteria().to_dict()),
-        validator=sentence_of(ConvergenceCriteria.from_mapping),
-        help="Thresholds of the criteria; see `ConvergenceCriteria`.",
+        **settings_port(ConvergenceCriteria),
     )
     spec.input(
         "budget",
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
-        default=lambda: orm.Dict({}),
-        validator=sentence_of(Budget.from_mapping),
-        help="What the run may cost beside `max_rounds`; see `Budget`.",
+        default=lambda: orm.Dict(Budget().to_dict()),
+        **settings_port(Budget),
     )
     spec.input(
         "selection.parameters",
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
-        validator=sentence_of(SelectionSettings.from_mapping),
-        help="How many frames are picked, and SOAP's parameters; see `SelectionSettings`.",
+        **settings_port(SelectionSettings),
     )
     define_initial_inputs(spec)
     spec.expose_inputs(

@@ -8,7 +8,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
-from aiida_sicmlip.calculations.validation import sentence_of, validate_positive, validate_seed
+from aiida_sicmlip.calculations.validation import settings_port, validate_positive, validate_seed
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -84,11 +84,11 @@ def define_inputs(spec: ProcessSpec) -> None:
         )
     spec.input(
         "scouting.parameters",
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
         required=False,
-        validator=sentence_of(ExplorationSettings.from_mapping),
-        help="How the scouts run: free walkers whose frames the first collective variables are learned from.",
+        **settings_port(
+            ExplorationSettings,
+            purpose="Unbiased runs, whose frames the first variables are learned from.",
+        ),
     )
     spec.input(
         "scouting.walkers",
@@ -120,11 +120,8 @@ def define_inputs(spec: ProcessSpec) -> None:
     )
     spec.input(
         "filter",
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
         required=False,
-        validator=sentence_of(FrameFilterSettings.from_mapping),
-        help="Frames that are not physical are left out: least distance, largest force, energy.",
+        **settings_port(FrameFilterSettings),
     )
     # These see the whole of their inputs only where a walker is submitted; `validate_inputs` checks them here.
     spec.inputs["walker"].validator = None

@@ -8,37 +8,26 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.calculations.monitors import monitor_input
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.workflows.protocols.settings import OwnExplorationSettings
 
 
 def exploration_settings(exploration: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the exploration without the one temperature where there is a list of them.
 
     :param exploration: complete settings. :param given: those that a user gave.
-    :raises InputError: if the list is none, or a user gave both.
+    :raises InputError: if a user gave both.
     """
     if exploration["temperatures"] is None:
         return dict(exploration)
-    check_temperatures(exploration["temperatures"], "exploration.temperatures")
     if "temperature" in (given.get("parameters") or {}):
         raise InputError(
             "`exploration.temperatures` and `exploration.parameters.temperature` are both given; leave one of them out."
         )
     parameters = {key: value for key, value in exploration["parameters"].items() if key != "temperature"}
     return {**exploration, "parameters": parameters}
-
-
-def check_temperatures(temperatures: Any, field: str) -> None:
-    """Raise :class:`InputError` unless ``temperatures`` is a list of different numbers above zero."""
-    if not isinstance(temperatures, list) or not temperatures:
-        raise InputError(f"`{field}` is {temperatures!r}; give a list of temperatures in K, such as [1000.0, 1500.0].")
-    for value in temperatures:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise InputError(f"`{field}` holds {value!r}; give numbers above zero, in K.")
-    if len(set(temperatures)) < len(temperatures):
-        raise InputError(f"`{field}` is {temperatures}, with one temperature twice; ask for more `walkers` instead.")
 
 
 def own_settings(description: Any, field: str) -> dict[str, Any]:
@@ -50,16 +39,9 @@ def own_settings(description: Any, field: str) -> dict[str, Any]:
     own = description.get("exploration") if isinstance(description, Mapping) else None
     if own is None:
         return {}
-    known = [*ExplorationSettings.names(), "temperatures"]
-    if not isinstance(own, Mapping):
-        raise InputError(f"`{field}.exploration` is {own!r}; give settings under it, such as `temperatures`.")
-    for key in own:
-        if key not in known:
-            raise InputError(f"`{field}.exploration.{key}` is not a known setting. {nearest_name(str(key), known)}")
-    if "temperatures" in own:
-        check_temperatures(own["temperatures"], f"{field}.exploration.temperatures")
-        if "temperature" in own:
-            raise InputError(f"`{field}.exploration` has `temperature` and `temperatures`; leave one of them out.")
+    OwnExplorationSettings.check_given(own, f"{field}.exploration.")
+    if "temperatures" in own and "temperature" in own:
+        raise InputError(f"`{field}.exploration` has `temperature` and `temperatures`; leave one of them out.")
     return dict(own)
 
 
@@ -76,7 +58,8 @@ def ways_of_structures(
         # What a structure says of its temperature goes before what is said for all.
         temperatures = own.pop("temperatures", None if "temperature" in own else exploration["temperatures"])
         common = {**exploration["parameters"], **own}
-        found[name] = [{**common, "temperature": value} for value in temperatures] if temperatures else [common]
+        ways = [{**common, "temperature": value} for value in temperatures] if temperatures else [common]
+        found[name] = [{**ExplorationSettings.defaults(), **way} for way in ways]
     return found
 
 
@@ -87,7 +70,7 @@ def scouting_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] |
     """
     parameters = {**exploration["parameters"], **(own or {})}
     walkers = {key: value for key, value in parameters.items() if key not in ("restart_interval", "temperatures")}
-    return {**walkers, **(exploration["scouting"]["parameters"] or {})}
+    return {**ExplorationSettings.defaults(), **walkers, **exploration["scouting"]["parameters"]}
 
 
 def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.AbstractCode, switches: list[str]) -> None:
@@ -148,5 +131,5 @@ def fill_exploration(
     }
     variables = exploration["collective_variables"]
     namespace.variables.code = codes["collective_variables"]
-    namespace.variables.parameters = variables["parameters"] or {}
+    namespace.variables.parameters = variables["parameters"]
     namespace.variables.metadata.options = variables["options"]

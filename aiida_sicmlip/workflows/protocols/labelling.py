@@ -10,12 +10,10 @@ from aiida.common.exceptions import NotExistent
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.workflows.protocols.nodes import check_type, described_potential
+from aiida_sicmlip.workflows.protocols.nodes import described_potential
 
 PW_ALONE = ("pseudo_family", "kpoints", "gamma_only", "max_iterations", "clean_workdir", "parameters")
 """Settings that a labelling by a reference potential does not have."""
-REFERENCE = {"pair_style": "tersoff", "file": "SiC.tersoff", "species": ["Si", "C"]}
-"""Settings of a reference potential, with values of their kind."""
 
 
 def labelling_settings(
@@ -25,12 +23,11 @@ def labelling_settings(
 
     :param labelling: complete settings. :param given: those that a user gave.
     :param options: of the jobs of a reference potential, where the user gives no others.
-    :raises InputError: if a user gave settings of pw.x beside a reference potential, or that is described wrongly.
+    :raises InputError: if a user gave settings of pw.x beside a reference potential.
     """
     reference = labelling["reference"]
     if reference is None:
         return dict(labelling)
-    check_reference(reference)
     for key in PW_ALONE:
         if key in given:
             raise InputError(
@@ -41,32 +38,9 @@ def labelling_settings(
     return {**kept, "options": {**options, **given.get("options", {})}}
 
 
-def check_reference(reference: Any) -> None:
-    """Raise :class:`InputError` unless ``reference`` names or describes a LAMMPS potential."""
-    if not isinstance(reference, Mapping):
-        raise InputError(
-            f"`labelling.reference` is {reference!r}; give `pair_style`, `file` and `species` of a LAMMPS potential, "
-            "or null for labels from first principles."
-        )
-    known = (*REFERENCE, "node")
-    for key, value in reference.items():
-        if key not in known:
-            raise InputError(f"`labelling.reference.{key}` is not a known setting. {nearest_name(str(key), known)}")
-        if key in REFERENCE:
-            check_type(value, REFERENCE[key], f"labelling.reference.{key}")
-    missing = [key for key in REFERENCE if reference.get(key) is None]
-    if missing and reference.get("node") is None:
-        raise InputError(
-            f"`labelling.reference` lacks `{missing[0]}`; give `pair_style`, `file` and `species` of a LAMMPS "
-            "potential, or `node`, the PK or UUID of a stored one."
-        )
-
-
 def check_kpoints(labelling: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` unless the mesh of k-points is one, and Gamma alone where that is asked for."""
+    """Raise :class:`InputError` unless the mesh of k-points is Gamma alone where that is asked for."""
     mesh = labelling["kpoints"]
-    if len(mesh) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in mesh):
-        raise InputError(f"`labelling.kpoints` is {mesh!r}; give three whole numbers from 1.")
     if labelling["gamma_only"] and mesh != [1, 1, 1]:
         raise InputError(
             f"`labelling.gamma_only` is true, but `labelling.kpoints` is {mesh}; set the one to false or the other to "
@@ -124,7 +98,6 @@ def fill_labelling(
     namespace.allowed_failed_fraction = labelling["allowed_failed_fraction"]
     bound = labelling["largest_force"]
     if bound is not None:
-        check_type(bound, 1.0, "labelling.largest_force")
         label = namespace.pw if labelling["reference"] is None else namespace.reference
         label.largest_force = orm.Float(bound)
     if labelling["reference"] is not None:

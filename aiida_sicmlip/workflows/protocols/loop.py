@@ -10,20 +10,9 @@ from aiida import orm
 from aiida.engine import ProcessBuilder
 from aiida_lammps.data.potential import LammpsPotentialData
 
-from aiida_sicmlip.calculations.exploration import ExplorationCalculation
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.science.costs.budgets import Budget
-from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
-from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
-from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
-from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
-from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
-from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
-from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
-from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.protocols.exploration import exploration_settings, fill_exploration
 from aiida_sicmlip.workflows.protocols.files import (
@@ -37,20 +26,12 @@ from aiida_sicmlip.workflows.protocols.files import (
     read_protocols,
 )
 from aiida_sicmlip.workflows.protocols.labelling import fill_labelling, labelling_settings
-from aiida_sicmlip.workflows.protocols.nodes import build_structures, check_type, described_potential
-from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS, code_and_switches, scheduler_options
+from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
+from aiida_sicmlip.workflows.protocols.resources import code_and_switches, scheduler_options
+from aiida_sicmlip.workflows.protocols.settings import LoopSettings, TrainingProtocolSettings, TrainingStep
 from aiida_sicmlip.workflows.protocols.training import fill_training, load_training_protocol
 
 PROTOCOL_FILE = "active_learning.yaml"
-FREE = (
-    "structures",
-    "labelling.parameters",
-    "training.parameters",
-    "further_compilations",
-    "exploration.filter",
-    "exploration.collective_variables.parameters",
-)
-"""Settings whose keys are checked by those who read them."""
 STEPS_OF_SICMLIP = (
     *("training", "compilation", "evaluation"),
     *("collective_variables", "descriptors", "reference_label"),
@@ -66,25 +47,6 @@ OPTIONS_OF_STEPS = {
     "evaluation": "evaluation",
 }
 """Steps with options of their own, and the codes that they run."""
-NULLABLE = ("exploration.bias", "exploration.filter", "exploration.monitor", "labelling.largest_force")
-"""Settings that null switches off as a whole."""
-OPTIONAL = {
-    "budget": Budget.names(),
-    "convergence": ConvergenceCriteria.names(),
-    "exploration.parameters": ExplorationSettings.names(),
-    "exploration.scouting.parameters": ExplorationSettings.names(),
-    "exploration.bias": BiasSettings.names(),
-    "exploration.monitor": MonitorSettings.names(),
-    "exploration.filter": FrameFilterSettings.names(),
-    "exploration.collective_variables.parameters": CollectiveVariableSettings.names(),
-    "selection.parameters": SelectionSettings.names(),
-    "training.prior": LennardJonesSettings.names(),
-    "compilation.parameters": ("torch_version", "gpu_architecture"),
-    "bootstrap": ("node",),
-    "codes": STEPS_OF_SICMLIP,
-    "initial": SETS,
-}
-"""Settings that a protocol leaves at their default, beside those it names."""
 
 
 class LoopProtocolMixin(ProtocolFileMixin):
@@ -111,47 +73,24 @@ def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[
         cannot be read.
     """
     name, overrides = read_overrides(overrides, name)
-    content = read_protocols(PROTOCOL_FILE)
-    defaults = content["default_inputs"]
-    settings = choose_protocol(content, name, "protocol")
+    settings = choose_protocol(read_protocols(PROTOCOL_FILE), name, "protocol")
     if overrides:
-        check_keys(overrides, settings)
+        LoopSettings.check_given(overrides)
         settings = merge(settings, overrides)
         if "structures" in overrides:
             # Who names structures means those alone, not those of the protocol beside them.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
+    # The training's own protocol lies under what is said of it here.
+    said = {key: settings[key] for key in TrainingProtocolSettings.names() if key in settings}
+    of_loop = {key: value for key, value in said["training"].items() if key not in TrainingStep.names()}
+    of_child = {key: value for key, value in said["training"].items() if key in TrainingStep.names()}
+    complete = load_training_protocol(of_loop["protocol"], {**said, "training": of_child})
+    settings = LoopSettings.complete({**settings, **complete, "training": {**complete["training"], **of_loop}})
     settings["exploration"] = exploration_settings(settings["exploration"], overrides.get("exploration", {}))
     settings["labelling"] = labelling_settings(
-        settings["labelling"], overrides.get("labelling", {}), defaults["evaluation"]["options"]
+        settings["labelling"], overrides.get("labelling", {}), load_training_protocol()["evaluation"]["options"]
     )
-    # The training's own protocol lies under what is said of it here.
-    said = {key: settings["training"][key] for key in ("parameters", "prior", "initial_potential")}
-    complete = load_training_protocol(settings["training"]["protocol"], {"training": said})
-    settings["training"] |= {key: complete["training"][key] for key in ("parameters", "prior")}
     return settings
-
-
-def check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
-    """Raise :class:`InputError` for the first key of ``given`` that is not known, naming the nearest that is."""
-    for key, value in given.items():
-        where = f"{path}{key}"
-        allowed = [*known, *OPTIONAL.get(path.rstrip("."), ())]
-        if path.endswith("options."):
-            allowed = [*ExplorationCalculation.spec().inputs["metadata"]["options"], *SHORT_OPTIONS]
-        if key not in allowed:
-            raise InputError(f"`{where}` is not a known setting. {nearest_name(str(key), allowed)}")
-        inner = known.get(key)
-        if value is None and where in NULLABLE:
-            continue
-        if isinstance(inner, Mapping) and not isinstance(value, Mapping):
-            hint = f": {', '.join(inner)}" if inner else ""
-            raise InputError(f"`{where}` is {value!r}; give settings under it{hint}.")
-        if where in FREE or path.endswith("options."):
-            continue
-        if isinstance(inner, Mapping):
-            check_keys(value, inner, f"{where}.")
-        elif inner is not None and path != "codes.":
-            check_type(value, inner, where)
 
 
 def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:

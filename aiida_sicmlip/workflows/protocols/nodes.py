@@ -14,10 +14,11 @@ from aiida_sicmlip.calculations.functions.build_structure import (
     defect_structure,
     host_structure,
 )
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.science.defects.hosts import HostSettings
+from aiida_sicmlip.science.settings import require_known_names
 from aiida_sicmlip.science.value_tests import number_in_yaml
 from aiida_sicmlip.tools.nodes import load
 
@@ -47,10 +48,7 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
     """
     if not isinstance(description, Mapping):
         raise InputError(f"`{field}` is {description!r}; give `node`, or `host` and `defects`.")
-    keys = ("node", "host", "defects", "seed", "exploration")
-    for key in description:
-        if key not in keys:
-            raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(key, keys)}")
+    require_known_names(description, ("node", "host", "defects", "seed", "exploration"), f"{field}.")
     if "node" in description:
         return load(description["node"], [orm.StructureData], f"{field}.node")
     host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)

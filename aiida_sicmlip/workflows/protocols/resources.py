@@ -10,6 +10,7 @@ from aiida.engine import CalcJob
 
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.settings import require_known_names
 
 SHORT_OPTIONS = ("account", "gpus_per_node", "memory_gb", "queue")
 """Options that every settings file may use, beside those of AiiDA under their own names."""
@@ -54,10 +55,7 @@ def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field:
     """
     ports = CalcJob.spec().inputs["metadata"]["options"]
     given = {key: value for key, value in options.items() if value is not None}
-    for key in given:
-        if key not in ports and key not in SHORT_OPTIONS:
-            known = [*ports, *SHORT_OPTIONS]
-            raise InputError(f"`{field}.{key}` is not a known setting. {nearest_name(str(key), known)}")
+    require_known_names(given, [*ports, *SHORT_OPTIONS], f"{field}.")
     computer = code.computer
     if computer is None:
         raise InputError(
@@ -92,11 +90,7 @@ def code_and_switches(value: Any, field: str) -> tuple[str, list[str]]:
     :raises InputError: for a switch that the calculation gives itself or that this package does not pass on.
     """
     if isinstance(value, Mapping):
-        for key in value:
-            if key not in ("code", "switches"):
-                raise InputError(
-                    f"`{field}.{key}` is not a known setting. {nearest_name(str(key), ('code', 'switches'))}"
-                )
+        require_known_names(value, ("code", "switches"), f"{field}.")
         if "code" not in value:
             raise InputError(f"`{field}` lacks `code`; give the label of a code, such as `lammps@cluster`.")
         return str(value["code"]), checked_switches(value.get("switches") or [], f"{field}.switches")

@@ -7,8 +7,10 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.codes import torch_version
 from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.protocols.files import (
@@ -21,24 +23,12 @@ from aiida_sicmlip.workflows.protocols.files import (
     read_overrides,
     read_protocols,
 )
-from aiida_sicmlip.workflows.protocols.nodes import check_type
 from aiida_sicmlip.workflows.protocols.resources import scheduler_options
+from aiida_sicmlip.workflows.protocols.settings import MachineSettings, TrainingProtocolSettings
 
 PROTOCOL_FILE = "training.yaml"
-FREE = (
-    "training.parameters",
-    "training.prior",
-    "training.options",
-    "compilation.parameters",
-    "compilation.options",
-    "evaluation.options",
-    "further_compilations",
-)
-"""Settings whose keys are checked by those who read them."""
 STEPS = ("training", "compilation", "evaluation")
-"""The calculations of a training, each with a code of its own."""
-MACHINE = ("code", "parameters", "options")
-"""What is said of a further machine."""
+"""Calculations of a training, each with a code and options."""
 
 
 class TrainingProtocolMixin(ProtocolFileMixin):
@@ -67,27 +57,18 @@ def load_training_protocol(name: str | None = None, overrides: Overrides = None)
     name, overrides = read_overrides(overrides, name)
     settings = choose_protocol(read_protocols(PROTOCOL_FILE), name, "protocol of trainings")
     if overrides:
-        _check_keys(overrides, settings)
+        TrainingProtocolSettings.check_given(overrides)
         if overrides.get("training", {}).get("initial_potential") is not None:
             # The model is there already: what the protocol says of one does not count.
-            settings["training"]["parameters"].pop("model", None)
+            settings["training"].get("parameters", {}).pop("model", None)
         settings = merge(settings, overrides)
+    settings = TrainingProtocolSettings.complete(settings)
+    training = settings["training"]
+    packaged = training["initial_potential"] is not None
+    training["parameters"] = TrainingParameters.complete_beside(training["parameters"], packaged)
+    if prior_is_wanted(training["parameters"]) and not packaged:
+        training["prior"] = PriorParameters.complete(training["prior"], "training.prior.")
     return settings
-
-
-def _check_keys(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> None:
-    """Raise :class:`InputError` for the first key of ``given`` that is not known, or whose value is of another kind."""
-    for key, value in given.items():
-        where = f"{path}{key}"
-        if key not in known:
-            raise InputError(f"`{where}` is not a known setting of a training. {nearest_name(str(key), known)}")
-        if isinstance(known[key], Mapping):
-            if not isinstance(value, Mapping):
-                raise InputError(f"`{where}` is {value!r}; give settings under it.")
-            if where not in FREE:
-                _check_keys(value, known[key], f"{where}.")
-        elif known[key] is not None:
-            check_type(value, known[key], where)
 
 
 def with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
@@ -144,8 +125,7 @@ def _with_torch_version(parameters: Mapping[str, Any], code: orm.AbstractCode) -
 
     What a compiled model depends on is an input, so that another torch does not take it from the cache.
     """
-    version = None if "torch_version" in parameters else torch_version(code)
-    return dict(parameters) if version is None else {**parameters, "torch_version": version}
+    return {**parameters, "torch_version": parameters.get("torch_version") or torch_version(code)}
 
 
 def _machine(machine: Any, where: str) -> dict[str, orm.Node]:
@@ -153,15 +133,9 @@ def _machine(machine: Any, where: str) -> dict[str, orm.Node]:
 
     :raises InputError: if one is missing, unknown or none that a compilation takes.
     """
-    if not isinstance(machine, Mapping) or "code" not in machine:
-        raise InputError(f"`{where}` lacks `code`; give the label of `sicmlip` on that machine.")
-    for key, value in machine.items():
-        if key not in MACHINE:
-            raise InputError(f"`{where}.{key}` is not a known setting. {nearest_name(str(key), MACHINE)}")
-        if key != "code" and not isinstance(value, Mapping):
-            raise InputError(f"`{where}.{key}` is {value!r}; give settings under it.")
+    machine = MachineSettings.complete(machine, f"{where}.")
     code = machine["code"]
     code = code if isinstance(code, orm.AbstractCode) else load_code(code, f"{where}.code")
-    options = scheduler_options(machine.get("options", {}), code, f"{where}.options")
-    parameters = _with_torch_version(machine.get("parameters", {}), code)
+    options = scheduler_options(machine["options"], code, f"{where}.options")
+    parameters = _with_torch_version(machine["parameters"], code)
     return {"code": code, "parameters": orm.Dict(parameters), "options": orm.Dict(options)}

@@ -13,12 +13,13 @@ from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_s
 from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
-from aiida_sicmlip.calculations.validation import sentence_of
+from aiida_sicmlip.calculations.validation import settings_port
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
@@ -32,7 +33,6 @@ from aiida_sicmlip.workflows.protocols.training import (
 )
 from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
 from aiida_sicmlip.workflows.training.validation import (
-    check_prior_settings,
     require_fitted_prior,
     validate_committee_size,
     validate_compilation,
@@ -64,12 +64,8 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         spec.expose_inputs(TrainingBaseWorkChain, include=("max_iterations",))
         spec.input(
             "prior_settings",
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
             required=False,
-            validator=sentence_of(check_prior_settings),
-            help="How a prior is fitted where `model.pair_potential` asks for one: fields of `LennardJonesSettings`. "
-            "Its cutoff is the model's.",
+            **settings_port(PriorParameters, purpose="Where the model wants a prior, and none is given."),
         )
         spec.input(
             "committee_size",

@@ -11,8 +11,8 @@ from aiida import orm
 from aiida_sicmlip.calculations.compilation import CompilationCalculation, CompilationSettings
 from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.calculations.validation import SICMLIP, validate_code
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.settings import require_known_names
 
 LARGEST_COMMITTEE = 20
 """More members than that say nothing new of the spread, and cost as many trainings."""
@@ -26,13 +26,6 @@ def validate_compilation(inputs: Mapping[str, Any] | None, _: Any) -> str | None
     if parameters is not None and parameters.get_dict().get("target", "pair_allegro") != "pair_allegro":
         return "`compilation.parameters.target` must be `pair_allegro` here: exploration and evaluation run that model."
     return None
-
-
-def check_prior_settings(settings: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` where a setting of the prior is unknown, out of range, or the model's to say."""
-    if "cutoff" in settings:
-        raise InputError("`prior.cutoff` is that of the model (`training.parameters.model.cutoff`); leave it out.")
-    LennardJonesSettings.from_mapping(settings)
 
 
 def require_fitted_prior(inputs: Mapping[str, Any]) -> None:
@@ -68,10 +61,9 @@ def validate_further_compilations(machines: Mapping[str, Any] | None, _: Any) ->
         for key, kind in zip(MACHINE, (orm.AbstractCode, orm.Dict, orm.Dict), strict=True):
             if key in machine and not isinstance(machine[key], kind):
                 return f"`{where}.{key}` is a {type(machine[key]).__name__}; give a {kind.__name__}."
-        if unknown := sorted(set(machine) - set(MACHINE)):
-            return f"`{where}.{unknown[0]}` is not known. {nearest_name(unknown[0], MACHINE)}"
         sentence = validate_code(SICMLIP)(machine["code"], None)
         try:
+            require_known_names(machine, MACHINE, f"{where}.")
             CompilationSettings.from_mapping(machine["parameters"].get_dict() if "parameters" in machine else {})
             _check_options(machine["options"].get_dict() if "options" in machine else {}, f"{where}.options")
         except InputError as error:
@@ -84,8 +76,7 @@ def validate_further_compilations(machines: Mapping[str, Any] | None, _: Any) ->
 def _check_options(options: Mapping[str, Any], where: str) -> None:
     """Raise :class:`InputError` for an option that AiiDA does not know or would refuse at submission."""
     ports = CompilationCalculation.spec().inputs["metadata"]["options"]
+    require_known_names(options, ports, f"{where}.")
     for key, value in options.items():
-        if key not in ports:
-            raise InputError(f"`{where}.{key}` is not a known option. {nearest_name(key, ports)}")
         if (error := ports[key].validate(value)) is not None:
             raise InputError(f"`{where}.{key}` is {value!r}, which AiiDA refuses: {error.message}")

@@ -69,7 +69,7 @@ def test_a_prior_that_lacks_an_element_of_the_model_is_refused(prior):
         ({"model": {"cutoff": float("nan")}}, ["`model.cutoff`", "nan"]),
         ({"model": {"num_layers": 1.5}}, ["`model.num_layers`", "a whole number"]),
         ({"model": {"pair_potential": "lj"}}, ["`model.pair_potential`", "`none`, `zbl`", "'lj'"]),
-        ({"model": 5.0}, ["`model`", "mapping", "5.0"]),
+        ({"model": 5.0}, ["`model`", "settings under it", "5.0"]),
         ({"optimiser": {"learning_rate": 0}}, ["`optimiser.learning_rate`", "above zero"]),
         ({"optimiser": {"average_decay": 1.0}}, ["`optimiser.average_decay`", "below 1"]),
         ({"loss": {"energy": 0, "forces": 0}}, ["`loss.energy`", "`loss.forces`"]),
@@ -81,7 +81,7 @@ def test_a_prior_that_lacks_an_element_of_the_model_is_refused(prior):
         ({"species": ["Si", "Xx"]}, ["`species`", "Xx"]),
         ({"species": ["Si", "Si"]}, ["`species`", "different"]),
         ({"wall_time_limit": -1}, ["`wall_time_limit`", "null"]),
-        ([], ["mapping", "[]"]),
+        ([], ["settings under it", "[]"]),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_to_give(settings, words):

@@ -72,10 +72,18 @@ def test_shown_settings_can_be_given_again(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("exploration", "own", "words"),
     [
-        ({"temperatures": 500.0}, {}, "`exploration.temperatures` is 500.0; give a list of temperatures in K"),
+        (
+            {"temperatures": 500.0},
+            {},
+            "`exploration.temperatures` is 500.0; give a list of different numbers",
+        ),
         ({"temperatures": []}, {}, "`exploration.temperatures` is []; give a list"),
-        ({"temperatures": [500.0, -1]}, {}, "`exploration.temperatures` holds -1; give numbers above zero"),
-        ({"temperatures": [500.0, 500.0]}, {}, "with one temperature twice; ask for more `walkers`"),
+        (
+            {"temperatures": [500.0, -1]},
+            {},
+            "`exploration.temperatures` is [500.0, -1]; give a list of",
+        ),
+        ({"temperatures": [500.0, 500.0]}, {}, "is [500.0, 500.0]; give a list of different numbers"),
         (
             {"temperatures": [500.0], "parameters": {"temperature": 600.0}},
             {},
@@ -85,7 +93,7 @@ def test_shown_settings_can_be_given_again(settings: dict[str, Any]) -> None:
         ({}, {"temperature": 500.0, "temperatures": [600.0]}, "has `temperature` and `temperatures`; leave one"),
         ({}, {"temperatures": "hot"}, "`structures.small.exploration.temperatures` is 'hot'; give a list"),
         ({}, [500.0], "`structures.small.exploration` is [500.0]; give settings under it"),
-        ({}, {"temperature": 0}, "for `structures.small`: `exploration.parameters.temperature` is 0"),
+        ({}, {"temperature": 0}, "`structures.small.exploration.temperature` is 0"),
         ({}, {"held_shell": 9}, "for `structures.small`: "),
         ({}, {"production": 0.02}, "but exploration gives 6 frames, of which at most 2 are"),
         ({}, {"retrieve_trajectory": False}, "retrieve_trajectory"),

@@ -15,6 +15,8 @@ import yaml
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.active_learning.plan import plan
@@ -60,13 +62,14 @@ def test_a_step_may_have_a_code_of_its_own(ready: dict[str, str], generate_code:
 def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
     settings = {"codes": ready, "seed": 5, "exploration": {"parameters": {"temperature": 700.0}}}
     builder = ActiveLearningWorkChain.get_builder_from_protocol("demo", settings)
+    selection = SelectionSettings(n_training=8, n_validation=4, separation=0.05)
     assert builder.seed.value == 5
     assert builder.max_rounds.value == 2
-    assert builder.convergence.get_dict() == {"force_mae": 0.1}
+    assert builder.convergence.get_dict() == ConvergenceCriteria().to_dict()
     assert builder.exploration.walkers.value == 2
     parameters = builder.exploration.walker.exploration.parameters.get_dict()
     assert (parameters["temperature"], parameters["production"]) == (700.0, 0.6)
-    assert builder.selection.parameters.get_dict() == {"n_training": 8, "n_validation": 4, "separation": 0.05}
+    assert builder.selection.parameters.get_dict() == selection.to_dict()
     assert builder.exploration.walker.exploration.code.full_label == ready["lammps"]
     assert builder.labelling.pw.pw.code.full_label == ready["pw"]
     for step in ("training", "compilation", "evaluation"):
@@ -155,7 +158,7 @@ def test_free_exploration_needs_nothing_to_learn_with(ready: dict[str, str]) -> 
     assert "bias" not in inputs["walker"]["exploration"] and "monitors" not in inputs["walker"]["exploration"]
     assert "variables" not in inputs and "parameters" not in inputs.get("scouting", {})
     assert not any("Collective variables" in line for line in plan(settings))
-    with pytest.raises(InputError, match=r"`codes\.cv` is `missing@nowhere`, which does not exist"):
+    with pytest.raises(InputError, match=r"`codes\.collective_variables` is `missing@nowhere`, which does not exist"):
         checked_builder(load_protocol("demo", {"codes": codes}), store=False)
 
 
@@ -177,8 +180,8 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
     assert run["bias"]["barrier"] == 0.5
     scouting = exploration["scouting"]["parameters"].get_dict()
     assert (scouting["damping"], scouting["temperature"]) == (0.05, 1500.0)
-    assert "restart_interval" not in scouting
-    assert exploration["filter"].get_dict() == {"least_distance": 1.2, "largest_force": 30.0}
+    assert scouting["restart_interval"] is None
+    assert exploration["filter"].get_dict() == {"least_distance": 1.2, "largest_force": 30.0, "energy_window": None}
     assert exploration["variables"]["code"].full_label == ready["sicmlip"]
     assert len(inputs["hosts"]["divacancy"].sites) == len(inputs["structures"]["divacancy"].sites) + 2
 

@@ -9,6 +9,7 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
 from aiida_sicmlip.workflows.protocols.training import load_training_protocol, training_protocols
@@ -73,7 +74,7 @@ def test_settings_of_the_prior_reach_the_training(ready):
     model = {"parameters": {"model": {"pair_potential": "lennard-jones"}}}
     prior = {"wall_only": True, "wall_energy": 10.0}
     made = checked_builder(load_protocol("demo", {"codes": ready, "training": {**model, "prior": prior}}))
-    assert made.training.prior_settings.get_dict() == prior
+    assert made.training.prior_settings.get_dict() == PriorParameters.complete(prior)
     with pytest.raises(InputError, match=r"`training.prior.wal_only` is not a known setting.*`wall_only`"):
         load_protocol("demo", {"training": {**model, "prior": {"wal_only": True}}})
     with pytest.raises(InputError, match="pair_potential` is not lennard-jones"):
@@ -131,12 +132,12 @@ def test_further_machines_become_nodes(builder, generate_code):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"training": {"comittee_size": 3}}, "`training.comittee_size` is not a known setting .* `committee_size`"),
+        ({"training": {"comittee_size": 3}}, "`training.comittee_size` is not a known setting.*`committee_size`"),
         ({"trainings": {}}, "Did you mean `training`"),
         ({"training": {"committee_size": "three"}}, "committee_size"),
         ({"training": {"options": {"walltime": 3}}}, "`training.options.walltime` is not a known setting"),
         ({"training": {"initial_potential": 10**9}}, "training.initial_potential"),
-        ({"further_compilations": {"gpu": {}}}, "`further_compilations.gpu` lacks `code`"),
+        ({"further_compilations": {"gpu": {}}}, "`further_compilations.gpu.code` is missing"),
         ({"further_compilations": {"gpu": {"code": "nowhere"}}}, "`further_compilations.gpu.code` is `nowhere`"),
     ],
 )
@@ -146,7 +147,7 @@ def test_wrong_settings_are_told_in_a_sentence(builder, overrides, words):
 
 
 def test_settings_of_the_program_are_checked_where_they_are_given(builder):
-    with pytest.raises(ValueError, match=r"`model\.cutof` is not a setting in `model`"):
+    with pytest.raises(ValueError, match=r"`training\.parameters\.model\.cutof` is not a known setting"):
         builder("paper", {"training": {"parameters": {"model": {"cutof": 5}}}})
 
 
