@@ -164,6 +164,9 @@ def _same(one: orm.Data, other: orm.Data) -> bool:
     """Return whether two nodes, stored or not, have the same content."""
     if one.uuid == other.uuid:
         return True
+    if isinstance(one, orm.Dict) and isinstance(other, orm.Dict):
+        # These are parameters; one may name defaults that the other leaves out.
+        return TrainingParameters.complete(one.get_dict()) == TrainingParameters.complete(other.get_dict())
     return one.base.attributes.all == other.base.attributes.all and (
         one.base.repository.hash() == other.base.repository.hash()
     )

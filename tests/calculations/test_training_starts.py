@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.training.settings import TrainingSettings
+from aiida_sicmlip.science.training.settings import TrainingParameters, TrainingSettings
 
 ENTRY_POINT = "sicmlip.training"
 
@@ -166,3 +166,8 @@ def test_a_training_goes_on_with_the_same_inputs_alone(
     assert f"whose `{name}` is another one" in refused(
         {**inputs, "checkpoint": cut_off, name: orm.to_aiida_type(value)}
     )
+
+
+def test_a_training_of_fewer_parameters_goes_on_with_all_of_them(inputs: dict[str, Any], cut_off: Any) -> None:
+    complete = TrainingParameters.complete(inputs["parameters"].get_dict())
+    assert refused({**inputs, "checkpoint": cut_off, "parameters": orm.Dict(complete)}) == ""
