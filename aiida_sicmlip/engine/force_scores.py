@@ -110,6 +110,7 @@ def _frame_entry(defects: FrameDefects, difference: np.ndarray) -> dict[str, Any
         "vacant_sites": [int(site) for site in defects.vacant_sites],
         "vacancies": defects.vacancies,
         "antisites": defects.antisites,
+        "substitutions": defects.substitutions,
         "interstitials": defects.interstitials,
         "force_mae": float(np.abs(difference).mean()),
         "force_rmse": float(np.sqrt((difference**2).mean())),

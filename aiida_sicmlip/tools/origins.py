@@ -74,8 +74,12 @@ def defect_in_words(structure: orm.StructureData) -> str:
     return " + ".join(_one_in_words(defect) for defect in creator.inputs.defects.get_list()) or "no defect"
 
 
-def _one_in_words(defect: Mapping[str, Any]) -> str:
+def _one_in_words(defect: Mapping[str, Any] | str) -> str:
     """Return one defect of a description in words."""
+    if isinstance(defect, str) or "name" in defect:
+        name = defect if isinstance(defect, str) else str(defect["name"])
+        count = 1 if isinstance(defect, str) else defect.get("count", 1)
+        return name if count == 1 else f"{count} x {name}"
     kind, species = str(defect["kind"]).replace("_", " "), defect.get("species")
     text = f"{kind} of {'-'.join(species) if isinstance(species, list) else species}" if species else kind
     text += f" on {defect['on']}" if defect.get("on") else ""

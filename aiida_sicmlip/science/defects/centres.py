@@ -27,6 +27,12 @@ _CHUNK = 64
 _SAME_DISTANCE = 1e-4
 
 
+CENTRE_RADIUS = 1.78
+"""Atoms as near as this to a defect are around it, in distances of nearest sites: 3.4 A in 3C-SiC, in the gap between
+the second shell of tetrahedral crystals (1.63, 1.67 of hexagonal sites) and the third (1.91).
+"""
+
+
 class DefectCentres:
     """Finds the atoms around the defects that each frame shows, for many frames of one host.
 
@@ -37,15 +43,18 @@ class DefectCentres:
     thermal motion does not change who counts.
     """
 
-    def __init__(self, host: Atoms, radius: float = 3.4) -> None:
+    def __init__(self, host: Atoms, radius: float | None = None) -> None:
         """Prepare for frames in the cell of a host.
 
-        :param host: the perfect crystal. :param radius: in A.
+        :param host: the perfect crystal.
+        :param radius: in A; by default :data:`CENTRE_RADIUS`.
         :raises InputError: when the host is not periodic or the radius is not above zero.
         """
+        self._sites = HostSites(host)
+        if radius is None:
+            radius = CENTRE_RADIUS * self._sites.nearest_distance
         if not np.isfinite(radius) or radius <= 0:
             raise InputError(f"`radius` is {radius}: give a length in A above zero.")
-        self._sites = HostSites(host)
         distances = np.array([distances_from(host, site) for site in host.positions])
         self._near: np.ndarray = distances <= radius + _SAME_DISTANCE
 

@@ -31,10 +31,10 @@ between them stays with the one it came from.
 class DefectSites:
     """Where a structure differs from its host.
 
-    sites: one dict for each site that is vacant or holds another species, by ascending `site`: `kind` (`vacancy` or
-        `antisite`), `site` (index in the host), `species` (of the host's atom), `replaced_by` (species, None for a
-        vacancy) and `position` (of the site in the host, A), as
-        :class:`~aiida_sicmlip.science.defects.building.DefectStructure` has them.
+    sites: one dict for each site that is vacant or holds another species, by ascending `site`: `kind` (`vacancy`,
+        `antisite`, or `substitution` by a species that the host does not have), `site` (index in the host), `species`
+        (of the host's atom), `replaced_by` (species, None for a vacancy) and `position` (of the site in the host, A),
+        as :class:`~aiida_sicmlip.science.defects.building.DefectStructure` has them.
     site_of_atom: the site of each atom, (N,) int; -1 for interstitials.
     drift: by how much the crystal is displaced against the host, (3,) in A along the host's axes.
     """
@@ -90,7 +90,8 @@ def find_defect_sites(structure: Atoms, host: Atoms, sites: HostSites | None = N
     """Return which sites of a host are vacant or hold another species in a structure, whatever the order of its atoms.
 
     Atoms go to sites within :data:`~aiida_sicmlip.science.defects.host_sites.SITE_RADIUS` so that the sum of the
-    squared distances is least.
+    squared distances is least (Wigner-Seitz analysis). Species that the host does not have are treated alike: hydrogen
+    in a vacancy holds its site, a second one there is an interstitial.
 
     :param host: the perfect crystal in the structure's cell.
     :param sites: those of the host, where they are known: to find them takes longer than all the rest.
@@ -101,9 +102,10 @@ def find_defect_sites(structure: Atoms, host: Atoms, sites: HostSites | None = N
     fractional = sites.fractional_of(structure.positions, structure.cell.array)
     site_of_atom, drift = settle(sites, fractional, structure.numbers)
     species = {int(site): structure.symbols[atom] for atom, site in enumerate(site_of_atom) if site >= 0}
+    own = {None: "vacancy", **dict.fromkeys(host.symbols, "antisite")}
     changed = [
         {
-            "kind": "antisite" if site in species else "vacancy",
+            "kind": own.get(species.get(site), "substitution"),
             "site": site,
             "species": symbol,
             "replaced_by": species.get(site),

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.crystals import nearest_distance
+from aiida_sicmlip.science.defects.polytypes import site_labels
 
 MAXIMUM_STRAIN = 0.05
 """Cells whose vectors differ by more than this fraction are cells of two crystals."""
@@ -40,6 +41,7 @@ class HostSites:
     def __init__(self, host: Atoms) -> None:
         if not host.pbc.all() or abs(host.cell.volume) < 1e-8:
             raise InputError("The host is no crystal: it needs a cell that is periodic along three vectors.")
+        self._host = host
         self.cell = host.cell.array
         self.fractional = host.positions @ np.linalg.inv(self.cell)
         self.numbers = host.numbers
@@ -83,6 +85,11 @@ class HostSites:
         wrapped = self._wrapped(points)
         _, found = self._tree.query(wrapped)
         return np.asarray(found) % len(self), wrapped - self._tree.data[found]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """What tells sites of one sublattice apart: see :mod:`~aiida_sicmlip.science.defects.polytypes`."""
+        return site_labels(self._host)
 
     @cached_property
     def orbits(self) -> np.ndarray:
@@ -227,8 +234,9 @@ def _possible_drifts(
     Drifts are (3,) in A and stand with the atom and the site, -1 for no drift.
     """
     found = [(np.zeros(3), -1, -1)]
-    # Three, since one may be an interstitial or an antisite.
-    for atom in np.linspace(0, len(fractional) - 1, 3).astype(int):
+    # Three, since one may be an interstitial or an antisite; of species that the host does not have there is no end.
+    known = np.flatnonzero(np.isin(numbers, sites.numbers))
+    for atom in known[np.linspace(0, len(known) - 1, 3).astype(int)] if len(known) else ():
         ends = np.flatnonzero(sites.numbers == numbers[atom])
         drifts = find_mic((fractional[atom] - sites.fractional[ends]) @ sites.cell, sites.cell)[0].reshape(-1, 3)
         found += [(drift, int(atom), int(end)) for drift, end in zip(drifts, ends, strict=True)]

@@ -37,8 +37,10 @@ MIGRATION_DIFFERENCE = 0.75 / _SILICON_BOND
 nearest sites: 0.61 A in 3C-SiC. On the straight way between nearest sites that is the middle 32 %.
 """
 
-SURROUNDINGS_RADIUS = 3.0
-"""Atoms as near as this to a migrating atom, in A, are its surroundings: its bonds, and few atoms beyond."""
+SURROUNDINGS_RADIUS = 1.57
+"""Atoms as near as this to a migrating atom are its surroundings: its bonds, and few atoms beyond. In distances of
+nearest sites: 3.0 A in 3C-SiC, just below the second shell (1.63).
+"""
 
 REGIONS = ("migrating", "surroundings", "elsewhere")
 """Every atom of a frame belongs to one of these."""
@@ -71,8 +73,13 @@ class FrameDefects:
 
     @property
     def antisites(self) -> list[int]:
-        """Sites that hold an atom of another species by assignment, ascending."""
+        """Sites that hold an atom of another species of the host by assignment, ascending."""
         return [site["site"] for site in self.assignment.sites if site["kind"] == "antisite"]
+
+    @property
+    def substitutions(self) -> list[int]:
+        """Sites that hold an atom of a species that the host does not have by assignment, ascending."""
+        return [site["site"] for site in self.assignment.sites if site["kind"] == "substitution"]
 
     @property
     def interstitials(self) -> list[int]:
@@ -101,16 +108,19 @@ class DefectFinder:
     sites; one that shares a site along <100> is not. `interstitials` tells who has no site.
     """
 
-    def __init__(self, host: Atoms, surroundings_radius: float = SURROUNDINGS_RADIUS) -> None:
+    def __init__(self, host: Atoms, surroundings_radius: float | None = None) -> None:
         """Prepare for frames in the cell of a host.
 
-        :param host: the perfect crystal. :param surroundings_radius: in A.
+        :param host: the perfect crystal.
+        :param surroundings_radius: in A; by default :data:`SURROUNDINGS_RADIUS`.
         :raises InputError: when the host is not periodic or the radius is not above zero.
         """
-        if not np.isfinite(surroundings_radius) or surroundings_radius <= 0:
-            raise InputError(f"`surroundings_radius` is {surroundings_radius}: give a length in A above zero.")
         self.host = host
         self.sites = HostSites(host)
+        if surroundings_radius is None:
+            surroundings_radius = SURROUNDINGS_RADIUS * self.sites.nearest_distance
+        if not np.isfinite(surroundings_radius) or surroundings_radius <= 0:
+            raise InputError(f"`surroundings_radius` is {surroundings_radius}: give a length in A above zero.")
         self.surroundings_radius = surroundings_radius
 
     def find(self, frame: Atoms) -> FrameDefects:

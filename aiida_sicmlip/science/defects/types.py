@@ -22,13 +22,23 @@ def defect_type(frame: Atoms, host: Atoms, sites: HostSites | None = None) -> st
 
     ``V_C`` is a vacant carbon site, ``C_Si`` a carbon atom on a silicon site, ``C_i`` a carbon atom without a site, as
     :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` assigns them. Where they are does not matter, so that
-    a divacancy and two vacancies far apart are of one type.
+    a divacancy and two vacancies far apart are of one type, and split interstitials (one of the two atoms has the site)
+    are of the type of others: ``Si_i``. In crystals with hexagonal and cubic sites these are told: ``V_C(k) + V_Si(h)``
+    is the divacancy hk.
+
+    An atom of a foreign species on a site is named like any other: ``N_C``, and ``H_C`` for hydrogen anywhere in a
+    carbon vacancy (VH), bonded to whichever neighbour; with a second hydrogen atom there it is ``H_C + H_i``, with none
+    of them inside ``V_C + H_i``.
 
     :param sites: of the host, where they are at hand.
     :raises InputError: when the frame does not fit the host.
     """
+    sites = HostSites(host) if sites is None else sites
     found = find_defect_sites(frame, host, sites)
-    names = Counter(f"{entry['replaced_by'] or 'V'}_{entry['species']}" for entry in found.sites)
+    names: Counter[str] = Counter()
+    for entry in found.sites:
+        label = sites.labels[entry["site"]]
+        names[f"{entry['replaced_by'] or 'V'}_{entry['species']}" + (f"({label})" if label else "")] += 1
     names.update(f"{frame.symbols[atom]}_i" for atom in found.interstitials)
     parts = [name if count == 1 else f"{count} {name}" for name, count in sorted(names.items())]
     return " + ".join(parts) or PERFECT

@@ -86,11 +86,11 @@ def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> At
 def distances_from_defects(frame: Atoms, finder: DefectFinder, defects: FrameDefects) -> np.ndarray:
     """Return the distance of each atom from the nearest defect or an image of it, (N,) in A of the frame's cell.
 
-    Vacancies and antisites are where their sites are, moved with the crystal; interstitials where their atoms are. Not
+    Changed sites are where their sites are, moved with the crystal; interstitials where their atoms are. Not
     a number where there is no defect.
     """
     sites = finder.sites
-    changed = [*defects.vacancies, *defects.antisites]
+    changed = [*defects.vacancies, *defects.antisites, *defects.substitutions]
     places = (sites.fractional[changed] + defects.assignment.drift @ np.linalg.inv(sites.cell)) @ frame.cell.array
     places = np.concatenate([places, frame.positions[defects.interstitials]])
     if not len(places):

@@ -24,10 +24,11 @@ from ase.geometry import find_mic
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from
 from aiida_sicmlip.science.defects.hops import find_defect_sites
+from aiida_sicmlip.science.defects.host_sites import HostSites
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.settings import AROUND
 
-# Distances that differ by less than this (A) are equal; shells of 3C-SiC are half an angstrom apart or more.
+# Distances from a defect's centre that differ by less than this (A) are equal: those of a crystal are so by symmetry.
 _SAME_DISTANCE = 0.05
 _Sites = Sequence[Mapping[str, Any]]
 # The site in the host and the species of each atom.
@@ -38,7 +39,7 @@ _Occupants = tuple[np.ndarray, list[str]]
 class DefectAtoms:
     """Atoms near a defect, in ascending order: indices in the structure with the defect, species and shells.
 
-    Shell 0 is that of atoms on the defect's own sites, which antisites have.
+    Shell 0 is that of atoms on the defect's own sites, which antisites have, and of interstitials.
     """
 
     indices: tuple[int, ...]
@@ -85,9 +86,9 @@ def choose_atoms_of_structure(structure: Atoms, host: Atoms, shells: int = 2, ar
     """Return what :func:`choose_atoms` does for any structure of the host's cell, with atoms in any order.
 
     The defect is found by :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites`; interstitials count to shell
-    0.
+    0, and shells are counted around the sites nearest to them where no site is changed.
 
-    :raises InputError: as both, and when no site is vacant or holds another species.
+    :raises InputError: as both, and when the structure has no defect.
     """
     return _choose(*_found(structure, host), range(shells + 1), around)
 
@@ -103,11 +104,16 @@ def atoms_of_shell_of_structure(structure: Atoms, host: Atoms, shell: int = 3, a
 def _found(structure: Atoms, host: Atoms) -> tuple[_Occupants, Atoms, _Sites]:
     """Return what :func:`_choose` needs to know of a structure."""
     found = find_defect_sites(structure, host)
-    if not found.sites:
+    sites: _Sites = found.sites
+    if not sites and found.interstitials:
+        crystal = HostSites(host)
+        places = crystal.fractional_of(structure.positions[found.interstitials], structure.cell.array) @ crystal.cell
+        sites = [{"site": int(site)} for site in np.unique(crystal.nearest(places - found.drift)[0])]
+    if not sites:
         raise InputError(
-            "The structure has no vacant site and no antisite: shells are counted around a defect's sites."
+            "The structure has no defect: shells are counted around vacant and replaced sites and interstitials."
         )
-    return (found.site_of_atom, structure.get_chemical_symbols()), host, found.sites
+    return (found.site_of_atom, structure.get_chemical_symbols()), host, sites
 
 
 def _choose(occupants: _Occupants, host: Atoms, sites: _Sites, wanted: range, around: str) -> DefectAtoms:
@@ -133,7 +139,7 @@ def _by_shell(host: Atoms, sites: _Sites, count: int, around: str) -> dict[int, 
     if around not in AROUND:
         raise InputError(f"`around` is {around!r}. {nearest_name(str(around), AROUND)}")
     # Ascending, so that their order does not decide which images of sites that are far apart go together.
-    numbers = sorted(site["site"] for site in sites)
+    numbers = sorted({_own_site(host, site) for site in _centres(sites)})
     if not numbers:
         raise InputError("`sites` is empty: collective variables need the sites of a defect.")
     shells_of = {number: coordination_shells(host, number, count) for number in numbers}
@@ -151,15 +157,35 @@ def _by_shell(host: Atoms, sites: _Sites, count: int, around: str) -> dict[int, 
     extent = float(np.linalg.norm(relative - relative.mean(axis=0), axis=1).max())
     distances = distances_from(host, centre)
     for shell in range(1, count + 1):
-        radius = extent + max(shells[shell - 1].distance for shells in shells_of.values())
+        radius = extent + max(shells[shell - 1].outer for shells in shells_of.values())
         for index in np.flatnonzero(distances <= radius + _SAME_DISTANCE):
             found.setdefault(int(index), shell)
     return found
 
 
 def _built(host: Atoms, sites: _Sites) -> _Occupants:
-    """Return the site and the species of each atom of the structure that these changes make of the host."""
-    replaced = {site["site"]: site["replaced_by"] for site in sites}
+    """Return the site and the species of each atom of the structure that these changes make of the host.
+
+    Interstitials, with site -1, are the last.
+    """
+    added = [site["replaced_by"] for site in sites if _is_interstitial(site)]
+    replaced = {site["site"]: site["replaced_by"] for site in sites if not _is_interstitial(site)}
     symbols = [replaced.get(index, symbol) for index, symbol in enumerate(host.get_chemical_symbols())]
-    left = np.array([index for index, symbol in enumerate(symbols) if symbol is not None], dtype=int)
-    return left, [symbol for symbol in symbols if symbol is not None]
+    left = [index for index, symbol in enumerate(symbols) if symbol is not None]
+    return np.array(left + [-1] * len(added), dtype=int), [symbol for symbol in symbols if symbol is not None] + added
+
+
+def _is_interstitial(site: Mapping[str, Any]) -> bool:
+    return site.get("kind") == "interstitial"
+
+
+def _centres(sites: _Sites) -> _Sites:
+    """Return the changed sites, around which shells are counted; where there are none, the interstitials."""
+    return [site for site in sites if not _is_interstitial(site)] or sites
+
+
+def _own_site(host: Atoms, site: Mapping[str, Any]) -> int:
+    """Return the site of a change, for an interstitial between sites the one nearest to it."""
+    if site.get("site") is not None:
+        return int(site["site"])
+    return int(distances_from(host, np.array(site["position"])).round(3).argmin())
