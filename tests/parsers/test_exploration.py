@@ -13,10 +13,10 @@ from aiida import orm
 from ase import Atoms
 from ase.geometry import find_mic
 
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.dynamics.dcd import DcdHeader, read_dcd_header
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from tests.crystals import silicon_carbide_host
 
 FIXTURES = Path(__file__).parent / "fixtures" / "exploration"
 

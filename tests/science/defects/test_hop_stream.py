@@ -12,9 +12,9 @@ from ase.geometry import find_mic
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.defects.hop_stream import follow_hops
 from aiida_sicmlip.science.defects.hops import Hops, count_hops
+from tests.crystals import silicon_carbide_host
 
 HOST = silicon_carbide_host()
 DIVACANCY = build_defects(HOST, [{"kind": "divacancy"}], 0)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_sicmlip.science.defects.crystals import silicon_carbide_host
 from aiida_sicmlip.science.dynamics.run_output import Ending, RunOutput, RunSetup, read_run
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from tests.crystals import silicon_carbide_host
 
 RUNS = Path(__file__).parents[2] / "parsers" / "fixtures" / "exploration"
 """Real runs; `case.json` says what they were asked for."""
