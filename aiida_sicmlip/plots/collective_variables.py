@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from aiida_sicmlip.plots.style import add_colour_bar, distinct_colours, thin
+from aiida_sicmlip.plots.style import distinct_colours, thin
 
 #: Of marked points; all have an inside that can be left empty.
 MARKERS = "o^sDvP*X"
@@ -45,17 +45,6 @@ def plot_samples(
     for (name, points), marker in zip((marked or {}).items(), MARKERS, strict=False):
         handles.append(_mark(axes, points, marker, name))
     axes.legend(handles=handles, frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    _name_axes(axes, variables)
-    return axes
-
-
-def plot_samples_by_time(
-    axes: Axes, points: np.ndarray, time: np.ndarray, *, variables: Sequence[str] = ("CV 1", "CV 2")
-) -> Axes:
-    """Draw the points (F, 2) of a run, coloured by their times (F,) in ps, with a colour bar."""
-    shown = thin(points)
-    drawn = axes.scatter(shown[:, 0], shown[:, 1], c=thin(time), s=5, cmap="viridis", linewidth=0, rasterized=True)
-    add_colour_bar(axes, drawn, "time (ps)")
     _name_axes(axes, variables)
     return axes
 

@@ -23,7 +23,7 @@ from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
 from aiida_sicmlip.science.selection.descriptors import averaged_soap
-from aiida_sicmlip.science.selection.farthest_point import farthest_point
+from aiida_sicmlip.science.selection.farthest_point import choose_frames, distance_to_set
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from tests.crystals import silicon_carbide_host
 
@@ -195,7 +195,9 @@ def test_frames_whose_defect_differs_are_found_first(host: Atoms, seed: int, rec
     ranks, contrast = {}, {}
     for centres in ("defect", "all"):
         describer = Describer(SelectionSettings(centres=centres), ["C", "Si"], {"vv": host})
-        picks = farthest_point(describer.describe(pool), describer.describe(training), len(pool))
+        rows = describer.describe(pool)
+        nearest = distance_to_set(rows, describer.describe(training))
+        picks = choose_frames("farthest-point", rows, nearest, len(pool))
         order = [pick.index for pick in picks]
         ranks[centres] = [order.index(row) for row in range(40, 43)]
         distance = {pick.index: pick.reference_distance for pick in picks}

@@ -11,6 +11,7 @@ from potential_helpers import TINY, labelled_carbide
 
 from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior, envelope
 from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, nequip_config
+from tests.dimers import dimer_curve
 
 STATISTICS = DatasetStatistics(neighbours=10.0, energies={"Si": -5.0, "C": -9.0}, forces_rms=0.7)
 CUTOFF = 3.4
@@ -90,7 +91,7 @@ def test_the_model_with_the_prior_is_the_sum_of_both(
 def test_dimers_have_the_analytic_energy_and_force(prior: LennardJonesPrior, pair: str, length: float) -> None:
     dimer = Atoms(pair, positions=[[0.0, 0.0, 0.0], [0.0, 0.0, length]], cell=[20.0] * 3, pbc=True)
     without, with_pairs = outputs(build(None), dimer), outputs(build(pair_potential(prior)), dimer)
-    energies, slopes = prior.pair_curve(*dimer.get_chemical_symbols(), [length])
+    energies, slopes = dimer_curve(prior, *dimer.get_chemical_symbols(), [length])
     assert (with_pairs["energy"] - without["energy"]).item() == pytest.approx(energies[0], rel=1e-10, abs=1e-10)
     assert (with_pairs["forces"] - without["forces"])[0, 2] == pytest.approx(slopes[0], rel=1e-10, abs=1e-10)
     if length > CUTOFF:

@@ -13,6 +13,7 @@ from ase.data import covalent_radii
 
 from aiida_sicmlip.science.labels.statistics import least_distances
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
+from tests.dimers import dimer_curve
 
 pytestmark = pytest.mark.program
 
@@ -51,8 +52,8 @@ def test_carbon_may_come_to_carbon_but_not_into_it(frames: list[Atoms]) -> None:
     """Without the bound, second neighbours carried inwards as r^-12 make a bond of carbon cost hundreds of eV."""
     bond = 2 * covalent_radii[6]
     free = fit_prior(frames, LennardJonesSettings(bond_energy=1e6)).prior
-    assert free.pair_curve("C", "C", [bond])[0][0] > 300
+    assert dimer_curve(free, "C", "C", [bond])[0][0] > 300
     bounded = fit_prior(frames).prior
-    at_bond, within = bounded.pair_curve("C", "C", [bond, 0.7 * bond])[0]
+    at_bond, within = dimer_curve(bounded, "C", "C", [bond, 0.7 * bond])[0]
     assert at_bond <= 1.0
     assert within > 50

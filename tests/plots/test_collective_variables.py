@@ -10,7 +10,6 @@ from aiida_sicmlip.plots.collective_variables import (
     RoundSamples,
     plot_rounds,
     plot_samples,
-    plot_samples_by_time,
 )
 from aiida_sicmlip.plots.style import MOST_POINTS, thin
 
@@ -29,14 +28,6 @@ def test_samples():
     assert to_hex(before.get_facecolor()[0]) != to_hex(after.get_facecolor()[0])
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after", "hop"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("CV 2", "CV 3")
-
-
-def test_samples_by_time():
-    figure = Figure()
-    axes = figure.subplots()
-    plot_samples_by_time(axes, POINTS, np.arange(300) * 0.1)
-    np.testing.assert_allclose(axes.collections[0].get_array(), np.arange(300) * 0.1)
-    assert figure.axes[1].get_ylabel() == "time (ps)"
 
 
 def test_rounds():

@@ -153,51 +153,7 @@ def reweighted_free_energy(
     kept = _kept(walkers, columns, settings)
     weights = [frame_weights(walker.bias, temperature) for walker in kept]
     kt = thermal_energy(temperature)
-    return _estimate(
-        kept, weights, columns, kt=kt, unbiased=lambda density, volume: density, settings=settings, edges=edges
-    )
-
-
-def sampled_free_energy(
-    walkers: Sequence[Walker],
-    *,
-    temperature: float,
-    barrier: float,
-    biasfactor: float | None = None,
-    settings: FreeEnergySettings | None = None,
-    edges: Sequence[np.ndarray] | None = None,
-) -> FreeEnergy:
-    """Return the free energy along all biased variables from where walkers of OPES_METAD_EXPLORE were, without weights.
-
-    Once converged they sample p_s(s) under the bias V = (gamma - 1) kT log(p_s/Z + epsilon) that p_s itself makes, with
-    epsilon = exp(-barrier/((gamma - 1) kT)) and Z the mean of p_s over the space visited (J. Chem. Theory Comput. 18,
-    3988, 2022), so that the free energy is -kT log(p_s) - V. For epsilon = 0 this is -gamma kT log(p_s); with the
-    usual bias factors epsilon counts. It is independent of the weights, and checks them. Variables cannot be left out:
-    the bias does not follow from a marginal of p_s.
-
-    :param walkers: with the biased variables alone; their biases are not used.
-    :param barrier: that of the bias, in eV.
-    :param biasfactor: gamma; as in OPES the default is barrier/kT.
-    :raises InputError: as :func:`reweighted_free_energy`, and for a bias factor that is not above 1.
-    """
-    kt = thermal_energy(temperature)
-    gamma = barrier / kt if biasfactor is None else biasfactor
-    if not 1 < gamma < np.inf or not barrier > 0:
-        raise InputError(
-            f"The barrier is {barrier!r} eV and the bias factor {gamma:g}; give a barrier above kT, {kt:.3f} eV, and a "
-            "finite bias factor above 1."
-        )
-    epsilon = np.exp(-barrier / ((gamma - 1) * kt))
-
-    def unbiased(density: np.ndarray, volume: np.ndarray) -> np.ndarray:
-        visited = volume[density > 0].sum()
-        return density * (density * visited / (density * volume).sum() + epsilon) ** (gamma - 1)
-
-    settings = settings or FreeEnergySettings()
-    columns = range(walkers[0].variables.shape[1]) if walkers else ()
-    kept = _kept(walkers, columns, settings)
-    weights = [np.ones(len(walker.bias)) for walker in kept]
-    return _estimate(kept, weights, columns, kt=kt, unbiased=unbiased, settings=settings, edges=edges)
+    return _estimate(kept, weights, columns, kt=kt, settings=settings, edges=edges)
 
 
 def _kept(walkers: Sequence[Walker], columns: Sequence[int], settings: FreeEnergySettings) -> list[Walker]:
@@ -226,11 +182,10 @@ def _estimate(
     columns: Sequence[int],
     *,
     kt: float,
-    unbiased: Callable[[np.ndarray, np.ndarray], np.ndarray],
     settings: FreeEnergySettings,
     edges: Sequence[np.ndarray] | None,
 ) -> FreeEnergy:
-    """Return the free energy of what ``unbiased`` makes of the density of weighted frames and the volumes of bins."""
+    """Return the free energy of the density of weighted frames."""
     samples = [walker.variables[:, list(columns)] for walker in walkers]
     bins = tuple(edges) if edges is not None else _spanning_edges(samples, settings)
     if len(bins) != len(columns):
@@ -255,7 +210,6 @@ def _estimate(
         density = np.tensordot(shares, sums, axes=1) / volume
         if not density.any():
             return density
-        density = unbiased(density, volume)
         return density / (density * volume).sum()
 
     found = probability(sums.sum(axis=1), totals.sum(axis=1), lengths)

@@ -181,31 +181,6 @@ def choose_frames(
     return _in_order(rows, np.argsort(keys, kind="stable"), nearest, count, free)
 
 
-def farthest_point(
-    descriptors: np.ndarray,
-    reference: np.ndarray | None,
-    count: int,
-    *,
-    allowed: np.ndarray | None = None,
-    trajectory: np.ndarray | None = None,
-    time: np.ndarray | None = None,
-    separation: float = 0.0,
-    tolerance: float = 1e-9,
-) -> list[Pick]:
-    """Return up to `count` frames, each the farthest from the reference and from those picked before it.
-
-    As :func:`choose_frames`, for which see the cost, with :func:`distance_to_set` for the reference.
-
-    :param descriptors: (F, D), rows of unit length.
-    :param reference: (M, D), rows of unit length, of what is known already; None or M = 0 for nothing.
-    :raises InputError: as both functions.
-    """
-    rows = UnitRows("descriptors", descriptors)
-    known = UnitRows("reference", np.empty((0, rows.dimension)) if reference is None else reference)
-    eligibility = Eligibility(allowed, trajectory, time, separation, tolerance)
-    return choose_frames("farthest-point", rows, distance_to_set(rows, known), count, eligibility)
-
-
 class _Free:
     """The frames that may still be picked."""
 

@@ -111,14 +111,6 @@ class LennardJonesPrior:
             "envelope_exponent": CUTOFF_EXPONENT,
         }
 
-    def pair_curve(self, first: str, second: str, distances: npt.ArrayLike) -> tuple[Array, Array]:
-        """Return the energy (eV) of one pair of elements at ``distances`` (A), and its derivative (eV/A).
-
-        :raises InputError: when the prior does not know an element.
-        """
-        i, j = self._index(np.array([first, second]))
-        return self._pairs(np.asarray(distances, dtype=np.float64), self.repulsion[i, j], self.attraction[i, j])
-
     def evaluate(self, atoms: Atoms) -> PairForces:
         """Return energy, forces and virial of ``atoms`` in any cell.
 

@@ -17,7 +17,6 @@ from aiida_sicmlip.workflows.protocols.files import (
     Overrides,
     ProtocolFileMixin,
     choose_protocol,
-    describe_protocols,
     load_code,
     merge,
     read_overrides,
@@ -40,11 +39,6 @@ class TrainingProtocolMixin(ProtocolFileMixin):
     def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
         """Return the complete settings of a protocol; see :func:`load_training_protocol`."""
         return load_training_protocol(protocol, overrides)
-
-
-def training_protocols() -> dict[str, str]:
-    """Return name and description of each protocol of a training."""
-    return describe_protocols(PROTOCOL_FILE)
 
 
 def load_training_protocol(name: str | None = None, overrides: Overrides = None) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from aiida_sicmlip.science.free_energy.reweighting import (
     effective_samples,
     frame_weights,
     reweighted_free_energy,
-    sampled_free_energy,
     thermal_energy,
 )
 
@@ -145,20 +144,6 @@ def test_shifts_of_single_biases_change_nothing(biased_runs):
     first, second = (reweighted_free_energy(runs, [0], temperature=TEMPERATURE) for runs in (walkers, shifted))
     np.testing.assert_allclose(second.free_energy, first.free_energy, atol=1e-9)
     np.testing.assert_allclose(second.error, first.error, atol=1e-9)
-
-
-@pytest.mark.parametrize("biased_runs", ["OPES_METAD_EXPLORE"], indirect=True)
-def test_estimate_without_weights(biased_runs):
-    walkers = biased_runs
-    truth = exact(double_well, EDGES)
-    found = sampled_free_energy(walkers, temperature=TEMPERATURE, barrier=BARRIER, edges=EDGES)
-    deviation, scaled = deviations(found, truth)
-    assert np.abs(deviation).max() < 0.12
-    assert np.sqrt((scaled**2).mean()) < 2
-    # Without the epsilon of the bias, as for an endless barrier, it would be far off at the ends.
-    counts = np.histogram(np.concatenate([walker.after(0.2).variables for walker in walkers]), EDGES[0])[0]
-    power = -BARRIER * np.log(counts)
-    assert np.abs(power - power.min() - (truth - truth.min())).max() > 0.17
 
 
 def test_map_and_its_marginals(tmp_path_factory):
@@ -317,7 +302,6 @@ def test_wrong_input():
         (lambda: estimate(walker, edges=[np.linspace(0, 1, 5)] * 2), "bins of 2 variables"),
         (lambda: estimate(walker, settings=FreeEnergySettings(bins=10, smoothing=3)), "smoothing"),
         (lambda: estimate(walker, temperature=0.0), "temperature"),
-        (lambda: sampled_free_energy([walker], temperature=TEMPERATURE, barrier=0.05), "above kT"),
     ):
         with pytest.raises(InputError, match=message):
             wrong()

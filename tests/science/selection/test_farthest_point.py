@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.selection.farthest_point import choose_frames, distance_to_set, farthest_point
+from aiida_sicmlip.science.selection.farthest_point import Eligibility, Pick, UnitRows, choose_frames, distance_to_set
 
 
 def pool(seed: int, count: int, dimension: int = 6) -> np.ndarray:
     """Random unit vectors of positive components, as descriptors are."""
     rows = np.abs(np.random.default_rng(seed).normal(size=(count, dimension)))
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def farthest_points(descriptors, reference, count, **eligibility) -> list[Pick]:
+    """Pick by distance from the reference and from earlier picks; what is not named of the eligibility has defaults."""
+    rows = UnitRows("descriptors", descriptors)
+    known = UnitRows("reference", np.empty((0, rows.dimension)) if reference is None else reference)
+    return choose_frames("farthest-point", rows, distance_to_set(rows, known), count, Eligibility(**eligibility))
 
 
 def brute_force(descriptors, reference, count, *, allowed, trajectory, time, separation):
@@ -53,7 +60,7 @@ def test_agrees_with_brute_force(seed, n_reference, masked, separation):
     allowed = generator.random(40) < 0.6 if masked else np.ones(40, dtype=bool)
     trajectory = np.repeat([3, 8], 20)
     time = np.tile(np.arange(20), 2)
-    picks = farthest_point(
+    picks = farthest_points(
         descriptors,
         reference if n_reference else None,
         12,
@@ -73,7 +80,7 @@ def test_agrees_with_brute_force(seed, n_reference, masked, separation):
 
 def test_distances_of_picks():
     descriptors, reference = pool(1, 30), pool(2, 5)
-    picks = farthest_point(descriptors, reference, 8)
+    picks = farthest_points(descriptors, reference, 8)
     known = list(reference)
     for pick in picks:
         assert pick.distance == pytest.approx(min(1 - descriptors[pick.index] @ other for other in known), abs=1e-11)
@@ -92,40 +99,40 @@ def test_distance_to_set_in_blocks(monkeypatch):
 
 def test_ties_go_to_the_lowest_index():
     descriptors = np.eye(4)[[0, 1, 2, 3, 1, 2]]
-    assert [pick.index for pick in farthest_point(descriptors, np.eye(4)[:1], 6)] == [1, 2, 3]
+    assert [pick.index for pick in farthest_points(descriptors, np.eye(4)[:1], 6)] == [1, 2, 3]
 
 
 def test_duplicates_are_never_picked():
     descriptors = np.repeat(pool(5, 4), 3, axis=0)
-    picks = farthest_point(descriptors, None, 10)
+    picks = farthest_points(descriptors, None, 10)
     assert len(picks) == 4
     assert len({pick.index // 3 for pick in picks}) == 4
-    assert farthest_point(descriptors, descriptors, 10) == []
-    assert len(farthest_point(np.repeat(pool(6, 1), 5, axis=0), None, 3)) == 1
+    assert farthest_points(descriptors, descriptors, 10) == []
+    assert len(farthest_points(np.repeat(pool(6, 1), 5, axis=0), None, 3)) == 1
     near = descriptors[:1].copy()
     near[0, 0] += 1e-3
     near /= np.linalg.norm(near)
-    assert farthest_point(near, descriptors, 1, tolerance=1e-4) == []
-    assert len(farthest_point(near, descriptors, 1)) == 1
+    assert farthest_points(near, descriptors, 1, tolerance=1e-4) == []
+    assert len(farthest_points(near, descriptors, 1)) == 1
 
 
 def test_separation_alone_ends_the_selection():
-    picks = farthest_point(pool(7, 10), None, 10, trajectory=np.zeros(10), time=np.arange(10), separation=10)
+    picks = farthest_points(pool(7, 10), None, 10, trajectory=np.zeros(10), time=np.arange(10), separation=10)
     assert len(picks) == 1
 
 
 def test_inputs_are_left_alone():
     descriptors, allowed = pool(8, 10), np.ones(10, dtype=bool)
     copy = descriptors.copy()
-    farthest_point(descriptors, None, 5, allowed=allowed)
+    farthest_points(descriptors, None, 5, allowed=allowed)
     assert allowed.all()
     assert np.array_equal(copy, descriptors)
 
 
 def test_empty_cases():
-    assert farthest_point(pool(1, 5), None, 0) == []
-    assert farthest_point(np.empty((0, 6)), pool(1, 2), 3) == []
-    assert farthest_point(pool(1, 5), np.empty((0, 6)), 2) == farthest_point(pool(1, 5), None, 2)
+    assert farthest_points(pool(1, 5), None, 0) == []
+    assert farthest_points(np.empty((0, 6)), pool(1, 2), 3) == []
+    assert farthest_points(pool(1, 5), np.empty((0, 6)), 2) == farthest_points(pool(1, 5), None, 2)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +151,7 @@ def test_empty_cases():
 )
 def test_errors(arguments, sentence):
     with pytest.raises(InputError, match=sentence):
-        farthest_point(**{"descriptors": pool(1, 5), "reference": None, "count": 2, **arguments})
+        farthest_points(**{"descriptors": pool(1, 5), "reference": None, "count": 2, **arguments})
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -154,7 +161,7 @@ def test_large_pools_of_single_precision_are_exact(seed, tmp_path):
     reference = pool(seed + 1, 40, 20).astype(np.float32)
     (tmp_path / "rows").write_bytes(rows.tobytes())
     in_file = np.memmap(tmp_path / "rows", dtype=np.float32, mode="r", shape=rows.shape)
-    picks = farthest_point(in_file, reference, 60)
+    picks = farthest_points(in_file, reference, 60)
     unit, known = (
         each.astype(float) / np.linalg.norm(each.astype(float), axis=1)[:, None] for each in (rows, reference)
     )

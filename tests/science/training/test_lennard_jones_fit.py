@@ -22,6 +22,7 @@ from aiida_sicmlip.science.training.lennard_jones_fit import (
     fit_prior,
     fit_report,
 )
+from tests.dimers import dimer_curve
 
 OFFSETS = np.array([-150.0, -110.0])
 
@@ -170,13 +171,13 @@ def test_every_pair_is_repulsive_below_its_wall(walled: tuple[list[Atoms], Lenna
     bond = covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]
     shortest = least_distances(frames).get(pair, bond)
     distances = np.linspace(0.3, 0.7 * shortest, 400)
-    energies, slopes = fit.prior.pair_curve(first, second, distances)
+    energies, slopes = dimer_curve(fit.prior, first, second, distances)
     assert np.all(slopes < 0)
     assert np.all(energies > 0)
     least = 0.7 * min(bond, shortest)
     # The envelope takes a little of the 5 eV away.
-    assert fit.prior.pair_curve(first, second, [least])[0][0] > 4.8
-    assert fit.prior.pair_curve(first, second, [0.7 * least])[0][0] > 300
+    assert dimer_curve(fit.prior, first, second, [least])[0][0] > 4.8
+    assert dimer_curve(fit.prior, first, second, [0.7 * least])[0][0] > 300
     described = fit.pairs[pair]
     if "H" in pair:
         assert described == {"least_distance": None, "wall_distance": None}
@@ -194,10 +195,10 @@ def test_second_neighbours_do_not_forbid_bonds() -> None:
     frames = exact_frames(range(0, 9, 3), prior)
     assert least_distances(frames)["C-C"] > 2.5
     bond = 2 * covalent_radii[6]
-    assert prior.pair_curve("C", "C", [bond])[0][0] > 100
+    assert dimer_curve(prior, "C", "C", [bond])[0][0] > 100
     for limit in (1.0, 4.0):
         fitted = fit_prior(frames, LennardJonesSettings(bond_energy=limit)).prior
-        energy = fitted.pair_curve("C", "C", [bond])[0][0]
+        energy = dimer_curve(fitted, "C", "C", [bond])[0][0]
         assert 0.9 * limit < energy <= limit
     unbound = fit_prior(frames, LennardJonesSettings(bond_energy=1e6)).prior
     assert unbound.repulsion[0, 0] == pytest.approx(prior.repulsion[0, 0], rel=1e-6)
@@ -214,9 +215,9 @@ def test_walls_alone_hardly_act_where_the_data_are() -> None:
         least = 0.7 * min(bond, shortest.get(pair, bond))
         i, j = fit.prior.species.index(first), fit.prior.species.index(second)
         assert fit.prior.repulsion[i, j] / least**12 == pytest.approx(4.0)
-        energies, slopes = fit.prior.pair_curve(first, second, np.linspace(0.3, 4.9, 200))
+        energies, slopes = dimer_curve(fit.prior, first, second, np.linspace(0.3, 4.9, 200))
         assert np.all(energies > 0) and np.all(slopes < 0)
-        assert fit.prior.pair_curve(first, second, [shortest.get(pair, bond)])[0][0] < 0.06
+        assert dimer_curve(fit.prior, first, second, [shortest.get(pair, bond)])[0][0] < 0.06
     # What the fit would explain is left to the network: here, where the labels are those of a prior, all of it.
     before, after = fit.residuals["before"]["forces_rmse"], fit.residuals["after"]["forces_rmse"]
     assert after == pytest.approx(before, rel=0.1)
@@ -235,7 +236,7 @@ def test_one_frame_of_a_perfect_crystal_gives_a_prior() -> None:
     fit = fit_prior([labelled(atoms, -1040.0, np.zeros((8, 3)))])
     assert fit.residuals["after"]["energy_rmse"] == pytest.approx(0.0, abs=1e-8)
     assert fit.residuals["after"]["forces_rmse"] == pytest.approx(0.0, abs=1e-8)
-    assert np.all(fit.prior.pair_curve("Si", "C", np.linspace(0.5, 1.3))[1] < 0)
+    assert np.all(dimer_curve(fit.prior, "Si", "C", np.linspace(0.5, 1.3))[1] < 0)
 
 
 def test_frames_turned_shifted_and_in_another_order_give_the_same_prior() -> None:
