@@ -3,102 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiida import orm
-from aiida.engine import ProcessBuilder, ProcessSpec
+from aiida.engine import ProcessBuilder
 
-from aiida_sicmlip.calculations.validation import validate_not_negative
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import surface_of_labelling
-from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.labels.states import require_one_surface
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS, leavings_of_run
 
-if TYPE_CHECKING:
-    from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-
 DESCRIPTION = ("centres", "centre_radius", "cutoff", "n_max", "l_max", "sigma")
 """Settings of the selection that descriptors depend on: those of different runs can be compared where these agree."""
 
 
-def define_initial_inputs(spec: ProcessSpec) -> None:
-    """Define what a loop can begin with."""
-    helps = {
-        "training_set": "Labels that are trained on from the first round on.",
-        "validation_set": "Labels that validate from the first round on, until `validation_update` replaces them.",
-        "fixed_validation_set": "The set that every round's potential is judged on.",
-    }
-    for name in SETS:
-        spec.input(f"initial.{name}", valid_type=LabelledDataSetData, required=False, help=helps[name])
-    spec.input(
-        "initial.potential",
-        valid_type=PotentialData,
-        required=False,
-        help="The last potential of an earlier run, whose compiled model is the bootstrap potential.",
-    )
-    spec.input_namespace(
-        "initial.trajectories",
-        dynamic=True,
-        required=False,
-        valid_type=SegmentTrajectoryData,
-        help="Segments of an earlier run by start structure, from which the first round's variables are learned.",
-    )
-    spec.input_namespace(
-        "initial.candidates",
-        dynamic=True,
-        required=False,
-        valid_type=CandidateFramesData,
-        help="Candidates of an earlier run by its rounds: `round_00` and so on.",
-    )
-    spec.input_namespace(
-        "initial.picks",
-        dynamic=True,
-        required=False,
-        valid_type=orm.ArrayData,
-        help="What an earlier run picked, by its rounds.",
-    )
-    spec.input("initial.assessment", valid_type=orm.Dict, required=False, help="The last assessment of an earlier run.")
-    for name, what in (("first_round", "Number of the first round"), ("n_segments", "Segments of earlier rounds")):
-        spec.input(
-            f"initial.{name}",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            required=False,
-            validator=validate_not_negative(f"initial.{name}"),
-            help=f"{what}, so that numbers go on where those of an earlier run ended.",
-        )
+def initial_context(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the context that a loop begins with: what it was given, and nothing where it was given nothing.
 
-
-def begin_with_initial(chain: ActiveLearningWorkChain) -> None:
-    """Set the context of a loop to what it was given; to nothing where it was given nothing."""
-    initial: Mapping[str, Any] = chain.inputs.get("initial", {})
-    context = chain.ctx
-    context.first_round = initial["first_round"].value if "first_round" in initial else 0
-    context.round = context.first_round
-    # Segments are numbered through all rounds, so that a frame is called the same wherever it turns up.
-    context.n_segments = initial["n_segments"].value if "n_segments" in initial else 0
-    context.datasets = {role: initial.get(f"{role}_set") for role in ROLES}
-    context.trajectories = {
-        name: dict(segments)
-        for name, segments in initial.get("trajectories", {}).items()
-        if name in chain.inputs.structures
-    }
-    context.candidates = dict(initial.get("candidates", {}))
-    context.picks = dict(initial.get("picks", {}))
-    context.assessment = initial.get("assessment")
-    # Until there is a new one, the potential of the earlier run is the last.
-    context.finished = {}
+    :param inputs: of the loop.
+    """
+    initial: Mapping[str, Any] = inputs.get("initial", {})
+    first_round = initial["first_round"].value if "first_round" in initial else 0
+    finished = {}
     if "potential" in initial:
-        context.finished = {
-            "potential": initial["potential"],
-            "compiled_potential": chain.inputs.bootstrap_potential,
-        }
+        # Until there is a new one, the potential of the earlier run is the last.
+        finished = {"potential": initial["potential"], "compiled_potential": inputs["bootstrap_potential"]}
+    return {
+        "first_round": first_round,
+        "round": first_round,
+        "n_segments": initial["n_segments"].value if "n_segments" in initial else 0,
+        "converged": False,
+        "seed": inputs["seed"],
+        "exploring_potential": inputs["bootstrap_potential"],
+        "committee": {},
+        "trajectories": {
+            name: dict(segments)
+            for name, segments in initial.get("trajectories", {}).items()
+            if name in inputs["structures"]
+        },
+        "candidates": dict(initial.get("candidates", {})),
+        "picks": dict(initial.get("picks", {})),
+        "replacement_labelling": None,
+        "datasets": {role: initial.get(f"{role}_set") for role in ROLES},
+        "assessment": initial.get("assessment"),
+        "finished": finished,
+    }
 
 
 def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:

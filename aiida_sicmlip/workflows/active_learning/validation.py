@@ -118,7 +118,7 @@ def require_labels_for_a_round(budget: Budget) -> None:
         )
 
 
-def validate_loop(inputs: Mapping[str, Any]) -> str | None:
+def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
     exploration = dict(inputs.get("exploration", {}))
     structures = inputs.get("structures", {})

@@ -7,14 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ProcessBuilder
-from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.nodes import load
-from aiida_sicmlip.workflows.protocols.exploration import exploration_settings, fill_exploration
+from aiida_sicmlip.workflows.protocols.exploration import exploration_settings
 from aiida_sicmlip.workflows.protocols.files import (
     Overrides,
     ProtocolFileMixin,
@@ -25,11 +20,10 @@ from aiida_sicmlip.workflows.protocols.files import (
     read_overrides,
     read_protocols,
 )
-from aiida_sicmlip.workflows.protocols.labelling import fill_labelling, labelling_settings
-from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
+from aiida_sicmlip.workflows.protocols.labelling import labelling_settings
 from aiida_sicmlip.workflows.protocols.resources import code_and_switches, scheduler_options
 from aiida_sicmlip.workflows.protocols.settings import LoopSettings, TrainingProtocolSettings, TrainingStep
-from aiida_sicmlip.workflows.protocols.training import fill_training, load_training_protocol
+from aiida_sicmlip.workflows.protocols.training import load_training_protocol
 
 PROTOCOL_FILE = "active_learning.yaml"
 STEPS_OF_SICMLIP = (
@@ -145,44 +139,3 @@ def load_codes(
         step: load_code(named[key], f"codes.{key}") for step, key in keys.items() if wanted is None or step in wanted
     }
     return with_options_of_schedulers(settings, codes), codes, switches
-
-
-def fill_initial(builder: ProcessBuilder, settings: Mapping[str, Any]) -> None:
-    """Fill in the data sets that a run begins with.
-
-    :raises InputError: if a node is none.
-    """
-    for name, identifier in settings.items():
-        if identifier is not None:
-            builder.initial[name] = load(identifier, [LabelledDataSetData], f"initial.{name}")
-
-
-def active_learning_builder(process: Any, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
-    """Return the builder of ``process`` (the ``ActiveLearningWorkChain``) for complete ``settings``.
-
-    :param store: whether the start structures become part of the graph; without, the builder is good for checks only.
-    :raises InputError: with a sentence for whatever is wrong with them.
-    """
-    settings, codes, switches = load_codes(settings)
-    builder = process.get_builder()
-    builder.bootstrap_potential = described_potential(
-        settings["bootstrap"], "bootstrap", LammpsPotentialData, CompiledPotentialData
-    )
-    structures, hosts = build_structures(settings["structures"], store)
-    builder.structures = structures
-    builder.hosts = hosts
-    fill_initial(builder, settings["initial"])
-    builder.seed = settings["seed"]
-    builder.max_rounds = settings["max_rounds"]
-    builder.convergence = settings["convergence"]
-    builder.budget = settings["budget"]
-    builder.selection.parameters = settings["selection"]["parameters"]
-    builder.descriptors.code = codes["descriptors"]
-    builder.descriptors.metadata.options = settings["descriptors"]["options"]
-    fill_exploration(builder.exploration, settings["exploration"], settings["structures"], codes, switches)
-    builder.max_replacements = settings["labelling"]["max_replacements"]
-    fill_labelling(builder.labelling, settings["labelling"], codes, structures)
-
-    builder.start_from = settings["training"]["start_from"]
-    fill_training(builder.training, settings, codes)
-    return builder

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 from aiida import orm
+from aiida.common import AttributeDict
 
-from aiida_sicmlip.workflows.active_learning.assessment import assess_this_round
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 
@@ -19,8 +19,8 @@ def errors(force_mae):
 
 
 @pytest.fixture
-def judge(chain, write_settings, generate_dataset):
-    """Judges rounds of one run, whose errors are given, under criteria that its settings add."""
+def judge(chain, write_settings, generate_dataset, portable_potential, generate_compiled_potential):
+    """Assesses rounds of one run, whose errors are given, under criteria that its settings add."""
     made = {}
 
     def round_of(criteria, force_mae, frames=2):
@@ -30,14 +30,14 @@ def judge(chain, write_settings, generate_dataset):
             made["loop"].setup()
         loop = made["loop"]
         evaluations = {"training": errors(force_mae), "validation": errors(force_mae)}
-        loop.ctx.exploring_evaluation = SimpleNamespace(outputs=SimpleNamespace(results=errors(1.0)))
-        loop.ctx.training = SimpleNamespace(outputs=SimpleNamespace(evaluations=evaluations))
+        models = {"potential": portable_potential, "compiled_potential": generate_compiled_potential()}
+        loop.ctx.evaluation_of_exploring_potential = SimpleNamespace(outputs=SimpleNamespace(results=errors(1.0)))
+        loop.ctx.training = SimpleNamespace(outputs=AttributeDict({"evaluations": evaluations, **models}))
+        loop.ctx.seeds = {"next_round": orm.Int(2)}
         loop.ctx.selection = orm.Dict({"distances_when_picked": [1e-4, 3e-4], "novelty": None}).store()
         loop.ctx.new_labels = generate_dataset(frames)
-        assessment = assess_this_round(loop)
-        loop.ctx.assessment = assessment
-        loop.ctx.round += 1
-        return assessment
+        loop.run_assessment()
+        return loop.ctx.assessment
 
     return round_of
 

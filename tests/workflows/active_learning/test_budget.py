@@ -8,12 +8,107 @@ from aiida import orm
 
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.labels import frame_label
-from aiida_sicmlip.workflows.active_learning import budget as active_learning_budget
+from aiida_sicmlip.science.costs.budgets import Budget
+from aiida_sicmlip.workflows.active_learning import loop as loop_module
+from aiida_sicmlip.workflows.active_learning.budget import (
+    Limit,
+    limit_before_exploration,
+    limit_before_training,
+    trim_to_budget,
+    words_of_limit,
+)
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 
 STATUS = {"labels": 702, "dft_core_hours": 703, "gpu_hours": 704, "wall_hours": 705}
 CHECKS = ("check_budget_of_exploration", "fit_labelling_to_budget", "check_budget_of_training")
+
+
+NEEDED = {"training": 1, "validation": 0}
+"""Labels of a round that is not the first."""
+
+
+def frames(n_training, n_validation):
+    """Return so many picked frames of each role as (segment, frame), whose order is not that of their names."""
+    return [(0, 30 - index) for index in range(n_training)], [(1, 50 - index) for index in range(n_validation)]
+
+
+def picks_of(n_training, n_validation):
+    """Return the picks of a round in their order."""
+    training, validation = frames(n_training, n_validation)
+    picks = orm.ArrayData()
+    places = np.array([*training, *validation], dtype=int).reshape(-1, 2)
+    picks.set_array("role", np.array([0] * n_training + [1] * n_validation, dtype=int))
+    picks.set_array("segment", places[:, 0])
+    picks.set_array("frame", places[:, 1])
+    return picks
+
+
+def picked_of(n_training, n_validation):
+    """Return the structures of these picks, by role and by name."""
+    roles = dict(zip(("training", "validation"), frames(n_training, n_validation), strict=True))
+    names = {role: sorted(frame_label(*place) for place in places) for role, places in roles.items()}
+    picked = {role: {name: f"structure of {name}" for name in found} for role, found in names.items()}
+    return {**picked, "fixed_validation": {}}
+
+
+@pytest.mark.parametrize("name", STATUS)
+def test_budget_that_is_used_up_holds_no_round(name):
+    limit = limit_before_exploration(NEEDED, Budget(**{name: 10}), Costs(**{name: 12}))
+    assert limit == Limit(name, 10, 12)
+    assert limit_before_exploration(NEEDED, Budget(**{name: 10}), Costs(**{name: 9})) is None
+
+
+def test_round_needs_labels_for_each_set_that_is_not_there():
+    """The one label that is left would not give a training and a validation set."""
+    budget, costs = Budget(labels=20), Costs(labels=19)
+    assert limit_before_exploration({"training": 1, "validation": 1}, budget, costs) == Limit("labels", 20, 19)
+    assert limit_before_exploration({"training": 1, "validation": 0}, budget, costs) is None
+
+
+@pytest.mark.parametrize(("name", "ends"), [("labels", False), ("dft_core_hours", False), ("gpu_hours", True)])
+def test_done_labels_are_trained_on(name, ends):
+    """A training needs no further labels: it runs although these are used up."""
+    assert (limit_before_training(Budget(**{name: 10}), Costs(**{name: 12})) is not None) is ends
+
+
+def test_labelling_is_trimmed_to_what_the_budget_holds():
+    """Of six and three picks the budget holds six: the four first training and the two first validation picks."""
+    picked = picked_of(6, 3)
+    trimmed = trim_to_budget(picked, NEEDED, Budget(labels=20), Costs(labels=14), picks_of(6, 3))
+    assert sorted(trimmed.picked["training"]) == [frame_label(0, frame) for frame in (27, 28, 29, 30)]
+    assert sorted(trimmed.picked["validation"]) == [frame_label(1, frame) for frame in (49, 50)]
+    assert trimmed.picked["training"][frame_label(0, 30)] == f"structure of {frame_label(0, 30)}"
+    assert trimmed.message.startswith("`budget.labels` holds 6 more labels; labelling 6 of 9 picks")
+    assert trimmed.limit is None and picked == picked_of(6, 3)
+
+
+def test_core_hours_hold_as_many_labels_as_those_before_tell():
+    """Ten labels took five core hours; two more fit into six."""
+    costs = Costs(labels=10, computed_labels=10, dft_core_hours=5.0)
+    trimmed = trim_to_budget(picked_of(4, 2), NEEDED, Budget(dft_core_hours=6.0), costs, picks_of(4, 2))
+    counts = {name: len(picked) for name, picked in trimmed.picked.items()}
+    assert counts == {"training": 1, "validation": 1, "fixed_validation": 0}
+
+
+@pytest.mark.parametrize("budget", [{}, {"labels": 20}])
+def test_picks_that_the_budget_holds_are_left_alone(budget):
+    picked = picked_of(3, 2)
+    trimmed = trim_to_budget(picked, NEEDED, Budget(**budget), Costs(labels=15), picks_of(3, 2))
+    assert (trimmed.picked, trimmed.message, trimmed.limit) == (picked, None, None)
+
+
+def test_too_few_labels_end_the_run():
+    """A first round needs a validation set, which one label does not give."""
+    needed = {"training": 1, "validation": 1}
+    trimmed = trim_to_budget(picked_of(4, 2), needed, Budget(labels=20), Costs(labels=19), picks_of(4, 2))
+    assert trimmed.limit == Limit("labels", 20, 19)
+
+
+def test_advice_knows_whether_there_is_a_potential():
+    limit = Limit("labels", 20, 19)
+    assert words_of_limit(limit, has_potential=True)["what"].startswith("The last potential is usable")
+    assert words_of_limit(limit, has_potential=False)["what"].startswith("No potential was trained yet")
 
 
 @pytest.fixture
@@ -26,37 +121,18 @@ def loop_with(chain, write_settings, monkeypatch):
         loop.setup()
         loop.ctx.round = 1
         loop.ctx.datasets = {"training": object(), "validation": object(), "fixed_validation": None}
-        looked = []
-        monkeypatch.setattr(active_learning_budget, "costs_of_run", lambda node: looked.append(node) or Costs(**costs))
-        pick(loop, 0, 0)
-        loop.looked = looked
+        loop.ctx.picks, loop.ctx.picked = {"round_01": picks_of(3, 2)}, picked_of(3, 2)
+        loop.looked = []
+        monkeypatch.setattr(loop_module, "costs_of_run", lambda node: loop.looked.append(node.pk) or Costs(**costs))
         return loop
 
     return make
 
 
-def pick(loop, n_training, n_validation):
-    """Let the loop have picked so many frames, whose order is not that of their names."""
-    training = [(0, 30 - index) for index in range(n_training)]
-    validation = [(1, 50 - index) for index in range(n_validation)]
-    picks = orm.ArrayData()
-    places = np.array([*training, *validation], dtype=int).reshape(-1, 2)
-    picks.set_array("role", np.array([0] * n_training + [1] * n_validation, dtype=int))
-    picks.set_array("segment", places[:, 0])
-    picks.set_array("frame", places[:, 1])
-    loop.ctx.picks = {"round_01": picks}
-    names = {"training": sorted(frame_label(*place) for place in training)}
-    names["validation"] = sorted(frame_label(*place) for place in validation)
-    loop.ctx.picked = {name: {label: f"structure of {label}" for label in labels} for name, labels in names.items()}
-    loop.ctx.picked["fixed_validation"] = {}
-
-
 def test_without_a_budget_nothing_is_looked_up(loop_with):
     loop = loop_with({})
-    pick(loop, 3, 2)
-    before = dict(loop.ctx.picked)
     assert [getattr(loop, check)() for check in CHECKS] == [None, None, None]
-    assert loop.looked == [] and loop.ctx.picked == before
+    assert loop.looked == [] and loop.ctx.picked == picked_of(3, 2)
 
 
 @pytest.mark.parametrize("name", STATUS)
@@ -69,6 +145,7 @@ def test_round_is_not_begun_on_a_budget_that_is_used_up(loop_with, portable_pote
     assert f"`budget.{name}`" in code.message and "of 10 " in code.message and "12 are used up" in code.message
     assert "exploration of round 1" in code.message and "The last potential is usable" in code.message
     assert loop.outputs["potential"].pk == portable_potential.pk
+    assert loop.looked == [loop.node.pk]
 
 
 def test_run_without_a_potential_says_so(loop_with):
@@ -77,40 +154,15 @@ def test_run_without_a_potential_says_so(loop_with):
     assert "training of round 1" in code.message
 
 
-@pytest.mark.parametrize(("name", "ends"), [("labels", False), ("dft_core_hours", False), ("gpu_hours", True)])
-def test_done_labels_are_trained_on(loop_with, name, ends):
-    """A training needs no further labels: it runs although these are used up."""
-    code = loop_with({name: 10}, **{name: 12}).check_budget_of_training()
-    assert (code is not None) is ends
-
-
-def test_labelling_is_shortened_to_what_the_budget_holds(loop_with, caplog):
-    """Of six and three picks the budget holds six: the four first training and the two first validation picks."""
-    loop = loop_with({"labels": 20}, labels=14)
-    pick(loop, 6, 3)
+def test_shortened_labelling_is_reported(loop_with, caplog):
+    loop = loop_with({"labels": 20}, labels=17)
     assert loop.fit_labelling_to_budget() is None
-    assert sorted(loop.ctx.picked["training"]) == [frame_label(0, frame) for frame in (27, 28, 29, 30)]
-    assert sorted(loop.ctx.picked["validation"]) == [frame_label(1, frame) for frame in (49, 50)]
-    assert loop.ctx.picked["training"][frame_label(0, 30)] == f"structure of {frame_label(0, 30)}"
-    assert "`budget.labels` holds 6 more labels; labelling 6 of 9 picks" in caplog.text
-
-
-def test_core_hours_hold_as_many_labels_as_those_before_tell(loop_with):
-    """Ten labels took five core hours; two more fit into six."""
-    loop = loop_with({"dft_core_hours": 6.0}, labels=10, computed_labels=10, dft_core_hours=5.0)
-    pick(loop, 4, 2)
-    assert loop.fit_labelling_to_budget() is None
-    assert {name: len(picked) for name, picked in loop.ctx.picked.items()} == {
-        "training": 1,
-        "validation": 1,
-        "fixed_validation": 0,
-    }
+    assert [len(loop.ctx.picked[role]) for role in ("training", "validation")] == [2, 1]
+    assert "round 1: `budget.labels` holds 3 more labels; labelling 3 of 5 picks" in caplog.text
 
 
 def test_labelling_of_too_few_is_not_begun(loop_with):
-    """A first round needs a validation set, which one label does not give."""
     loop = loop_with({"labels": 20}, labels=19)
-    pick(loop, 4, 2)
     loop.ctx.datasets["validation"] = None
     code = loop.fit_labelling_to_budget()
     assert code.status == 702 and "labelling of round 1" in code.message
@@ -132,9 +184,3 @@ def test_exit_codes_name_all_budgets():
     assert {status: f"`budget.{name}`" in found[status] for name, status in STATUS.items()} == dict.fromkeys(
         found, True
     )
-
-
-def test_costs_of_this_run_are_asked_for(loop_with):
-    loop = loop_with({"labels": 20}, labels=1)
-    loop.check_budget_of_exploration()
-    assert [node.pk for node in loop.looked] == [loop.node.pk]

@@ -65,15 +65,18 @@ def test_the_run_hands_them_out(chain, inputs, monkeypatch, portable_potential, 
         "potential": portable_potential,
         "compiled_potential": compiled,
         "further_compilations": {"gpu": for_gpu},
+        "evaluations": {},
     }
 
     class Outputs(dict):
         __getattr__ = dict.__getitem__
 
     loop.ctx.training = SimpleNamespace(outputs=Outputs(outputs))
+    loop.ctx.evaluation_of_exploring_potential = SimpleNamespace(outputs=SimpleNamespace(results=None))
+    loop.ctx.selection = loop.ctx.new_labels = None
     loop.ctx.seeds = {"next_round": orm.Int(2)}
-    verdict = orm.Dict({"converged": True}).store()
-    monkeypatch.setattr(loop_module, "assess_this_round", lambda _: verdict)
+    verdict = orm.Dict({"converged": True, "criteria": []}).store()
+    monkeypatch.setattr(loop_module, "run_once", lambda chain, function, label, **_: verdict)
     loop.run_assessment()
     assert loop.results() is None
     assert loop.outputs["further_compilations"]["gpu"].uuid == for_gpu.uuid

@@ -62,7 +62,7 @@ def test_no_label_left_for_validation(loop, generate_dataset):
 def test_failed_description(loop, portable_potential, status, code):
     """Where nothing is new, the run ends and says so; any other failure names its reason. Nothing finished is lost."""
     loop.ctx.finished = {"potential": portable_potential}
-    loop.ctx.description = child(status, "no host fits")
+    loop.ctx.descriptors = child(status, "no host fits")
     found = loop.inspect_descriptors()
     assert found.status == code and "ound 1" in found.message
     assert ("no host fits" in found.message) is (code == 405)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
@@ -11,11 +12,10 @@ from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.workflows.active_learning import budget as active_learning_budget
-from aiida_sicmlip.workflows.active_learning import replacements as active_learning_replacements
+from aiida_sicmlip.workflows.active_learning import loop as loop_module
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-from aiida_sicmlip.workflows.active_learning.replacements import labels_of_round
+from aiida_sicmlip.workflows.active_learning.rounds import failed_labels, labels_in_order, labels_of_round
 
 SELECTION = {
     "n_training": 6,
@@ -47,7 +47,7 @@ def failed_loop(chain, write_settings, describe, generate_segment, monkeypatch):
         loop.ctx.picks = {"round_01": picked["picks"]}
         roles = ("training", "validation", "fixed_validation")
         loop.ctx.picked = {role: dict(picked.get(role, {})) for role in roles}
-        order = active_learning_budget.labels_in_order(picked["picks"])
+        order = labels_in_order(picked["picks"])
         loop.order = [*order["training"], *order["validation"]]
         labels = {label: f"label of {label}" for place, label in enumerate(loop.order) if place not in lost}
         loop.ctx.labelling = SimpleNamespace(outputs=AttributesFrozendict(labels=labels))
@@ -57,10 +57,26 @@ def failed_loop(chain, write_settings, describe, generate_segment, monkeypatch):
             loop.submitted.append((process.__name__, label, inputs))
             return SimpleNamespace(pk=1)
 
-        monkeypatch.setattr(active_learning_replacements, "submit_once", submit)
+        monkeypatch.setattr(loop_module, "submit_once", submit)
         return loop
 
     return make
+
+
+def labels_of(loop):
+    """Return the labels of the present round."""
+    return labels_of_round(loop.ctx.labelling, loop.ctx.replacement_labelling)
+
+
+def test_failed_labels_come_in_the_order_of_the_picks():
+    """Training before validation; what the budget left out has not failed."""
+    picks = orm.ArrayData()
+    for name, values in {"role": [1, 0, 0, 1], "segment": [0, 0, 0, 1], "frame": [4, 9, 2, 7]}.items():
+        picks.set_array(name, np.array(values))
+    first, second, third = "frame_s00_000009", "frame_s00_000002", "frame_s00_000004"
+    picked = {"training": {second: None, first: None}, "validation": {third: None}, "fixed_validation": {}}
+    assert failed_labels(picks, picked, {}) == [first, second, third]
+    assert failed_labels(picks, picked, {first: "label"}) == [second, third]
 
 
 def test_failed_labels_are_replaced_by_the_next_candidates(failed_loop, caplog):
@@ -93,9 +109,9 @@ def test_done_replacements_are_labels_of_the_round(failed_loop):
     loop = failed_loop(0)
     loop.run_replacements()
     (new,) = loop.submitted[0][2]["structures"]
-    assert new not in labels_of_round(loop)
-    loop.ctx.replacement = SimpleNamespace(outputs=AttributesFrozendict(labels={new: "its label"}))
-    labels = labels_of_round(loop)
+    assert new not in labels_of(loop)
+    loop.ctx.replacement_labelling = SimpleNamespace(outputs=AttributesFrozendict(labels={new: "its label"}))
+    labels = labels_of(loop)
     assert labels[new] == "its label" and len(labels) == len(loop.order)
 
 
@@ -103,12 +119,12 @@ def test_failed_replacements_end_nothing(failed_loop, caplog):
     """They are reported, and the round goes on with what it has."""
     loop = failed_loop(0)
     loop.run_replacements()
-    loop.ctx.replacement = SimpleNamespace(
+    loop.ctx.replacement_labelling = SimpleNamespace(
         pk=5, is_finished_ok=False, exit_message="1 of 1 labels failed", outputs=AttributesFrozendict()
     )
     assert loop.inspect_replacements() is None
     assert "the replacements <5> failed: 1 of 1 labels failed" in caplog.text
-    assert len(labels_of_round(loop)) == len(loop.order) - 1
+    assert len(labels_of(loop)) == len(loop.order) - 1
 
 
 @pytest.mark.parametrize(
@@ -122,7 +138,7 @@ def test_failed_replacements_end_nothing(failed_loop, caplog):
 )
 def test_no_more_than_settings_and_budget_allow(failed_loop, monkeypatch, settings, costs, count):
     """The most novel of the failed come first."""
-    monkeypatch.setattr(active_learning_budget, "costs_of_run", lambda node: Costs(**costs))
+    monkeypatch.setattr(loop_module, "costs_of_run", lambda node: Costs(**costs))
     loop = failed_loop(0, 1, 8, **settings)
     loop.run_replacements()
     assert len(loop.submitted) == (1 if count else 0)
@@ -135,7 +151,7 @@ def test_no_more_than_settings_and_budget_allow(failed_loop, monkeypatch, settin
 def test_step_that_runs_again_finds_its_replacements(failed_loop, monkeypatch):
     """What it had begun before an interruption has used the budget up, and is not given up for that."""
     spent = {"labels": 9}
-    monkeypatch.setattr(active_learning_budget, "costs_of_run", lambda node: Costs(**spent))
+    monkeypatch.setattr(loop_module, "costs_of_run", lambda node: Costs(**spent))
     loop = failed_loop(0, budget={"labels": 10})
     before = (loop.ctx.picks, loop.ctx.picked)
     loop.run_replacements()
@@ -155,6 +171,6 @@ def test_nothing_is_replaced_where_nothing_failed(failed_loop):
 def test_second_round_begins_without_replacements(failed_loop):
     """Those of the round before are not taken for its own."""
     loop = failed_loop()
-    loop.ctx.replacement = SimpleNamespace(outputs=AttributesFrozendict(labels={"old": "label"}))
+    loop.ctx.replacement_labelling = SimpleNamespace(outputs=AttributesFrozendict(labels={"old": "label"}))
     loop.run_replacements()
-    assert "old" not in labels_of_round(loop)
+    assert "old" not in labels_of(loop)

@@ -1,0 +1,72 @@
+"""What a round hands from step to step; nodes are made by hand, and where only names count they are text."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_sicmlip.workflows.active_learning.rounds import (
+    extension,
+    message_on_counts,
+    outputs_of_round,
+    renumber_segments,
+    training_inputs,
+)
+
+GIVEN = {
+    "training": {"parameters": "p", "prior": "walls"},
+    "prior_settings": "s",
+    "evaluation": {"code": "c"},
+    "committee_size": 2,
+}
+"""Inputs that all rounds are given for their trainings."""
+
+
+def test_segments_count_on_from_round_to_round():
+    found = renumber_segments({"a": {"s01": "second", "s00": "first"}, "b": {}}, 12)
+    assert found == {"a": {"s12": "first", "s13": "second"}, "b": {}}
+
+
+def test_labels_stand_behind_those_of_the_set_before(generate_dataset):
+    labels = {"frame_s00_000001": "one", "frame_s00_000002": "two", "frame_s00_000003": "failed elsewhere"}
+    frames = ["frame_s00_000001", "frame_s00_000002"]
+    assert extension(None, labels, frames) == {"label_000000": "one", "label_000001": "two"}
+    previous = generate_dataset(3)
+    assert extension(previous, labels, frames) == {"previous": previous, "label_000003": "one", "label_000004": "two"}
+
+
+def test_training_from_scratch_takes_what_is_given():
+    inputs = training_inputs(GIVEN, seed=orm.Int(3), start=None, fixed_validation_set=None, hosts={"a": "crystal"})
+    assert inputs["training"] == {"parameters": "p", "prior": "walls", "seed": orm.Int(3)}
+    assert inputs["evaluation"] == {"code": "c", "hosts": {"a": "crystal"}}
+    assert (inputs["prior_settings"], inputs["committee_size"]) == ("s", 2)
+    assert "further_sets" not in inputs
+
+
+def test_training_from_an_earlier_model_fits_no_prior(generate_dataset, portable_potential):
+    """The model has its prior in it; what all rounds are given is left as it was."""
+    fixed = generate_dataset(1)
+    inputs = training_inputs(GIVEN, seed=orm.Int(3), start=portable_potential, fixed_validation_set=fixed, hosts={})
+    assert inputs["training"]["initial_potential"] is portable_potential
+    assert "prior" not in inputs["training"] and "prior_settings" not in inputs
+    assert inputs["further_sets"] == {"fixed_validation": fixed}
+    assert GIVEN["training"] == {"parameters": "p", "prior": "walls"} and "prior_settings" in GIVEN
+
+
+@pytest.mark.parametrize("machines", [{}, {"further_compilations": {"gpu": "for the gpu"}}])
+def test_outputs_are_of_a_complete_round(generate_dataset, machines):
+    sets = {"training": generate_dataset(1), "validation": generate_dataset(2), "fixed_validation": None}
+    training = {"potential": "model", "compiled_potential": "compiled", "evaluations": {}, **machines}
+    assert outputs_of_round(training, sets) == {
+        "potential": "model",
+        "compiled_potential": "compiled",
+        "training_set": sets["training"],
+        "validation_set": sets["validation"],
+        **machines,
+    }
+
+
+def test_counts_say_what_was_asked_for():
+    summary = {"n_training": 7, "n_training_asked": 8, "n_validation": 4, "n_validation_asked": 4}
+    message = message_on_counts(summary, {"n_frames": 122, "n_overlapping": 1, "n_filtered": 2})
+    assert message.startswith("picked 7 of 8 training and 4 of 4 validation configurations from 122 frames")
