@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from servers import temporary_postgresql, temporary_rabbitmq
 
+from benchmarks.servers import temporary_postgresql, temporary_rabbitmq
 from tests.loop.conftest import switched
 from tests.loop.folder import LoopFolder
 
