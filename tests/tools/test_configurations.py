@@ -47,6 +47,7 @@ def test_configurations(learned: Learned) -> None:
         assert (entry.place, entry.label, entry.calculation) == (place, label.pk, calculation.pk)
         assert entry.code == calculation.inputs.code.pk
         assert entry.level_of_theory == learned.datasets[index].creator.inputs.level_of_theory.pk
+        assert (entry.charge, entry.spin, entry.level) == (0, 2, 0)
         assert (entry.structure, entry.selection) == (structure.pk, structure.creator.pk)
         assert entry.origin == RoundOfRun(run.pk, index)
         assert (entry.trajectory, entry.segment, entry.frame) == (trajectory.pk, segment, frame)

@@ -11,7 +11,8 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.science.labels.exchange_formats import ExchangedFrames, ImportSettings, read_exchanged_frames
-from aiida_sicmlip.science.labels.level_of_theory import species_without_pseudopotential
+from aiida_sicmlip.science.labels.level_of_theory import species_without_pseudopotential, whole_number
+from aiida_sicmlip.science.labels.states import CHARGE, SPIN
 
 CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -23,7 +24,14 @@ def imported_frames(path: Path, level: Mapping[str, Any], settings: Mapping[str,
     :raises InputError: if the file cannot be read, a frame lacks what a label needs (with its index), or ``level`` has
         no pseudopotential for an element of it.
     """
-    read = read_exchanged_frames(path, ImportSettings.from_mapping(settings))
+    # A level that was stated with them says charge and spin, too.
+    stated = {CHARGE: level["settings"].get("tot_charge"), SPIN: level["settings"].get("tot_magnetization")}
+    numbers = {
+        name: abs(number) if name == SPIN else number
+        for name, value in stated.items()
+        if (number := whole_number(value)) is not None
+    }
+    read = read_exchanged_frames(path, ImportSettings.from_mapping({**numbers, **settings}))
     for index, frame in enumerate(read.frames):
         missing = species_without_pseudopotential(level, sorted(set(frame.symbols)))
         if missing:

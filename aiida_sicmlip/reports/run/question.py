@@ -16,6 +16,7 @@ from aiida_sicmlip.reports.lineage import level_in_words
 from aiida_sicmlip.reports.run.criteria import SIGNS
 from aiida_sicmlip.science.evaluation.assessment import assess
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.labels.level_of_theory import without_state
 from aiida_sicmlip.tools.origins import defect_in_words
 from aiida_sicmlip.tools.runs import Run
 
@@ -52,7 +53,8 @@ def level_of_run(node: orm.WorkChainNode, run: Run) -> dict[str, Any] | None:
         links = labelling.base.links.get_outgoing(node_class=LevelOfTheoryData, link_type=LinkType.RETURN)
         link = links.first()
         if link is not None:
-            return dict(link.node.get_dict())
+            # Levels of earlier versions hold charge and spin, which are said beside them.
+            return without_state(link.node.get_dict())
     given = _given(node.inputs, "initial")
     # A run adds to labels at one level alone.
     return dict(given["training_set"].levels_of_theory[0]) if "training_set" in given else None

@@ -28,12 +28,14 @@ def written(path: Path, frames) -> orm.SinglefileData:
 
 @pytest.mark.parametrize("name", ["set.xyz", "set.db"])
 def test_content_is_that_of_the_file(generate_dataset, labelled_frames, level, tmp_path, name) -> None:
-    file = written(tmp_path / name, labelled_frames(3))
+    frames = labelled_frames(3)
+    frames[1].info.update(charge=-1, spin=1)
+    file = written(tmp_path / name, frames)
     dataset = import_dataset(file, level)
-    expected = generate_dataset(3)
+    expected = generate_dataset(frames)
     assert dataset.get_content(mode="rb") == expected.get_content(mode="rb")
     assert dataset.base.caching.compute_hash() == expected.base.caching.compute_hash()
-    assert dataset.state_counts == {LabelState(0, 2, 0): 3}
+    assert dataset.state_counts == {LabelState(0, 2, 0): 2, LabelState(-1, 1, 0): 1}
     assert set(dataset.creator.inputs) == {"file", "level_of_theory"}
 
 
@@ -90,3 +92,17 @@ def test_charge_and_spin_that_the_file_lacks_are_an_input(labelled_frames, level
         import_dataset(file, level, orm.Dict({"charge": -1}))
     dataset = import_dataset(file, level, orm.Dict({"charge": -1, "spin": "none"}))
     assert dataset.states() == [LabelState(-1, None)] * 2
+
+
+def test_settings_of_a_level_state_charge_and_spin(labelled_frames, tmp_path) -> None:
+    """As levels of earlier versions do, which may be given again."""
+    settings = {**LEVEL_OF_THEORY["settings"], "tot_charge": -1.0, "tot_magnetization": -1.0}
+    old = LevelOfTheoryData({**LEVEL_OF_THEORY, "settings": settings}).store()
+    file = written(tmp_path / "set.xyz", labelled_frames(2))
+    with pytest.raises(InputError, match=r"frame 0 of `set.xyz` has the charge 0, but -1 is stated"):
+        import_dataset(file, old)
+    path = tmp_path / "set.xyz"
+    path.write_text(path.read_text().replace("charge=0 spin=2 multiplicity=3 ", ""))
+    dataset = import_dataset(orm.SinglefileData(path).store(), old)
+    assert dataset.states() == [LabelState(-1, 1)] * 2
+    assert dataset.levels_of_theory == [LEVEL_OF_THEORY]
