@@ -42,9 +42,9 @@ def test_what_a_set_is(generate_dataset, monkeypatch) -> None:
     part = subset_dataset(whole, orm.List([0, 2]))
     with_rounds(monkeypatch, 1, 1)
     lines = reports.dataset_lines(part)
-    assert f"  made by          subset_dataset <{part.creator.pk}>" in lines
+    assert f"  made by            subset_dataset <{part.creator.pk}>" in lines
     assert lines[-1].splitlines()[-1].split() == ["1", "2", "walkers", "from", "vv"]
-    assert "  made by          given as it is" in reports.dataset_lines(whole)
+    assert "  made by            given as it is" in reports.dataset_lines(whole)
 
 
 def test_long_lists_are_cut(generate_dataset, labelled_frames) -> None:
