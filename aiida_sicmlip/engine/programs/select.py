@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     soap.add_argument("--l-max", type=int, default=6, metavar="L", help="highest degree of spherical harmonics")
     soap.add_argument("--sigma", type=float, default=0.5, metavar="A", help="width of the Gaussians")
     soap.add_argument(
-        "--centre-radius", type=float, default=3.4, metavar="A", help="sites so near to a defect count as around it"
+        "--centre-radius",
+        type=float,
+        metavar="A",
+        help="sites so near to a defect count as around it (default: 1.78 distances of nearest sites, 3.4 A in 3C-SiC)",
     )
     parser.add_argument(
         "--tolerance", type=float, default=1e-10, metavar="D", help="nearer than this to a known one is a duplicate"

@@ -44,7 +44,7 @@ class Bonds:
 
     neighbours: the atoms at their other ends, (N, 4) int.
     vectors: from each atom to these, (N, 4, 3) in A.
-    length: the shortest bond in A.
+    length: their median length in A.
     """
 
     neighbours: np.ndarray
@@ -92,12 +92,13 @@ def coordination_shells(atoms: Atoms, site: int, count: int, tolerance: float | 
 
 def tetrahedral_bonds(atoms: Atoms) -> Bonds | None:
     """Return the bonds of a crystal whose atoms have four each, as in zincblende, diamond and wurtzite; else None."""
-    length = nearest_distance(atoms)
-    if not np.isfinite(length):
+    shortest = nearest_distance(atoms)
+    if not np.isfinite(shortest):
         return None
-    first, second, vectors = neighbor_list("ijD", atoms, _LONGEST_BOND * length)
+    first, second, vectors, lengths = neighbor_list("ijDd", atoms, _LONGEST_BOND * shortest)
     if (np.bincount(first, minlength=len(atoms)) != 4).any():
         return None
+    length = float(np.median(lengths))
     # Sorted, so that the order does not hang on the search.
     order = np.lexsort((*np.round(vectors / length, 3).T[::-1], second, first))
     return Bonds(second[order].reshape(-1, 4), vectors[order].reshape(-1, 4, 3), length)

@@ -116,6 +116,15 @@ class DescribedHost:
         return part.site_label is None or matches_label(self.site_labels[site], part.site_label)
 
 
+def with_named_keys(description: Any) -> Any:
+    """Return a description in which the key `on`, which YAML reads as true, is called so again."""
+    if isinstance(description, Mapping):
+        return {"on" if key is True else key: with_named_keys(value) for key, value in description.items()}
+    if isinstance(description, (list, tuple)):
+        return [with_named_keys(entry) for entry in description]
+    return description
+
+
 def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
     """Return a description with its defaults filled in and every value checked.
 
@@ -125,6 +134,7 @@ def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
         description = {"name": description}
     if not isinstance(description, Mapping):
         raise InputError(f"`{label}` is {description!r}: give a name such as V_C, or a mapping with the key `kind`.")
+    description = with_named_keys(description)
     if "name" in description:
         description = _of_name(description, label, host)
     kind = description.get("kind")

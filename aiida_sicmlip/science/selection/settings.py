@@ -87,9 +87,10 @@ class SelectionSettings(Settings):
         _are_centres,
         convert=lambda value: value if isinstance(value, str) else tuple(value),
     )
-    centre_radius: float = number(
-        3.4,
-        "around a defect, atoms of sites within this distance count; the default covers two shells of 3C-SiC",
+    centre_radius: float | None = number(
+        None,
+        "around a defect, atoms of sites within this distance count; null for 1.78 distances of nearest sites, 3.4 A "
+        "in 3C-SiC, which covers two shells",
         unit="A",
         above=0,
     )

@@ -17,6 +17,7 @@ from aiida_sicmlip.calculations.functions.build_structure import (
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
+from aiida_sicmlip.science.defects.descriptions import with_named_keys
 from aiida_sicmlip.science.defects.hosts import HostSettings
 from aiida_sicmlip.science.settings import require_known_names
 from aiida_sicmlip.science.value_tests import number_in_yaml
@@ -54,6 +55,7 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
     host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)
     if not isinstance(host, Mapping) or not isinstance(defects, list):
         raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
+    defects = with_named_keys(defects)
     check_host(host, field)
     check_type(seed, 1, f"{field}.seed")
     try:

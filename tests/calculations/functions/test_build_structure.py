@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import yaml
 from aiida import orm
 from ase import Atoms
 
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.protocols.nodes import build_structure
 
 HOST = {
     "crystal": "zincblende",
@@ -59,3 +63,14 @@ def test_seed_decides_random_places() -> None:
 def test_wrong_descriptions(host: dict, defects: list, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         build_defect_structure(orm.Dict(host), orm.List(defects), orm.Int(1))
+
+
+def test_descriptions_of_a_yaml_file(aiida_profile: Any) -> None:
+    """YAML reads the key `on` as true."""
+    written = (
+        "{host: {crystal: diamond, species: [C], lattice_constant: 3.57}, defects: [{name: V_C}, {kind: antisite, "
+    )
+    described = yaml.safe_load(written + "species: N, on: C}]}")
+    node = build_structure(described, "structures.x")
+    assert node.get_formula() == "C6N"
+    assert node.creator.inputs.defects.get_list()[1] == {"kind": "antisite", "species": "N", "on": "C"}

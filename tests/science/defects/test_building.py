@@ -1,14 +1,18 @@
 """Defects: what is removed and put, where it goes, and what is refused."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects import building as defects
 from aiida_sicmlip.science.defects.building import build_defects
-from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from
+from aiida_sicmlip.science.defects.crystals import coordination_shells, distances_from, overlapping_pairs
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from tests.crystals import silicon_carbide_host
 
 HOST = silicon_carbide_host()
@@ -235,3 +239,151 @@ def test_empty_structure_and_seed():
     with pytest.raises(InputError, match="seed"):
         build_defects(HOST, [{"kind": "divacancy"}], seed=-1)
     assert build_defects(HOST, [], seed=0).atoms == HOST
+
+
+DIAMOND = build_host(HostSettings("diamond", ("C",), 3.57, repeats=(2, 2, 2)))
+FOUR_H = build_host(HostSettings("wurtzite", ("Si", "C"), 3.08, stacking="ABCB", repeats=(4, 4, 1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("V_C", {"kind": "vacancy", "species": "C"}),
+        ("C_Si", {"kind": "antisite", "species": "C", "on": "Si"}),
+        ("N_C", {"kind": "substitution", "species": "N", "on": "C"}),
+        ("VV", {"kind": "divacancy"}),
+        ("V_C-C_Si", {"kind": "vacancy_antisite", "vacancy": "C", "species": "C", "on": "Si"}),
+        ("H_i(hexagonal)", {"kind": "interstitial", "species": "H", "position": "hexagonal"}),
+    ],
+)
+def test_names_are_short_forms(name, description):
+    first, second = build_defects(HOST, [name], seed=0), build_defects(HOST, [description], seed=0)
+    assert first.atoms == second.atoms
+    assert [{**site, "defect_kind": ""} for site in first.sites] == [
+        {**site, "defect_kind": ""} for site in second.sites
+    ]
+    third = build_defects(HOST, [{"name": name, "count": 2, "placement": "random"}], seed=3)
+    assert len(third.sites) == 2 * len(first.sites)
+
+
+def test_a_foreign_species_is_a_substitution():
+    for kind in ("substitution", "antisite"):
+        (site,) = build_defects(HOST, [{"kind": kind, "species": "N", "on": "C"}], seed=0).sites
+        assert (site["kind"], site["species"], site["replaced_by"]) == ("substitution", "C", "N")
+
+
+def test_interstitials_follow_the_atoms_of_the_host():
+    structure = build_defects(DIAMOND, ["H_i(bond_centred)", "V_C", "N_i(tetrahedral)"], seed=0)
+    assert structure.atoms.get_chemical_symbols()[-2:] == ["H", "N"]
+    assert np.array_equal(
+        structure.atoms.positions[:63], np.delete(DIAMOND.positions, structure.sites[1]["site"], axis=0)
+    )
+    bond = 3.57 * np.sqrt(3) / 4
+    apart = np.sort(distances_from(DIAMOND, structure.atoms.positions[-2]))
+    assert apart[:2] == pytest.approx([bond / 2] * 2)
+    assert [site["site"] for site in structure.sites if site["kind"] == "interstitial"] == [None, None]
+
+
+def test_split_interstitial_shares_its_site():
+    description = {"name": "C_i", "position": "split", "direction": [1, 1, 0], "separation": 1.3, "site": 20}
+    structure = build_defects(DIAMOND, [description], seed=0)
+    pair = structure.atoms.positions[[20, 64]]
+    assert pair.mean(axis=0) == pytest.approx(DIAMOND.positions[20])
+    assert pair[1] - pair[0] == pytest.approx(np.array([1, 1, 0]) / np.sqrt(2) * 1.3)
+    assert (structure.sites[0]["site"], structure.sites[0]["kind"]) == (20, "interstitial")
+    other = {"kind": "interstitial", "species": "N", "on": "C", "position": "split", "direction": [0, 0, 1]}
+    atoms = build_defects(DIAMOND, [{**other, "site": 20}], seed=0).atoms
+    assert atoms.get_distance(20, 64) == pytest.approx(0.71 + 0.76)
+
+
+@pytest.mark.parametrize("key", ["fractional", "cartesian"])
+def test_interstitial_by_coordinates(key):
+    place = [0.3, 0.4, 0.55]
+    given = place if key == "fractional" else (np.array(place) @ FOUR_H.cell.array).tolist()
+    atoms = build_defects(FOUR_H, [{"name": "H_i", key: given}], seed=0).atoms
+    assert atoms.get_scaled_positions()[-1] == pytest.approx(place)
+
+
+def test_interstitial_beside_a_vacancy():
+    parts = [{"vacancy": "Si"}, {"interstitial": "C", "position": "tetrahedral", "cage": "C", "shell": 1}]
+    structure = build_defects(HOST, [{"kind": "complex", "parts": parts}], seed=0)
+    vacant, added = (np.array(site["position"]) for site in structure.sites)
+    # The cage of four C atoms that is nearest to a Si site.
+    assert np.linalg.norm(added - vacant) == pytest.approx(NEAREST * 2 / np.sqrt(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "along_c"), [("VV(hh)", True), ("VV(kk)", True), ("VV(hk)", False), ("VV(kh)", False)]
+)
+def test_divacancies_of_4h(name, along_c):
+    first, second = (np.array(site["position"]) for site in build_defects(FOUR_H, [name], seed=0).sites)
+    vector = FOUR_H.get_distance(*indices(build_defects(FOUR_H, [name], seed=0)), mic=True, vector=True)
+    assert (abs(vector[2]) > 0.9 * np.linalg.norm(vector)) == along_c
+    listed = {"kind": "divacancy", "site": list(name[3:5])}
+    assert indices(build_defects(FOUR_H, [listed], seed=0)) == indices(build_defects(FOUR_H, [name], seed=0))
+    assert not np.allclose(first, second)
+
+
+def test_shell_advice_knows_kinds_of_sites():
+    description = {"kind": "divacancy", "species": ["Si", "C"], "shell": 2, "site": ["h", "h"]}
+    with pytest.raises(InputError, match=r"wants C \(h\) in coordination shell 2 .* C \(h\) is in shells 1, "):
+        build_defects(FOUR_H, [description], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("host", "description", "message"),
+    [
+        (HOST, "divacancy", "no name of a defect: give one such as V_C"),
+        (HOST, "V_N", "needs a site of 'N'"),
+        (HOST, {"name": "V_C", "species": "Si"}, "unknown key `species`"),
+        (HOST, "V_C(k)", "all are alike: leave it out"),
+        (FOUR_H, "V_C(k1)", "give one of h, k"),
+        (FOUR_H, {"name": "V_C(k)", "site": "h"}, "which says it already"),
+        (HOST, "H_i", "says nothing on where the interstitial goes: give one of `position`"),
+        (HOST, {"name": "H_i", "position": "tetrahedrel"}, "Did you mean `tetrahedral`"),
+        (HOST, "H_i(tetrahedral)", "in the cages Si, C: give one of them"),
+        (HOST, "H_i(octahedral)", "no `octahedral` site"),
+        (HOST, {"name": "H_i", "position": "hexagonal", "direction": [1, 0, 0]}, "goes with `position: split` only"),
+        (HOST, {"name": "Si_i", "position": "split"}, "direction` is None: give three numbers"),
+        (
+            HOST,
+            {"name": "H_i", "position": "split", "direction": [1, 0, 0]},
+            "on` is 'H': give the species",
+        ),
+        (HOST, {"name": "H_i", "fractional": [0.1, 0.2]}, "give three numbers, such as"),
+        (HOST, {"name": "H_i", "fractional": [0, 0, 0.1], "count": 2}, "one place holds one atom"),
+        (HOST, {"name": "H_i(hexagonal)", "site": 3}, "the interstitial is between sites"),
+        (HOST, {"name": "V_C", "site": ["h", "k"]}, "give the index of an atom of the host"),
+        (HOST, {"kind": "complex", "parts": [{"interstitial": "H", "position": "hexagonal"}]}, "begin with a part"),
+    ],
+)
+def test_wrong_names_and_interstitials(host, description, message):
+    with pytest.raises(InputError) as caught:
+        build_defects(host, [description], seed=0)
+    assert message in str(caught.value)
+
+
+def _examples() -> list:
+    """Hosts with their defects, and single defects, of the page on defects."""
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "defects.md").read_text(encoding="utf-8")
+    found = []
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        content = yaml.safe_load(block)
+        found += [(each["host"], each["defects"]) for each in content.get("structures", {}).values() if "host" in each]
+        found += [(None, content["defects"])] if "defects" in content else []
+    cells = [cell for line in text.splitlines() if line.startswith("| `") for cell in line.split("|")[1:2]]
+    for example in re.findall(r"`(\{kind.*?\}|[A-Z][A-Za-z]?_[\w()-]+|VV[()hk]*)`", " ".join(cells)):
+        found.append((None, [yaml.safe_load(example)]))
+    return found
+
+
+@pytest.mark.parametrize(("described", "defects_"), _examples())
+def test_examples_of_the_page_on_defects(described, defects_):
+    host = FOUR_H if described is None else build_host(HostSettings.from_mapping(described))
+    built = build_defects(host, defects_, seed=1)
+    assert built.sites and len(built.atoms) != 0
+    assert not overlapping_pairs(built.atoms, 0.3)
+
+
+def test_the_page_has_examples():
+    assert len(_examples()) > 20

@@ -106,8 +106,8 @@ def test_round_trip(name):
     added = [site for site in built.sites if site["kind"] == "interstitial"]
     centres, finder = DefectCentres(host), DefectFinder(host)
     # Displacements of SiC at 1000 K, in bonds.
-    for frame in [built.atoms, *frames_of(built.atoms, 0.05 * nearest_distance(host), 5)]:
-        found = find_defect_sites(frame, host)
+    for frame in [built.atoms, *frames_of(built.atoms, 0.05 * nearest_distance(host), 3)]:
+        found = find_defect_sites(frame, host, finder.sites)
         kinds = sorted((site["kind"], site["species"], site["replaced_by"] or "") for site in found.sites)
         wanted = [site for site in built.sites if site["kind"] != "interstitial"]
         assert kinds == sorted((site["kind"], site["species"], site["replaced_by"] or "") for site in wanted)
