@@ -209,6 +209,19 @@ class SettingGroups(Setting):
             raise InputError(f"{which}: {error}") from error
 
 
+@dataclass(frozen=True)
+class NamedSettingGroups(Setting):
+    """A mapping of names to settings of the class ``kind``, which are checked, but not completed."""
+
+    kind: type[Settings] = Settings
+
+    def check(self, value: Any, where: str) -> None:
+        """Check each entry."""
+        super().check(value, where)
+        for name, entry in value.items():
+            self.kind.check_given(entry, f"{where}.{name}.")
+
+
 def require_known_names(given: Iterable[Any], known: Iterable[str], prefix: str = "") -> None:
     """Raise :class:`InputError` for the first name that is not ``known``, with the nearest one that is.
 
@@ -341,6 +354,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [plain(entry) for entry in value]
     return value
+
+
+def named_groups(kind: type[Settings], meaning: str, *, default: Any = REQUIRED) -> Any:
+    """Return a field that maps names to settings of the class ``kind``."""
+    return described_field(
+        default, NamedSettingGroups(meaning, "a mapping of names to settings", is_mapping, kind=kind)
+    )
 
 
 def described_field(default: Any, described: Setting) -> Any:

@@ -19,26 +19,8 @@ from aiida_sicmlip.common.lammps_files import find_potential_file
 from aiida_sicmlip.data.classical_potential import classical_potential
 from aiida_sicmlip.science.defects.descriptions import with_named_keys
 from aiida_sicmlip.science.defects.hosts import HostSettings
-from aiida_sicmlip.science.settings import require_known_names
-from aiida_sicmlip.science.value_tests import number_in_yaml
 from aiida_sicmlip.tools.nodes import load
-
-
-def check_type(value: Any, example: Any, where: str) -> None:
-    """Raise :class:`InputError` unless ``value`` is of the kind of ``example``; a whole number is a number, too."""
-    for kind, accepted, words in (
-        (bool, bool, "true or false"),
-        (int, int, "a whole number"),
-        (float, (int, float), "a number"),
-        (str, str, "text"),
-        (list, list, "a list"),
-    ):
-        if isinstance(example, kind):
-            if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-                written = number_in_yaml(value) if kind is float else None
-                hint = f", in YAML written as {written}" if written else ""
-                raise InputError(f"`{where}` is {value!r}; give {words}{hint}.")
-            return
+from aiida_sicmlip.workflows.protocols.settings import StructureSettings
 
 
 def build_structure(description: Any, field: str, store: bool = True) -> orm.StructureData:
@@ -47,17 +29,14 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
     :param store: whether what builds it becomes part of the graph.
     :raises InputError: if it cannot be built.
     """
-    if not isinstance(description, Mapping):
-        raise InputError(f"`{field}` is {description!r}; give `node`, or `host` and `defects`.")
-    require_known_names(description, ("node", "host", "defects", "seed", "exploration"), f"{field}.")
-    if "node" in description:
+    StructureSettings.check_given(description, f"{field}.")
+    if description.get("node") is not None:
         return load(description["node"], [orm.StructureData], f"{field}.node")
     host, defects, seed = description.get("host"), description.get("defects"), description.get("seed", 1)
     if not isinstance(host, Mapping) or not isinstance(defects, list):
         raise InputError(f"`{field}` needs `host`, a mapping, and `defects`, a list; or `node`.")
     defects = with_named_keys(defects)
     check_host(host, field)
-    check_type(seed, 1, f"{field}.seed")
     try:
         structure = defect_structure(dict(host), defects, seed)
     except (TypeError, InputError) as error:

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiida.engine import CalcJob
-
 from aiida_sicmlip.calculations.compilation import CompilationSettings
 from aiida_sicmlip.calculations.validation import MAXIMUM_SEED
 from aiida_sicmlip.common.exceptions import InputError
@@ -24,16 +22,14 @@ from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.science.settings import (
     REQUIRED,
-    Setting,
     Settings,
     choice,
-    described_field,
     flag,
     group,
     integer,
     mapping,
+    named_groups,
     number,
-    require_known_names,
     sequence,
     setting,
     text,
@@ -41,36 +37,7 @@ from aiida_sicmlip.science.settings import (
 from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number
-from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS
-
-
-class OptionsSetting(Setting):
-    """Options of a job: those of AiiDA, and :data:`SHORT_OPTIONS`; values are checked with the code's computer."""
-
-    def check(self, value: Any, where: str) -> None:
-        """Check the names."""
-        super().check(value, where)
-        known = [*CalcJob.spec().inputs["metadata"]["options"], *SHORT_OPTIONS]
-        require_known_names(value, known, f"{where}.")
-
-
-def _options(default: Any = REQUIRED) -> Any:
-    """Return a field that holds the options of a job."""
-    return described_field(default, OptionsSetting("options of its jobs", "a mapping of options", is_mapping))
-
-
-def _code(default: Any, meaning: str) -> Any:
-    """Return a field that names a code: by label, PK or UUID, or a node."""
-    return setting(default, meaning, "the label, PK or UUID of a code", _is_name)
-
-
-def _node(meaning: str) -> Any:
-    """Return a field that names a node, or is one; null for none."""
-    return setting(None, meaning, "a PK or UUID", _is_name)
-
-
-def _is_name(value: Any) -> bool:
-    return is_integer(value) or (isinstance(value, str) and value != "") or hasattr(value, "uuid")
+from aiida_sicmlip.workflows.protocols.setting_fields import code_name, is_name, job_options, node_name
 
 
 def _is_temperature(value: Any) -> bool:
@@ -99,16 +66,16 @@ class CodeNames(Settings):
         REQUIRED,
         "`sicmlip-lmp`, or another LAMMPS with `pair_style allegro`; or a mapping of `code` and `switches`",
         "the label, PK or UUID of a code, or `code` and `switches`",
-        lambda value: _is_name(value) or is_mapping(value),
+        lambda value: is_name(value) or is_mapping(value),
     )
-    pw: int | str = _code(REQUIRED, "`pw.x`")
-    sicmlip: int | str = _code(REQUIRED, "`sicmlip`, for all that no other code is named for")
-    training: int | str | None = _code(None, "trains potentials")
-    compilation: int | str | None = _code(None, "compiles potentials")
-    evaluation: int | str | None = _code(None, "evaluates potentials on data sets")
-    collective_variables: int | str | None = _code(None, "trains collective variables")
-    descriptors: int | str | None = _code(None, "describes frames and finds candidates for labels")
-    reference_label: int | str | None = _code(None, "labels with a reference potential")
+    pw: int | str = code_name(REQUIRED, "`pw.x`")
+    sicmlip: int | str = code_name(REQUIRED, "`sicmlip`, for all that no other code is named for")
+    training: int | str | None = code_name(None, "trains potentials")
+    compilation: int | str | None = code_name(None, "compiles potentials")
+    evaluation: int | str | None = code_name(None, "evaluates potentials on data sets")
+    collective_variables: int | str | None = code_name(None, "trains collective variables")
+    descriptors: int | str | None = code_name(None, "describes frames and finds candidates for labels")
+    reference_label: int | str | None = code_name(None, "labels with a reference potential")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +90,7 @@ class LammpsPotentialSettings(Settings):
         "a list of chemical symbols",
         lambda symbol: isinstance(symbol, str),
     )
-    node: int | str | None = _node("PK or UUID of a stored potential, which goes before the others")
+    node: int | str | None = node_name("PK or UUID of a stored potential, which goes before the others")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,9 +122,9 @@ class InitialSets(Settings):
 
     PREFIX = "initial."
 
-    training_set: int | str | None = _node("labelled data set that the run begins with")
-    validation_set: int | str | None = _node("likewise")
-    fixed_validation_set: int | str | None = _node("likewise")
+    training_set: int | str | None = node_name("labelled data set that the run begins with")
+    validation_set: int | str | None = node_name("likewise")
+    fixed_validation_set: int | str | None = node_name("likewise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +146,7 @@ class VariablesStep(Settings):
     PREFIX = "exploration.collective_variables."
 
     parameters: CollectiveVariableSettings = group(CollectiveVariableSettings, "what is learned")
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +176,7 @@ class ExplorationStep(Settings):
     filter: FrameFilterSettings | None = group(
         FrameFilterSettings, "which frames are left out; null for none", nullable=True
     )
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,12 +187,34 @@ class OwnExplorationSettings(ExplorationSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StructureSettings(Settings):
+    """A start structure: a stored node, or a host crystal with defects."""
+
+    PREFIX = "structures."
+
+    node: int | str | None = node_name("stored structure")
+    host: int | str | Mapping[str, Any] | None = setting(
+        None,
+        "the perfect crystal: its description, or, beside `node`, a stored one",
+        "a mapping, or a PK or UUID",
+        lambda value: is_name(value) or is_mapping(value),
+    )
+    defects: tuple[Any, ...] | None = sequence(
+        None, "descriptions of defects", "a list", lambda entry: entry is not None, empty=True
+    )
+    seed: int = integer(1, "seed of the places of defects", at_least=0)
+    exploration: Mapping[str, Any] | None = group(
+        OwnExplorationSettings, "settings of its own runs", nullable=True, partial=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DescriptorsStep(Settings):
     """Description of frames."""
 
     PREFIX = "descriptors."
 
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +264,7 @@ class LabellingStep(Settings):
     clean_workdir: bool = flag(REQUIRED, "delete the working folder of a label on its computer when the label is done")
     max_iterations: int = integer(REQUIRED, "attempts of `PwLabelWorkChain` for each label", at_least=1)
     parameters: Mapping[str, Any] = mapping(REQUIRED, "namelists of `pw.x`, which go into its input as they are")
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,10 +287,10 @@ class TrainingStep(Settings):
         "calculations that one training may take; each goes on where the one before was stopped",
         at_least=1,
     )
-    initial_potential: int | str | None = _node(
+    initial_potential: int | str | None = node_name(
         "packaged model that each training starts from; null for random weights"
     )
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +300,7 @@ class CompilationStep(Settings):
     PREFIX = "compilation."
 
     parameters: CompilationSettings = group(CompilationSettings, "what the model is compiled for")
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,9 +309,9 @@ class MachineSettings(Settings):
 
     PREFIX = "further_compilations."
 
-    code: int | str = _code(REQUIRED, "`sicmlip` on that machine")
+    code: int | str = code_name(REQUIRED, "`sicmlip` on that machine")
     parameters: CompilationSettings = group(CompilationSettings, "what the model is compiled for")
-    options: Mapping[str, Any] = _options({})
+    options: Mapping[str, Any] = job_options({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,7 +320,7 @@ class EvaluationStep(Settings):
 
     PREFIX = "evaluation."
 
-    options: Mapping[str, Any] = _options()
+    options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,7 +329,9 @@ class TrainingProtocolSettings(Settings):
 
     training: TrainingStep = group(TrainingStep, "the training", default=REQUIRED)
     compilation: CompilationStep = group(CompilationStep, "the compilation", default=REQUIRED)
-    further_compilations: Mapping[str, Any] = mapping({}, "further machines, by name")
+    further_compilations: Mapping[str, Any] = named_groups(
+        MachineSettings, "further machines that potentials are compiled for", default={}
+    )
     evaluation: EvaluationStep = group(EvaluationStep, "the evaluation", default=REQUIRED)
 
 
@@ -360,7 +351,7 @@ class LoopSettings(TrainingProtocolSettings):
 
     training: LoopTrainingStep = group(LoopTrainingStep, "the training", default=REQUIRED)
     codes: CodeNames = group(CodeNames, "codes", default=REQUIRED)
-    structures: Mapping[str, Any] = mapping(REQUIRED, "start structures, by name")
+    structures: Mapping[str, Any] = named_groups(StructureSettings, "start structures")
     bootstrap: BootstrapSettings = group(BootstrapSettings, "explores round 0", default=REQUIRED)
     initial: InitialSets = group(InitialSets, "data sets that the run begins with")
     seed: int = integer(

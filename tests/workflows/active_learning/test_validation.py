@@ -91,12 +91,12 @@ WRONG = [
     ),
     # Start structures
     ("structures", {}, "`structures` is empty; give at least one start structure"),
-    ("structures", ["divacancy"], "`structures` is ['divacancy']; give a mapping"),
+    ("structures", ["divacancy"], "`structures` is ['divacancy']; give a mapping of names"),
     ("structures", {"my structure": {"node": 1}}, "`structures.my structure` has a name that cannot be used"),
-    ("structures", {"x": 5}, "`structures.x` is 5; give `node`, or `host` and `defects`"),
+    ("structures", {"x": 5}, "`structures.x` is 5; give settings under it: node, host"),
     ("structures", {"x": {"node": 999999}}, "`structures.x.node` is 999999, and no node is called that"),
     ("structures.divacancy.defect", [], "`structures.divacancy.defect` is not a known setting. Did you mean `defects`"),
-    ("structures.divacancy.defects", "divacancy", "`structures.divacancy` needs `host`, a mapping, and `defects`"),
+    ("structures.divacancy.defects", "divacancy", "`structures.divacancy.defects` is 'divacancy'; give a list"),
     (
         "structures.divacancy.defects",
         [{"kind": "divacanci"}],

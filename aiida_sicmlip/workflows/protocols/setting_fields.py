@@ -1,0 +1,41 @@
+"""Fields of settings that name codes and nodes or hold options of jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida.engine import CalcJob
+
+from aiida_sicmlip.science.settings import REQUIRED, Setting, described_field, require_known_names, setting
+from aiida_sicmlip.science.value_tests import is_integer, is_mapping
+from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS
+
+
+class OptionsSetting(Setting):
+    """Options of a job: those of AiiDA, and :data:`SHORT_OPTIONS`; values are checked with the code's computer."""
+
+    def check(self, value: Any, where: str) -> None:
+        """Check the names."""
+        super().check(value, where)
+        known = [*CalcJob.spec().inputs["metadata"]["options"], *SHORT_OPTIONS]
+        require_known_names(value, known, f"{where}.")
+
+
+def job_options(default: Any = REQUIRED) -> Any:
+    """Return a field that holds the options of a job."""
+    return described_field(default, OptionsSetting("options of its jobs", "a mapping of options", is_mapping))
+
+
+def code_name(default: Any, meaning: str) -> Any:
+    """Return a field that names a code: by label, PK or UUID, or a node."""
+    return setting(default, meaning, "the label, PK or UUID of a code", is_name)
+
+
+def node_name(meaning: str) -> Any:
+    """Return a field that names a node, or is one; null for none."""
+    return setting(None, meaning, "a PK or UUID", is_name)
+
+
+def is_name(value: Any) -> bool:
+    """Return whether ``value`` is a PK, a UUID, a label or a node."""
+    return is_integer(value) or (isinstance(value, str) and value != "") or hasattr(value, "uuid")
