@@ -69,7 +69,7 @@ def checked_continuation(
     :raises InputError: likewise.
     """
     run = load(parent, [ACTIVE_LEARNING], "--continue") if parent is not None else None
-    if run is not None and settings["initial"]:
+    if run is not None and any(node is not None for node in settings["initial"].values()):
         raise InputError(
             f"`initial` is set, and the run <{run.pk}> that is continued gives its data sets: leave one of the two out."
         )
