@@ -14,6 +14,7 @@ from ase.io import read
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.defects.migrating_atoms import (
     REGIONS,
     SURROUNDINGS_RADIUS,
@@ -162,7 +163,7 @@ def test_surroundings_agree_with_a_search_over_all_images(name: str) -> None:
     shifts = (np.array(list(np.ndindex(9, 9, 9))) - 4) @ atoms.cell.array
     for centre in atoms.positions[found.migrating]:
         lengths = np.linalg.norm(atoms.positions[:, None] - centre + shifts, axis=-1)
-        near |= lengths.min(axis=1) <= SURROUNDINGS_RADIUS
+        near |= lengths.min(axis=1) <= SURROUNDINGS_RADIUS * nearest_distance(host)
     assert near.sum() > 4
     assert np.array_equal(found.surroundings, near & ~found.migrating)
     assert list(found.regions) == list(REGIONS)

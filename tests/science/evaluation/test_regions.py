@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.geometry import find_mic
 
+from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, SURROUNDINGS_RADIUS
 from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, UNKNOWN, regions_of_frames
 from tests.crystals import silicon_carbide_host
@@ -87,7 +88,7 @@ def test_migrating_atom_and_its_surroundings() -> None:
     regions = found.of_rare_events
     assert list(regions) == list(REGIONS)
     assert list(np.flatnonzero(regions["migrating"])) == [atom]
-    near = distances_from(atoms, atoms.positions[atom]) <= SURROUNDINGS_RADIUS
+    near = distances_from(atoms, atoms.positions[atom]) <= SURROUNDINGS_RADIUS * nearest_distance(HOST)
     near[atom] = False
     np.testing.assert_array_equal(regions["surroundings"], near)
     np.testing.assert_array_equal(regions["elsewhere"], ~near & ~regions["migrating"])

@@ -153,8 +153,13 @@ def test_interstitials_are_part_of_the_defect():
     chosen = choose_atoms_of_structure(structure, host)
     assert chosen.groups["Si0"] == [63]
     assert {name: len(members) for name, members in chosen.groups.items()} == {"C2": 12, "Si0": 1, "Si1": 4}
-    with pytest.raises(InputError, match="no vacant site and no antisite"):
-        choose_atoms_of_structure(host + Atoms("Si", [[2.208, 2.208, 2.208]]), host)
+    alone = choose_atoms_of_structure(host + Atoms("Si", [[2.208, 2.208, 2.208]]), host, shells=1)
+    # Around the nearest site: in the middle of a cage one of four.
+    assert alone.indices[-1] == len(host)
+    counts = {group: len(atoms) for group, atoms in alone.groups.items()}
+    assert counts in ({"Si0": 2, "C1": 4}, {"C0": 1, "Si0": 1, "Si1": 4})
+    with pytest.raises(InputError, match="The structure has no defect"):
+        choose_atoms_of_structure(host, host)
 
 
 def test_what_cannot_be_chosen_is_refused(divacancy):
