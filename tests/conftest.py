@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "faults", "loop", "parsers", 
 """Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
 CLUSTER = {"services", "slurm"}
 """Folders whose tests start Slurm, SSH, PostgreSQL or RabbitMQ, for minutes each."""
+LONGEST = ("tests/loop/", "tests/faults/test_runs.py", "tests/engine/test_lennard_jones_package.py")
+"""Tests that share a run or compilations of several minutes."""
 LEVEL_OF_THEORY = {
     "program": "quantumespresso.pw",
     "functional": "PBE",
@@ -50,8 +53,21 @@ CODES = {
 UPF = '<UPF version="2.0.1">\n<PP_HEADER element="{}" pseudo_type="NC" z_valence="4.0" functional="PBE"/>\n</UPF>\n'
 
 
+def pytest_sessionstart() -> None:
+    """Let no write of this process wait for the disk: graphs are many small ones, and none has to outlast a crash."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def leave_it_to_the_system(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    os.fsync = lambda _: None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what reads and writes graphs, what needs services, and studies."""
+    """Mark what reads and writes graphs, what needs services, and studies; put the longest first."""
     for item in items:
         folder = set(item.path.relative_to(Path(__file__).parent).parts[:1])
         if LAYERS_OF_GRAPHS & folder:
@@ -60,6 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("cluster")
         if "studies" in folder:
             item.add_marker("study")
+    # What takes minutes in one piece begins first, so that no process is left with it at the end.
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONGEST) if item.nodeid.startswith(name)), 9))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -110,13 +110,13 @@ def allegro_model(request: pytest.FixtureRequest) -> AllegroModel:
     root = Path(cache.mkdir("allegro-model")) if cache else Path(tempfile.mkdtemp())
     folder = root / key.hexdigest()[:16]
     model = AllegroModel(folder / "model.ckpt", folder / "pair_allegro.nequip.pt2", folder / "ase.nequip.pt2")
-    if not folder.exists():
-        made = Path(tempfile.mkdtemp(dir=root))
-        _make_model(made)
-        try:
+    # Processes of one session wait for the one that makes it: two compilations at once would take twice as long.
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = Path(tempfile.mkdtemp(dir=root))
+            _make_model(made)
             made.rename(folder)
-        except OSError:
-            shutil.rmtree(made)  # another session was faster
     return model
 
 

@@ -100,5 +100,5 @@ def test_what_has_no_potential_is_said(judged):
     for node in (judged.explored.run(), judged.process(orm.CalcJobNode, TRAINING_CALCULATION)):
         with pytest.raises(InputError, match=f"<{node.pk}> has made no potential"):
             model_of(load(node.pk, MODELS, "MODEL"))
-    with pytest.raises(InputError, match="an EvaluationCalculation; give the PK or UUID of a PotentialData"):
+    with pytest.raises(InputError, match="a CalcJobNode; give the PK or UUID of a PotentialData"):
         load(judged.process(orm.CalcJobNode, EVALUATION).pk, MODELS, "MODEL")
