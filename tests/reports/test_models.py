@@ -113,7 +113,8 @@ def test_card(tmp_path: Path, labels, level, code, labelled_frames) -> None:
     assert card["valid_range"]["greatest_force"] == pytest.approx(
         max(np.linalg.norm(frame.get_forces(), axis=1).max() for frame in frames)
     )
-    assert card["valid_range"]["spin"] == 2.0
+    assert card["valid_range"]["states"] == [{"charge": 0, "spin": 2, "level": 0, "n_frames": 4}]
+    assert "- charge and spin: 0 e, 2 (triplet) (4)" in model_card_text(card)
     assert card["errors"]["at_the_end_of_the_training"]["training"]["force_mae"] == pytest.approx(0.25)
     migrating = card["errors"]["on_rare_events"]["validation"]["migrating"]
     assert migrating["n_atoms"] == 2 and migrating["score"] == scores["migrating"].score
