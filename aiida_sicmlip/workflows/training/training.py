@@ -19,7 +19,7 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.endings import reason_of_end
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
@@ -193,7 +193,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             return
         given = self.inputs.prior_settings.get_dict() if "prior_settings" in self.inputs else {}
         cutoff = float(TrainingParameters.from_mapping(parameters).model.cutoff)
-        settings = orm.Dict({**given, "cutoff": cutoff})
+        settings = orm.Dict(LennardJonesSettings.complete({**given, "cutoff": cutoff}))
         self.ctx.prior = run_once(
             self, fit_lennard_jones_prior, "prior", dataset=self.inputs.training_set, settings=settings
         )

@@ -14,6 +14,7 @@ from potential_helpers import TINY, announce_extension, labelled_carbide
 import aiida_sicmlip
 from aiida_sicmlip.reports.potential import potential_report
 from aiida_sicmlip.reports.potential_pictures import draw_potential
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
 from aiida_sicmlip.tools.potentials import read_potential
 from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
@@ -122,14 +123,15 @@ def test_settings_of_the_prior_are_those_of_its_fit(with_prior):
     prior = given["prior"].prior()
     assert prior.cutoff == 4.5
     assert not prior.attraction.any() and (prior.repulsion > 0).all()
-    assert given["prior"].creator.inputs.settings.get_dict() == {"wall_only": True, "cutoff": 4.5}
+    settings = LennardJonesSettings(wall_only=True, cutoff=4.5).to_dict()
+    assert given["prior"].creator.inputs.settings.get_dict() == settings
 
 
 @pytest.mark.parametrize(
     ("pair_potential", "settings", "words"),
     [
         ("zbl", {"wall_only": True}, r"`training.parameters.model.pair_potential` is not lennard-jones"),
-        ("lennard-jones", {"cutoff": 4.0}, r"`prior.cutoff` is that of the model"),
+        ("lennard-jones", {"cutoff": 4.0}, r"`prior.cutoff` is taken from the model"),
         ("lennard-jones", {"wall_enrgy": 4.0}, r"`prior.wall_enrgy` is not a known setting.*`wall_energy`"),
     ],
 )
