@@ -57,7 +57,7 @@ def test_settings_of_the_program(
     }
     assert read(folder / "structure.extxyz").get_chemical_symbols() == divacancy.get_chemical_symbols()
     assert calcinfo.codes_info[0].cmdline_params == [
-        *("train", "--settings", "cv_settings.json", "--structure", "structure.extxyz"),
+        *("cv", "--settings", "cv_settings.json", "--structure", "structure.extxyz"),
         *("--trajectory", "s00.dcd", "s01.dcd", "--trajectory", "s02.dcd"),
     ]
 
@@ -117,7 +117,7 @@ def test_atoms_are_found_by_the_host_whatever_their_order(
         ({"maximum_frames": 2}, "`collective_variables.maximum_frames` is 2, but there are 3 segments"),
         ({"autoencoder": {"seed": 1}}, "`collective_variables.autoencoder.seed` is taken from another input"),
         ({"autoencoder": {"latents": 1}}, "`collective_variables.autoencoder.latents` is not a known setting"),
-        ({"autoencoder": 3}, "`collective_variables.autoencoder` is 3; give a mapping"),
+        ({"autoencoder": 3}, "`collective_variables.autoencoder` is 3; give settings under it"),
         ({"switching": {"r0": 0}}, "`collective_variables.switching.r0` is 0"),
     ],
 )

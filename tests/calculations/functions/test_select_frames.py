@@ -264,7 +264,7 @@ def test_fixed_validation_set_of_the_first_round(segments: dict[str, Any], pick:
     ("change", "sentence"),
     [
         ({"n_trainin": 3}, "`selection.parameters.n_trainin` is not a known setting. Did you mean `n_training`"),
-        ({"n_validation": 0}, "`selection.parameters.n_validation` is 0; give a whole number above zero"),
+        ({"n_validation": 0}, "`selection.parameters.n_validation` is 0; give a whole number of at least 1"),
         ({"n_training": 2.5}, "`selection.parameters.n_training` is 2.5; give a whole number"),
         ({"cutoff": 1.0}, "`selection.parameters.cutoff` is 1.0; give a number of at least 1.5"),
     ],
