@@ -61,7 +61,7 @@ def test_verify(models) -> None:
     assert wrong["problems"] == [f"sicmlip.training <{second.creator.pk}> has no input `seed`"]
     printed = command("verify", second.pk, status=1)
     assert "WRONG  calculations took all that decides their results" in printed
-    assert "is a Int; give" in command("verify", orm.Int(1).store().pk, status=2)
+    assert "an Int; give" in command("verify", orm.Int(1).store().pk, status=2)
 
 
 def test_reproduce(models) -> None:
