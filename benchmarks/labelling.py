@@ -137,7 +137,7 @@ class Benchmark:
             # The workers are there before the clock starts.
             while client.get_number_of_workers() < workers:
                 time.sleep(0.5)
-            time.sleep(self.options.settle)
+            time.sleep(self.options.assign_sites)
             self.notes.unlink(missing_ok=True)
             load, busy, begin = os.getloadavg()[0], busy_seconds(client), time.time()
             node = submit(builder)

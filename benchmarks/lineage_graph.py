@@ -18,7 +18,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_pseudo.data.pseudo.upf import UpfData
 
 from aiida_sicmlip.common import process_types
-from aiida_sicmlip.common.labels import frame_label, label_of_place, round_label, segment_label
+from aiida_sicmlip.common.labels import frame_label, label_of_index, round_label, segment_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -318,7 +318,7 @@ class RunWriter:
         for role, new in {**labels, "new_labels": [*labels["training"], *labels["validation"]]}.items():
             previous, size = self.datasets.get(role, (None, 0)) if role == "training" else (None, 0)
             given = {"level_of_theory": self.level} | ({} if previous is None else {"previous": previous})
-            given |= {label_of_place(size + place): node for place, node in enumerate(new)}
+            given |= {label_of_index(size + place): node for place, node in enumerate(new)}
             step = role if role == "new_labels" else f"{role}_set"
             call = self.writer.process(orm.CalcFunctionNode, None, "extend_dataset", given, self.call(index, step))
             counts = {"n_frames": size + len(new)}

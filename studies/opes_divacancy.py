@@ -243,9 +243,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--length", type=float, default=100.0, help="of a biased run")
     parser.add_argument("--unbiased-seeds", type=int, default=5, help="unbiased runs")
     parser.add_argument("--unbiased-length", type=float, default=2000.0, help="of an unbiased run")
-    parser.add_argument("--scouting-temperature", type=float, default=2500.0, help="of the runs to learn from")
-    parser.add_argument("--scouting-seeds", type=int, default=4, help="runs to learn from")
-    parser.add_argument("--scouting-length", type=float, default=50.0, help="of a run to learn from")
+    parser.add_argument("--learning-temperature", type=float, default=2500.0, help="of the runs to learn from")
+    parser.add_argument("--learning-seeds", type=int, default=4, help="runs to learn from")
+    parser.add_argument("--learning-length", type=float, default=50.0, help="of a run to learn from")
     parser.add_argument("--barrier", type=float, default=3.0, help="of the bias, eV")
     parser.add_argument("--pace", type=float, default=0.5, help="between two kernels of the bias")
     return parser.parse_args()
@@ -259,9 +259,9 @@ def main() -> None:
     def settings(temperature: float, length: float) -> ExplorationSettings:
         return ExplorationSettings(temperature=temperature, equilibration=5.0, production=length)
 
-    scouting = settings(options.scouting_temperature, options.scouting_length)
-    scouts = [study.run("scouting", scouting, seed) for seed in range(1, options.scouting_seeds + 1)]
-    study.train([folder / filenames.TRAJECTORY_FILE for folder in scouts])
+    learning = settings(options.learning_temperature, options.learning_length)
+    learning_runs = [study.run("learning", learning, seed) for seed in range(1, options.learning_seeds + 1)]
+    study.train([folder / filenames.TRAJECTORY_FILE for folder in learning_runs])
     biased, unbiased = (settings(options.temperature, length) for length in (options.length, options.unbiased_length))
     bias = BiasSettings(barrier=options.barrier, pace=options.pace)
     with_bias = [study.run("biased", biased, seed, bias) for seed in range(1, options.seeds + 1)]
@@ -269,7 +269,7 @@ def main() -> None:
     results = {
         "temperature": options.temperature,
         "bias": bias.to_dict(),
-        "scouting": {"temperature": options.scouting_temperature, **summary(study, scouts, scouting)},
+        "learning": {"temperature": options.learning_temperature, **summary(study, learning_runs, learning)},
         "biased": {**summary(study, with_bias, biased), "elsewhere": elsewhere(study, with_bias, biased)},
         "unbiased": summary(study, without, unbiased),
     }

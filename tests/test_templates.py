@@ -168,7 +168,7 @@ def test_comparison_of_two_codes(aiida_localhost: orm.Computer, edip: Any, divac
         "run", "--", str(TEMPLATES / "compare.py"), str(node.pk), codes[1].full_label, "-nc", "-e", "both"
     )
     rows = {words[0]: [float(word) for word in words[1:]] for words in map(str.split, printed.splitlines())}
-    assert list(rows) == ["potential_energy", "pressure", "least_distance", "largest_force"]
+    assert list(rows) == ["potential_energy", "pressure", "min_distance", "max_force"]
     assert all(first == second for first, second in rows.values())
     assert rows["potential_energy"][0] == pytest.approx(node.outputs.thermodynamics.get_array("potential_energy")[0])
     again = orm.QueryBuilder().append(orm.CalcJobNode, filters={"id": {">": node.pk}}).one()[0]

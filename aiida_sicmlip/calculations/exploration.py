@@ -273,9 +273,9 @@ class ExplorationCalculation(ProgramCalculation):
         if "parameters" not in inputs or "structure" not in inputs:
             return None
         settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
-        if settings.held_shell is not None and "host" not in inputs:
+        if settings.restrained_shell is not None and "host" not in inputs:
             return (
-                "`held_shell` is given, but no `host`: the perfect crystal tells which atoms "
+                "`restrained_shell` is given, but no `host`: the perfect crystal tells which atoms "
                 "form that shell. Give it, or hold none."
             )
         if not settings.retrieve_trajectory:
@@ -297,10 +297,10 @@ class ExplorationCalculation(ProgramCalculation):
 
         :raises InputError: if structure and host do not belong together, or there is no such shell.
         """
-        if settings.held_shell is None:
+        if settings.restrained_shell is None:
             return ()
         return atoms_of_shell_of_structure(
-            inputs["structure"].get_ase(), inputs["host"].get_ase(), settings.held_shell, settings.held_around
+            inputs["structure"].get_ase(), inputs["host"].get_ase(), settings.restrained_shell, settings.held_around
         ).indices
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:

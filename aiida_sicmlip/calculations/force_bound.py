@@ -12,11 +12,11 @@ from aiida_sicmlip.science.labels.force_bound import sentence_on_forces
 def define_force_bound(spec: ProcessSpec) -> None:
     """Let a process that makes a label set it aside for its forces."""
     spec.input(
-        "largest_force",
+        "max_force",
         valid_type=orm.Float,
         required=False,
         serializer=orm.to_aiida_type,
-        validator=validate_positive("largest_force"),
+        validator=validate_positive("max_force"),
         help="A label with a larger force on an atom, in eV/A, is set aside; without a number none is.",
     )
     spec.exit_code(460, "ERROR_FORCES_TOO_LARGE", message="Set aside: {reason}.")

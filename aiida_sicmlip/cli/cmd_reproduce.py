@@ -42,24 +42,24 @@ def _is_run(node: orm.Node) -> bool:
 
 
 def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
-    """Run a calculation or a calcfunction again, with the legs before it; return whether the same came out."""
+    """Run a calculation or a calcfunction again, with the attempts before it; return whether the same came out."""
     from aiida import orm
 
     from aiida_sicmlip.reports.reproduction import preview_lines, reproduction, verdict_lines
-    from aiida_sicmlip.workflows.rerun.reproduction import complete, legs_of, process_behind, run_again, usable_code
+    from aiida_sicmlip.workflows.rerun.reproduction import attempts_of, complete, process_behind, run_again, usable_code
 
-    legs = legs_of(process_behind(node))
-    code = usable_code(legs[0].inputs.code, wanted) if isinstance(legs[0], orm.CalcJobNode) else None
-    for leg in legs:
-        click.echo("\n".join(preview_lines(leg, code)))
+    attempts = attempts_of(process_behind(node))
+    code = usable_code(attempts[0].inputs.code, wanted) if isinstance(attempts[0], orm.CalcJobNode) else None
+    for attempt in attempts:
+        click.echo("\n".join(preview_lines(attempt, code)))
     if plan:
         click.echo("Nothing was run.")
         return True
     if code is not None:
         say_where_it_runs()
     # A training of several parts is begun again; where its walltimes cut it does not matter for the weights.
-    again = complete(run_again(legs[0], code), click.echo)
-    found = reproduction(legs[-1], again)
+    again = complete(run_again(attempts[0], code), click.echo)
+    found = reproduction(attempts[-1], again)
     click.echo("\n" + "\n".join(verdict_lines(found)))
     return found.identical
 

@@ -45,13 +45,13 @@ def number_of_segment(label: str) -> int:
     return int(match[1])
 
 
-def label_of_place(place: int) -> str:
+def label_of_index(place: int) -> str:
     """Return the link label of the label at ``place`` of a data set: ``label_000012``."""
     return f"label_{place:06d}"
 
 
-def place_of_label(label: str) -> int:
-    """Return the place that a link label made by :func:`label_of_place` names.
+def index_of_label(label: str) -> int:
+    """Return the place that a link label made by :func:`label_of_index` names.
 
     :raises ValueError: if ``label`` is none.
     """

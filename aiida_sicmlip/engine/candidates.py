@@ -19,7 +19,14 @@ from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
-from aiida_sicmlip.science.selection.candidates import Findings, Known, Pool, find_candidates, hold_out, keep_candidates
+from aiida_sicmlip.science.selection.candidates import (
+    CandidateSearch,
+    FramePool,
+    LabelledData,
+    find_candidates,
+    hold_out,
+    keep_candidates,
+)
 from aiida_sicmlip.science.selection.candidates_file import Candidates, read_candidates, write_candidates
 from aiida_sicmlip.science.selection.farthest_point import UnitRows
 from aiida_sicmlip.science.selection.picks import Picks
@@ -103,7 +110,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
         ):
             rows_file.append(rows)
             sound.append(~overlapping)
-        known = Known(_described(describer, training), _described(describer, other), picks)
+        known = LabelledData(_described(describer, training), _described(describer, other), picks)
         pool, counts = _pool(asked, UnitRows("descriptors", rows_file.read()), segments, earlier, sound)
         findings = find_candidates(
             settings,
@@ -180,7 +187,7 @@ def _pool(
     segments: Sequence[SegmentFile],
     earlier: Sequence[Candidates],
     sound: Sequence[np.ndarray],
-) -> tuple[Pool, dict[str, int]]:
+) -> tuple[FramePool, dict[str, int]]:
     """Return the candidates of earlier rounds and all frames of this one, and how many of those are left out."""
     is_sound = np.concatenate(sound)
     passed = np.concatenate(
@@ -201,7 +208,7 @@ def _pool(
         return np.concatenate([*(getattr(candidates, name) for candidates in earlier), now])
 
     n_earlier = sum(map(len, earlier))
-    pool = Pool(
+    pool = FramePool(
         rows=rows,
         n_earlier=n_earlier,
         trajectory=after_earlier("trajectory", trajectory),
@@ -214,7 +221,7 @@ def _pool(
     return pool, {"n_overlapping": int((~is_sound).sum()), "n_filtered": int((~passed).sum())}
 
 
-def _candidates(findings: Findings, pool: Pool, segments: Sequence[SegmentFile]) -> Candidates:
+def _candidates(findings: CandidateSearch, pool: FramePool, segments: Sequence[SegmentFile]) -> Candidates:
     """Return what is kept of the chosen frames."""
     chosen, begin = findings.chosen, pool.n_earlier
     ends = begin + np.cumsum([segment.n_frames for segment in segments])

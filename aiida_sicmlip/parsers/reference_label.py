@@ -35,7 +35,7 @@ class ReferenceLabelParser(SicmlipParser):
             label.set_array("energy", arrays["energies"])
             label.set_array("forces", arrays["forces"][None])
         self.out("output_trajectory", label)
-        if "largest_force" not in self.node.inputs:
+        if "max_force" not in self.node.inputs:
             return COMPLETE
-        reason = reason_to_set_aside(self.node.inputs.largest_force, structure, label)
+        reason = reason_to_set_aside(self.node.inputs.max_force, structure, label)
         return COMPLETE if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)

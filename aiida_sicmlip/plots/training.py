@@ -34,7 +34,7 @@ def plot_curve(
     quantity: str = "loss",
     *,
     best_epoch: float | None = None,
-    legs: Sequence[float] = (),
+    attempts: Sequence[float] = (),
     threshold: float | None = None,
 ) -> Axes:
     """Draw one of the :data:`QUANTITIES` on the training and on the validation set against the epoch, logarithmic.
@@ -42,7 +42,7 @@ def plot_curve(
     :param curve: columns (E,) of a training: ``epoch``, ``training_loss``, ``validation_loss`` and so on, energies in
         eV/atom, forces in eV/A. Errors that are not above zero leave a gap.
     :param best_epoch: of the model that was kept; it is marked on the validation's curve.
-    :param legs: first epochs of the parts of a training that was continued.
+    :param attempts: first epochs of the parts of a training that was continued.
     :param threshold: of the quantity, in the unit of the axis.
     :raises InputError: when there is no epoch, or no such quantity.
     """
@@ -51,7 +51,7 @@ def plot_curve(
     epochs = _epochs(curve)
     text, scale = QUANTITIES[quantity]
     values = {name: scale * np.asarray(curve[f"{name}_{quantity}"], dtype=float) for name in SETS}
-    _mark_legs(axes, legs)
+    _mark_attempts(axes, attempts)
     for name, colour in SETS.items():
         shown = np.where(values[name] > 0, values[name], np.nan)
         # One epoch is a point, which no line would show.
@@ -78,19 +78,19 @@ def plot_curve(
     return axes
 
 
-def plot_learning_rate(axes: Axes, curve: Mapping[str, np.ndarray], *, legs: Sequence[float] = ()) -> Axes:
+def plot_learning_rate(axes: Axes, curve: Mapping[str, np.ndarray], *, attempts: Sequence[float] = ()) -> Axes:
     """Draw the learning rate of each epoch, logarithmic; see :func:`plot_curve`.
 
     :raises InputError: when there is no epoch.
     """
     epochs = _epochs(curve)
-    _mark_legs(axes, legs)
+    _mark_attempts(axes, attempts)
     marker = "o" if len(epochs) == 1 else ""
     rate = np.asarray(curve["learning_rate"], dtype=float)
     axes.step(epochs, rate, where="mid", color=GREY, marker=marker, markersize=4, linewidth=1.4)
     logarithmic(axes.yaxis)
     _name_epochs(axes, "learning rate")
-    if len(legs):
+    if len(attempts):
         axes.legend(frameon=False, fontsize="small")
     return axes
 
@@ -100,7 +100,7 @@ def plot_training(
     curve: Mapping[str, np.ndarray],
     *,
     best_epoch: float | None = None,
-    legs: Sequence[float] = (),
+    attempts: Sequence[float] = (),
     threshold: float | None = None,
 ) -> Sequence[Axes]:
     """Draw loss, force MAE, energy MAE and learning rate into four panels.
@@ -109,8 +109,8 @@ def plot_training(
     """
     for axes, quantity in zip(panels, QUANTITIES, strict=False):
         wanted = threshold if quantity == "force_mae" else None
-        plot_curve(axes, curve, quantity, best_epoch=best_epoch, legs=legs, threshold=wanted)
-    plot_learning_rate(panels[len(QUANTITIES)], curve, legs=legs)
+        plot_curve(axes, curve, quantity, best_epoch=best_epoch, attempts=attempts, threshold=wanted)
+    plot_learning_rate(panels[len(QUANTITIES)], curve, attempts=attempts)
     return panels
 
 
@@ -121,9 +121,9 @@ def _epochs(curve: Mapping[str, np.ndarray]) -> np.ndarray:
     return epochs
 
 
-def _mark_legs(axes: Axes, legs: Sequence[float]) -> None:
+def _mark_attempts(axes: Axes, attempts: Sequence[float]) -> None:
     """Draw a line before the first epoch of each part that continued a training."""
-    for number, first in enumerate(legs):
+    for number, first in enumerate(attempts):
         axes.axvline(
             first - 0.5, color=GREY, linestyle=":", linewidth=1.2, label="continued" if number == 0 else "_nolegend_"
         )

@@ -10,11 +10,11 @@ from aiida import orm
 from aiida_sicmlip.reports.text import Cells
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.picks import ROLES
-from aiida_sicmlip.tools.origins import Share, composition_of_selection
+from aiida_sicmlip.tools.origins import PickShare, composition_of_selection
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
 
 
-def shares_of_round(steps: RoundSelection) -> list[Share]:
+def shares_of_round(steps: RoundSelection) -> list[PickShare]:
     """Return what each start structure and temperature has in the picks of a round; none before there are picks."""
     picks = steps.picks
     if steps.selection is None or picks is None:
@@ -23,7 +23,7 @@ def shares_of_round(steps: RoundSelection) -> list[Share]:
     return composition_of_selection(steps.selection, roles, picks.get_array("segment").tolist())
 
 
-def add_shares(run: orm.WorkChainNode, known: dict[int, list[Share]]) -> dict[int, list[Share]]:
+def add_shares(run: orm.WorkChainNode, known: dict[int, list[PickShare]]) -> dict[int, list[PickShare]]:
     """Add the shares of rounds that have picked to those that are known, by round, and return them.
 
     What a round has picked does not change: a round that is known is not looked at again.
@@ -34,13 +34,13 @@ def add_shares(run: orm.WorkChainNode, known: dict[int, list[Share]]) -> dict[in
     return known
 
 
-def temperature_of(share: Share) -> float:
+def temperature_of(share: PickShare) -> float:
     """Return the temperature of an origin in K."""
     given = share.origin.temperature
     return ExplorationSettings().temperature if given is None else given
 
 
-def composition_values(shares: Sequence[Share]) -> list[dict[str, Any]]:
+def composition_values(shares: Sequence[PickShare]) -> list[dict[str, Any]]:
     """Return shares as plain values: the origin, its frames, and how many of them were picked for what."""
     return [
         {
@@ -55,7 +55,7 @@ def composition_values(shares: Sequence[Share]) -> list[dict[str, Any]]:
     ]
 
 
-def composition_cells(rounds: Mapping[int, Sequence[Share]]) -> Cells:
+def composition_cells(rounds: Mapping[int, Sequence[PickShare]]) -> Cells:
     """Return how many frames were picked from which start structure, defect and temperature, by round."""
     return Cells(
         (
@@ -85,7 +85,7 @@ def composition_cells(rounds: Mapping[int, Sequence[Share]]) -> Cells:
     )
 
 
-def composition_lines(rounds: Mapping[int, Sequence[Share]]) -> list[str]:
+def composition_lines(rounds: Mapping[int, Sequence[PickShare]]) -> list[str]:
     """Return what was picked in each round from which start structure and temperature, one line a round."""
     lines = []
     for index, shares in rounds.items():

@@ -50,10 +50,10 @@ def lineage_tree(lineage: Lineage) -> list[str]:
             (f"{_title(one)}, trained on data set <{one.training_set}>", []) for one in lineage.earlier
         ]
         branches.append(("models before", earlier))
-    legs = f" in {len(model.legs)} legs {_pks(model.legs)}" if len(model.legs) > 1 else ""
+    attempts = f" in {len(model.attempts)} attempts {_pks(model.attempts)}" if len(model.attempts) > 1 else ""
     return [
         f"{_title(model)}: {', '.join(potential.species)}, cutoff {potential.cutoff:g} A,",
-        f"trained by {orm.load_node(model.training).process_label} <{model.training}>{legs}{_seed(model)}",
+        f"trained by {orm.load_node(model.training).process_label} <{model.training}>{attempts}{_seed(model)}",
         *_drawn(branches),
     ]
 

@@ -62,7 +62,7 @@ def best_epoch(found: TrainedPotential) -> float | None:
     return None if epoch is None else float(epoch)
 
 
-def legs(found: TrainedPotential) -> list[float]:
+def attempts(found: TrainedPotential) -> list[float]:
     """Return the first epoch of each part that continued the training."""
     curves = [_curve(part) for part in found.trainings[:-1]]
     return [float(curve["epoch"][-1]) + 1.0 for curve in curves if curve is not None]

@@ -19,7 +19,7 @@ from aiida_sicmlip.reports.pictures import new_figure, save_figure
 from aiida_sicmlip.reports.text import Cells, or_dash
 from aiida_sicmlip.science.selection.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
 from aiida_sicmlip.science.selection.picks import ROLES, Picks
-from aiida_sicmlip.tools.origins import Share
+from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.selections import RoundSelection, round_selections
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Selection:
         return f"round {self.steps.index}"
 
     @cached_property
-    def shares(self) -> list[Share]:
+    def shares(self) -> list[PickShare]:
         """What each start structure and temperature has in it."""
         return shares_of_round(self.steps)
 
@@ -130,7 +130,7 @@ def choose_rounds(found: Sequence[Selection], index: int | None) -> list[Selecti
 
 
 def selection_report(
-    run: orm.WorkChainNode, found: Sequence[Selection], shares: Mapping[int, Sequence[Share]] | None = None
+    run: orm.WorkChainNode, found: Sequence[Selection], shares: Mapping[int, Sequence[PickShare]] | None = None
 ) -> dict[str, Any]:
     """Return selections as plain numbers; None where one is not known, or infinite for want of a training set.
 
@@ -142,7 +142,7 @@ def selection_report(
     return {"run": run.pk, "rounds": rounds}
 
 
-def _round_report(entry: Selection, shares: Sequence[Share]) -> dict[str, Any]:
+def _round_report(entry: Selection, shares: Sequence[PickShare]) -> dict[str, Any]:
     steps, described, summary, picks = entry.steps, entry.described, entry.summary, entry.picks
     return {
         "round": steps.index,

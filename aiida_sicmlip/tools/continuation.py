@@ -22,7 +22,7 @@ _CONTINUED = ("seed", "initial__training_set")
 
 
 @dataclass
-class Leavings:
+class RunOutputs:
     """What a run leaves, that of the runs which it continued included.
 
     potential: the last one that was trained, portable. compiled_potential: the same, compiled.
@@ -47,7 +47,7 @@ class Leavings:
     seed: orm.Int | None = None
 
 
-def leavings_of_run(run: orm.WorkChainNode) -> Leavings:
+def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
     """Return what an active-learning run leaves, however it ended; a handful of queries, whatever its size.
 
     :raises InputError: if it is still at work.
@@ -96,12 +96,12 @@ def continued_run(run: orm.WorkChainNode) -> int | None:
     return max((rounds[pk].run for pk in known.values() if pk in rounds), default=None)
 
 
-def _inherited(run: orm.WorkChainNode) -> Leavings:
+def _inherited(run: orm.WorkChainNode) -> RunOutputs:
     """Return what a run was given by the one that it continues; what no run made where there is none."""
     inputs = run.inputs
     initial: Mapping[str, Any] = inputs.initial if "initial" in inputs else {}
     explorer = inputs.bootstrap_potential
-    return Leavings(
+    return RunOutputs(
         potential=initial.get("potential"),
         compiled_potential=explorer if isinstance(explorer, CompiledPotentialData) else None,
         sets={kind: initial[kind] for kind in SETS if kind in initial},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiida import orm
 
 
-def reason_of_end(node: orm.ProcessNode) -> str:
+def failure_message(node: orm.ProcessNode) -> str:
     """Return why a process did not finish well: its own message, its exception, or who killed it."""
     if node.exit_message:
         return str(node.exit_message)

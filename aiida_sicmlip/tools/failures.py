@@ -14,7 +14,7 @@ WARNING = 700
 
 
 @dataclass(frozen=True)
-class Called:
+class CalledProcess:
     """A process below a run.
 
     pk: of the process.
@@ -66,20 +66,20 @@ class Failure:
     ended_run: whether the run ended by it.
     """
 
-    called: Called
+    called: CalledProcess
     step: str
-    passed_to: tuple[Called, ...]
-    again: Called | None
-    caught_by: Called | None
+    passed_to: tuple[CalledProcess, ...]
+    again: CalledProcess | None
+    caught_by: CalledProcess | None
     ended_run: bool
 
 
-def processes_below(pk: int) -> list[Called]:
+def processes_below(pk: int) -> list[CalledProcess]:
     """Return all processes that a run called, at any depth, in the order in which they were made.
 
     One query a level for a thousand callers.
     """
-    found: list[Called] = []
+    found: list[CalledProcess] = []
     callers = [pk]
     while callers:
         below = []
@@ -97,13 +97,13 @@ def processes_below(pk: int) -> list[Called]:
             for caller, number, uuid, kind, name, state, status, message, exception, label in query.all():
                 text = (message or exception or "").strip().splitlines()
                 end = (state or "created", status, text[0] if text else "")
-                below.append(Called(number, uuid, caller, label, name or "process", kind or "", *end))
+                below.append(CalledProcess(number, uuid, caller, label, name or "process", kind or "", *end))
         found += below
         callers = [called.pk for called in below]
     return sorted(found, key=lambda called: called.pk)
 
 
-def failures_of_run(run: orm.WorkChainNode, processes: Sequence[Called]) -> list[Failure]:
+def failures_of_run(run: orm.WorkChainNode, processes: Sequence[CalledProcess]) -> list[Failure]:
     """Return what has failed in a run, without those that failed for something that they called.
 
     :param processes: all of :func:`processes_below`.
@@ -112,7 +112,7 @@ def failures_of_run(run: orm.WorkChainNode, processes: Sequence[Called]) -> list
     failed = [called for called in processes if called.has_failed]
     blamed = {called.caller for called in failed}
     last_of_run = max((called.pk for called in failed if called.caller == run.pk), default=None)
-    siblings: dict[tuple[int, str], list[Called]] = {}
+    siblings: dict[tuple[int, str], list[CalledProcess]] = {}
     for called in processes:
         siblings.setdefault((called.caller, called.process_type), []).append(called)
     found = []
@@ -135,7 +135,7 @@ def failures_of_run(run: orm.WorkChainNode, processes: Sequence[Called]) -> list
     return found
 
 
-def _callers(called: Called, by_pk: dict[int, Called]) -> list[Called]:
+def _callers(called: CalledProcess, by_pk: dict[int, CalledProcess]) -> list[CalledProcess]:
     """Return the processes between one and the run, the nearest first."""
     callers = []
     while called.caller in by_pk:

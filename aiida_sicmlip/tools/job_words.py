@@ -21,7 +21,7 @@ _SIGNAL = re.compile(r"segmentation fault|aborted|bus error|illegal instruction|
 _FRAMED = re.compile(r"%%%%+\n(.*?)\n\s*%%%%", re.S)
 
 
-def words_of_job(job: orm.CalcJobNode, *further: str) -> str:
+def job_messages(job: orm.CalcJobNode, *further: str) -> str:
     """Return what scheduler and shell wrote, and the text of ``further`` retrieved files; empty where there is none."""
     if "retrieved" not in job.outputs:
         return ""
@@ -35,8 +35,8 @@ def words_of_job(job: orm.CalcJobNode, *further: str) -> str:
     )
 
 
-def what_ended(words: str) -> tuple[str | None, str]:
-    """Return what ended a job, from the words of :func:`words_of_job`: the kind and a sentence without its stop.
+def diagnose_failure(words: str) -> tuple[str | None, str]:
+    """Return what ended a job, from the words of :func:`job_messages`: the kind and a sentence without its stop.
 
     The kind is `program` (it could not be started, or stopped with a message of its own), `disk`, one of
     :func:`~aiida_sicmlip.common.killed_jobs.cause_of_end`, `signal`, or None where nothing is said.

@@ -34,7 +34,7 @@ class OriginOfSegment:
 
 
 @dataclass
-class Share:
+class PickShare:
     """What one origin has in a selection.
 
     n_frames: of its trajectories that were described in this round. picks: how many were picked, by what for.
@@ -45,24 +45,26 @@ class Share:
     picks: Counter[str] = field(default_factory=Counter)
 
 
-def composition_of_selection(selection: orm.ProcessNode, roles: Sequence[str], segments: Sequence[int]) -> list[Share]:
+def composition_of_selection(
+    selection: orm.ProcessNode, roles: Sequence[str], segments: Sequence[int]
+) -> list[PickShare]:
     """Return the share of each origin in a selection, by structure and temperature; four queries, whatever its size.
 
     Origins of earlier rounds are among them where some of their frames were picked in this one.
 
     :param roles: what each pick is for. :param segments: number of the segment of each pick.
     """
-    found: dict[OriginOfSegment, Share] = {}
+    found: dict[OriginOfSegment, PickShare] = {}
     current = _description_of_round(selection.pk)
     origins: dict[int, OriginOfSegment] = {}
     for number, description, n_frames, origin in _segments(selection.pk):
         origins[number] = origin
         if description == current:
-            found.setdefault(origin, Share(origin)).n_frames += n_frames
+            found.setdefault(origin, PickShare(origin)).n_frames += n_frames
     for role, segment in zip(roles, segments, strict=True):
         if int(segment) in origins:
             origin = origins[int(segment)]
-            found.setdefault(origin, Share(origin)).picks[role] += 1
+            found.setdefault(origin, PickShare(origin)).picks[role] += 1
     return sorted(found.values(), key=lambda share: (share.origin.structure, share.origin.temperature or 0.0))
 
 

@@ -15,7 +15,7 @@ from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.tools.costs import Job, costs_of_run, jobs_of_run
-from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.endings import failure_message
 from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
@@ -170,7 +170,7 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
     )
     state, status, message, started, changed = fresh.one()
     if state in ("excepted", "killed"):
-        message = reason_of_end(node)
+        message = failure_message(node)
     ordered = [rounds[index] for index in sorted(rounds)]
     budget = node.inputs.budget.get_dict() if "budget" in node.inputs else {}
     wanted = with_costs or any(value is not None for value in budget.values())
@@ -234,7 +234,7 @@ def _read_labels(entry: Round) -> None:
 
 def _reason(step: Step) -> str:
     """Return why a process failed, as it says itself."""
-    return reason_of_end(orm.load_node(step.pk))
+    return failure_message(orm.load_node(step.pk))
 
 
 def _read_results(entry: Round) -> None:

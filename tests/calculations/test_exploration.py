@@ -238,7 +238,7 @@ def test_shell_is_held(generate_calc_job: Callable[..., Any], inputs: dict[str, 
         **inputs,
         "structure": orm.StructureData(ase=atoms),
         "host": orm.StructureData(ase=host),
-        "parameters": {**PARAMETERS, "held_shell": 3, "spring_constant": 7.0},
+        "parameters": {**PARAMETERS, "restrained_shell": 3, "spring_constant": 7.0},
     }
     folder, _ = generate_calc_job(ENTRY_POINT, given)
     found = commands(folder)
@@ -289,10 +289,10 @@ def other_species(variables: Any) -> Any:
         ({"continuation": (5000, True)}, "nothing is left to run. Ask for a longer production"),
         ({"continuation": (500, False)}, "is of a free run, and this is a biased one; continue it as it was begun"),
         (
-            {"host": None, "parameters": {"held_shell": 3}},
-            "`held_shell` is given, but no `host`",
+            {"host": None, "parameters": {"restrained_shell": 3}},
+            "`restrained_shell` is given, but no `host`",
         ),
-        ({"parameters": {"held_shell": 3}}, "shell 3"),
+        ({"parameters": {"restrained_shell": 3}}, "shell 3"),
         ({"switches": ["-in", "other"]}, "`switches` holds `-in`, which cannot be given"),
         ({"collective_variables": other_species}, "take variables that were learned for this structure"),
     ],

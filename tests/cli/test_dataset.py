@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.cli import main
-from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.labels import label_of_index
 from aiida_sicmlip.science.labels.states import LabelState
 from tests.conftest import LEVEL_OF_THEORY, PW_PARAMETERS
 
@@ -41,7 +41,7 @@ def labels(aiida_profile_clean, generate_label, labelled_frames):
 @pytest.fixture
 def labelled(labels, level_of):
     """A data set of four labels."""
-    return extend_dataset(level_of(labels[0]), **{label_of_place(place): label for place, label in enumerate(labels)})
+    return extend_dataset(level_of(labels[0]), **{label_of_index(place): label for place, label in enumerate(labels)})
 
 
 @pytest.fixture

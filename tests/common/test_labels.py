@@ -16,7 +16,7 @@ from aiida_sicmlip.common import labels
         ("frame_s03_012345", labels.frame_label(3, 12345)),
         ("frame_s123_1234567", labels.frame_label(123, 1234567)),
         ("s07", labels.segment_label(7)),
-        ("label_000012", labels.label_of_place(12)),
+        ("label_000012", labels.label_of_index(12)),
         ("dataset_03", labels.dataset_label(3)),
         ("round_02_labelling", labels.round_label(2, "labelling")),
     ],
@@ -33,7 +33,7 @@ def test_frames_are_read_back(pair: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("place", [0, 12, 1234567])
 def test_places_are_read_back(place: int) -> None:
-    assert labels.place_of_label(labels.label_of_place(place)) == place
+    assert labels.index_of_label(labels.label_of_index(place)) == place
 
 
 @pytest.mark.parametrize("index", [0, 12, 123])
@@ -48,7 +48,7 @@ def test_rounds_are_read_back() -> None:
 def test_names_sort_as_numbers_do() -> None:
     frames = [labels.frame_label(segment, frame) for segment in (0, 9, 10) for frame in (0, 99, 100000)]
     assert sorted(frames) == frames
-    places = [labels.label_of_place(place) for place in (0, 9, 10, 99999)]
+    places = [labels.label_of_index(place) for place in (0, 9, 10, 99999)]
     assert sorted(places) == places
 
 
@@ -57,7 +57,7 @@ def test_names_sort_as_numbers_do() -> None:
     [
         (labels.parse_frame_label, "frame_3_12"),
         (labels.parse_frame_label, "frame_s03_012345_more"),
-        (labels.place_of_label, "level_of_theory"),
+        (labels.index_of_label, "level_of_theory"),
         (labels.index_of_dataset, "dataset"),
         (labels.parse_round_label, "seeds"),
     ],

@@ -157,11 +157,11 @@ def test_labels_beyond_the_bound_on_forces_are_set_aside(program, pw_inputs):
     bound = (largest[near] + largest[far]) / 2
     before = pw.starts
     with enable_caching(identifier=PW):
-        node = labelled(pw, {**inputs, "largest_force": orm.Float(bound)}, 0, 15)
+        node = labelled(pw, {**inputs, "max_force": orm.Float(bound)}, 0, 15)
     assert pw.starts == before
     assert node.is_finished_ok and list(node.outputs.labels) == [near]
     child = node.base.links.get_outgoing().get_node_by_label(far)
-    assert child.exit_status == 460 and f"is {largest[far]:.1f} eV/A, above `largest_force`" in child.exit_message
+    assert child.exit_status == 460 and f"is {largest[far]:.1f} eV/A, above `max_force`" in child.exit_message
     assert child.outputs.output_trajectory.get_array("forces").shape == (1, 2, 3)
     report = report_of(node)
     assert "1 of 2 labels done, 1 failed, 1 of them set aside for their forces" in report

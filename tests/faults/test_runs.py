@@ -40,7 +40,7 @@ max_rounds: 1
 exploration:
   walkers: 1
   parameters: {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02}
-  scouting: {walkers: 1, parameters: {production: 0.5}}
+  unbiased: {walkers: 1, parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   bias: {barrier: 0.1, pace: 0.01}
   filter: null
@@ -62,7 +62,7 @@ while True:
         time.sleep(0.2)
 """
 MOMENTS = (
-    "exploration/scout",
+    "exploration/unbiased",
     "exploration/variables",
     "exploration/walker",
     "descriptors",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiida import orm
 
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
-from aiida_sicmlip.common.labels import label_of_place, parse_frame_label, round_label
+from aiida_sicmlip.common.labels import label_of_index, parse_frame_label, round_label
 from aiida_sicmlip.common.process_types import EXPLORATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from tests.graphs.explorations import Explored
@@ -44,7 +44,7 @@ class Learned:
             ]
             inputs = self.labels[0].creator.inputs
             level = derive_level_of_theory(inputs.parameters, inputs.kpoints, inputs.code, **inputs.pseudos)
-            given = {label_of_place(place): self.labels[place] for place in places_of_round}
+            given = {label_of_index(place): self.labels[place] for place in places_of_round}
             if self.datasets:
                 given["previous"] = self.datasets[-1]
             call = explored.process(

@@ -13,7 +13,7 @@ from aiida.engine import ProcessState
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from aiida_sicmlip.common.labels import frame_label, label_of_place, parse_frame_label, segment_label
+from aiida_sicmlip.common.labels import frame_label, label_of_index, parse_frame_label, segment_label
 from aiida_sicmlip.common.process_types import (
     ACTIVE_LEARNING,
     DESCRIPTORS,
@@ -181,7 +181,7 @@ class Explored:
             label = orm.TrajectoryData()
             label.set_trajectory(self.atoms.get_chemical_symbols(), self.atoms.positions[None])
             self.output(calculation, "output_trajectory", label)
-            labels[label_of_place(place)] = label
+            labels[label_of_index(place)] = label
             frame = self.atoms.copy()
             forces = np.random.default_rng(place).normal(size=(len(frame), 3))
             frame.calc = SinglePointCalculator(frame, energy=-100.0, forces=forces)

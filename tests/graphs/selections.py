@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from aiida_sicmlip.science.selection.candidates import Known, Pool, find_candidates, keep_candidates
+from aiida_sicmlip.science.selection.candidates import FramePool, LabelledData, find_candidates, keep_candidates
 from aiida_sicmlip.science.selection.candidates_file import Candidates
 from aiida_sicmlip.science.selection.farthest_point import UnitRows
 from aiida_sicmlip.science.selection.frames import select_frames_of_candidates
@@ -66,7 +66,7 @@ def made_selection(
         return np.concatenate([*(getattr(entry, name) for entry in candidates), values])
 
     n_earlier = sum(map(len, candidates))
-    pool = Pool(
+    pool = FramePool(
         rows=UnitRows("descriptors", after_earlier("descriptors", new)),
         n_earlier=n_earlier,
         trajectory=after_earlier("trajectory", segment),
@@ -78,7 +78,11 @@ def made_selection(
     )
     picks = Picks.joined([entry.picks for entry in earlier])
     none = np.empty((0, DIMENSION), np.float32)
-    known = Known(none, none) if picks is None else Known(picks.descriptors[picks.of("training")], none, picks)
+    known = (
+        LabelledData(none, none)
+        if picks is None
+        else LabelledData(picks.descriptors[picks.of("training")], none, picks)
+    )
     with_fixed = not earlier and settings.n_fixed_validation > 0
     findings = find_candidates(settings, pool, known, with_fixed=with_fixed, seed=3)
     kept = findings.chosen - n_earlier

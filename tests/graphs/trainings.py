@@ -11,7 +11,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
-from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.labels import label_of_index
 from aiida_sicmlip.common.process_types import TRAINING_CALCULATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from tests.graphs.packaged_models import stored_model
@@ -47,7 +47,7 @@ def grown(labels: list[Any], level: Any, *sizes: int) -> LabelledDataSetData:
     """Return a data set of labels that grew in steps of the given sizes."""
     dataset, start = None, 0
     for size in sizes:
-        places = {label_of_place(start + index): labels[start + index] for index in range(size)}
+        places = {label_of_index(start + index): labels[start + index] for index in range(size)}
         dataset = extend_dataset(level, **({} if dataset is None else {"previous": dataset}), **places)
         start += size
     assert dataset is not None

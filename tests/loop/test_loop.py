@@ -15,7 +15,7 @@ CREATED = {
     "LabelledDataSetData": (1, 3),
     "PotentialData": (0, 1),
     "CompiledPotentialData": (0, 1),
-    # Two scouts from each structure come before the first round.
+    # Two unbiased runs from each structure come before the first round.
     "SegmentTrajectoryData": (4, 2),
     "CollectiveVariablesData": (0, 2),
     "CandidateFramesData": (0, 1),
@@ -150,7 +150,7 @@ def test_later_rounds_explore_with_the_trained_model(finished_loop, switched):
 
 
 def test_walkers_are_biased_along_what_was_learned_before(finished_loop, switched):
-    """Variables come from free scouts in round 0, and from the walkers of the round before in round 1."""
+    """Variables come from unbiased runs in round 0, and from the walkers of the round before in round 1."""
     from aiida import orm
 
     from aiida_sicmlip.tools.runs import read_run
@@ -158,7 +158,7 @@ def test_walkers_are_biased_along_what_was_learned_before(finished_loop, switche
     folder, pk = finished_loop
     with switched(folder):
         explorations = [orm.load_node(entry.steps["exploration"].pk) for entry in read_run(orm.load_node(pk)).rounds]
-        sources = [explorations[0].outputs.scouting_trajectories, *(e.outputs.trajectories for e in explorations)]
+        sources = [explorations[0].outputs.unbiased_trajectories, *(e.outputs.trajectories for e in explorations)]
         for exploration, source in zip(explorations, sources[:-1], strict=True):
             for name, variables in exploration.outputs.collective_variables.items():
                 learned_from = variables.creator.inputs.trajectories

@@ -33,7 +33,7 @@ def test_label_is_what_the_program_found(parse_folder: Callable[..., Any], case_
 def test_label_with_too_large_forces_is_set_aside(parse_folder: Callable[..., Any], factor: float, status: int) -> None:
     with np.load(DEFAULT / "temporary" / "predictions.npz") as arrays:
         largest = float(np.linalg.norm(arrays["forces"], axis=1).max())
-    parsed = parse_folder(DEFAULT, inputs={"largest_force": orm.Float(factor * largest)})
+    parsed = parse_folder(DEFAULT, inputs={"max_force": orm.Float(factor * largest)})
     assert parsed.status == status
     assert "output_trajectory" in parsed.outputs
     if status:

@@ -1,4 +1,4 @@
-"""Pictures of a training show its curve, its legs and the model that was kept."""
+"""Pictures of a training show its curve, its attempts and the model that was kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shown(axes) -> dict:
 
 def test_curves_threshold_kept_model_and_legs():
     axes = Figure().subplots()
-    assert plot_curve(axes, CURVE, "force_mae", best_epoch=5, legs=[4], threshold=0.1) is axes
+    assert plot_curve(axes, CURVE, "force_mae", best_epoch=5, attempts=[4], threshold=0.1) is axes
     lines = shown(axes)
     assert set(lines) == {"continued", "training", "validation", "kept: epoch 5", "threshold, 0.1"}
     np.testing.assert_array_equal(lines["training"].get_xdata(), EPOCHS)
@@ -49,7 +49,7 @@ def test_energies_are_shown_in_mev():
 
 def test_several_legs_have_one_entry_in_the_legend():
     axes = Figure().subplots()
-    plot_learning_rate(axes, CURVE, legs=[3, 5])
+    plot_learning_rate(axes, CURVE, attempts=[3, 5])
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["continued"]
     assert [line.get_xdata()[0] for line in axes.get_lines()[:2]] == [2.5, 4.5]
     np.testing.assert_array_equal(axes.get_lines()[2].get_ydata(), CURVE["learning_rate"])

@@ -16,7 +16,7 @@ from aiida_sicmlip.cli import main
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation, draw_rare_events
-from aiida_sicmlip.reports.potential import legs, potential_lines, potential_report
+from aiida_sicmlip.reports.potential import attempts, potential_lines, potential_report
 from aiida_sicmlip.reports.potential_pictures import draw_boxes, draw_potential, file_name
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.tools.evaluations import read_evaluation
@@ -135,7 +135,7 @@ def test_parts_of_a_continued_training(judged, sets):
     judged.output(first, "checkpoint", checkpoint)
     second = judged.training(None, *sets[:2], checkpoint=checkpoint)
     continued = read_potential(second.outputs.potential)
-    assert legs(continued) == [4.0]
+    assert attempts(continued) == [4.0]
     assert f"<{first.pk}>, <{second.pk}> (continued)" in "\n".join(potential_lines(potential_report(continued)))
 
 

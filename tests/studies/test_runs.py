@@ -13,14 +13,14 @@ import pytest
 @pytest.mark.program
 def test_opes_divacancy(tmp_path):
     options = ["--seeds", "1", "--length", "6", "--pace", "0.1", "--unbiased-seeds", "1", "--unbiased-length", "2"]
-    options += ["--scouting-seeds", "1", "--scouting-length", "3"]
+    options += ["--unbiased-seeds", "1", "--unbiased-length", "3"]
     command = [sys.executable, "-m", "studies.opes_divacancy", str(tmp_path / "study"), *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     first = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert first.returncode == 0, first.stdout[-2000:] + first.stderr[-2000:]
     results = json.loads((tmp_path / "study" / "results.json").read_text())
     assert results["bias"]["barrier"] == 3.0
-    for kind, length in (("biased", 6.0), ("unbiased", 2.0), ("scouting", 3.0)):
+    for kind, length in (("biased", 6.0), ("unbiased", 2.0), ("unbiased", 3.0)):
         found = results[kind]
         assert (found["length_ps"], len(found["runs"])) == (length, 1)
         hopped = [run["first_hop"]["time_ps"] for run in found["runs"] if run["first_hop"]]

@@ -58,7 +58,7 @@ def test_configurations(learned: Learned) -> None:
 
 
 def test_model_in_a_run(learned: Learned, portable_potential, generate_dataset) -> None:
-    """The sets of the work chain, the round that called it, a prior, a model before, and legs that were cut off."""
+    """The sets of the work chain, the round that called it, a prior, a model before, and attempts that were cut off."""
     explored, run = learned.explored, learned.datasets[0].creator.caller
     training_set, validation_set = learned.datasets[1], learned.datasets[0]
     prior = fit_lennard_jones_prior(training_set, orm.Dict({}))
@@ -85,7 +85,7 @@ def test_model_in_a_run(learned: Learned, portable_potential, generate_dataset) 
     explored.output(first, "checkpoint", checkpoint)
     last = trained(explored, portable_potential, base, "iteration_02", checkpoint=checkpoint, **inputs)
     model = model_of_potential(last)
-    assert model.legs == (first.pk, last.creator.pk)
+    assert model.attempts == (first.pk, last.creator.pk)
     assert model.sets == {"training": training_set.pk, "validation": validation_set.pk, "fixed_validation": further.pk}
     assert (model.parameters, model.seed) == (inputs["parameters"].pk, inputs["seed"].pk)
     assert (model.prior, model.prior_fitted_to) == (prior.pk, training_set.pk)
@@ -93,7 +93,7 @@ def test_model_in_a_run(learned: Learned, portable_potential, generate_dataset) 
     assert model.round == RoundOfRun(run.pk, 1)
     lineage = lineage_of_model(last)
     assert lineage.earlier == (model_of_potential(before),)
-    assert model_of_potential(before).legs == (before.creator.pk,)
+    assert model_of_potential(before).attempts == (before.creator.pk,)
     assert [entry.place for entry in lineage.sets["training"]] == [0, 1, 2, 3]
     assert [entry.label for entry in lineage.sets["validation"]] == [label.pk for label in learned.labels[:2]]
     assert [entry.label for entry in lineage.sets["fixed_validation"]] == [None, None]

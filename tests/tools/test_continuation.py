@@ -9,7 +9,7 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
-from aiida_sicmlip.tools.continuation import continued_run, leavings_of_run
+from aiida_sicmlip.tools.continuation import continued_run, outputs_of_run
 from tests.graphs.explorations import Explored
 from tests.graphs.interrupted_run import made_parent
 
@@ -37,7 +37,7 @@ def pks(nodes):
 def test_latest_data_and_last_potential(make):
     """Labels of the round whose training failed are there, and the potential of the round before."""
     parent = make()
-    found = leavings_of_run(parent.run)
+    found = outputs_of_run(parent.run)
     assert pks(found.sets) == pks(parent.sets[1])
     assert found.potential.pk == parent.potential.pk
     assert found.compiled_potential.pk == parent.compiled_potential.pk
@@ -47,7 +47,7 @@ def test_latest_data_and_last_potential(make):
 def test_rounds_segments_and_seeds_go_on(make):
     """Two rounds of two segments each: the next round is the third, its first segment the fifth."""
     parent = make()
-    found = leavings_of_run(parent.run)
+    found = outputs_of_run(parent.run)
     assert (found.next_round, found.n_segments) == (2, 4)
     assert found.seed.pk == parent.seeds[1].pk
     assert {name: [node.pk for node in given.values()] for name, given in found.trajectories.items()} == {
@@ -65,7 +65,7 @@ def test_picks_whose_labels_are_in_no_data_set_may_be_picked_again(make, explore
     seeds = explored.process(orm.CalcFunctionNode, "", parent.run, "round_02_seeds")
     explored.output(seeds, "next_round", orm.Int(102))
     explored.selection(parent.run, 2, [explored.segment(biased=False)], n_training=8, n_validation=3, separation=0.5)
-    found = leavings_of_run(parent.run)
+    found = outputs_of_run(parent.run)
     assert sorted(found.candidates) == ["round_00", "round_01", "round_02"]
     assert sorted(found.picks) == ["round_00", "round_00_replacements", "round_01"]
     assert (found.next_round, found.n_segments, found.seed.value) == (3, 5, 102)
@@ -74,7 +74,7 @@ def test_picks_whose_labels_are_in_no_data_set_may_be_picked_again(make, explore
 def test_run_that_continued_another_hands_on_what_it_was_given(make):
     """A run that ended before its first selection leaves what it began with."""
     parent = make()
-    first = leavings_of_run(parent.run)
+    first = outputs_of_run(parent.run)
     second = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
     given = {
         "bootstrap_potential": first.compiled_potential,
@@ -92,7 +92,7 @@ def test_run_that_continued_another_hands_on_what_it_was_given(make):
         second.base.links.add_incoming(node, LinkType.INPUT_WORK, name)
     second.store()
     second.set_process_state(ProcessState.KILLED)
-    again = leavings_of_run(second)
+    again = outputs_of_run(second)
     for name in ("sets", "candidates", "picks"):
         assert pks(getattr(again, name)) == pks(getattr(first, name))
     assert (again.next_round, again.n_segments, again.seed.pk) == (2, 4, first.seed.pk)
@@ -104,7 +104,7 @@ def test_run_that_continued_another_hands_on_what_it_was_given(make):
 def test_run_at_work_is_not_continued(make):
     parent = make(ProcessState.WAITING)
     with pytest.raises(InputError, match="is still at work; wait until it has ended"):
-        leavings_of_run(parent.run)
+        outputs_of_run(parent.run)
 
 
 def test_the_run_that_another_one_continues(make, explored):

@@ -13,7 +13,7 @@ from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
-from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.labels import label_of_index
 from aiida_sicmlip.common.process_types import TRAINING_CALCULATION
 from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, path_to_calculation
@@ -38,8 +38,8 @@ def level(level_of, labels):
 @pytest.fixture
 def grown(labels, level):
     """Three labels, and two more in a second call."""
-    first = extend_dataset(level, **{label_of_place(place): labels[place] for place in range(3)})
-    return extend_dataset(level, previous=first, **{label_of_place(place): labels[place] for place in (3, 4)})
+    first = extend_dataset(level, **{label_of_index(place): labels[place] for place in range(3)})
+    return extend_dataset(level, previous=first, **{label_of_index(place): labels[place] for place in (3, 4)})
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def count_statements(action) -> int:
 
 def test_queries_do_not_grow_with_the_labels(grown, labels, level) -> None:
     one = extend_dataset(level, label_000000=labels[0])
-    many = extend_dataset(level, **{label_of_place(place): label for place, label in enumerate(labels)})
+    many = extend_dataset(level, **{label_of_index(place): label for place, label in enumerate(labels)})
     asked = [count_statements(lambda dataset=dataset: labels_of_dataset(dataset)) for dataset in (one, many, grown)]
     assert asked[0] == asked[1] > 0
     assert asked[2] <= 2 * asked[0] + 2

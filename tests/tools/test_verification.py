@@ -8,7 +8,7 @@ import pytest
 from aiida import orm
 from sqlalchemy import text
 
-from aiida_sicmlip.common.labels import label_of_place
+from aiida_sicmlip.common.labels import label_of_index
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.verification import verify
@@ -39,7 +39,7 @@ def problems_of(root) -> dict[str, list[str]]:
 
 def extended(level, labels, frames, at_level=None, **inputs) -> LabelledDataSetData:
     """Return a data set of ``frames`` that a calcfunction says it made of ``labels``."""
-    places = {label_of_place(place): label for place, label in enumerate(labels)}
+    places = {label_of_index(place): label for place, label in enumerate(labels)}
     call = finished(orm.CalcFunctionNode, "extend_dataset", "", level_of_theory=level, **places, **inputs)
     return output(call, "result", LabelledDataSetData.from_frames(frames, [at_level or level.get_dict()]))
 

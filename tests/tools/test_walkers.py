@@ -34,9 +34,9 @@ def test_segments_are_joined_in_order(explored):
     assert last.structure == explored.structure.get_formula()
 
 
-def test_scouts_and_free_walkers_are_left_out(explored):
+def test_unbiased_runs_and_free_walkers_are_left_out(explored):
     exploration = explored.exploration()
-    explored.segment(explored.process(orm.WorkChainNode, "", exploration, "scout_00"), biased=False)
+    explored.segment(explored.process(orm.WorkChainNode, "", exploration, "unbiased_00"), biased=False)
     explored.segment(explored.walker(exploration), biased=False)
     assert biased_walkers(exploration) == []
 

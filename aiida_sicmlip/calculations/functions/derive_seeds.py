@@ -23,7 +23,7 @@ def derive_round_seeds(seed: orm.Int) -> dict:
 @calcfunction
 def derive_exploration_seeds(seed: orm.Int) -> dict:
     """Return the seeds of one exploration's steps."""
-    names = ("scouting", "variables", "walkers")
+    names = ("unbiased", "variables", "walkers")
     return {name: orm.Int(value) for name, value in zip(names, independent_seeds(seed.value, len(names)), strict=True)}
 
 

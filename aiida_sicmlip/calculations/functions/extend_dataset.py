@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import label_of_place, place_of_label
+from aiida_sicmlip.common.labels import index_of_label, label_of_index
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData, require_same_level
@@ -30,13 +30,13 @@ def extend_dataset(
     """
     level = level_of_theory.get_dict()
     frames, levels = ([], []) if previous is None else (previous.frames(), previous.levels_of_theory)
-    expected = [label_of_place(len(frames) + index) for index in range(len(labels))]
+    expected = [label_of_index(len(frames) + index) for index in range(len(labels))]
     if sorted(labels) != expected:
         raise InputError(
             f"the labels are named {', '.join(sorted(labels))}; after {len(frames)} earlier configurations they "
             f"have to be named {', '.join(expected)}."
         )
-    for name in sorted(labels, key=place_of_label):
+    for name in sorted(labels, key=index_of_label):
         require_same_level(level, level_of_label(labels[name], name), f"label `{name}` <{labels[name].pk}>")
         frame = labelled_frame(labels[name], name)
         frame.info[LEVEL] = len(levels)

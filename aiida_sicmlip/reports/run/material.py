@@ -14,9 +14,9 @@ from aiida_sicmlip.reports.composition import add_shares
 from aiida_sicmlip.reports.selection import Selection, read_selections
 from aiida_sicmlip.tools.continuation import continued_run
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
-from aiida_sicmlip.tools.failures import Called, Failure, failures_of_run, processes_below
+from aiida_sicmlip.tools.failures import CalledProcess, Failure, failures_of_run, processes_below
 from aiida_sicmlip.tools.lineage import Lineage, PathStep, lineage_of_model, path_to_calculation
-from aiida_sicmlip.tools.origins import Share
+from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.potentials import TrainedPotential, evaluations_of_rounds, read_potential
 from aiida_sicmlip.tools.runs import Run, last_potential, read_run
 
@@ -45,7 +45,7 @@ class RunMaterial:
         return continued_run(self.node)
 
     @cached_property
-    def processes(self) -> list[Called]:
+    def processes(self) -> list[CalledProcess]:
         """All processes below the run."""
         return processes_below(self.node.pk)
 
@@ -55,7 +55,7 @@ class RunMaterial:
         return failures_of_run(self.node, self.processes)
 
     @cached_property
-    def shares(self) -> dict[int, list[Share]]:
+    def shares(self) -> dict[int, list[PickShare]]:
         """By round, what each start structure and temperature has in the picks."""
         return add_shares(self.node, {})
 

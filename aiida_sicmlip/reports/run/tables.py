@@ -16,7 +16,7 @@ from aiida_sicmlip.reports.run.criteria import (
 from aiida_sicmlip.reports.text import Cells, duration, or_dash
 from aiida_sicmlip.science.costs.budgets import uses_of_budgets
 from aiida_sicmlip.tools.lineage import PathStep
-from aiida_sicmlip.tools.origins import Share
+from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
 SCORED = ("validation", "exploring")
@@ -142,7 +142,7 @@ def status_lines(run: Run) -> list[str]:
     return lines
 
 
-def detail_lines(run: Run, shares: Mapping[int, Sequence[Share]], parent: int | None) -> list[str]:
+def detail_lines(run: Run, shares: Mapping[int, Sequence[PickShare]], parent: int | None) -> list[str]:
     """Return what :func:`status_lines` leaves out: criteria, labels and origins of the picks of every round.
 
     :param shares: by round, what each origin has in its picks.

@@ -18,7 +18,7 @@ from aiida_sicmlip.reports.run.tables import round_status
 from aiida_sicmlip.reports.run.versions import version_values
 from aiida_sicmlip.reports.selection import selection_report
 from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
-from aiida_sicmlip.tools.origins import Share
+from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.runs import Round, Run
 
 SCHEMA_VERSION = 1
@@ -82,7 +82,7 @@ def status_report(found: RunMaterial) -> dict[str, Any]:
     }
 
 
-def round_values(entry: Round, run: Run, shares: Sequence[Share]) -> dict[str, Any]:
+def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[str, Any]:
     """Return a round as plain values.
 
     Keys: `index`, `status`, `seconds`, `steps`, `configurations` of the data sets, `labels` (`asked`, `done`,

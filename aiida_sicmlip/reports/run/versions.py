@@ -11,14 +11,14 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.common.process_types import EXPLORATION_CALCULATION
 from aiida_sicmlip.reports.citations import citations
 from aiida_sicmlip.reports.text import Cells
-from aiida_sicmlip.tools.failures import Called
+from aiida_sicmlip.tools.failures import CalledProcess
 from aiida_sicmlip.tools.versions import recorded_versions, surroundings
 
 _CALCULATIONS = "aiida.calculations:"
 
 
 def version_values(
-    node: orm.WorkChainNode, processes: Sequence[Called], level: dict[str, Any] | None
+    node: orm.WorkChainNode, processes: Sequence[CalledProcess], level: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return versions, codes and citations of a run as plain values.
 
@@ -26,7 +26,7 @@ def version_values(
     `calculations` (`process`, `pk`, `versions`, and where it ran), `codes` (`label`, `pk`, `uuid`, `plugin`), and
     `citations`.
     """
-    chosen: dict[str, list[Called]] = {}
+    chosen: dict[str, list[CalledProcess]] = {}
     for called in processes:
         if called.process_type.startswith(_CALCULATIONS) and called.state == "finished" and called.exit_status == 0:
             chosen.setdefault(called.process_type, []).append(called)

@@ -67,7 +67,7 @@ class Learning:
 class Workload:
     """All that a run does at the most.
 
-    walkers: of each round. scouts: before the first round, free, with the potential of that round.
+    walkers: of each round. unbiased_runs: before the first round, free, with the potential of that round.
     first_network: of the potential of the first round; None for a classical one.
     centres: atoms by which a frame is described, for the walkers in their order; None for all of them.
     variables: frames and epochs that variables are learned from at the most, for each structure.
@@ -76,7 +76,7 @@ class Workload:
 
     rounds: int
     walkers: Sequence[Walkers]
-    scouts: Sequence[Walkers]
+    unbiased_runs: Sequence[Walkers]
     labels: Labels
     learning: Learning
     first_network: Network | None = None
@@ -150,17 +150,20 @@ def first_budget(budget: Budget, rounds: Sequence[RoundCosts]) -> tuple[str, int
 def _costs_of_round(workload: Workload, number: int) -> RoundCosts:
     """Return what round ``number``, from 0, costs."""
     network = workload.learning.network if number else workload.first_network
-    dynamics = _dynamics(workload, network, with_scouts=number == 0)
+    dynamics = _dynamics(workload, network, with_unbiased=number == 0)
     labels = _labels(workload.labels, is_first=number == 0)
     training = _training(workload, number)
     return dynamics + labels + training
 
 
-def _dynamics(workload: Workload, network: Network | None, *, with_scouts: bool) -> RoundCosts:
+def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: bool) -> RoundCosts:
     """Return what exploring costs, learning variables before and describing frames after it."""
     on_gpu = workload.dynamics_on_gpu and network is not None
     seconds, longest = Bounds(), Bounds()
-    for group, biased in ((workload.scouts if with_scouts else (), False), (workload.walkers, workload.biased)):
+    for group, biased in (
+        (workload.unbiased_runs if with_unbiased else (), False),
+        (workload.walkers, workload.biased),
+    ):
         slowest = Bounds()
         for walkers in group:
             each = step_seconds(walkers.cell, network, biased=biased, on_gpu=on_gpu) * walkers.steps
@@ -172,12 +175,12 @@ def _dynamics(workload: Workload, network: Network | None, *, with_scouts: bool)
     for walkers in workload.walkers:
         centres = min(workload.n_centres or walkers.cell.n_atoms, walkers.cell.n_atoms)
         selection += description_seconds(centres) * (walkers.count * walkers.n_frames)
-    # Variables are learned from the walkers of the round before, or from the scouts.
-    source = workload.scouts if with_scouts else workload.walkers
+    # Variables are learned from the walkers of the round before, or from the unbiased_runs.
+    source = workload.unbiased_runs if with_unbiased else workload.walkers
     n_frames = sum(walkers.count * walkers.n_frames for walkers in source)
     rows = min(n_frames, workload.most_variable_frames * workload.n_structures)
     selection += SECONDS_OF_A_ROW * (rows * workload.variable_epochs)
-    started = [*workload.walkers, *(workload.scouts if with_scouts else ())]
+    started = [*workload.walkers, *(workload.unbiased_runs if with_unbiased else ())]
     return RoundCosts(
         steps=sum(walkers.count * walkers.steps for walkers in started),
         frames=sum(walkers.count * walkers.n_frames for walkers in workload.walkers),

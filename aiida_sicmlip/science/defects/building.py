@@ -37,7 +37,7 @@ Where defects go, for all kinds:
   coordination shell of the first part of the defect placed before (for a vacancy, an antisite or a substitution `shell`
   may be written for `placement_shell`). `placement: random`: any place, drawn with the seed.
 * `count` (default 1): how many of this kind.
-* `least_distance` (A, default 0): no place of the defect is nearer than this to a place of any earlier defect.
+* `min_distance` (A, default 0): no place of the defect is nearer than this to a place of any earlier defect.
 
 Among equally near places the first in the order of the host is taken, with random placement a random one. Distances are
 to the nearest periodic image in the perfect host, before anything is removed or added.
@@ -163,10 +163,10 @@ class _Placement:
                     return places
             elif defect.site is not None and first in [place.site for place in used]:
                 raise InputError(f"`{defect.label}.site` is {first}, which an earlier defect has taken: give another.")
-        distance = f" at least {defect.least_distance} A from all others" if defect.least_distance else ""
+        distance = f" at least {defect.min_distance} A from all others" if defect.min_distance else ""
         raise _NoRoom(
             f"`{defect.label}` ({defect.kind}) finds no free site{distance} in a host of {len(self._host)} atoms with "
-            f"{len(used)} sites changed already: use a larger cell, fewer defects or a smaller `least_distance`."
+            f"{len(used)} sites changed already: use a larger cell, fewer defects or a smaller `min_distance`."
         )
 
     def _first_places(self, defect: Defect, placed: Sequence[_Placed], used: Sequence[_Place]) -> list[int]:
@@ -248,7 +248,7 @@ class _Placement:
 
     def _is_free(self, part: Part, defect: Defect, used: Sequence[_Place]) -> np.ndarray:
         """Return which places of a part are as far from earlier defects as they are to be, (K,) bool."""
-        least = max(defect.least_distance - _SAME_DISTANCE, _SAME_DISTANCE)
+        least = max(defect.min_distance - _SAME_DISTANCE, _SAME_DISTANCE)
         return np.asarray(self._clearance(part, used) >= least)
 
     def _clearance(self, part: Part, used: Sequence[_Place]) -> np.ndarray:

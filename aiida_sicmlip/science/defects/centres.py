@@ -15,10 +15,10 @@ from aiida_sicmlip.science.defects.host_sites import (
     MAXIMUM_CHANGED,
     MAXIMUM_DISPLACEMENT,
     HostSites,
+    assign_sites,
     assigned,
     count_changed,
     refined_drifts,
-    settle,
 )
 
 # Frames that are worked on at once: enough to share the overhead, few enough to stay in the processor's cache.
@@ -116,7 +116,7 @@ class DefectCentres:
         for frame in [frame for frame, row in enumerate(rows) if not len(row)]:
             # A drift that differs by a translation of the crystal onto itself would not change the centres.
             with contextlib.suppress(InputError):
-                site_of_atom, drift = settle(sites, fractional[frame], numbers)
+                site_of_atom, drift = assign_sites(sites, fractional[frame], numbers)
                 found, _ = sites.nearest(fractional[frame] @ sites.cell - drift)
                 rows[frame] = np.where(site_of_atom < 0, -1 - found, site_of_atom)
         return rows
@@ -137,7 +137,8 @@ class DefectCentres:
             placed = fractional[frame] @ sites.cell - drifts[frame]
             site_of_atom = assigned(sites, placed, found[frame], vectors[frame])
             rows[frame] = np.where(site_of_atom < 0, -1 - found[frame], site_of_atom)
-        # From afar the median may end between two places that fit; `settle` decides on these, and on what looks molten.
+        # From afar the median may end between two places that fit; `assign_sites` decides on these, and on what looks
+        # molten.
         near = np.linalg.norm(drifts - starts, axis=1) < sites.nearest_distance / 4
         near &= np.median(squared, axis=1) < (MAXIMUM_DISPLACEMENT * sites.nearest_distance) ** 2
         limit = MAXIMUM_CHANGED * len(sites)

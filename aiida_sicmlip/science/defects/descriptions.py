@@ -20,7 +20,7 @@ PLACEMENTS = ("nearest", "shell", "random")
 SPLIT = "split"
 """Position of an interstitial that shares a site with the host's atom."""
 
-_KEYS_OF_PLACE = ("count", "placement", "placement_shell", "least_distance", "site")
+_KEYS_OF_PLACE = ("count", "placement", "placement_shell", "min_distance", "site")
 _KEYS_OF_INTERSTITIALS = ("position", "cage", "on", "direction", "separation", "fractional", "cartesian")
 _KEYS = {
     "vacancy": ("species", "shell"),
@@ -84,7 +84,7 @@ class Defect:
     count: int
     placement: str
     placement_shell: int | None
-    least_distance: float
+    min_distance: float
     site: int | None
 
 
@@ -151,9 +151,9 @@ def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
         raise InputError(
             f"`{label}.placement` is {placement!r}, which interstitials that are no split ones cannot have."
         )
-    least_distance = description.get("least_distance", 0.0)
-    if isinstance(least_distance, bool) or not isinstance(least_distance, (int, float)) or not least_distance >= 0:
-        raise InputError(f"`{label}.least_distance` is {least_distance!r}: give a distance in A, 0 or more.")
+    min_distance = description.get("min_distance", 0.0)
+    if isinstance(min_distance, bool) or not isinstance(min_distance, (int, float)) or not min_distance >= 0:
+        raise InputError(f"`{label}.min_distance` is {min_distance!r}: give a distance in A, 0 or more.")
     count = _whole(description.get("count", 1), f"{label}.count")
     if parts[0].point is not None and count > 1:
         raise InputError(f"`{label}` has both coordinates and a `count` above 1: one place holds one atom.")
@@ -164,7 +164,7 @@ def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
         count=count,
         placement=placement,
         placement_shell=_placement_shell(description, label, placement),
-        least_distance=float(least_distance),
+        min_distance=float(min_distance),
         site=_site(description, label, host, parts[0]),
     )
 

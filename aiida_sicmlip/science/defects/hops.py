@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.defects.host_sites import HostSites, settle
+from aiida_sicmlip.science.defects.host_sites import HostSites, assign_sites
 
 CORE_RADIUS = 0.35
 """An atom has arrived at a site when it comes as near as this, in nearest-neighbour distances: 0.67 A in 3C-SiC.
@@ -100,7 +100,7 @@ def find_defect_sites(structure: Atoms, host: Atoms, sites: HostSites | None = N
     """
     sites = HostSites(host) if sites is None else sites
     fractional = sites.fractional_of(structure.positions, structure.cell.array)
-    site_of_atom, drift = settle(sites, fractional, structure.numbers)
+    site_of_atom, drift = assign_sites(sites, fractional, structure.numbers)
     species = {int(site): structure.symbols[atom] for atom, site in enumerate(site_of_atom) if site >= 0}
     own = {None: "vacancy", **dict.fromkeys(host.symbols, "antisite")}
     changed = [
@@ -144,7 +144,7 @@ def count_hops(
     sites = HostSites(host) if sites is None else sites
     fractional = sites.fractional_of(positions, cell)
     if site_of_atom is None:
-        first = settle(sites, fractional[0], Atoms(list(species)).numbers)[0]
+        first = assign_sites(sites, fractional[0], Atoms(list(species)).numbers)[0]
     else:
         first = np.array(site_of_atom, dtype=int)
     # An interstitial is followed from any site; it is far from it.

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.geometry import find_mic, minkowski_reduce
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.defects.host_sites import HostSites, settle
+from aiida_sicmlip.science.defects.host_sites import HostSites, assign_sites
 
 # All in the median distance of an atom to its nearest neighbour.
 # Two atoms that a translation leads to each other differ by the thermal displacements of both.
@@ -99,7 +99,7 @@ def _drift(host: Atoms, frame: Atoms) -> np.ndarray:
     sites = HostSites(host)
     fractional = sites.fractional_of(frame.positions, frame.cell.array)
     try:
-        _, drift = settle(sites, fractional, frame.numbers)
+        _, drift = assign_sites(sites, fractional, frame.numbers)
     except InputError as exception:
         raise InputError(f"No crystal is found that all frames fit: {exception} {_ADVICE}") from None
     return drift

@@ -109,7 +109,7 @@ class HostSites:
         return ((points @ self._to_reduced) % 1.0) @ self._reduced
 
 
-def settle(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def assign_sites(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the site of each atom, (N,) with -1 where there is none, and the shortest drift that fits, (3,) in A.
 
     :param fractional: (N, 3), see :meth:`HostSites.fractional_of`.

@@ -209,10 +209,10 @@ def _measurements(maximum_temperature: float | None) -> list[str]:
     lines = [
         # Without `eng` or `force` this asks nothing of the pair style but its cutoff.
         "compute         pair_distances all pair/local dist",
-        "compute         least_distance all reduce min c_pair_distances inputs local",
+        "compute         min_distance all reduce min c_pair_distances inputs local",
         "fix             model_forces all store/force",
         "variable        model_force atom sqrt(f_model_forces[1]^2+f_model_forces[2]^2+f_model_forces[3]^2)",
-        "compute         largest_force all reduce max v_model_force",
+        "compute         max_force all reduce max v_model_force",
     ]
     if maximum_temperature is not None:
         lines += [

@@ -44,7 +44,7 @@ class ExplorationSettings(Settings):
         unit="ps",
         above=0,
     )
-    held_shell: int | None = integer(
+    restrained_shell: int | None = integer(
         None,
         "coordination shell of the defect whose atoms springs hold to their places in the start structure, the third "
         "in the paper; null holds no atom",

@@ -42,7 +42,7 @@ class NothingNewError(SicmlipError):
 
 
 @dataclass(frozen=True)
-class Pool:
+class FramePool:
     """Candidates of earlier rounds, and after them all frames of this one: R frames in all.
 
     All arrays but the rows are (R,).
@@ -73,7 +73,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Known:
+class LabelledData:
     """What is labelled or was picked before: descriptors of the training set, (T, D), of other sets, (O, D); picks."""
 
     training: np.ndarray
@@ -82,7 +82,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Findings:
+class CandidateSearch:
     """The candidates among the frames of a pool.
 
     chosen: their rows, ascending, (C,).
@@ -137,13 +137,13 @@ def hold_out(
 
 def find_candidates(
     settings: SelectionSettings,
-    pool: Pool,
-    known: Known,
+    pool: FramePool,
+    known: LabelledData,
     *,
     with_fixed: bool,
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
-) -> Findings:
+) -> CandidateSearch:
     """Return the candidates of a round.
 
     The training configurations that a selection on all frames would pick (of this round, and candidates of earlier
@@ -198,7 +198,7 @@ def find_candidates(
         "inertia": clusters.inertia,
         "variance_of_map": variance,
     }
-    return Findings(
+    return CandidateSearch(
         chosen=chosen,
         represents=represents,
         reference_distance=nearest,
@@ -215,7 +215,7 @@ def find_candidates(
 
 
 def keep_candidates(
-    findings: Findings, pool: Pool, structures: Sequence[Atoms], segment: np.ndarray, frame: np.ndarray
+    findings: CandidateSearch, pool: FramePool, structures: Sequence[Atoms], segment: np.ndarray, frame: np.ndarray
 ) -> Candidates:
     """Return what is kept of a pool.
 
@@ -250,7 +250,7 @@ def keep_candidates(
 
 
 def _eligible(
-    settings: SelectionSettings, pool: Pool, known: Known, nearest: np.ndarray
+    settings: SelectionSettings, pool: FramePool, known: LabelledData, nearest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which frames may become training and validation configurations, (R,) bool each."""
     fresh = pool.allowed & (nearest >= settings.tolerance)
@@ -271,7 +271,7 @@ def _eligible(
 
 
 def _asked(
-    settings: SelectionSettings, pool: Pool, for_training: np.ndarray, for_validation: np.ndarray, with_fixed: bool
+    settings: SelectionSettings, pool: FramePool, for_training: np.ndarray, for_validation: np.ndarray, with_fixed: bool
 ) -> tuple[int, int, int]:
     """Return how many configurations to pick for each role: fewer than the settings say where frames are few."""
     fixed = settings.n_fixed_validation if with_fixed else 0
@@ -300,7 +300,7 @@ def _count_apart(times: np.ndarray, separation: float) -> int:
 
 
 def _most_novel(
-    settings: SelectionSettings, pool: Pool, nearest: np.ndarray, taken: np.ndarray, mask: np.ndarray
+    settings: SelectionSettings, pool: FramePool, nearest: np.ndarray, taken: np.ndarray, mask: np.ndarray
 ) -> np.ndarray:
     """Return rows of this round that are the most novel after the picks, near them in time or not."""
     count = settings.n_candidates - int((taken >= pool.n_earlier).sum())
@@ -316,7 +316,7 @@ def _most_novel(
 
 
 def _clusters(
-    settings: SelectionSettings, pool: Pool, mask: np.ndarray, asked: tuple[int, int, int], seed: int
+    settings: SelectionSettings, pool: FramePool, mask: np.ndarray, asked: tuple[int, int, int], seed: int
 ) -> Clusters:
     """Return clusters of what was sampled so far: this round's frames, and those that earlier candidates stand for."""
     members = pool.allowed & (pool.held_out if settings.holds_out else True)
@@ -328,7 +328,7 @@ def _clusters(
     return cluster_frames(pool.rows, rows, weights, asked[1] + asked[2], seed=seed, at_once=settings.clustered_at_once)
 
 
-def _near_picks(pool: Pool, taken: np.ndarray, separation: float) -> np.ndarray:
+def _near_picks(pool: FramePool, taken: np.ndarray, separation: float) -> np.ndarray:
     """Return which frames are picks, or too near in time to one, (R,) bool."""
     near = np.zeros(len(pool.rows), dtype=bool)
     near[taken] = True

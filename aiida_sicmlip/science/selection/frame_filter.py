@@ -10,7 +10,7 @@ import numpy as np
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.settings import Settings, number
 
-COLUMNS = ("potential_energy", "least_distance", "largest_force")
+COLUMNS = ("potential_energy", "min_distance", "max_force")
 """What is known of each frame: eV, A, eV/A."""
 
 
@@ -20,10 +20,10 @@ class FrameFilterSettings(Settings):
 
     PREFIX = "exploration.filter."
 
-    least_distance: float | None = number(
+    min_distance: float | None = number(
         None, "frames with two atoms nearer than this are left out; null for none", unit="A", above=0
     )
-    largest_force: float | None = number(
+    max_force: float | None = number(
         None,
         "frames with a larger force of the potential on an atom are left out; null for none",
         unit="eV/A",
@@ -43,10 +43,10 @@ def filter_frames(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return the indices of the frames to keep, (K,) int64 ascending, and how many were left out for each reason.
 
-    A frame counts for the first reason that it gives: `not_finite`, `least_distance`, `largest_force`,
+    A frame counts for the first reason that it gives: `not_finite`, `min_distance`, `max_force`,
     `energy_window`. The median of the energy is that of the frames that give none of the reasons before.
 
-    :param thermodynamics: `potential_energy` (eV), `least_distance` (A) and `largest_force` (eV/A) of the same
+    :param thermodynamics: `potential_energy` (eV), `min_distance` (A) and `max_force` (eV/A) of the same
         frames, (F,) each.
     :raises InputError: when one of them is missing, or they differ in length.
     """
@@ -70,8 +70,8 @@ def filter_frames(
         kept = kept & ~spoilt
 
     nobody = np.zeros(len(energy), dtype=bool)
-    leave_out("least_distance", nobody if settings.least_distance is None else distance < settings.least_distance)
-    leave_out("largest_force", nobody if settings.largest_force is None else force > settings.largest_force)
+    leave_out("min_distance", nobody if settings.min_distance is None else distance < settings.min_distance)
+    leave_out("max_force", nobody if settings.max_force is None else force > settings.max_force)
     if settings.energy_window is None or not kept.any():
         leave_out("energy_window", nobody)
     else:

@@ -95,7 +95,7 @@ class LennardJonesFit:
     """A fitted prior and how well it does.
 
     ``residuals``: root mean square errors `energy_rmse` (eV/atom) and `forces_rmse` (eV/A) with offsets alone, under
-    `before`, and with the pairs, under `after`. ``pairs``, by `C-Si`: `least_distance` in the data (A; None without
+    `before`, and with the pairs, under `after`. ``pairs``, by `C-Si`: `min_distance` in the data (A; None without
     data) and `wall_distance` (A), below which the pair is repulsive for certain (None: everywhere).
     """
 
@@ -161,7 +161,7 @@ def fit_prior(
     }
     described = {
         "-".join(sorted((names[i], names[j]))): {
-            "least_distance": float(system.least[place]) if seen[place] else None,
+            "min_distance": float(system.least[place]) if seen[place] else None,
             "wall_distance": float(walls[place]) if seen[place] else None,
         }
         for place, (i, j) in enumerate(pairs)

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_sicmlip.tools.lineage.growth import sizes_of_datasets
 from aiida_sicmlip.tools.lineage.models import Model, models_of_potentials
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun
-from aiida_sicmlip.tools.lineage.spread import Found, Places, Spread, kinds_of_node
+from aiida_sicmlip.tools.lineage.spread import Dependents, Found, Places, kinds_of_node
 
 _ON_THE_WAY = ("label", "structure", "trajectory")
 """Kinds that lead from a node to configurations of its own; others lead to those of runs that it had a part in."""
@@ -92,7 +92,7 @@ def affected_by(node: orm.Node) -> Affected:
     :raises InputError: if nothing is followed from a node of its kind.
     """
     start = kinds_of_node(node)
-    spread = Spread()
+    spread = Dependents()
     _, own = _closure(spread, start, {*_ON_THE_WAY, *(["compiled model"] if "model" in start else [])})
     found, every = _closure(spread, start, None)
     sizes = sizes_of_datasets(every)
@@ -111,7 +111,7 @@ def affected_by(node: orm.Node) -> Affected:
     )
 
 
-def _closure(spread: Spread, start: Found, leading: set[str] | None) -> tuple[Found, Places]:
+def _closure(spread: Dependents, start: Found, leading: set[str] | None) -> tuple[Found, Places]:
     """Return all that came of ``start``, what it is included, and the places of its configurations.
 
     :param leading: kinds that lead on from what came of the start; all by default. What data sets lead to is left out

@@ -9,7 +9,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.lineage.dynamics import drives_of_trajectories
+from aiida_sicmlip.tools.lineage.dynamics import sources_of_trajectories
 from aiida_sicmlip.tools.lineage.growth import inputs_of_calls
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun, rounds_of_calls, starts_of_trajectories
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
@@ -100,7 +100,7 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
     codes = inputs_of_calls(orm.CalcJobNode, _known(source.calculation for source in sources), "code")
     rounds = rounds_of_calls(calls | _known(source.selection for source in sources))
     starts = starts_of_trajectories(trajectories)
-    drives = drives_of_trajectories(trajectories)
+    drives = sources_of_trajectories(trajectories)
     states = dataset.states()
     found = []
     for source in sources:

@@ -23,7 +23,7 @@ _INPUTS = {
 
 
 @dataclass(frozen=True)
-class Drive:
+class TrajectorySource:
     """A trajectory with what drove its run (PKs); None where nothing did, or nothing is known.
 
     trajectory: the trajectory.
@@ -60,9 +60,9 @@ class Drive:
         return self.step(frame) * self.timestep
 
 
-def drives_of_trajectories(pks: Iterable[int]) -> dict[int, Drive]:
+def sources_of_trajectories(pks: Iterable[int]) -> dict[int, TrajectorySource]:
     """Return what drove each of the trajectories: four queries for a thousand of them."""
-    found: dict[int, Drive] = {}
+    found: dict[int, TrajectorySource] = {}
     for chunk in in_chunks(pks):
         names = ("first_step", "steps_between_frames", "timestep_ps")
         query = orm.QueryBuilder()
@@ -72,7 +72,7 @@ def drives_of_trajectories(pks: Iterable[int]) -> dict[int, Drive]:
             project=["id", *(f"attributes.{name}" for name in names)],
             tag="trajectory",
         )
-        found |= {row[0]: Drive(*row) for row in query.all()}
+        found |= {row[0]: TrajectorySource(*row) for row in query.all()}
         query = orm.QueryBuilder()
         query.append(SegmentTrajectoryData, filters={"id": {"in": chunk}}, project="id", tag="trajectory")
         query.append(orm.CalcJobNode, with_outgoing="trajectory", project="id", tag="run")

@@ -26,7 +26,8 @@ class Model:
 
     potential: the portable model.
     training: the calculation that made it.
-    legs: calculations of the training in order, each continued by the next from its checkpoint; the last is `training`.
+    attempts: calculations of the training in order, each continued by the next from its checkpoint; the last is
+        `training`.
     training_set: what it was fitted to.
     validation_set: what decided when to stop.
     further_sets: sets that it was evaluated on besides, by name.
@@ -41,7 +42,7 @@ class Model:
 
     potential: int
     training: int
-    legs: tuple[int, ...] = ()
+    attempts: tuple[int, ...] = ()
     training_set: int | None = None
     validation_set: int | None = None
     further_sets: dict[str, int] = field(default_factory=dict)
@@ -115,13 +116,13 @@ def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:
             for (potential, training), inputs in taken.items()
             if "training_set" in inputs
         }
-    legs = _legs_of_trainings({model.training for model in models.values()})
+    attempts = _legs_of_trainings({model.training for model in models.values()})
     fitted = _sets_of_priors({model.prior for model in models.values() if model.prior is not None})
     rounds, further = _callers_of_trainings({model.training for model in models.values()})
     return {
         pk: replace(
             model,
-            legs=legs[model.training],
+            attempts=attempts[model.training],
             prior_fitted_to=fitted.get(model.prior or 0),
             round=rounds.get(model.training),
             further_sets=further.get(model.training, {}),
@@ -132,20 +133,20 @@ def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:
 
 def _legs_of_trainings(pks: Iterable[int]) -> dict[int, tuple[int, ...]]:
     """Return the calculations that each training consists of, in order."""
-    legs: dict[int, tuple[int, ...]] = {pk: (pk,) for pk in pks}
-    firsts = {pk: pk for pk in legs}
+    attempts: dict[int, tuple[int, ...]] = {pk: (pk,) for pk in pks}
+    firsts = {pk: pk for pk in attempts}
     while firsts:
         earlier: dict[int, int] = {}
         for chunk in in_chunks(set(firsts.values())):
             query = orm.QueryBuilder()
-            query.append(orm.CalcJobNode, filters={"id": {"in": chunk}}, project="id", tag="leg")
-            query.append(orm.Data, with_outgoing="leg", edge_filters={"label": "checkpoint"}, tag="checkpoint")
+            query.append(orm.CalcJobNode, filters={"id": {"in": chunk}}, project="id", tag="attempt")
+            query.append(orm.Data, with_outgoing="attempt", edge_filters={"label": "checkpoint"}, tag="checkpoint")
             query.append(orm.CalcJobNode, with_outgoing="checkpoint", project="id")
             earlier.update(query.all())
         firsts = {pk: earlier[first] for pk, first in firsts.items() if first in earlier}
         for pk, first in firsts.items():
-            legs[pk] = (first, *legs[pk])
-    return legs
+            attempts[pk] = (first, *attempts[pk])
+    return attempts
 
 
 def _sets_of_priors(pks: Iterable[int]) -> dict[int, int]:

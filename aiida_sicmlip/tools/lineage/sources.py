@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from aiida import orm
 
-from aiida_sicmlip.common.labels import parse_frame_label, place_of_label, segment_label
+from aiida_sicmlip.common.labels import index_of_label, parse_frame_label, segment_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -99,7 +99,7 @@ def _links_of_extensions(pks: Iterable[int]) -> _Links:
             tag="label",
         )
         for extension, label, name in query.all():
-            links.labels[extension, place_of_label(name)] = label
+            links.labels[extension, index_of_label(name)] = label
         query.append(orm.CalcJobNode, with_outgoing="label", project="id", tag="calculation")
         for _, label, calculation, _ in query.all():
             links.calculations[label] = calculation

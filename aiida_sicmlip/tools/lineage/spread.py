@@ -10,7 +10,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_pseudo.data.pseudo import PseudoPotentialData
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import number_of_segment, parse_frame_label, place_of_label
+from aiida_sicmlip.common.labels import index_of_label, number_of_segment, parse_frame_label
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
@@ -65,7 +65,7 @@ def kinds_of_node(node: orm.Node) -> Found:
     )
 
 
-class Spread:
+class Dependents:
     """Follows nodes to what came of them; what it has read of data sets and selections it reads once."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Spread:
             )
             query.append(LabelledDataSetData, with_incoming="extension", project="id")
             for dataset, name in query.all():
-                found.setdefault(dataset, set()).add(place_of_label(name))
+                found.setdefault(dataset, set()).add(index_of_label(name))
         return found
 
     def places_of_files(self, pks: Iterable[int]) -> Places:

@@ -13,7 +13,7 @@ from aiida_sicmlip.data.labels import surface_of_labelling
 from aiida_sicmlip.science.labels.states import require_one_surface
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.tools.continuation import SETS, leavings_of_run
+from aiida_sicmlip.tools.continuation import SETS, outputs_of_run
 
 DESCRIPTION = ("centres", "centre_radius", "cutoff", "n_max", "l_max", "sigma")
 """Settings of the selection that descriptors depend on: those of different runs can be compared where these agree."""
@@ -60,7 +60,7 @@ def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
 
     :raises InputError: if the run is at work, or has not labelled anything.
     """
-    found = leavings_of_run(run)
+    found = outputs_of_run(run)
     if "training_set" not in found.sets:
         raise InputError(
             f"run <{run.pk}> has left no labels, so that there is nothing to continue; start a run without it."

@@ -24,7 +24,7 @@ from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.costs import costs_of_run
-from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.endings import failure_message
 from aiida_sicmlip.workflows.active_learning import budget, rounds
 from aiida_sicmlip.workflows.active_learning.continuation import initial_context
 from aiida_sicmlip.workflows.active_learning.ports import ActiveLearningPorts, code_of_budget
@@ -217,7 +217,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         """Say where replacements failed, too; the round goes on with what there is."""
         child = self.ctx.replacement_labelling
         if child is not None and not child.is_finished_ok:
-            self._report(f"the replacements <{child.pk}> failed: {reason_of_end(child)}")
+            self._report(f"the replacements <{child.pk}> failed: {failure_message(child)}")
 
     def run_datasets(self) -> ExitCode | None:
         """Extend the sets by their new labels, or replace one, and gather all new labels in a set of their own."""
@@ -381,4 +381,4 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         if child.is_finished_ok:
             return None
         self._set_outputs()
-        return code.format(round=self.ctx.round, pk=child.pk, reason=reason_of_end(child))
+        return code.format(round=self.ctx.round, pk=child.pk, reason=failure_message(child))

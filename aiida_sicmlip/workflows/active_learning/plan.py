@@ -10,7 +10,7 @@ from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_b
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.workload import Beginning, workload_of_settings
-from aiida_sicmlip.workflows.protocols.exploration import scouting_parameters, ways_of_structures
+from aiida_sicmlip.workflows.protocols.exploration import conditions_of_structures, unbiased_parameters
 
 BASIS = (
     "The estimate rests on times of one core of an AMD EPYC, for cells of 14 to 62 atoms, scaled with the atoms, the "
@@ -26,8 +26,8 @@ def plan(settings: Mapping[str, Any], beginning: Beginning | None = None) -> lis
     :param settings: complete, as :func:`~aiida_sicmlip.workflows.active_learning.launch.read_settings` gives them.
     :param beginning: what it begins with; nothing but the bootstrap potential by default.
     """
-    ways = ways_of_structures(settings["exploration"], settings["structures"])
-    explored = [ExplorationSettings.from_mapping(way) for given in ways.values() for way in given]
+    conditions = conditions_of_structures(settings["exploration"], settings["structures"])
+    explored = [ExplorationSettings.from_mapping(condition) for given in conditions.values() for condition in given]
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     rounds, starts = settings["max_rounds"], len(settings["structures"])
     each = settings["exploration"]["walkers"]
@@ -42,7 +42,7 @@ def plan(settings: Mapping[str, Any], beginning: Beginning | None = None) -> lis
     n_fixed = 0 if taken_over else selection.n_fixed_validation
     fixed = f", {n_fixed} fixed ones in the first" if n_fixed else ""
     further_machines = ", ".join(settings["further_compilations"])
-    largest = settings["labelling"]["largest_force"]
+    largest = settings["labelling"]["max_force"]
     bound = f"; those with a force above {largest:g} eV/A are set aside and replaced" if largest is not None else ""
     machines = f", each compiled for this machine's codes and for {further_machines}" if further_machines else ""
     if bias is not None:
@@ -63,11 +63,10 @@ def plan(settings: Mapping[str, Any], beginning: Beginning | None = None) -> lis
     if limits:
         lines.append(f"Budget: at most {', '.join(f'{value:g} {UNITS[name]}' for name, value in limits.items())}")
     if bias is not None:
-        scouting = ExplorationSettings.from_mapping(scouting_parameters(settings["exploration"]))
-        scouts = settings["exploration"]["scouting"]["walkers"] * starts
-        first = (
-            f"{scouts} free runs of {scouting.equilibration + scouting.production:g} ps, later from the round before"
-        )
+        unbiased = ExplorationSettings.from_mapping(unbiased_parameters(settings["exploration"]))
+        unbiased_runs = settings["exploration"]["unbiased"]["walkers"] * starts
+        length = f"{unbiased.equilibration + unbiased.production:g} ps"
+        first = f"{unbiased_runs} unbiased runs of {length}, later from the round before"
         if beginning is not None and beginning.has_frames:
             first = "the run that is continued, later from the round before"
         lines.insert(2, f"Collective variables: learned each round, first from {first}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.common.labels import frame_label, label_of_place, number_of_segment, segment_label
+from aiida_sicmlip.common.labels import frame_label, label_of_index, number_of_segment, segment_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.selection.picks import ROLES
@@ -70,7 +70,7 @@ def extension(
     """
     start = 0 if previous is None else previous.n_frames
     extended = {} if previous is None else {"previous": previous}
-    return {**extended, **{label_of_place(start + index): labels[frame] for index, frame in enumerate(frames)}}
+    return {**extended, **{label_of_index(start + index): labels[frame] for index, frame in enumerate(frames)}}
 
 
 def message_on_counts(summary: Mapping[str, Any], described: Mapping[str, Any]) -> str:

@@ -132,13 +132,13 @@ def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
     if sentence:
         return sentence
     try:
-        ways = {
+        conditions = {
             name: [ExplorationSettings.from_mapping(node.get_dict()) for node in walker_parameters(name, exploration)]
             for name in structures
         }
-        if not all(ways.values()):
+        if not all(conditions.values()):
             return None
-        explored = [settings for given in ways.values() for settings in given]
+        explored = [settings for given in conditions.values() for settings in given]
         if not all(settings.retrieve_trajectory for settings in explored):
             raise InputError(
                 "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
@@ -146,7 +146,7 @@ def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
             )
         selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
         walkers = exploration["walkers"].value
-        require_something_to_train_on(selected, {name: walkers * len(given) for name, given in ways.items()})
+        require_something_to_train_on(selected, {name: walkers * len(given) for name, given in conditions.items()})
         segments = [(settings.n_frames, settings.frame_interval) for settings in explored]
         require_enough_frames(selected, walkers * segments)
         training = inputs["training"]["training"]

@@ -29,7 +29,7 @@ from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.tools.costs import asked_cores
 from aiida_sicmlip.tools.nodes import load
-from aiida_sicmlip.workflows.protocols.exploration import own_settings, scouting_parameters, ways_of_structures
+from aiida_sicmlip.workflows.protocols.exploration import conditions_of_structures, own_settings, unbiased_parameters
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def workload_of_settings(settings: Mapping[str, Any], beginning: Beginning | Non
     return Workload(
         rounds=settings["max_rounds"],
         walkers=[
-            _walkers(cells[name], exploration["walkers"], way)
-            for name, ways in ways_of_structures(exploration, structures).items()
-            for way in ways
+            _walkers(cells[name], exploration["walkers"], condition)
+            for name, conditions in conditions_of_structures(exploration, structures).items()
+            for condition in conditions
         ],
-        scouts=[] if begins.has_frames else _scouts(exploration, structures, cells),
+        unbiased_runs=[] if begins.has_frames else _unbiased_runs(exploration, structures, cells),
         labels=_labels(settings["labelling"], selection, max(cells.values(), key=lambda cell: cell.n_atoms), begins),
         learning=Learning(
             network=network,
@@ -118,13 +118,15 @@ def _walkers(cell: Cell, count: int, parameters: Mapping[str, Any]) -> Walkers:
     return Walkers(cell, count, run.steps(run.equilibration) + run.steps(run.production), run.n_frames)
 
 
-def _scouts(exploration: Mapping[str, Any], structures: Mapping[str, Any], cells: Mapping[str, Cell]) -> list[Walkers]:
-    """Return the scouts, of which there are none where nothing is learned."""
+def _unbiased_runs(
+    exploration: Mapping[str, Any], structures: Mapping[str, Any], cells: Mapping[str, Cell]
+) -> list[Walkers]:
+    """Return the unbiased_runs, of which there are none where nothing is learned."""
     if exploration["bias"] is None:
         return []
-    count = exploration["scouting"]["walkers"]
+    count = exploration["unbiased"]["walkers"]
     return [
-        _walkers(cells[name], count, scouting_parameters(exploration, own_settings(description, f"structures.{name}")))
+        _walkers(cells[name], count, unbiased_parameters(exploration, own_settings(description, f"structures.{name}")))
         for name, description in structures.items()
     ]
 

@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import BaseRestartWorkChain, ExitCode, ProcessSpec, ToContext
 from aiida.engine.processes.workchains.context import append_
 
-from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.endings import failure_message
 from aiida_sicmlip.workflows.base.reattach import submit_once
 
 ENDED_BY_ENGINE = (
@@ -40,7 +40,7 @@ class RestartWorkChain(BaseRestartWorkChain):
     @property
     def call_label(self) -> str:
         """Label of the call of the present calculation."""
-        return f"leg_{self.ctx.iteration - 1:02d}"
+        return f"iteration_{self.ctx.iteration:02d}"
 
     def setup(self) -> None:
         """Start with no calculation."""
@@ -66,11 +66,11 @@ class RestartWorkChain(BaseRestartWorkChain):
         """Let the handlers look at the calculation that has ended; where the engine gives up, say why."""
         code = super().inspect_process()
         if code in [self.exit_codes[name] for name in ENDED_BY_ENGINE]:
-            self.keep_what_there_is()
+            self.set_partial_outputs()
             return self.filled_in(code, self.ctx.children[-1])
         return code
 
-    def keep_what_there_is(self) -> None:
+    def set_partial_outputs(self) -> None:
         """Hand out what a failed work chain leaves; nothing, if a subclass does not say otherwise."""
 
     def filled_in(self, code: ExitCode, calculation: orm.ProcessNode) -> ExitCode:
@@ -84,4 +84,4 @@ class RestartWorkChain(BaseRestartWorkChain):
 
     def reason_of(self, calculation: orm.ProcessNode) -> str:
         """Return why a calculation ended as it did."""
-        return reason_of_end(calculation)
+        return failure_message(calculation)

@@ -15,7 +15,7 @@ from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.endings import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
@@ -31,7 +31,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run independent walkers from each start structure and hand out their trajectories.
 
     Where a bias is asked for, collective variables are learned first, for each start structure its own: from earlier
-    trajectories where there are any, else from short free runs (scouts). A walker whose potential fails keeps the
+    trajectories where there are any, else from short unbiased runs. A walker whose potential fails keeps the
     frames before that, which are what active learning needs, and the others go on.
     """
 
@@ -43,10 +43,10 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         spec.inputs.validator = cls.validate_inputs
         spec.outline(
             cls.setup,
-            if_(cls.should_run_scouts)(
-                cls.prepare_scouts,
-                while_(cls.window_is_open)(cls.run_scouts),
-                cls.inspect_scouts,
+            if_(cls.should_run_unbiased)(
+                cls.prepare_unbiased,
+                while_(cls.window_is_open)(cls.run_unbiased),
+                cls.inspect_unbiased,
             ),
             if_(cls.should_run_variables)(
                 cls.prepare_variables,
@@ -108,35 +108,35 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
 
     @property
-    def _to_scout(self) -> list[str]:
+    def _without_frames(self) -> list[str]:
         """Structures whose variables have to be learned, and of which there are no trajectories."""
         return [name for name in self.ctx.to_learn if not self.inputs.get("earlier", {}).get(name)]
 
-    def should_run_scouts(self) -> bool:
+    def should_run_unbiased(self) -> bool:
         """Return whether free runs have to come first."""
-        return bool(self._to_scout)
+        return bool(self._without_frames)
 
-    def prepare_scouts(self) -> None:
-        """Derive the scouts' seeds."""
-        starts = {name: {"": self.inputs.structures[name]} for name in self._to_scout}
-        self._prepare("scout", starts, self.inputs.scouting.walkers, self.ctx.seeds["scouting"])
+    def prepare_unbiased(self) -> None:
+        """Derive the unbiased runs' seeds."""
+        starts = {name: {"": self.inputs.structures[name]} for name in self._without_frames}
+        self._prepare("unbiased", starts, self.inputs.unbiased.walkers, self.ctx.seeds["unbiased"])
 
-    def run_scouts(self) -> None:
-        """Keep scouts at work."""
-        own = self.inputs.get("scout_parameters", {})
+    def run_unbiased(self) -> None:
+        """Keep unbiased runs at work."""
+        own = self.inputs.get("unbiased_parameters", {})
 
         def submit(name: str) -> orm.ProcessNode:
-            parameters = own.get(self.ctx.start_of[name], self.inputs.scouting.parameters)
+            parameters = own.get(self.ctx.start_of[name], self.inputs.unbiased.parameters)
             return self._submit(name, {"parameters": parameters}, left_out=("bias",))
 
         self.fill_window(submit)
 
-    def inspect_scouts(self) -> ExitCode | None:
+    def inspect_unbiased(self) -> ExitCode | None:
         """Collect what there is to learn from."""
-        found = self._collect(("trajectories", "scouting_trajectories"))["scouting_trajectories"]
-        for name in self._to_scout:
+        found = self._collect(("trajectories", "unbiased_trajectories"))["unbiased_trajectories"]
+        for name in self._without_frames:
             if not found.get(name):
-                return self.exit_codes.ERROR_SCOUTING_FAILED.format(name=name, **self._failure_of(name))
+                return self.exit_codes.ERROR_UNBIASED_RUNS_FAILED.format(name=name, **self._failure_of(name))
             self.ctx.earlier[name] = found[name]
         return None
 
@@ -175,7 +175,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         for label, child in self.window_children().items():
             name = label.removeprefix("variables_")
             if not child.is_finished_ok:
-                reason = reason_of_end(child)
+                reason = failure_message(child)
                 return self.exit_codes.ERROR_VARIABLES_FAILED.format(name=name, pk=child.pk, reason=reason)
             variables = child.outputs.collective_variables
             self.ctx.variables[name] = variables
@@ -204,8 +204,8 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         own = self.inputs.get("walker_parameters", {})
 
         def submit(name: str) -> orm.ProcessNode:
-            way = self.ctx.way_of[name]
-            return self._submit(name, {"parameters": own[self.ctx.start_of[name]][way]} if way else {})
+            condition = self.ctx.condition_of[name]
+            return self._submit(name, {"parameters": own[self.ctx.start_of[name]][condition]} if condition else {})
 
         self.fill_window(submit)
 
@@ -247,9 +247,13 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
         """Name the walkers and derive their seeds.
 
-        :param starts: for each structure the ways in which its walkers run, each with ``count`` walkers.
+        :param starts: for each structure the conditions in which its walkers run, each with ``count`` walkers.
         """
-        each = [(name, way, node) for name, ways in starts.items() for way, node in sorted(ways.items())]
+        each = [
+            (name, condition, node)
+            for name, conditions in starts.items()
+            for condition, node in sorted(conditions.items())
+        ]
         self.ctx.walker_seeds = run_once(
             self,
             derive_walker_seeds,
@@ -258,9 +262,9 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             walkers=count,
             **{f"start_{index:02d}": node for index, (_, _, node) in enumerate(each)},
         )
-        all_walkers = [(name, way) for name, way, _ in each for _ in range(count.value)]
+        all_walkers = [(name, condition) for name, condition, _ in each for _ in range(count.value)]
         self.ctx.start_of = {f"{kind}_{index:02d}": name for index, (name, _) in enumerate(all_walkers)}
-        self.ctx.way_of = {f"{kind}_{index:02d}": way for index, (_, way) in enumerate(all_walkers)}
+        self.ctx.condition_of = {f"{kind}_{index:02d}": condition for index, (_, condition) in enumerate(all_walkers)}
         self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
 
     def _submit(self, name: str, changed: Mapping[str, orm.Data], left_out: tuple[str, ...] = ()) -> orm.ProcessNode:
@@ -288,7 +292,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         walkers = {name: children[name] for name in sorted(children) if self.ctx.start_of[name] in starts}
         failed = {name: walker for name, walker in walkers.items() if not walker.is_finished_ok} or walkers
         name, walker = next(iter(failed.items()))
-        return {"count": len(failed), "walker": name, "pk": walker.pk, "reason": reason_of_end(walker)}
+        return {"count": len(failed), "walker": name, "pk": walker.pk, "reason": failure_message(walker)}
 
     def _collect(self, *kinds: tuple[str, str]) -> dict[str, dict[str, dict[str, orm.Data]]]:
         """Hand out what the walkers of the window kept, and say which of them ended early.
@@ -301,7 +305,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         for name, walker in self.window_children().items():
             kept = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
             if not walker.is_finished_ok:
-                reason = reason_of_end(walker)
+                reason = failure_message(walker)
                 frames = sum(kept[label].n_frames for label in kept)
                 self.report(f"{name} <{walker.pk}> ended early with {frames} frames: {reason}")
             for label in sorted(kept):

@@ -72,7 +72,7 @@ def define_inputs(spec: ProcessSpec) -> None:
         exclude=[f"exploration.{name}" for name in PER_STRUCTURE],
         namespace_options={"help": "How each walker runs; biased where `exploration.bias` is given."},
     )
-    for name, who in (("walker_parameters", "walkers"), ("scout_parameters", "scouts")):
+    for name, who in (("walker_parameters", "walkers"), ("unbiased_parameters", "unbiased runs")):
         several = ", one entry for each way; every entry has `walkers` of them" if who == "walkers" else ", one entry"
         spec.input_namespace(
             name,
@@ -80,10 +80,10 @@ def define_inputs(spec: ProcessSpec) -> None:
             required=False,
             valid_type=orm.Dict,
             help=f"How {who} of a start structure run, under its name{several}. Where a structure has none, "
-            f"`{'walker.exploration' if who == 'walkers' else 'scouting'}.parameters` holds.",
+            f"`{'walker.exploration' if who == 'walkers' else 'unbiased'}.parameters` holds.",
         )
     spec.input(
-        "scouting.parameters",
+        "unbiased.parameters",
         required=False,
         **settings_port(
             ExplorationSettings,
@@ -91,12 +91,12 @@ def define_inputs(spec: ProcessSpec) -> None:
         ),
     )
     spec.input(
-        "scouting.walkers",
+        "unbiased.walkers",
         valid_type=orm.Int,
         serializer=orm.to_aiida_type,
         default=lambda: orm.Int(2),
-        validator=validate_positive("scouting.walkers"),
-        help="Scouts from each start structure; with two or more, one is held out to stop the learning in time.",
+        validator=validate_positive("unbiased.walkers"),
+        help="Unbiased runs from each start structure; with two or more, one is held out to stop the learning in time.",
     )
     spec.expose_inputs(
         CollectiveVariablesCalculation,
@@ -135,7 +135,7 @@ def define_outcomes(spec: ProcessSpec) -> None:
         ("trajectories", SegmentTrajectoryData, "What the walkers saw"),
         ("thermodynamics", orm.ArrayData, "Energies and temperature of the walkers"),
         ("colvars", orm.ArrayData, "Collective variables and bias of the walkers"),
-        ("scouting_trajectories", SegmentTrajectoryData, "What the scouts saw"),
+        ("unbiased_trajectories", SegmentTrajectoryData, "What the unbiased runs saw"),
         ("frame_filters", orm.ArrayData, "Which frames pass the filter, and how many do not"),
     ):
         spec.output_namespace(
@@ -158,9 +158,9 @@ def define_outcomes(spec: ProcessSpec) -> None:
     )
     spec.exit_code(
         402,
-        "ERROR_SCOUTING_FAILED",
-        message="No scout of the structure `{name}` kept frames to learn collective variables from. {count} failed, "
-        "the first, {walker} <{pk}>: {reason}",
+        "ERROR_UNBIASED_RUNS_FAILED",
+        message="No unbiased run of the structure `{name}` kept frames to learn collective variables from. {count} "
+        "failed, the first, {walker} <{pk}>: {reason}",
     )
     spec.exit_code(
         403,

@@ -41,7 +41,7 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
     structures = inputs.get("structures")
     if not structures:
         return "`structures` is empty; give at least one start structure."
-    for namespace in ("hosts", "collective_variables", "earlier", "walker_parameters", "scout_parameters"):
+    for namespace in ("hosts", "collective_variables", "earlier", "walker_parameters", "unbiased_parameters"):
         for name in inputs.get(namespace, {}):
             if name not in structures:
                 return f"`{namespace}.{name}` belongs to no start structure. {nearest_name(name, list(structures))}"
@@ -57,22 +57,22 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
 
 
 def walker_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
-    """Return how the walkers of a start structure run, one entry for each way; none where that is not given (yet)."""
+    """Return how the walkers of a start structure run, an entry for each condition; none where it is not given (yet)."""
     own = inputs.get("walker_parameters", {}).get(name, {})
     common = inputs.get("walker", {}).get("exploration", {}).get("parameters")
-    return [own[way] for way in sorted(own)] or ([] if common is None else [common])
+    return [own[condition] for condition in sorted(own)] or ([] if common is None else [common])
 
 
-def _scout_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
-    """Return how the scouts of a start structure run; nothing where there are none."""
-    given = inputs.get("scout_parameters", {}).get(name, inputs.get("scouting", {}).get("parameters"))
+def _unbiased_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
+    """Return how the unbiased runs of a start structure run; nothing where there are none."""
+    given = inputs.get("unbiased_parameters", {}).get(name, inputs.get("unbiased", {}).get("parameters"))
     return [] if given is None else [given]
 
 
 def _validate_settings(name: str, inputs: Mapping[str, Any]) -> str | None:
     """Say which settings that a start structure has of its own are wrong, if any."""
     own = [*inputs.get("walker_parameters", {}).get(name, {}).values()]
-    own += [inputs["scout_parameters"][name]] if name in inputs.get("scout_parameters", {}) else []
+    own += [inputs["unbiased_parameters"][name]] if name in inputs.get("unbiased_parameters", {}) else []
     for parameters in own:
         try:
             ExplorationSettings.from_mapping(parameters.get_dict())
@@ -84,12 +84,12 @@ def _validate_settings(name: str, inputs: Mapping[str, Any]) -> str | None:
 def _validate_run(
     name: str, structure: orm.StructureData, run: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> str | None:
-    """Say why walkers or scouts from one structure cannot run, if so."""
+    """Say why walkers or unbiased runs from one structure cannot run, if so."""
     host = inputs.get("hosts", {}).get(name)
     common = {key: run[key] for key in ("metadata",) if key in run} | {"structure": structure}
     if host is not None:
         common["host"] = host
-    for parameters in walker_parameters(name, inputs) + _scout_parameters(name, inputs):
+    for parameters in walker_parameters(name, inputs) + _unbiased_parameters(name, inputs):
         sentence = ExplorationCalculation.validate_host({**common, "parameters": parameters})
         if sentence:
             return f"for `structures.{name}`: {sentence}"
@@ -118,10 +118,10 @@ def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any])
                 f"`exploration.bias` asks for a bias on `structures.{name}`, whose variables have to be learned, but "
                 "`variables.code` is missing: give the code of `sicmlip`."
             )
-        if not inputs.get("earlier", {}).get(name) and not _scout_parameters(name, inputs):
+        if not inputs.get("earlier", {}).get(name) and not _unbiased_parameters(name, inputs):
             return (
                 f"the collective variables of `structures.{name}` have to be learned from something: give "
-                f"`scouting.parameters` for free runs, or trajectories (`earlier.{name}`)."
+                f"`unbiased.parameters` for free runs, or trajectories (`earlier.{name}`)."
             )
         try:
             parameters = inputs["variables"].get("parameters")

@@ -179,6 +179,6 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
         if "continuation" in last.outputs:
             self.out("continuation", last.outputs.continuation)
 
-    def keep_what_there_is(self) -> None:
+    def set_partial_outputs(self) -> None:
         """Hand out the segments of a walker that fails."""
         self.results()

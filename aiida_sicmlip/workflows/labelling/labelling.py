@@ -14,7 +14,7 @@ from aiida_sicmlip.calculations.functions.derive_reference_level import derive_r
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW, validate_code, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.endings import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
@@ -228,7 +228,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         children = self.window_children()
         failed = {name: child for name, child in children.items() if not child.is_finished_ok}
         for name, child in failed.items():
-            self.report(f"label `{name}` <{child.pk}> failed: {reason_of_end(child)}")
+            self.report(f"label `{name}` <{child.pk}> failed: {failure_message(child)}")
         set_aside = [name for name, child in failed.items() if child.exit_status == SET_ASIDE.status]
         words = f", {len(set_aside)} of them set aside for their forces" if set_aside else ""
         self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed{words}")
@@ -236,7 +236,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         if len(failed) == len(children) or n_broken > self.inputs.allowed_failed_fraction.value * len(children):
             name, first = next(iter(failed.items()))
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
-                failed=len(failed), asked=len(children), name=name, pk=first.pk, reason=reason_of_end(first)
+                failed=len(failed), asked=len(children), name=name, pk=first.pk, reason=failure_message(first)
             )
         return None
 

@@ -9,8 +9,8 @@ from aiida_quantumespresso.common.types import RestartType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_sicmlip.calculations.force_bound import define_force_bound, reason_to_set_aside
-from aiida_sicmlip.tools.endings import reason_of_end
-from aiida_sicmlip.tools.job_words import what_ended, words_of_job
+from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.job_messages import diagnose_failure, job_messages
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
 
 CODES = PwCalculation.exit_codes
@@ -29,7 +29,7 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
     """Run ``pw.x`` until there is a label: a ``PwBaseWorkChain`` that tries once more where a job broke off.
 
     Each try is found again after an interruption, and where all fail the exit message names the last one and what it
-    died of. With `largest_force`, a label whose forces are beyond it is handed out with status 460.
+    died of. With `max_force`, a label whose forces are beyond it is handed out with status 460.
     """
 
     @classmethod
@@ -51,16 +51,16 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
     def results(self) -> ExitCode | None:
         """Hand out the label, and say where its forces are too large."""
         code = super().results()
-        if code is not None or "largest_force" not in self.inputs:
+        if code is not None or "max_force" not in self.inputs:
             return code
         label = self.ctx.children[-1].outputs.output_trajectory
-        reason = reason_to_set_aside(self.inputs.largest_force, self.inputs.pw.structure, label)
+        reason = reason_to_set_aside(self.inputs.max_force, self.inputs.pw.structure, label)
         return None if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)
 
     @process_handler(priority=300, exit_codes=BROKEN_OFF)
     def handle_broken_off(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
         """Try once more where a machine may be to blame; where the program itself has spoken, the same would happen."""
-        kind, _ = what_ended(words_of_job(calculation, CRASH_FILE))
+        kind, _ = diagnose_failure(job_messages(calculation, CRASH_FILE))
         if kind in ("program", "disk", "memory") or self.ctx.broken_off:
             return None
         self.ctx.broken_off += 1
@@ -70,8 +70,8 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
 
     def reason_of(self, calculation: orm.ProcessNode) -> str:
         """Return why a calculation ended as it did, with the last words of its job."""
-        reason = reason_of_end(calculation)
+        reason = failure_message(calculation)
         if calculation.exit_status not in [code.status for code in BROKEN_OFF]:
             return reason
-        _, sentence = what_ended(words_of_job(calculation, CRASH_FILE))
+        _, sentence = diagnose_failure(job_messages(calculation, CRASH_FILE))
         return f"pw.x broke off: {sentence}."

@@ -45,7 +45,7 @@ def own_settings(description: Any, field: str) -> dict[str, Any]:
     return dict(own)
 
 
-def ways_of_structures(
+def conditions_of_structures(
     exploration: Mapping[str, Any], structures: Mapping[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return how the walkers of each start structure run: complete parameters, one entry for each temperature.
@@ -58,19 +58,20 @@ def ways_of_structures(
         # What a structure says of its temperature goes before what is said for all.
         temperatures = own.pop("temperatures", None if "temperature" in own else exploration["temperatures"])
         common = {**exploration["parameters"], **own}
-        ways = [{**common, "temperature": value} for value in temperatures] if temperatures else [common]
-        found[name] = [{**ExplorationSettings.defaults(), **way} for way in ways]
+        conditions = [{**common, "temperature": value} for value in temperatures] if temperatures else [common]
+        found[name] = [{**ExplorationSettings.defaults(), **condition} for condition in conditions]
     return found
 
 
-def scouting_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return how the scouts run: as the walkers do, but for what `exploration.scouting.parameters` says otherwise.
+def unbiased_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return how the unbiased runs run: as the walkers do, but for what `exploration.unbiased.parameters` says
+    otherwise.
 
-    :param own: settings that the start structure has of its own; those of the scouts go before them.
+    :param own: settings that the start structure has of its own; those of the unbiased runs go before them.
     """
     parameters = {**exploration["parameters"], **(own or {})}
     walkers = {key: value for key, value in parameters.items() if key not in ("restart_interval", "temperatures")}
-    return {**ExplorationSettings.defaults(), **walkers, **exploration["scouting"]["parameters"]}
+    return {**ExplorationSettings.defaults(), **walkers, **exploration["unbiased"]["parameters"]}
 
 
 def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.AbstractCode, switches: list[str]) -> None:
@@ -109,25 +110,23 @@ def fill_exploration(
     namespace.max_concurrent = exploration["max_concurrent"]
     fill_walker(namespace.walker, exploration, codes["lammps"], switches)
     namespace.walker_parameters = {
-        name: {f"p{index:02d}": orm.Dict(way) for index, way in enumerate(ways)}
-        for name, ways in ways_of_structures(exploration, structures).items()
-        if ways != [exploration["parameters"]]
+        name: {f"condition_{index:02d}": orm.Dict(condition) for index, condition in enumerate(conditions)}
+        for name, conditions in conditions_of_structures(exploration, structures).items()
+        if conditions != [exploration["parameters"]]
     }
     if exploration["filter"]:
         namespace.filter = exploration["filter"]
     if exploration["bias"] is None:
         return
     namespace.walker.exploration.bias = exploration["bias"]
-    namespace.scouting.walkers = exploration["scouting"]["walkers"]
-    namespace.scouting.parameters = scouting_parameters(exploration)
-    scouts = {
-        name: scouting_parameters(exploration, own_settings(description, f"structures.{name}"))
+    namespace.unbiased.walkers = exploration["unbiased"]["walkers"]
+    namespace.unbiased.parameters = unbiased_parameters(exploration)
+    own = {
+        name: unbiased_parameters(exploration, own_settings(description, f"structures.{name}"))
         for name, description in structures.items()
     }
-    namespace.scout_parameters = {
-        name: orm.Dict(parameters)
-        for name, parameters in scouts.items()
-        if parameters != scouting_parameters(exploration)
+    namespace.unbiased_parameters = {
+        name: orm.Dict(parameters) for name, parameters in own.items() if parameters != unbiased_parameters(exploration)
     }
     variables = exploration["collective_variables"]
     namespace.variables.code = codes["collective_variables"]

@@ -96,10 +96,10 @@ def fill_labelling(
     """
     namespace.max_concurrent = labelling["max_concurrent"]
     namespace.allowed_failed_fraction = labelling["allowed_failed_fraction"]
-    bound = labelling["largest_force"]
+    bound = labelling["max_force"]
     if bound is not None:
         label = namespace.pw if labelling["reference"] is None else namespace.reference
-        label.largest_force = orm.Float(bound)
+        label.max_force = orm.Float(bound)
     if labelling["reference"] is not None:
         reference = namespace.reference
         reference.code = codes["reference_label"]

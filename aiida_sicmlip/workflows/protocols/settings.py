@@ -131,7 +131,7 @@ class InitialSets(Settings):
 class UnbiasedRuns(Settings):
     """Runs without bias, from which the variables of the first round are learned."""
 
-    PREFIX = "exploration.scouting."
+    PREFIX = "exploration.unbiased."
 
     walkers: int = integer(REQUIRED, "independent runs from each start structure", at_least=1)
     parameters: Mapping[str, Any] = group(
@@ -168,7 +168,7 @@ class ExplorationStep(Settings):
     temperatures: tuple[float, ...] | None = _temperatures()
     parameters: ExplorationSettings = group(ExplorationSettings, "a run")
     bias: BiasSettings | None = group(BiasSettings, "null explores without bias", default=REQUIRED, nullable=True)
-    scouting: UnbiasedRuns = group(UnbiasedRuns, "unbiased runs", default=REQUIRED)
+    unbiased: UnbiasedRuns = group(UnbiasedRuns, "unbiased runs", default=REQUIRED)
     collective_variables: VariablesStep = group(VariablesStep, "the variables of the bias", default=REQUIRED)
     monitor: MonitorSettings | None = group(
         MonitorSettings, "ends running jobs that have blown up; null for none", default=REQUIRED, nullable=True
@@ -255,7 +255,7 @@ class LabellingStep(Settings):
     max_replacements: int = integer(
         REQUIRED, "so many failed labels of a round are replaced by further candidates", at_least=0
     )
-    largest_force: float | None = number(
+    max_force: float | None = number(
         None,
         "labels with a larger force on an atom are rejected and replaced; null for none",
         unit="eV/A",

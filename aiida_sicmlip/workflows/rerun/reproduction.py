@@ -22,7 +22,7 @@ from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CAL
 
 CHECKPOINT = "checkpoint"
 """Input and output by which a training goes on where an earlier one was ended by its walltime."""
-MOST_LEGS = 50
+MAX_ATTEMPTS = 50
 """Parts of one training; one that needs more does not get anywhere."""
 
 
@@ -46,12 +46,12 @@ def process_behind(node: orm.Node) -> orm.ProcessNode:
     return process
 
 
-def legs_of(process: orm.ProcessNode) -> list[orm.ProcessNode]:
+def attempts_of(process: orm.ProcessNode) -> list[orm.ProcessNode]:
     """Return the calculations that led to a process by checkpoints, in order, the process itself last."""
-    legs = [process]
-    while (link := _input(legs[0], CHECKPOINT)) is not None and link.creator is not None:
-        legs.insert(0, link.creator)
-    return legs
+    attempts = [process]
+    while (link := _input(attempts[0], CHECKPOINT)) is not None and link.creator is not None:
+        attempts.insert(0, link.creator)
+    return attempts
 
 
 def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.AbstractCode:
@@ -151,7 +151,7 @@ def wait(process: orm.ProcessNode, show: Callable[[str], None], interval: float 
 
 def complete(process: orm.ProcessNode, show: Callable[[str], None]) -> orm.ProcessNode:
     """Wait for a process, continue a training that its walltime ended from its checkpoint, and return the last part."""
-    for _ in range(MOST_LEGS):
+    for _ in range(MAX_ATTEMPTS):
         process = wait(process, show)
         outputs = process.outputs
         if not isinstance(process, orm.CalcJobNode) or "potential" in outputs or CHECKPOINT not in outputs:

@@ -14,13 +14,13 @@ from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_len
 from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.common.labels import dataset_label, index_of_dataset, label_of_place
+from aiida_sicmlip.common.labels import dataset_label, index_of_dataset, label_of_index
 from aiida_sicmlip.common.process_types import TRAINING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage import Configuration, configurations_of_dataset, labels_of_dataset
 from aiida_sicmlip.tools.potentials import training_of
-from aiida_sicmlip.workflows.rerun.reproduction import legs_of, usable_code
+from aiida_sicmlip.workflows.rerun.reproduction import attempts_of, usable_code
 
 SETS = ("training_set", "validation_set")
 NODES = (
@@ -102,7 +102,7 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
     :param code: name of the code to train with, where only the calculation is run; the one of before by default.
     :raises InputError: if the model goes on from another one that learned from what is left out.
     """
-    first = legs_of(training_of(removal.model))[0]
+    first = attempts_of(training_of(removal.model))[0]
     initial = first.inputs.initial_potential if "initial_potential" in first.inputs else None
     if initial is not None and _learned_from(initial.pk, removal):
         raise InputError(
@@ -223,7 +223,7 @@ def _regrown(
     if not staying:
         return previous, kept
     first = previous.n_frames if previous is not None else 0
-    places = {label_of_place(first + index): labels[name] for index, name in enumerate(staying)}
+    places = {label_of_index(first + index): labels[name] for index, name in enumerate(staying)}
     given = {} if previous is None else {"previous": previous}
     return extend_dataset(inputs["level_of_theory"], **given, **places), kept
 

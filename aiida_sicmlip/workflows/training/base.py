@@ -47,7 +47,7 @@ OUTPUTS = ("potential", "training_curve", "results", "configuration", "checkpoin
 class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
     """Run a ``TrainingCalcJob`` and continue it until it ends by itself.
 
-    A training longer than the walltime is the normal case: each calculation is a leg, and the next one takes the
+    A training longer than the walltime is the normal case: each calculation is a attempt, and the next one takes the
     checkpoint that it left. The weights are those of a training that was never cut off, and so is the curve, which the
     checkpoint carries along. A training that diverged, up to a loss that is not a number or to one that only grew, is
     tried once more, from the beginning, with a tenth of the learning rate. Memory that does not suffice ends the
@@ -75,19 +75,19 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
-            message="Leg {number} <{pk}> got no further than the one before: its walltime ends before an epoch is "
+            message="Attempt {number} <{pk}> got no further than the one before: its walltime ends before an epoch is "
             "done. Allow more time. {reason}",
         )
-        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Leg {number} <{pk}> failed: {reason}")
-        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Leg {number} <{pk}> ran out of memory: {reason}")
+        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Attempt {number} <{pk}> failed: {reason}")
+        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Attempt {number} <{pk}> ran out of memory: {reason}")
         spec.exit_code(
             406,
             "ERROR_NOT_A_NUMBER",
-            message="The training diverged again in leg {number} <{pk}>, with a tenth of the learning rate: look for a "
-            "broken label. {reason}",
+            message="The training diverged again in attempt {number} <{pk}>, with a tenth of the learning rate: look "
+            "for a broken label. {reason}",
         )
         spec.exit_code(
-            500, "ERROR_NO_IMPROVEMENT", message="Leg {number} <{pk}> ended without an improvement: {reason}"
+            500, "ERROR_NO_IMPROVEMENT", message="Attempt {number} <{pk}> ended without an improvement: {reason}"
         )
 
     @classmethod
@@ -203,9 +203,11 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         return self._end(code, calculation)
 
     def results(self) -> None:
-        """Hand out what the last leg left: the curve and the best model there are those of all legs."""
-        legs = [leg for leg in self.ctx.children if not (leg.is_killed or leg.is_excepted)] or self.ctx.children
-        last = legs[-1]
+        """Hand out what the last attempt left: the curve and the best model there are those of all attempts."""
+        attempts = [
+            attempt for attempt in self.ctx.children if not (attempt.is_killed or attempt.is_excepted)
+        ] or self.ctx.children
+        last = attempts[-1]
         for name in OUTPUTS:
             if name in last.outputs:
                 self.out(name, last.outputs[name])
@@ -215,7 +217,7 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         self.results()
         return ProcessHandlerReport(True, self.filled_in(code, calculation))
 
-    def keep_what_there_is(self) -> None:
+    def set_partial_outputs(self) -> None:
         """Hand out the model and the state of a training that is ended."""
         self.results()
 

@@ -21,7 +21,7 @@ from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
-from aiida_sicmlip.tools.endings import reason_of_end
+from aiida_sicmlip.tools.endings import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.training import (
@@ -243,7 +243,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             failed = self.ctx[label]
             if failed.is_finished_ok or failed.exit_status == OTHER_MACHINE:
                 continue
-            self.report(f"`{label}` <{failed.pk}> failed, trying once more: {reason_of_end(failed)}")
+            self.report(f"`{label}` <{failed.pk}> failed, trying once more: {failure_message(failed)}")
             again[label] = submit_once(self, CompilationCalculation, f"{label}_again", **inputs)
         return ToContext(**again)
 
@@ -347,7 +347,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         for label in labels:
             child = self.ctx[label]
             if not child.is_finished_ok:
-                reason = reason_of_end(child)
+                reason = failure_message(child)
                 return code.format(pk=child.pk, reason=reason)
         return None
 

@@ -8,7 +8,7 @@ import sys
 from aiida import orm
 from aiida.engine import run_get_node
 
-QUANTITIES = ("potential_energy", "pressure", "least_distance", "largest_force")
+QUANTITIES = ("potential_energy", "pressure", "min_distance", "max_force")
 
 pk, label, *switches = sys.argv[1:]
 first = orm.load_node(pk)

@@ -65,6 +65,6 @@ def test_one_seed_for_each_walker(divacancy: Atoms, walkers: int, structures: in
 
 def test_steps_of_an_exploration_have_seeds_of_their_own(aiida_profile: object) -> None:
     seeds = derive_exploration_seeds(orm.Int(7))
-    assert set(seeds) == {"scouting", "variables", "walkers"}
+    assert set(seeds) == {"unbiased", "variables", "walkers"}
     assert len({seed.value for seed in seeds.values()}) == 3
     assert seeds["walkers"].creator.inputs.seed.value == 7

@@ -124,7 +124,7 @@ def workload() -> Workload:
     return Workload(
         rounds=3,
         walkers=[Walkers(CELLS[62], 2, 1000, 11)],
-        scouts=[Walkers(CELLS[62], 4, 500, 6)],
+        unbiased_runs=[Walkers(CELLS[62], 4, 500, 6)],
         labels=Labels(7, 3, 2, scf(62), cores=2, at_once=5),
         learning=Learning(Network(), epochs=10, batch_size=2, members=2),
         n_centres=30,
@@ -154,10 +154,10 @@ def test_rounds_differ_by_what_explores_and_what_is_trained_on(workload: Workloa
     assert first.training.middle < second.training.middle < third.training.middle
     assert first.labelling.middle > second.labelling.middle == third.labelling.middle
     # Ten labels of two cores, five at a time: a fifth of their core hours, and then half of that.
-    alone = dataclasses.replace(workload, walkers=[], scouts=[])
+    alone = dataclasses.replace(workload, walkers=[], unbiased_runs=[])
     assert costs_by_round(alone)[1].wall.high >= second.labelling.high / 10
     # A model that is there already explores the first round, too.
-    known = dataclasses.replace(workload, first_network=Network(), scouts=[])
+    known = dataclasses.replace(workload, first_network=Network(), unbiased_runs=[])
     assert costs_by_round(known)[0].dynamics == second.dynamics
 
 

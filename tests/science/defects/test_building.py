@@ -109,7 +109,7 @@ def test_complex_equals_its_short_form():
 def test_second_defect_goes_next_to_the_first():
     descriptions = [{"kind": "vacancy", "species": "Si"}, {"kind": "vacancy", "species": "C"}]
     assert separation(HOST, *indices(build_defects(HOST, descriptions, seed=0))) == pytest.approx(NEAREST)
-    descriptions[1]["least_distance"] = 4.0
+    descriptions[1]["min_distance"] = 4.0
     apart = separation(HOST, *indices(build_defects(HOST, descriptions, seed=0)))
     assert apart == pytest.approx(4.416 / 4 * np.sqrt(19))
 
@@ -127,8 +127,8 @@ def test_placement_by_shell(key):
 def test_random_sets_keep_their_distance_and_follow_the_seed():
     host = silicon_carbide_host(4.416, (4, 4, 4))
     descriptions = [
-        {"kind": "vacancy", "species": "C", "count": 6, "placement": "random", "least_distance": 5.0},
-        {"kind": "vacancy", "species": "Si", "count": 4, "placement": "random", "least_distance": 5.0},
+        {"kind": "vacancy", "species": "C", "count": 6, "placement": "random", "min_distance": 5.0},
+        {"kind": "vacancy", "species": "Si", "count": 4, "placement": "random", "min_distance": 5.0},
     ]
     structure = build_defects(host, descriptions, seed=4)
     sites = indices(structure)
@@ -142,7 +142,7 @@ def test_random_sets_keep_their_distance_and_follow_the_seed():
 
 def test_random_divacancies_point_in_all_directions():
     host = silicon_carbide_host(4.416, (4, 4, 4))
-    description = {"kind": "divacancy", "count": 8, "placement": "random", "least_distance": 3.0}
+    description = {"kind": "divacancy", "count": 8, "placement": "random", "min_distance": 3.0}
     structure = build_defects(host, [description], seed=2)
     sites = indices(structure)
     directions = set()
@@ -158,7 +158,7 @@ def test_random_divacancies_point_in_all_directions():
 def test_tight_random_set_is_found_by_trying_again(monkeypatch):
     """Four vacancies as far apart as this cell allows: some first choices leave no room for the rest."""
     host = silicon_carbide_host(4.416, (2, 2, 2), "conventional")
-    description = {"kind": "vacancy", "species": "Si", "count": 4, "placement": "random", "least_distance": 6.2}
+    description = {"kind": "vacancy", "species": "Si", "count": 4, "placement": "random", "min_distance": 6.2}
     for seed in range(10):
         sites = indices(build_defects(host, [description], seed=seed))
         assert min(separation(host, a, b) for n, a in enumerate(sites) for b in sites[:n]) >= 6.2
@@ -177,7 +177,7 @@ def test_tight_random_set_is_found_by_trying_again(monkeypatch):
     [
         ({"kind": "vacansy", "species": "Si"}, "Did you mean `vacancy`"),
         ({"species": "Si"}, "kind"),
-        ({"kind": "vacancy", "species": "Si", "leastdistance": 3}, "Did you mean `least_distance`"),
+        ({"kind": "vacancy", "species": "Si", "leastdistance": 3}, "Did you mean `min_distance`"),
         ({"kind": "vacancy", "species": "H"}, "host holds C, Si only"),
         ({"kind": "vacancy"}, "species"),
         ({"kind": "antisite", "species": "Si"}, "`defects.0..on`"),
@@ -195,7 +195,7 @@ def test_tight_random_set_is_found_by_trying_again(monkeypatch):
         ({"kind": "vacancy", "species": "Si", "placement": "randm"}, "Did you mean `random`"),
         ({"kind": "vacancy", "species": "Si", "placement": "shell"}, "number of the shell"),
         ({"kind": "vacancy", "species": "Si", "shell": 2}, "set `placement: shell`"),
-        ({"kind": "vacancy", "species": "Si", "least_distance": -1}, "least_distance"),
+        ({"kind": "vacancy", "species": "Si", "min_distance": -1}, "min_distance"),
         ({"kind": "vacancy", "species": "Si", "count": 109}, "no free site"),
         ({"kind": "complex", "parts": []}, "parts"),
         ({"kind": "complex", "parts": [{"vacancy": "Si", "shell": 1}]}, "leave it out"),
@@ -221,7 +221,7 @@ def test_site_taken_twice():
 
 
 def test_cell_too_small_for_the_distance():
-    description = {"kind": "vacancy", "species": "Si", "count": 3, "placement": "random", "least_distance": 11.0}
+    description = {"kind": "vacancy", "species": "Si", "count": 3, "placement": "random", "min_distance": 11.0}
     with pytest.raises(InputError, match=r"at least 11.0 A .* larger cell.* in 200 tries"):
         build_defects(HOST, [description], seed=0)
 

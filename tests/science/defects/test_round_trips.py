@@ -77,7 +77,7 @@ CASES = {
     "diamond NV": Case("diamond", ["V_C-N_C"], "C62N", "N_C + V_C", 25, {"C1": 6, "C2": 24, "N0": 1}),
     "diamond VH V": Case("diamond", [H_IN_DIVACANCY], "C62H", "H_C + V_C", 25, {"C1": 6, "C2": 24, "H0": 1}),
     "diamond 2 H": Case(
-        "diamond", [{"name": "H_i(tetrahedral)", "count": 2, "least_distance": 3}], "C64H2", "2 H_i", 0, {}
+        "diamond", [{"name": "H_i(tetrahedral)", "count": 2, "min_distance": 3}], "C64H2", "2 H_i", 0, {}
     ),
     "silicon split": Case("silicon", [DUMBBELL], "Si65", "Si_i", 18, {"Si0": 2, "Si1": 4, "Si2": 12}),
     "3C BC": Case("3C", ["N_i(bond_centred)"], "C108NSi108", "N_i", 18, {}),

@@ -47,13 +47,13 @@ def test_states_are_saved_when_asked():
         ({"restart_interval": 0.15}, "no multiple of `frame_interval`"),
         ({"restart_interval": 0.10004}, "whole number of time steps"),
         ({"restart_interval": 0.0}, "above zero"),
-        ({"held_shell": 0}, "`exploration.parameters.held_shell` is 0"),
-        ({"held_shell": 1.5}, "whole number"),
+        ({"restrained_shell": 0}, "`exploration.parameters.restrained_shell` is 0"),
+        ({"restrained_shell": 1.5}, "whole number"),
         ({"held_around": "defects"}, "give `defect` or `sites`"),
         ({"spring_constant": 0}, "`exploration.parameters.spring_constant`"),
         ({"retrieve_trajectory": "no"}, "true or false"),
         ({"frame_interval": 2000.0}, "no frame would be kept"),
-        ({"held_shel": 3}, "Did you mean `held_shell`"),
+        ({"held_shel": 3}, "Did you mean `restrained_shell`"),
     ],
 )
 def test_errors(change, sentence):
@@ -62,5 +62,5 @@ def test_errors(change, sentence):
 
 
 def test_settings_read_back():
-    settings = ExplorationSettings(held_shell=3, restart_interval=1.0)
+    settings = ExplorationSettings(restrained_shell=3, restart_interval=1.0)
     assert ExplorationSettings.from_mapping(settings.to_dict()) == settings

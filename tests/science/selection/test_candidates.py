@@ -12,9 +12,9 @@ from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.selection.candidates import (
-    Known,
+    FramePool,
+    LabelledData,
     NothingNewError,
-    Pool,
     find_candidates,
     hold_out,
     keep_candidates,
@@ -49,7 +49,7 @@ def walks(seed: int) -> np.ndarray:
 class Round:
     """One round of a run."""
 
-    pool: Pool
+    pool: FramePool
     rows: np.ndarray
     candidates: Candidates
     selection: FrameSelection
@@ -83,7 +83,7 @@ class Run:
 
         n_earlier, count = sum(map(len, earlier)), len(new)
         rows = joined("descriptors", new)
-        pool = Pool(
+        pool = FramePool(
             rows=UnitRows("rows", rows),
             n_earlier=n_earlier,
             trajectory=joined("trajectory", own),
@@ -94,7 +94,7 @@ class Run:
             keys=joined("keys", np.random.default_rng(index).random(count)),
         )
         picks = [entry.selection.picks for entry in self.rounds]
-        known = Known(self.training, np.empty((0, DIMENSION), np.float32), Picks.joined(picks))
+        known = LabelledData(self.training, np.empty((0, DIMENSION), np.float32), Picks.joined(picks))
         findings = find_candidates(
             self.settings, pool, known, with_fixed=index == 0 and self.settings.n_fixed_validation > 0, seed=5
         )

@@ -9,15 +9,15 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings, filter_frames
 
 N_ATOMS = 10
-REASONS = ("not_finite", "least_distance", "largest_force", "energy_window")
+REASONS = ("not_finite", "min_distance", "max_force", "energy_window")
 
 
 def frames(**changes) -> dict[str, np.ndarray]:
     """Six good frames; `changes` replace the value of one of them each: name=(frame, value)."""
     columns = {
         "potential_energy": np.array([-80.0, -80.1, -79.9, -80.0, -80.2, -79.8]),
-        "least_distance": np.full(6, 1.7),
-        "largest_force": np.full(6, 6.0),
+        "min_distance": np.full(6, 1.7),
+        "max_force": np.full(6, 6.0),
     }
     for name, (frame, value) in changes.items():
         columns[name][frame] = value
@@ -28,18 +28,18 @@ def counts(**expected: int) -> dict[str, int]:
     return {**dict.fromkeys(REASONS, 0), **expected}
 
 
-ALL = FrameFilterSettings(least_distance=1.2, largest_force=30.0, energy_window=0.5)
+ALL = FrameFilterSettings(min_distance=1.2, max_force=30.0, energy_window=0.5)
 
 
 def test_nothing_is_left_out_by_default():
-    wild = frames(least_distance=(1, 0.1), largest_force=(2, 1e4), potential_energy=(3, 1e5))
+    wild = frames(min_distance=(1, 0.1), max_force=(2, 1e4), potential_energy=(3, 1e5))
     kept, found = filter_frames(FrameFilterSettings(), wild, N_ATOMS)
     assert kept.tolist() == list(range(6))
     assert found == counts()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["potential_energy", "least_distance", "largest_force"])
+@pytest.mark.parametrize("name", ["potential_energy", "min_distance", "max_force"])
 def test_what_is_no_number_is_always_left_out(name, value):
     kept, found = filter_frames(FrameFilterSettings(), frames(**{name: (4, value)}), N_ATOMS)
     assert kept.tolist() == [0, 1, 2, 3, 5]
@@ -49,8 +49,8 @@ def test_what_is_no_number_is_always_left_out(name, value):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"least_distance": (2, 1.19)}, "least_distance"),
-        ({"largest_force": (2, 30.1)}, "largest_force"),
+        ({"min_distance": (2, 1.19)}, "min_distance"),
+        ({"max_force": (2, 30.1)}, "max_force"),
         ({"potential_energy": (2, -74.0)}, "energy_window"),
         ({"potential_energy": (2, -86.0)}, "energy_window"),
     ],
@@ -62,7 +62,7 @@ def test_each_bound(change, reason):
 
 
 def test_bounds_themselves_are_kept():
-    edge = frames(least_distance=(0, 1.2), largest_force=(1, 30.0), potential_energy=(2, -75.0))
+    edge = frames(min_distance=(0, 1.2), max_force=(1, 30.0), potential_energy=(2, -75.0))
     assert len(filter_frames(ALL, edge, N_ATOMS)[0]) == 6
 
 
@@ -73,8 +73,8 @@ def test_energy_is_per_atom():
 
 
 def test_each_frame_counts_once():
-    spoilt = frames(least_distance=(2, 0.3), largest_force=(2, 900.0), potential_energy=(2, 4000.0))
-    assert filter_frames(ALL, spoilt, N_ATOMS)[1] == counts(least_distance=1)
+    spoilt = frames(min_distance=(2, 0.3), max_force=(2, 900.0), potential_energy=(2, 4000.0))
+    assert filter_frames(ALL, spoilt, N_ATOMS)[1] == counts(min_distance=1)
 
 
 def test_a_run_that_ends_in_an_explosion_keeps_its_beginning():
@@ -82,8 +82,8 @@ def test_a_run_that_ends_in_an_explosion_keeps_its_beginning():
     energy = np.array([-80.0, -80.1, -79.9, 500.0, 4e3, 1e6, 1e7])
     columns = {
         "potential_energy": energy,
-        "least_distance": np.array([1.7, 1.7, 1.7, 1.5, 0.9, 0.5, 0.2]),
-        "largest_force": np.array([6.0, 6.0, 6.0, 80.0, 1e3, 1e5, 1e7]),
+        "min_distance": np.array([1.7, 1.7, 1.7, 1.5, 0.9, 0.5, 0.2]),
+        "max_force": np.array([6.0, 6.0, 6.0, 80.0, 1e3, 1e5, 1e7]),
     }
     kept, found = filter_frames(ALL, columns, N_ATOMS)
     assert kept.tolist() == [0, 1, 2]
@@ -93,18 +93,18 @@ def test_a_run_that_ends_in_an_explosion_keeps_its_beginning():
 def test_no_frame_and_no_good_frame():
     nothing = {name: np.zeros(0) for name in frames()}
     assert filter_frames(ALL, nothing, N_ATOMS)[0].tolist() == []
-    bad = {**frames(), "least_distance": np.zeros(6)}
+    bad = {**frames(), "min_distance": np.zeros(6)}
     kept, found = filter_frames(ALL, bad, N_ATOMS)
     assert kept.tolist() == []
-    assert found == counts(least_distance=6)
+    assert found == counts(min_distance=6)
 
 
 def test_errors():
     columns = frames()
-    with pytest.raises(InputError, match="lack largest_force"):
-        filter_frames(ALL, {name: columns[name] for name in ("potential_energy", "least_distance")}, N_ATOMS)
+    with pytest.raises(InputError, match="lack max_force"):
+        filter_frames(ALL, {name: columns[name] for name in ("potential_energy", "min_distance")}, N_ATOMS)
     with pytest.raises(InputError, match="shapes"):
-        filter_frames(ALL, {**columns, "least_distance": np.ones(5)}, N_ATOMS)
+        filter_frames(ALL, {**columns, "min_distance": np.ones(5)}, N_ATOMS)
     with pytest.raises(InputError, match="`n_atoms` is 0"):
         filter_frames(ALL, columns, 0)
     with pytest.raises(InputError, match=r"`exploration\.filter\.energy_window`"):

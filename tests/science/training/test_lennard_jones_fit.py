@@ -180,9 +180,9 @@ def test_every_pair_is_repulsive_below_its_wall(walled: tuple[list[Atoms], Lenna
     assert dimer_curve(fit.prior, first, second, [0.7 * least])[0][0] > 300
     described = fit.pairs[pair]
     if "H" in pair:
-        assert described == {"least_distance": None, "wall_distance": None}
+        assert described == {"min_distance": None, "wall_distance": None}
     else:
-        assert described["least_distance"] == pytest.approx(shortest)
+        assert described["min_distance"] == pytest.approx(shortest)
         assert described["wall_distance"] == pytest.approx(0.7 * shortest)
 
 

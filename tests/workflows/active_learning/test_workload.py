@@ -20,7 +20,7 @@ def test_demo_costs_what_it_did():
     """The run of `docs/results.txt`: 24 labels, 8.4 minutes on two cores, of which 4.6 minutes labels."""
     total = total_costs(workload_of_settings(load_protocol("demo")))
     assert (total.labels, total.trainings, total.frames) == (24, 2, 244)
-    # Two scouts of 2.2 ps, and in each round two walkers of 0.8 ps.
+    # Two unbiased runs of 2.2 ps, and in each round two walkers of 0.8 ps.
     assert total.steps == 2 * 2200 + 2 * 2 * 800
     assert total.wall.low < 8.4 / 60 < total.wall.high
     assert total.labelling.low < 2 * 4.6 / 60 < total.labelling.high
@@ -33,7 +33,7 @@ def test_paper_costs_what_the_paper_says():
     assert total.gpu.low < 240 + 43 < total.gpu.high
     # Another program on older processors.
     assert total.labelling.low < 72000 < 2 * total.labelling.high
-    # 60 ns in production, their equilibration, and the scouts.
+    # 60 ns in production, their equilibration, and the unbiased runs.
     assert total.steps == 60 * (1_000_000 + 15_000) + 4 * 55_000
 
 

@@ -40,7 +40,7 @@ class Worker(WorkChain):
             ACTIVE[SLOW].play()
 
 
-class Pool(SlidingWindowWorkChain):
+class FramePool(SlidingWindowWorkChain):
     """Runs five workers, two at a time; the first is slow."""
 
     NAMES = (SLOW, "b", "c", "d", LAST)
@@ -81,10 +81,10 @@ class Pool(SlidingWindowWorkChain):
 def test_quick_children_do_not_wait_for_the_slow_one(aiida_profile):
     """The four quick workers pass one after the other while the slow one runs, and never more than two are active."""
     EVENTS.clear()
-    _, node = run_get_node(Pool)
+    _, node = run_get_node(FramePool)
     assert node.is_finished_ok
     ends = [name for what, name, _ in EVENTS if what == "end"]
     assert sorted(ends) == ["a", "b", "c", "d", "e"]
     assert ends[-1] == "a"
     assert max(count for _, _, count in EVENTS) == 2
-    assert len(node.called) == len(Pool.NAMES)
+    assert len(node.called) == len(FramePool.NAMES)

@@ -40,28 +40,32 @@ def settings(ready: dict[str, str]) -> dict[str, Any]:
 def test_settings_become_parameters_of_walkers(settings: dict[str, Any]) -> None:
     exploration = checked_builder(settings, store=False)._inputs(prune=True)["exploration"]
     own = {
-        name: {way: node.get_dict() for way, node in ways.items()}
-        for name, ways in exploration["walker_parameters"].items()
+        name: {way: node.get_dict() for way, node in conditions.items()}
+        for name, conditions in exploration["walker_parameters"].items()
     }
-    assert {name: sorted(ways) for name, ways in own.items()} == {"small": ["p00", "p01"], "large": ["p00"]}
-    assert [own["small"][way]["temperature"] for way in ("p00", "p01")] == [500.0, 800.0]
-    assert own["small"]["p00"]["production"] == 0.6
-    assert (own["large"]["p00"]["temperature"], own["large"]["p00"]["production"]) == (900.0, 0.4)
-    # Scouts are as hot as they are for all; what else the structure says holds for them too, unless they say otherwise.
-    assert sorted(exploration["scout_parameters"]) == ["large"]
-    scout = exploration["scout_parameters"]["large"].get_dict()
-    assert (scout["temperature"], scout["production"], scout["damping"]) == (1500.0, 2.0, 0.05)
+    assert {name: sorted(conditions) for name, conditions in own.items()} == {
+        "small": ["condition_00", "condition_01"],
+        "large": ["condition_00"],
+    }
+    assert [own["small"][way]["temperature"] for way in ("condition_00", "condition_01")] == [500.0, 800.0]
+    assert own["small"]["condition_00"]["production"] == 0.6
+    assert (own["large"]["condition_00"]["temperature"], own["large"]["condition_00"]["production"]) == (900.0, 0.4)
+    # Unbiased runs are as hot as they are for all; what else the structure says holds for them too, unless they say
+    # otherwise.
+    assert sorted(exploration["unbiased_parameters"]) == ["large"]
+    unbiased = exploration["unbiased_parameters"]["large"].get_dict()
+    assert (unbiased["temperature"], unbiased["production"], unbiased["damping"]) == (1500.0, 2.0, 0.05)
     text = "\n".join(plan(settings))
     assert "6 walkers of 0.6, 0.8 ps at 500, 800, 900 K" in text
     assert f"{4 * 61 + 2 * 41} frames" in text
 
 
 def test_one_temperature_changes_nothing(ready: dict[str, str]) -> None:
-    """A run that does not ask for several ways has the inputs that it always had."""
+    """A run that does not ask for several conditions has the inputs that it always had."""
     exploration = checked_builder(load_protocol("demo", {"codes": ready}), store=False)._inputs(prune=True)[
         "exploration"
     ]
-    assert "walker_parameters" not in exploration and "scout_parameters" not in exploration
+    assert "walker_parameters" not in exploration and "unbiased_parameters" not in exploration
 
 
 def test_shown_settings_can_be_given_again(settings: dict[str, Any]) -> None:
@@ -94,7 +98,7 @@ def test_shown_settings_can_be_given_again(settings: dict[str, Any]) -> None:
         ({}, {"temperatures": "hot"}, "`structures.small.exploration.temperatures` is 'hot'; give a list"),
         ({}, [500.0], "`structures.small.exploration` is [500.0]; give settings under it"),
         ({}, {"temperature": 0}, "`structures.small.exploration.temperature` is 0"),
-        ({}, {"held_shell": 9}, "for `structures.small`: "),
+        ({}, {"restrained_shell": 9}, "for `structures.small`: "),
         ({}, {"production": 0.02}, "but exploration gives 6 frames, of which at most 2 are"),
         ({}, {"retrieve_trajectory": False}, "retrieve_trajectory"),
     ],
@@ -116,10 +120,10 @@ def test_template_of_a_study(ready: dict[str, str]) -> None:
     settings["codes"] = {**ready, "pw": "pw@nowhere"}
     builder = checked_builder(settings, store=False)
     assert {name: len(node.sites) for name, node in builder.structures.items()} == {"vv62": 62, "vv214": 214}
-    ways = builder._inputs(prune=True)["exploration"]["walker_parameters"]
+    conditions = builder._inputs(prune=True)["exploration"]["walker_parameters"]
     for name, production in (("vv62", 100.0), ("vv214", 50.0)):
-        assert [way["temperature"] for _, way in sorted(ways[name].items())] == [1000.0, 1500.0, 2000.0]
-        assert {way["production"] for way in ways[name].values()} == {production}
+        assert [way["temperature"] for _, way in sorted(conditions[name].items())] == [1000.0, 1500.0, 2000.0]
+        assert {way["production"] for way in conditions[name].values()} == {production}
     assert (builder.bootstrap_potential.pair_style, builder.labelling.reference.potential.pair_style) == (
         "tersoff",
         "edip/multi",
@@ -135,7 +139,7 @@ def test_frames_are_counted_way_by_way(write_settings: Callable[..., str]) -> No
 
 def test_settings_of_a_structure_that_there_is_not(ready: dict[str, str]) -> None:
     builder = checked_builder(load_protocol("demo", {"codes": ready}), store=False)
-    builder.exploration.walker_parameters = {"divacency": {"p00": orm.Dict({})}}
+    builder.exploration.walker_parameters = {"divacency": {"condition_00": orm.Dict({})}}
     problem = builder._process_class.spec().inputs.validate(builder._inputs(prune=True))
     assert "`walker_parameters.divacency` belongs to no start structure. Did you mean `divacancy`" in problem.message
 
@@ -143,7 +147,7 @@ def test_settings_of_a_structure_that_there_is_not(ready: dict[str, str]) -> Non
 def test_walkers_of_each_structure_at_each_temperature(
     chain: Callable[..., Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each walker takes the parameters of its way, and a seed of its own; scouts take theirs."""
+    """Each walker takes the parameters of its way, and a seed of its own; unbiased runs take theirs."""
     inputs = checked_builder(settings)._inputs(prune=True)
     given = {key: inputs[key] for key in ("structures", "hosts")}
     given |= {**inputs["exploration"], "potential": inputs["bootstrap_potential"], "seed": orm.Int(1)}
@@ -156,12 +160,12 @@ def test_walkers_of_each_structure_at_each_temperature(
 
     monkeypatch.setattr(exploration_module, "submit_once", submit)
     instance.setup()
-    instance.prepare_scouts()
+    instance.prepare_unbiased()
     instance.ctx.window_size = 100
-    instance.run_scouts()
+    instance.run_unbiased()
     names = {node.uuid: name for name, node in given["structures"].items()}
-    scouts = [(names[run["structure"].uuid], run["parameters"]["damping"]) for run in submitted.values()]
-    assert Counter(scouts) == {("large", 0.05): 2, ("small", 0.1): 2}
+    unbiased_runs = [(names[run["structure"].uuid], run["parameters"]["damping"]) for run in submitted.values()]
+    assert Counter(unbiased_runs) == {("large", 0.05): 2, ("small", 0.1): 2}
     instance.ctx.variables = dict.fromkeys(given["structures"])
     instance.out = lambda *_: None
     submitted.clear()
@@ -173,5 +177,5 @@ def test_walkers_of_each_structure_at_each_temperature(
     assert Counter(runs) == {("large", 900.0): 2, ("small", 500.0): 2, ("small", 800.0): 2}
     assert len({run["seed"].value for run in submitted.values()}) == 6
     # The parameters are the user's own nodes, which nothing in between has copied.
-    own = given["walker_parameters"]["small"]["p01"]
+    own = given["walker_parameters"]["small"]["condition_01"]
     assert sum(run["parameters"].uuid == own.uuid for run in submitted.values()) == 2

@@ -170,12 +170,12 @@ def test_exploration_without_frames_fails(exploration):
     assert exploration(walker(404), walker(404)).inspect_walkers().status == 401
 
 
-def test_scouts_without_frames_fail(exploration):
+def test_unbiased_runs_without_frames_fail(exploration):
     """Nothing to learn variables from is a failure that names the structure."""
     instance = exploration(walker(404))
     instance.setup()
-    assert instance.should_run_scouts()
-    code = instance.inspect_scouts()
+    assert instance.should_run_unbiased()
+    code = instance.inspect_unbiased()
     assert code.status == 402 and "`divacancy`" in code.message
 
 
@@ -189,14 +189,14 @@ def test_failed_variables_end_the_exploration(exploration):
     assert code.status == 403 and f"<{failed.pk}>" in code.message and "not-a-number" in code.message
 
 
-def test_earlier_trajectories_take_the_place_of_scouts(exploration, tmp_path):
+def test_earlier_trajectories_replace_unbiased_runs(exploration, tmp_path):
     """From the second round on, variables are learned from the walkers of the round before."""
     instance = exploration()
     instance._parsed_inputs = AttributesFrozendict(
         {**instance.inputs, "earlier": {"divacancy": {"s00": trajectory(tmp_path).store()}}}
     )
     instance.setup()
-    assert instance.should_run_variables() and not instance.should_run_scouts()
+    assert instance.should_run_variables() and not instance.should_run_unbiased()
 
 
 def test_free_walkers_need_no_variables(exploration):
@@ -206,7 +206,7 @@ def test_free_walkers_need_no_variables(exploration):
     namespace = AttributesFrozendict({**instance.inputs.walker, "exploration": AttributesFrozendict(walker_inputs)})
     instance._parsed_inputs = AttributesFrozendict({**instance.inputs, "walker": namespace})
     instance.setup()
-    assert not instance.should_run_variables() and not instance.should_run_scouts()
+    assert not instance.should_run_variables() and not instance.should_run_unbiased()
 
 
 @pytest.fixture

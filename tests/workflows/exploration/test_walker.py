@@ -25,7 +25,7 @@ PARAMETERS = {
     "production": PRODUCTION,
     "frame_interval": 0.02,
     "restart_interval": 0.2,
-    "held_shell": None,
+    "restrained_shell": None,
 }
 BIAS = {"barrier": 1.0, "pace": 0.02, "adaptive_sigma_interval": 0.1}
 

@@ -9,10 +9,10 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
+from aiida_sicmlip.tools.job_messages import diagnose_failure
 from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.common.process_types import PW
-from aiida_sicmlip.tools.job_words import what_ended
 from aiida_sicmlip.workflows.base.reattach import called
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
 
@@ -45,7 +45,7 @@ def test_label_with_too_large_forces_is_set_aside(label, divacancy, bound, statu
     """It stays an output, and the message names the atom."""
     instance = label((0, "", ""))
     if bound is not None:
-        instance._parsed_inputs = AttributesFrozendict({**instance.inputs, "largest_force": orm.Float(bound)})
+        instance._parsed_inputs = AttributesFrozendict({**instance.inputs, "max_force": orm.Float(bound)})
     forces = np.zeros((1, len(divacancy), 3))
     forces[0, 5] = [3.0, 0.0, 4.0]
     trajectory = orm.TrajectoryData()
@@ -60,9 +60,7 @@ def test_label_with_too_large_forces_is_set_aside(label, divacancy, bound, statu
     assert (code.status if code else 0) == status
     assert instance.outputs["output_trajectory"].uuid == trajectory.uuid
     if status:
-        assert code.message == (
-            f"Set aside: the force on atom 5 ({kinds[5]}) is 5.0 eV/A, above `largest_force`, 4 eV/A."
-        )
+        assert code.message == (f"Set aside: the force on atom 5 ({kinds[5]}) is 5.0 eV/A, above `max_force`, 4 eV/A.")
 
 
 def ended(computer, status, stderr="", crash=""):
@@ -112,7 +110,7 @@ def test_what_would_happen_again_is_not_tried_again(label, stderr, crash, reason
 
 def test_words_that_are_no_failure():
     """Fortran's note on exceptions in the arithmetic comes with good runs, too."""
-    kind, sentence = what_ended("Note: The following floating-point exceptions are signalling: IEEE_DENORMAL")
+    kind, sentence = diagnose_failure("Note: The following floating-point exceptions are signalling: IEEE_DENORMAL")
     assert kind is None and "IEEE_DENORMAL" in sentence
 
 

@@ -48,7 +48,7 @@ def test_settings_become_inputs(ready: dict[str, str]) -> None:
 
 def test_settings_for_pw_are_not_shown_beside_a_reference(ready: dict[str, str]) -> None:
     settings = with_reference(ready)
-    kept = {"allowed_failed_fraction", "largest_force", "max_concurrent", "max_replacements", "options", "reference"}
+    kept = {"allowed_failed_fraction", "max_force", "max_concurrent", "max_replacements", "options", "reference"}
     assert set(settings["labelling"]) == kept
     # What is shown can be given again.
     assert load_protocol("demo", settings) == settings
@@ -76,7 +76,7 @@ def test_stored_potential(ready: dict[str, str], edip: Any) -> None:
         ({"reference": TERSOFF, "parameters": {"SYSTEM": {"ecutwfc": 40}}}, "leave one of the two out"),
         ({"reference": TERSOFF, "options": {"queue": "x"}}, "`labelling.options.queue` has no effect on computer"),
         ({"reference": TERSOFF, "max_concurrent": 0}, "is 0; give "),
-        ({"reference": TERSOFF, "largest_force": -1}, "`largest_force` is -1"),
+        ({"reference": TERSOFF, "max_force": -1}, "`max_force` is -1"),
     ],
 )
 def test_reference_that_cannot_be_used(

@@ -156,19 +156,19 @@ def test_free_exploration_needs_nothing_to_learn_with(ready: dict[str, str]) -> 
     builder = checked_builder(settings, store=False)
     inputs = builder._inputs(prune=True)["exploration"]
     assert "bias" not in inputs["walker"]["exploration"] and "monitors" not in inputs["walker"]["exploration"]
-    assert "variables" not in inputs and "parameters" not in inputs.get("scouting", {})
+    assert "variables" not in inputs and "parameters" not in inputs.get("unbiased", {})
     assert not any("Collective variables" in line for line in plan(settings))
     with pytest.raises(InputError, match=r"`codes\.collective_variables` is `missing@nowhere`, which does not exist"):
         checked_builder(load_protocol("demo", {"codes": codes}), store=False)
 
 
 def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None:
-    """Settings of scouts are those of the walkers but for what they say themselves."""
+    """Settings of unbiased runs are those of the walkers but for what they say themselves."""
     overrides = {
         "codes": {**ready, "lammps": {"code": ready["lammps"], "switches": ["-k", True, "g", 1]}},
         "exploration": {
             "parameters": {"damping": 0.05, "restart_interval": 0.06},
-            "filter": {"largest_force": 30.0},
+            "filter": {"max_force": 30.0},
             "options": {"max_wallclock_seconds": 600},
         },
     }
@@ -178,10 +178,10 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
     assert run["switches"].get_list() == ["-k", "on", "g", "1"]
     assert run["monitors"]["blown_up"]["entry_point"] == "sicmlip.blown_up"
     assert run["bias"]["barrier"] == 0.5
-    scouting = exploration["scouting"]["parameters"].get_dict()
-    assert (scouting["damping"], scouting["temperature"]) == (0.05, 1500.0)
-    assert scouting["restart_interval"] is None
-    assert exploration["filter"].get_dict() == {"least_distance": 1.2, "largest_force": 30.0, "energy_window": None}
+    unbiased = exploration["unbiased"]["parameters"].get_dict()
+    assert (unbiased["damping"], unbiased["temperature"]) == (0.05, 1500.0)
+    assert unbiased["restart_interval"] is None
+    assert exploration["filter"].get_dict() == {"min_distance": 1.2, "max_force": 30.0, "energy_window": None}
     assert exploration["variables"]["code"].full_label == ready["sicmlip"]
     assert len(inputs["hosts"]["divacancy"].sites) == len(inputs["structures"]["divacancy"].sites) + 2
 
@@ -195,10 +195,10 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
             {"collective_variables": {"parameters": {"shels": 2}}},
             "shels` is not a known setting. Did you mean `shells`",
         ),
-        ({"parameters": {"held_shell": 3}}, "for `structures.divacancy`: "),
-        ({"filter": {"largest_force": -1.0}}, "`exploration.filter.largest_force` is -1.0; give a number above zero"),
+        ({"parameters": {"restrained_shell": 3}}, "for `structures.divacancy`: "),
+        ({"filter": {"max_force": -1.0}}, "`exploration.filter.max_force` is -1.0; give a number above zero"),
         ({"monitor": {"rows": 0}}, "`exploration.monitor.rows` is 0"),
-        ({"scouting": {"parameters": {"temperature": 0}}}, "temperature` is 0; give a number above zero"),
+        ({"unbiased": {"parameters": {"temperature": 0}}}, "temperature` is 0; give a number above zero"),
         ({"options": {"gpus_per_node": 1}}, "`exploration.options.gpus_per_node` is for Slurm"),
         ({"parameters": {"retrieve_trajectory": False}}, "retrieve_trajectory"),
     ],

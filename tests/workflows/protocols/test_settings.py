@@ -56,7 +56,7 @@ def test_no_default_of_a_class_stands_in_a_file(file: str) -> None:
         twice = [
             path
             for path, value in leaves(part)
-            if path in known and known[path] == value and not path.startswith("exploration.scouting")
+            if path in known and known[path] == value and not path.startswith("exploration.unbiased")
         ]
         below = dict(leaves(content["default_inputs"])) if name != "default_inputs" else {}
         # A value of a class may have to be named again where the default of a file is another one.
@@ -87,7 +87,7 @@ def test_what_is_stored_says_what_ran(ready: dict[str, str]) -> None:
         (run.parameters, ExplorationSettings),
         (run.bias, BiasSettings),
         (exploration.filter, FrameFilterSettings),
-        (exploration.scouting.parameters, ExplorationSettings),
+        (exploration.unbiased.parameters, ExplorationSettings),
         (exploration.variables.parameters, CollectiveVariableSettings),
         (builder.training.training.parameters, TrainingParameters),
         (builder.training.prior_settings, PriorParameters),

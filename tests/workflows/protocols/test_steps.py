@@ -73,7 +73,7 @@ def test_exploration_of_given_structures(ready, chain, structure, host, generate
     )
     inputs = chain(ExplorationWorkChain, builder._inputs(prune=True)).inputs
     assert inputs.structures.vv.uuid == structure.uuid and inputs.potential.uuid == potential.uuid
-    assert inputs.walker_parameters.vv["p00"]["temperature"] == 900.0
+    assert inputs.walker_parameters.vv["condition_00"]["temperature"] == 900.0
 
 
 def test_one_walker(ready, chain, given, edip, variables):

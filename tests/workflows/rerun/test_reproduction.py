@@ -15,8 +15,8 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import TRAINING, TRAINING_CALCULATION
 from aiida_sicmlip.reports.reproduction import preview_lines, reasons, reproduction, verdict_lines
 from aiida_sicmlip.workflows.rerun.reproduction import (
+    attempts_of,
     complete,
-    legs_of,
     process_behind,
     require_no_cache,
     run_again,
@@ -107,7 +107,7 @@ def test_legs_of_a_training(aiida_profile_clean) -> None:
         "",
         checkpoint=output(second, "checkpoint", orm.Int(2)),
     )
-    assert [node.pk for node in legs_of(last)] == [first.pk, second.pk, last.pk]
+    assert [node.pk for node in attempts_of(last)] == [first.pk, second.pk, last.pk]
     assert state_of(last) == "finished"
 
 

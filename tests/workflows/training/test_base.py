@@ -1,4 +1,4 @@
-"""One training over several walltimes: for real, and what happens where a leg ends in another way."""
+"""One training over several walltimes: for real, and what happens where a attempt ends in another way."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_training_that_the_walltime_cut_reaches_what_an_uninterrupted_one_does
 
 
 @pytest.fixture
-def leg(generate_checkpoint, portable_potential):
+def attempt(generate_checkpoint, portable_potential):
     """Makes calculations that have ended: status, epochs of the checkpoint that is left, whether there is a model."""
 
     def make(status, epochs=None, model=False):
@@ -111,9 +111,9 @@ def leg(generate_checkpoint, portable_potential):
 
 @pytest.fixture
 def training(chain, generate_code, generate_dataset):
-    """Makes a training whose legs have ended as the given calculations have; all but the last are inspected."""
+    """Makes a training whose attempts have ended as the given calculations have; all but the last are inspected."""
 
-    def make(*legs, max_iterations=20):
+    def make(*attempts, max_iterations=20):
         given = {
             "code": generate_code("sicmlip.training"),
             "training_set": generate_dataset(4, seed=1),
@@ -123,11 +123,11 @@ def training(chain, generate_code, generate_dataset):
         }
         instance = chain(TrainingBaseWorkChain, {"training": given, "max_iterations": orm.Int(max_iterations)})
         instance.setup()
-        for number, calculation in enumerate(legs, start=1):
+        for number, calculation in enumerate(attempts, start=1):
             instance.ctx.iteration = number
             instance.ctx.children.append(calculation)
             instance.begin_list_of_handlers()
-            if number < len(legs):
+            if number < len(attempts):
                 assert instance.inspect_process().status == 0
         return instance
 
@@ -135,57 +135,57 @@ def training(chain, generate_code, generate_dataset):
 
 
 @pytest.mark.parametrize("status", [400, 401, 120])
-def test_a_leg_that_was_cut_off_is_continued(training, leg, status):
-    instance = training(leg(400, 3, model=True), leg(status, 5))
+def test_a_leg_that_was_cut_off_is_continued(training, attempt, status):
+    instance = training(attempt(400, 3, model=True), attempt(status, 5))
     assert instance.inspect_process().status == 0
     assert instance.should_run_process()
     assert instance.ctx.inputs.checkpoint.epochs == 5
 
 
-def test_a_walltime_without_an_epoch_ends_the_training(training, leg):
+def test_a_walltime_without_an_epoch_ends_the_training(training, attempt):
     """The same time would be spent again."""
-    code = training(leg(402)).inspect_process()
+    code = training(attempt(402)).inspect_process()
     assert code.status == 403 and "Allow more time" in code.message
-    instance = training(leg(400, 3, model=True), leg(400, 3, model=True))
+    instance = training(attempt(400, 3, model=True), attempt(400, 3, model=True))
     assert instance.inspect_process().status == 403
     assert {"potential", "checkpoint"} <= set(instance.outputs)
 
 
-def test_a_failed_machine_is_tried_once_more(training, leg):
+def test_a_failed_machine_is_tried_once_more(training, attempt):
     """Before the first epoch, from the beginning; and not for ever."""
-    instance = training(leg(140))
+    instance = training(attempt(140))
     assert instance.inspect_process().status == 0
     assert "checkpoint" not in instance.ctx.inputs
-    assert training(leg(140), leg(140)).inspect_process().status == 403
+    assert training(attempt(140), attempt(140)).inspect_process().status == 403
     # What was reached in between is no reason to give up.
-    instance = training(leg(140), leg(401, 2), leg(140))
+    instance = training(attempt(140), attempt(401, 2), attempt(140))
     assert instance.inspect_process().status == 0
     assert instance.ctx.inputs.checkpoint.epochs == 2
 
 
-def test_legs_are_bounded(training, leg):
-    """The last leg's model and state are handed out, so that someone may go on."""
-    instance = training(leg(400, 3), leg(400, 5, model=True), max_iterations=2)
+def test_legs_are_bounded(training, attempt):
+    """The last attempt's model and state are handed out, so that someone may go on."""
+    instance = training(attempt(400, 3), attempt(400, 5, model=True), max_iterations=2)
     assert instance.inspect_process().status == 401
     assert instance.outputs["checkpoint"].epochs == 5 and "potential" in instance.outputs
 
 
-def test_a_loss_that_is_not_a_number_is_tried_once_with_a_tenth_of_the_rate(training, leg, caplog):
+def test_a_loss_that_is_not_a_number_is_tried_once_with_a_tenth_of_the_rate(training, attempt, caplog):
     """From the beginning, by settings that a calcfunction made."""
-    instance = training(leg(400, 3), leg(410))
+    instance = training(attempt(400, 3), attempt(410))
     assert instance.inspect_process().status == 0
     parameters = instance.ctx.inputs.parameters
     assert parameters.get_dict() == {"optimiser": {"learning_rate": pytest.approx(0.001)}, "maximum_epochs": 7}
     assert parameters.creator.process_label == "lower_learning_rate"
     assert "checkpoint" not in instance.ctx.inputs
     assert "learning rate of 0.001" in caplog.text
-    code = training(leg(410), leg(410)).inspect_process()
+    code = training(attempt(410), attempt(410)).inspect_process()
     assert code.status == 406 and "what it said" in code.message
 
 
 @pytest.mark.parametrize(("status", "expected"), [(411, 405), (412, 405), (110, 405), (420, 404), (500, 500)])
-def test_other_ends_keep_what_there_is(training, leg, status, expected):
-    instance = training(leg(status, model=True))
+def test_other_ends_keep_what_there_is(training, attempt, status, expected):
+    instance = training(attempt(status, model=True))
     code = instance.inspect_process()
     assert code.status == expected and "what it said" in code.message
     assert "potential" in instance.outputs
