@@ -57,7 +57,7 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
 
 
 def walker_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
-    """Return how the walkers of a start structure run, an entry for each condition; none where it is not given (yet)."""
+    """Return how the walkers of a start structure run, one entry for each condition; none where none are given."""
     own = inputs.get("walker_parameters", {}).get(name, {})
     common = inputs.get("walker", {}).get("exploration", {}).get("parameters")
     return [own[condition] for condition in sorted(own)] or ([] if common is None else [common])
