@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import ProcessSpec
 
 from aiida_sicmlip.calculations.validation import validate_positive
-from aiida_sicmlip.science.labels.force_bound import sentence_on_forces
+from aiida_sicmlip.science.labels.force_bound import message_on_forces
 
 
 def define_force_bound(spec: ProcessSpec) -> None:
@@ -25,4 +25,4 @@ def define_force_bound(spec: ProcessSpec) -> None:
 def reason_to_set_aside(bound: orm.Float, structure: orm.StructureData, label: orm.TrajectoryData) -> str | None:
     """Return why the label of a structure is set aside with a bound in eV/A, None where it is not."""
     symbols = structure.get_ase().get_chemical_symbols()
-    return sentence_on_forces(label.get_array("forces")[-1], symbols, bound.value)
+    return message_on_forces(label.get_array("forces")[-1], symbols, bound.value)

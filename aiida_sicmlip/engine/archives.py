@@ -12,7 +12,7 @@ from aiida_sicmlip.common.exceptions import InputError
 def require_undamaged(path: str | Path) -> None:
     """Compare each part of an archive with its checksum; torch loads changed weights without a word.
 
-    :raises InputError: where a part is not what it was, or the archive is cut off.
+    :raises InputError: where a part is not what it was, or the archive is truncated.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -23,5 +23,5 @@ def require_undamaged(path: str | Path) -> None:
     if damaged is not None:
         raise InputError(
             f"The model `{path}` is damaged ({damaged}): its content is not what was written. Copy it again from where "
-            "it is kept, or make it anew."
+            "it is kept, or make it again."
         )

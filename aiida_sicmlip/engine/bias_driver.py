@@ -73,7 +73,7 @@ def read_frames(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 try:
                     positions = np.array(rows, dtype=float).reshape(count, 3)
                 except ValueError as error:
-                    raise InputError(f"{where} shall have {count} lines `name x y z`; is it cut?") from error
+                    raise InputError(f"{where} must have {count} lines `name x y z`; is the file complete?") from error
                 yield positions, cell
                 frame += 1
     except (OSError, EOFError) as error:
@@ -81,7 +81,7 @@ def read_frames(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     except ValueError as error:
         if isinstance(error, SicmlipError):
             raise
-        raise InputError(f"Frame {frame} of `{path}` shall begin with a line that is the number of atoms.") from error
+        raise InputError(f"Frame {frame} of `{path}` must begin with a line that is the number of atoms.") from error
     if frame == 0:
         raise InputError(f"The trajectory `{path}` holds no frame.")
 
@@ -95,7 +95,7 @@ def _cell(line: str, where: str) -> np.ndarray:
         return np.diag(numbers)
     if len(numbers) == 9:
         return np.array(numbers).reshape(3, 3)
-    raise InputError(f"{where} has `{line.strip()}` as its second line; it shall be the box, 3 or 9 numbers.")
+    raise InputError(f"{where} has `{line.strip()}` as its second line; it must be the box, 3 or 9 numbers.")
 
 
 def _open_output(path: Path) -> TextIO:

@@ -44,7 +44,8 @@ class ClassicalPotential:
     def compute(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
         """Return the energy, eV, and the forces (N, 3), eV/A, in the frame in which ``atoms`` are given.
 
-        :raises InputError: as :meth:`compute_atomic`. :raises ProgramError: as :meth:`compute_atomic`.
+        :raises InputError: as :meth:`compute_atomic`.
+        :raises ProgramError: as :meth:`compute_atomic`.
         """
         energy, forces, _ = self.compute_atomic(atoms)
         return energy, forces

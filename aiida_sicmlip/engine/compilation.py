@@ -20,7 +20,8 @@ def compile_model(package: Path, output: Path, device: str, target: str, report:
     """Compile ``package`` ahead of time for ``device`` (``cpu`` or ``cuda``), write ``output`` and fill ``report``.
 
     :raises InputError: when the package, the name of the output or the device cannot be used.
-    :raises NoCompilerError: when there is no C++ compiler. :raises ProgramError: when NequIP's compilation fails.
+    :raises NoCompilerError: when there is no C++ compiler.
+    :raises ProgramError: when NequIP's compilation fails.
     """
     report.update(device=device, target=target)
     require_package(package)

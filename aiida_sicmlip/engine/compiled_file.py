@@ -144,7 +144,7 @@ class CompiledFile:
                 ) from error
 
     def other_torch(self, present: str) -> str:
-        """Half a sentence where another torch than ``present`` compiled the file; empty where not, or not known."""
+        """Part of a message where another torch than ``present`` compiled the file; empty where not, or not known."""
         compiled_with = self.versions.get("torch", "")
         if not compiled_with or compiled_with.split("+")[0] == present.split("+", maxsplit=1)[0]:
             return ""

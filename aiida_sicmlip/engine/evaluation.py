@@ -45,7 +45,8 @@ def evaluate(
     :param hosts: perfect crystals in the cells of the frames; for other cells they are found from the frames. Frames
         that fit none have no regions, and are counted.
     :raises InputError: when a file cannot be used or the data hold an element that the potential does not know.
-    :raises NotANumberError: when a prediction is not finite. :raises ProgramError: when LAMMPS or torch fails.
+    :raises NotANumberError: when a prediction is not finite.
+    :raises ProgramError: when LAMMPS or torch fails.
     """
     if (compiled is None) == (classical is None):
         raise InputError("Give either a compiled model or a classical potential.")
@@ -109,7 +110,8 @@ def _predict_classical(path: Path, frames: Sequence[Atoms]) -> tuple[Predictions
 def _predict(predict: Callable[[Atoms], AtomicPrediction], frames: Sequence[Atoms], what: str) -> Predictions:
     """Return what a potential says of all frames.
 
-    :param what: it is, for the message. :raises NotANumberError: when a prediction is not finite.
+    :param what: it is, for the message.
+    :raises NotANumberError: when a prediction is not finite.
     """
     energies, forces, of_atoms = [], [], []
     for index, frame in enumerate(frames):

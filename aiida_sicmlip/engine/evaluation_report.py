@@ -45,7 +45,8 @@ def report_regions(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the errors of predicted forces (A, 3) by region, and where each atom stands.
 
-    :param hosts: perfect crystals by name. :param given: names of those that were given, not found from the frames.
+    :param hosts: perfect crystals by name.
+    :param given: names of those that were given, not found from the frames.
     :return: for the report ``by_region``, ``near_defect_distance``, ``rare_events``, ``hosts`` and ``n_without_host``;
         for the file of predictions ``region`` (A,) and ``distance_to_defect`` (A,), as
         :class:`~aiida_sicmlip.science.evaluation.regions.AtomRegions` has them.
@@ -80,7 +81,8 @@ def report_committee(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return how much the members of a committee disagree, and whether that tells the errors of the one that is judged.
 
-    :param others: of the other members. :param energy_errors: of the judged one, (F,) eV/atom.
+    :param others: of the other members.
+    :param energy_errors: of the judged one, (F,) eV/atom.
     :return: for the report ``n_members``, ``forces`` and ``energies``, as
         :class:`~aiida_sicmlip.science.evaluation.committee.DisagreementSummary` has them; for the file of predictions
         ``energy_disagreement`` (F,) eV/atom and ``force_disagreement`` (A,) eV/A.

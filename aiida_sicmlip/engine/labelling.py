@@ -22,7 +22,8 @@ def label(configuration: Path, classical: Path, output: Path, report: dict[str, 
     output of :func:`~aiida_sicmlip.engine.evaluation.evaluate`.
 
     :raises InputError: when a file cannot be used or the potential does not know an element.
-    :raises NotANumberError: when energy or forces are not finite. :raises ProgramError: when LAMMPS fails.
+    :raises NotANumberError: when energy or forces are not finite.
+    :raises ProgramError: when LAMMPS fails.
     """
     atoms = read_configuration(configuration)
     species, commands = read_classical_settings(classical)

@@ -20,7 +20,8 @@ _REMEDY = (
 def memory_errors_told() -> Iterator[None]:
     """Turn errors of torch and NumPy about memory into ones with an exit status of their own.
 
-    :raises OutOfGpuMemoryError: where a GPU has too little. :raises OutOfMemoryError: where the machine has.
+    :raises OutOfGpuMemoryError: where a GPU has too little.
+    :raises OutOfMemoryError: where the machine has.
     """
     try:
         yield

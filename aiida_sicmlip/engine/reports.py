@@ -78,7 +78,7 @@ def versions() -> dict[str, str | None]:
 
 
 def run_command(program: str, command: Callable[[], None]) -> int:
-    """Run a command of ``program`` and return its exit status; known failures are told in one sentence on stderr."""
+    """Run a command of ``program`` and return its exit status; known failures are reported in one message on stderr."""
     try:
         command()
     except SicmlipError as error:

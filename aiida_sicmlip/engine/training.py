@@ -48,7 +48,8 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
     ``nequip.yaml`` and ``checkpoints/``.
 
     :raises InputError: when the settings or the data cannot be used.
-    :raises NotANumberError: when the loss is no longer finite. :raises NoModelError: when no epoch was finished.
+    :raises NotANumberError: when the loss is no longer finite.
+    :raises NoModelError: when no epoch was finished.
     :raises OutOfMemoryError, OutOfGpuMemoryError: when the memory does not suffice.
     """
     with memory_errors_told():
@@ -109,7 +110,8 @@ def _quieten_lightning() -> None:
 def _read_prior(path: str | None) -> LennardJonesPrior | None:
     """Return the prior of a file; None without a file.
 
-    :raises InputError: when it cannot be read. :raises ProgramError: when NequIP could not package a model with it.
+    :raises InputError: when it cannot be read.
+    :raises ProgramError: when NequIP could not package a model with it.
     """
     if path is None:
         return None

@@ -21,7 +21,8 @@ def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms
     """Read labelled frames and check that a model of ``species`` can learn from them.
 
     :raises InputError: when the file is missing or is not one of labelled frames with finite energies and forces.
-    :raises NoForcesError: when it has no forces. :raises UnknownSpeciesError: when it holds an element that is not in
+    :raises NoForcesError: when it has no forces.
+    :raises UnknownSpeciesError: when it holds an element that is not in
         ``species``.
     """
     path = Path(path)

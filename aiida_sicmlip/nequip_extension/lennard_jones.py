@@ -18,7 +18,8 @@ class LennardJonesPairs(GraphModuleMixin, torch.nn.Module):
 
     :param type_names: elements in the model's order.
     :param species: elements in the order of ``repulsion`` and ``attraction``; each of ``type_names`` is among them.
-    :param repulsion: (T, T), eV A^12. :param attraction: (T, T), eV A^6.
+    :param repulsion: (T, T), eV A^12.
+    :param attraction: (T, T), eV A^6.
     :param cutoff: A; not above any cutoff of the model, whose edges are all that is seen here.
     :param model_cutoff: the least cutoff of the model, A.
     :raises ValueError: when an element is missing or the cutoff is too long.

@@ -99,7 +99,8 @@ def plot_map(
 
     All points are (K, 2), places on the two first principal axes of the descriptors.
 
-    :param picked: by what the frames were picked for. :param variance: the part of the variance along each axis.
+    :param picked: by what the frames were picked for.
+    :param variance: the part of the variance along each axis.
     """
     x, y = thin(pool).T
     axes.scatter(x, y, s=4, color=POOL, linewidth=0, rasterized=True, label="frames")

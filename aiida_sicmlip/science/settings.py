@@ -303,7 +303,8 @@ def sequence(
 ) -> Any:
     """Return a field that is a list, kept as a tuple, each entry of which passes ``each``.
 
-    :param length: of the list, where it is fixed. :param empty: whether it may be empty.
+    :param length: of the list, where it is fixed.
+    :param empty: whether it may be empty.
     :param different: whether no entry may stand in it twice.
     """
 
@@ -330,7 +331,8 @@ def group(
 ) -> Any:
     """Return a field that holds settings of the class ``kind``, by default theirs.
 
-    :param nullable: null is a value, too. :param partial: they lie on top of others: checked, but not completed.
+    :param nullable: null is a value, too.
+    :param partial: they lie on top of others: checked, but not completed.
     """
     described = SettingGroup(
         meaning, f"a mapping of settings: {', '.join(kind.names())}", is_mapping, "", nullable, None, kind, partial

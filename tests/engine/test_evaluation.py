@@ -80,7 +80,7 @@ def test_energy_and_forces_turn_with_the_structure():
     np.testing.assert_allclose(forces_turned, forces @ rotation, atol=1e-8)
 
 
-def test_a_classical_potential_is_judged_by_forces_and_by_energies_up_to_a_shift(tmp_path):
+def test_a_classical_potential_is_evaluated_by_forces_and_by_energies_up_to_a_shift(tmp_path):
     frames = [divacancy(), bulk("SiC", "zincblende", a=4.3) * (2, 2, 2)]
     offsets = {"Si": -100.0, "C": -150.0}
     noise = np.random.default_rng(0).normal(0.0, 0.1, (30, 3))

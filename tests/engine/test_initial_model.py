@@ -71,7 +71,7 @@ def test_the_model_keeps_its_elements_and_cutoff_and_learns(tuned):
     assert (report["species"], report["cutoff"]) == (list(SPECIES), 3.5)
     model = PackagedModel.load(tuned / "potential.nequip.zip")
     assert (model.species, model.cutoff) == (SPECIES, 3.5)
-    # Atoms were told apart by the model's own types: its errors, computed anew, are those of the training.
+    # Atoms were told apart by the model's own types: its errors, computed again, are those of the training.
     frames = read_labelled_frames(tuned / "validation_set.npz")
     errors = [np.abs(model.compute(frame)[1] - frame.get_forces()).mean() for frame in frames]
     columns = read_report(tuned / "training_curve.json")["columns"]

@@ -74,7 +74,7 @@ def test_the_report_says_what_was_done(trained):
 
 
 def test_the_packaged_model_is_the_best_one(trained):
-    """The errors of the package, evaluated here anew, are those of the best epoch of the curve."""
+    """The errors of the package, evaluated here again, are those of the best epoch of the curve."""
     from aiida_sicmlip.engine.packaged_model import PackagedModel
 
     report = read_report(trained / "training_report.json")

@@ -71,7 +71,7 @@ class Evaluator(Protocol):
         *,
         counted: bool,
     ) -> tuple[float, np.ndarray, np.ndarray, bool]:
-        """Return energy (eV), forces (M, 3) (eV/A), virial (3, 3) (eV, sum of r f) and whether the run shall end.
+        """Return energy (eV), forces (M, 3) (eV/A), virial (3, 3) (eV, sum of r f) and whether the run has to end.
 
         ``counted``: whether this is a new step, at which kernels are deposited and files are written.
         """

@@ -139,7 +139,7 @@ def _load(kernel: str) -> _SymbolTable:
     :raises ProgramError: when it cannot be loaded or has no such table.
     """
     try:
-        # Its symbols stay its own: a library of PLUMED may bring others, which shall not replace those of the process.
+        # Its symbols stay its own: a library of PLUMED may bring others, which must not replace those of the process.
         table = _SymbolTable.in_dll(ctypes.CDLL(kernel, mode=os.RTLD_NOW | os.RTLD_LOCAL), "plumed_symbol_table")
     except (OSError, ValueError) as error:
         raise ProgramError(

@@ -8,7 +8,7 @@
 
 extern "C" {
 
-// All functions return 0, or another number after they wrote one sentence into `message` (at most `size` bytes with
+// All functions return 0, or another number after they wrote one message into `message` (at most `size` bytes with
 // the terminating zero), which becomes the LAMMPS error.
 
 // Reads the compiled model. `names`: one name for each of the `count` LAMMPS types, the word NULL for a type that

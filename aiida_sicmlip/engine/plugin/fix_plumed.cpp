@@ -76,9 +76,9 @@ int FixPlumed::setmask()
   return FixConst::POST_FORCE;
 }
 
-void FixPlumed::refuse(const std::string &sentence) const
+void FixPlumed::refuse(const std::string &message) const
 {
-  error->all(FLERR, "fix plumed: " + sentence);
+  error->all(FLERR, "fix plumed: " + message);
 }
 
 void FixPlumed::check_surroundings() const
@@ -86,15 +86,15 @@ void FixPlumed::check_surroundings() const
   if (!bias_callbacks.open)
     refuse("this one works inside sicmlip-lmp only; run this input with sicmlip-lmp, or with a LAMMPS that was built "
            "with PLUMED.");
-  if (igroup != 0) refuse("the group shall be `all`; which atoms are biased is said in the file with the actions.");
+  if (igroup != 0) refuse("the group must be `all`; which atoms are biased is said in the file with the actions.");
   if (strcmp(update->unit_style, "metal") != 0)
     refuse(std::string("the input has `units ") + update->unit_style + "`; use `units metal`.");
   if (!atom->tag_enable || !atom->tag_consecutive())
-    refuse("atom IDs shall be 1, 2, ... without gaps, because the actions name atoms by them; use `reset_atoms id`.");
+    refuse("atom IDs must be 1, 2, ... without gaps, because the actions name atoms by them; use `reset_atoms id`.");
   if (universe->existflag)
     refuse("several partitions (`-partition`) would write the same files; run them one by one in folders of their own.");
   if (domain->xperiodic != domain->yperiodic || domain->xperiodic != domain->zperiodic)
-    refuse("the cell shall be periodic in all three directions or in none; set `boundary p p p`.");
+    refuse("the cell must be periodic in all three directions or in none; set `boundary p p p`.");
 }
 
 void FixPlumed::check_other_fixes() const
@@ -155,7 +155,7 @@ void FixPlumed::init()
     refuse("the run style respa does not work with it here; use `run_style verlet`.");
   // Before the first run, LAMMPS does not say that the timestep was set.
   reset_dt();
-  // Fixes that ask for the pressure before this one was set up shall not find an old one.
+  // Fixes that ask for the pressure before this one was set up must not get an old one.
   std::fill_n(virial, 6, 0.0);
   gather_properties();
 }

@@ -28,7 +28,7 @@ class FixPlumed : public LAMMPS_NS::Fix {
   double memory_usage() override;
 
  private:
-  [[noreturn]] void refuse(const std::string &sentence) const;
+  [[noreturn]] void refuse(const std::string &message) const;
   void check_surroundings() const;
   void check_other_fixes() const;
   void open(const char *input, const char *log);

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiida_sicmlip.reports.run.tables import round_name, round_status, verdict
 from aiida_sicmlip.science.costs.budgets import STATUSES, UNITS
-from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
+from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.tools.runs import Round, Run
 
 NOT_CONVERGED, NOTHING_NEW = 701, 410
@@ -68,7 +68,7 @@ def _sentence(kind: str, run: Run) -> str:
     if entry is None:
         return f"{said} No round is complete."
     criteria = (entry.assessment or {}).get("criteria", ())
-    unmet = [sentence_of_verdict(found) for found in criteria if not found["met"]]
+    unmet = [message_of_verdict(found) for found in criteria if not found["met"]]
     lacking = f" Not met in round {entry.index}: {'; '.join(unmet)}." if unmet else ""
     return f"{said}{lacking or ' ' + _errors(entry)}"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida_sicmlip.reports.text import Cells, text_of
-from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
+from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.tools.runs import Run
 
 SIGNS = {"below": "<", "at least": ">="}
@@ -40,7 +40,7 @@ def criteria_table(run: Run) -> str | None:
 def verdict_lines(assessment: Mapping[str, Any]) -> list[str]:
     """Return each criterion of a round in words, with its verdict first."""
     return [
-        f"{'met' if verdict['met'] else 'not met'}: {sentence_of_verdict(verdict)}"
+        f"{'met' if verdict['met'] else 'not met'}: {message_of_verdict(verdict)}"
         for verdict in assessment.get("criteria", ())
     ]
 

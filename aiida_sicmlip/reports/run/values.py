@@ -17,7 +17,7 @@ from aiida_sicmlip.reports.run.question import level_of_run, question_of_run
 from aiida_sicmlip.reports.run.tables import round_status
 from aiida_sicmlip.reports.run.versions import version_values
 from aiida_sicmlip.reports.selection import selection_report
-from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
+from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.runs import Round, Run
 
@@ -111,7 +111,7 @@ def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[st
         },
         "errors": {name: assessment.get(name) for name in SETS},
         "criteria": [
-            {**verdict, "sentence": sentence_of_verdict(verdict)} for verdict in assessment.get("criteria", ())
+            {**verdict, "sentence": message_of_verdict(verdict)} for verdict in assessment.get("criteria", ())
         ],
         **{
             name: assessment.get(name)

@@ -136,12 +136,12 @@ class Planner:
 
     def _units(self, keywords: Keywords, label: str) -> None:
         if self._plan.names.names:
-            raise InputError(f"{keywords.where} shall come before every other action.")
+            raise InputError(f"{keywords.where} must come before every other action.")
         self._plan.units = Units.from_keywords(keywords)
 
     def _global_restart(self, keywords: Keywords, label: str) -> None:
         if self._plan.names.names:
-            raise InputError(f"{keywords.where} shall come before every other action but UNITS.")
+            raise InputError(f"{keywords.where} must come before every other action but UNITS.")
         self._restart = not keywords.flag("NO")
         keywords.finish()
 
@@ -181,7 +181,7 @@ class Planner:
         if (state_file is None) != (stride == 0) or stride < 0:
             raise InputError(f"{where}: `STATE_WFILE=` and a positive `STATE_WSTRIDE=` belong together; give both.")
         if 0 < stride < settings.pace:
-            raise InputError(f"{where}: `STATE_WSTRIDE={stride}` shall be at least `PACE={settings.pace}`.")
+            raise InputError(f"{where}: `STATE_WSTRIDE={stride}` must be at least `PACE={settings.pace}`.")
 
         opes = Opes(settings, len(arguments), where)
         if restart and read_from is None:
@@ -230,5 +230,5 @@ class Planner:
     def _restarts(self, keywords: Keywords) -> bool:
         word = keywords.text("RESTART", "AUTO").upper()
         if word not in ("YES", "NO", "AUTO"):
-            raise InputError(f"{keywords.where}: `RESTART={word}` shall be YES, NO or AUTO.")
+            raise InputError(f"{keywords.where}: `RESTART={word}` must be YES, NO or AUTO.")
         return self._restart if word == "AUTO" else word == "YES"

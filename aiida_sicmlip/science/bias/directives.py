@@ -82,7 +82,7 @@ def _directive(line: int, words: Sequence[str]) -> Directive:
     if words[0].endswith(":"):
         label, words = words[0][:-1], words[1:]
     if not words or "=" in words[0]:
-        raise InputError(f"Line {line} of plumed.dat names no action: it shall read `label: ACTION KEY=value ...`.")
+        raise InputError(f"Line {line} of plumed.dat names no action: it must read `label: ACTION KEY=value ...`.")
     keywords: dict[str, str] = {}
     flags = []
     for word in words[1:]:
@@ -158,7 +158,7 @@ class Keywords:
         """
         value = self.number(name, None if default is None else float(default))
         if not value.is_integer():
-            raise InputError(f"{self.where}: `{name}={value:g}` shall be a whole number.")
+            raise InputError(f"{self.where}: `{name}={value:g}` must be a whole number.")
         return int(value)
 
     def numbers(self, name: str, count: int, default: float | None = None) -> list[float]:
@@ -198,5 +198,5 @@ class Keywords:
         except ValueError:
             value = math.nan
         if math.isnan(value):
-            raise InputError(f"{self.where}: `{name}={text}` shall be a number.")
+            raise InputError(f"{self.where}: `{name}={text}` must be a number.")
         return value

@@ -1,4 +1,4 @@
-"""A plumed.dat at work: energy, forces and virial of its biases, step by step, and its files."""
+"""The evaluation of a plumed.dat: energy, forces and virial of its biases, step by step, and its files."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class TorchModel:
         if output.dtype != torch.float32 or output.ndim != 2:
             raise InputError(
                 f"{where}: the model `{path}` gives {output.dtype} of shape {tuple(output.shape)} for an "
-                "input of shape (1, n); it shall give float32 of shape (1, m)."
+                "input of shape (1, n); it must give float32 of shape (1, m)."
             )
 
     def evaluate(self, arguments: np.ndarray) -> np.ndarray:

@@ -53,12 +53,12 @@ def read_opes_settings(keywords: Keywords, n: int, kt: float | None, *, explore:
     pace = keywords.integer("PACE")
     barrier = keywords.number("BARRIER")
     if pace < 1 or not 0 < barrier < math.inf:
-        raise InputError(f"{where}: `PACE=` and `BARRIER=` shall be positive.")
+        raise InputError(f"{where}: `PACE=` and `BARRIER=` must be positive.")
 
     biasfactor = keywords.number("BIASFACTOR", barrier / kt)
     if not biasfactor > 1:
         raise InputError(
-            f"{where}: the bias factor is {biasfactor:g} and shall be above 1; without `BIASFACTOR=` it is BARRIER/kT."
+            f"{where}: the bias factor is {biasfactor:g} and must be above 1; without `BIASFACTOR=` it is BARRIER/kT."
         )
     if explore and math.isinf(biasfactor):
         raise InputError(f"{where}: `BIASFACTOR=inf` is for OPES_METAD only.")
@@ -68,9 +68,9 @@ def read_opes_settings(keywords: Keywords, n: int, kt: float | None, *, explore:
     cutoff = keywords.number("KERNEL_CUTOFF", math.sqrt(2 * barrier / kt / (1 if explore else prefactor)))
     threshold = keywords.number("COMPRESSION_THRESHOLD", 1.0)
     if not epsilon > 0 or not cutoff > 0:
-        raise InputError(f"{where}: `EPSILON=` and `KERNEL_CUTOFF=` shall be positive; is the barrier too high?")
+        raise InputError(f"{where}: `EPSILON=` and `KERNEL_CUTOFF=` must be positive; is the barrier too high?")
     if not 0 <= threshold < cutoff:
-        raise InputError(f"{where}: `COMPRESSION_THRESHOLD=` shall be between 0 and the kernel cutoff, {cutoff:g}.")
+        raise InputError(f"{where}: `COMPRESSION_THRESHOLD=` must be between 0 and the kernel cutoff, {cutoff:g}.")
 
     sigma, stride, sigma_min = _widths(keywords, n, pace, biasfactor, explore=explore)
     return OpesSettings(
@@ -104,7 +104,7 @@ def _widths(
             raise InputError(f"{where}: `BIASFACTOR=inf` needs `SIGMA=` with numbers; widths cannot be measured.")
         stride = stride or ADAPTIVE_PACES * pace
         if stride < pace:
-            raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE={stride}` shall be at least `PACE={pace}`.")
+            raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE={stride}` must be at least `PACE={pace}`.")
         return None, stride, sigma_min
     if stride:
         raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE=` has no meaning where `SIGMA=` gives numbers.")
@@ -113,7 +113,7 @@ def _widths(
         # SIGMA is the width in the unbiased basin; the well-tempered distribution is wider.
         sigma = sigma * math.sqrt(biasfactor)
     if sigma_min is not None and (sigma_min > sigma).any():
-        raise InputError(f"{where}: `SIGMA_MIN=` shall not be above `SIGMA=`.")
+        raise InputError(f"{where}: `SIGMA_MIN=` must not be above `SIGMA=`.")
     return sigma, 0, sigma_min
 
 

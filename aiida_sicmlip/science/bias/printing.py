@@ -40,7 +40,7 @@ class Print:
         fmt = " " + number_format(keywords.text("FMT", "%f"), keywords.where)
         keywords.finish()
         if self._stride < 1:
-            raise InputError(f"{keywords.where}: `STRIDE=` shall be positive.")
+            raise InputError(f"{keywords.where}: `STRIDE=` must be positive.")
         self._row = " %f" + fmt * len(places)
         self._table = TableWriter(path, append=restart)
 

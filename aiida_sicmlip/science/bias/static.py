@@ -29,7 +29,7 @@ class Wall:
         self._offset = np.array(keywords.numbers("OFFSET", n_arguments, 0.0))
         keywords.finish()
         if (self._eps <= 0).any():
-            raise InputError(f"{keywords.where}: `EPS=` shall be positive.")
+            raise InputError(f"{keywords.where}: `EPS=` must be positive.")
         self._quantities = (0.0, 0.0)
 
     def evaluate(self, arguments: np.ndarray) -> tuple[float, np.ndarray]:

@@ -28,7 +28,7 @@ class Table:
 def read_table(path: Path) -> Table:
     """Read a table; of parts that were appended with headers of their own, constants of the last one count.
 
-    A last row that a kill cut off is left out.
+    A last row that was truncated when the run was killed is left out.
 
     :raises InputError: when there is no header, a part has other columns than the first, or a row is no row.
     """

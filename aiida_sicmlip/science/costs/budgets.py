@@ -94,7 +94,8 @@ def share_out(asked: Mapping[str, int], total: int, needed: Mapping[str, int]) -
     Each kind gets at least what is needed of it, and never more than was asked. Parts are rounded by largest
     remainder; the first kind comes first where these are equal.
 
-    :param asked: number of each kind. :param total: how many can be computed.
+    :param asked: number of each kind.
+    :param total: how many can be computed.
     :param needed: least number of a kind; 0 where it is not named.
     :return: number of each kind; None where the total does not hold what is needed.
     """

@@ -127,7 +127,8 @@ def frames_with_overlap(
 
     Costs 0.1 ms a frame of 214 atoms on one core.
 
-    :param positions: (F, N, 3) in A, wrapped or not. :param cell: (3, 3) in A, of all frames.
+    :param positions: (F, N, 3) in A, wrapped or not.
+    :param cell: (3, 3) in A, of all frames.
     :param numbers: atomic numbers, (N,).
     :raises InputError: when the cell has no volume.
     """

@@ -133,7 +133,8 @@ def count_hops(
 
     :param positions: (F, N, 3) in A of consecutive frames, wrapped or not; no atom moves by half a cell between two.
     :param cell: (3, 3) in A, of all frames.
-    :param species: of the N atoms. :param site_of_atom: sites of the atoms before the first frame, (N,), where they
+    :param species: of the N atoms.
+    :param site_of_atom: sites of the atoms before the first frame, (N,), where they
         are known; else they are those that :func:`find_defect_sites` finds in the first frame.
     :param sites: those of the host, where they are known.
     :raises InputError: as :func:`find_defect_sites`, and when there is no frame.

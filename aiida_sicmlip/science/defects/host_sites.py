@@ -200,7 +200,8 @@ def assigned(sites: HostSites, positions: np.ndarray, found: np.ndarray, vectors
     on its nearest site, is a bound from below for all atoms together; it is the answer if it takes nobody's site.
     Those whose site is taken are shared out with the first otherwise.
 
-    :param positions: (N, 3) in A, without drift. :param found: the nearest sites, (N,).
+    :param positions: (N, 3) in A, without drift.
+    :param found: the nearest sites, (N,).
     :param vectors: from these to the atoms, (N, 3) in A.
     """
     within = np.square(vectors).sum(axis=1) < sites.reach**2

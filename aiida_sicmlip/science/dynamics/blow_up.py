@@ -61,7 +61,7 @@ def excerpt_command(log: str = filenames.LAMMPS_LOG_FILE, tail: int = TAIL_BYTES
 
 
 def describe_blow_up(excerpt: str, limits: MonitorSettings, settings: ExplorationSettings, n_atoms: int) -> str | None:
-    """Return a sentence on how a run has blown up, or ``None`` where it has not, as far as its log tells.
+    """Return a message on how a run has blown up, or ``None`` where its log shows no sign of it.
 
     Atoms are lost; temperature or potential energy is not a number; or, in all of the last rows, the temperature is
     above its limit or the potential energy per atom E is outside `E_0 - w <= E <= E_0 + 3/2 k T + w`. E_0 is that of
@@ -87,7 +87,7 @@ def describe_blow_up(excerpt: str, limits: MonitorSettings, settings: Exploratio
 def _beyond_limits(
     thermo: Mapping[str, np.ndarray], limits: MonitorSettings, settings: ExplorationSettings, n_atoms: int, where: str
 ) -> str | None:
-    """Return a sentence where the last rows are all too hot or too far from the energy of the first row."""
+    """Return a message where the last rows are all too hot or too far from the energy of the first row."""
     hottest = settings.maximum_temperature if limits.maximum_temperature is None else limits.maximum_temperature
     temperatures = thermo["Temp"][-limits.rows :]
     if (temperatures > hottest).all():

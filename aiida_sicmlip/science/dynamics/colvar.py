@@ -13,7 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.bias.tables import read_table
 from aiida_sicmlip.science.dynamics.plumed_input import BIAS, VARIABLES
 
-#: A restart file of LAMMPS begins and ends with this; one that a kill cut off lacks the end.
+#: A restart file of LAMMPS begins and ends with this; a truncated one lacks the end.
 RESTART_MAGIC = b"LammpS RestartT\x00"
 
 
@@ -35,7 +35,7 @@ class Colvar:
 def read_colvar(path: Path) -> Colvar:
     """Read the COLVAR of a plumed.dat of :func:`~aiida_sicmlip.science.dynamics.plumed_input.plumed_input`.
 
-    A last row that a kill cut off is left out.
+    A last row that was truncated when the run was killed is left out.
 
     :raises InputError: when the file is no table, or holds no variables of such a plumed.dat.
     """

@@ -1,4 +1,4 @@
-"""The log of LAMMPS: thermodynamic output, and how the run ended. Logs that a kill cut off anywhere are read too."""
+"""The log of LAMMPS: thermodynamic output, and how the run ended. Truncated logs of killed runs are read too."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a run of molecular dynamics left: how it ended, which of its frames and rows count, and the hops in them.
 
-A run that was cut off ends where it can be continued: what lies beyond its last saved state is run again by the next
-segment, and would be there twice.
+A run that was interrupted ends where it can be continued: what lies beyond its last saved state is run again by the
+next segment, and would be there twice.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Ending(Enum):
 
     @property
     def can_go_on(self) -> bool:
-        """Whether the run was cut off, and another segment goes on from its last saved state."""
+        """Whether the run was interrupted, and another segment continues from its last saved state."""
         return self in (Ending.OUT_OF_WALLTIME, Ending.INTERRUPTED)
 
 

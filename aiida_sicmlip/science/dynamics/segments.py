@@ -18,7 +18,8 @@ def frames_of_dcd(
 ) -> list[Atoms]:
     """Return frames that LAMMPS wrote, wrapped into the cell and turned back into the user's orientation.
 
-    :param symbols: chemical symbol of each atom. :param cell: (3, 3) in A in the user's orientation, of all frames.
+    :param symbols: chemical symbol of each atom.
+    :param cell: (3, 3) in A in the user's orientation, of all frames.
     :param indices: which frames, from 0; all of them by default.
     :raises InputError: as :func:`~aiida_sicmlip.science.dynamics.dcd.read_dcd`.
     """

@@ -249,7 +249,7 @@ def _largest(values: Sequence[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def sentence_of_verdict(verdict: Mapping[str, Any]) -> str:
+def message_of_verdict(verdict: Mapping[str, Any]) -> str:
     """Return a verdict in words: what, its value, its threshold, and whether it is met."""
     direction = verdict.get("direction", "below")
     unit = f" {verdict['unit']}" if verdict["unit"] else ""

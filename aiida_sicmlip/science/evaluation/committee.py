@@ -63,7 +63,8 @@ def energy_disagreement(energies: Sequence[np.ndarray] | np.ndarray, n_atoms: np
 def summarise_disagreement(disagreement: np.ndarray, error: np.ndarray) -> DisagreementSummary:
     """Return mean and maximum of the disagreements of n atoms or frames, and whether they tell the errors.
 
-    :param disagreement: (n,). :param error: (n,), such as the length of the difference of predicted and reference
+    :param disagreement: (n,).
+    :param error: (n,), such as the length of the difference of predicted and reference
         force, or the absolute error of the energy per atom.
     :raises InputError: when the shapes differ or there is nothing.
     """

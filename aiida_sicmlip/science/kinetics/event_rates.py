@@ -42,7 +42,7 @@ def event_rate(events: int, time: float, confidence: float = 0.95) -> EventRate:
     """Return the rate of events that happened at random, at a constant rate.
 
     Of runs that end with their first event or after a fixed time, give how many had one, and the time of all runs up to
-    their event or end: the maximum likelihood estimate of an exponential waiting time with runs cut off. The interval
+    their event or end: the maximum likelihood estimate of an exponential waiting time with censored runs. The interval
     is that of Garwood, Biometrika 28, 437 (1936), exact for a fixed total time and a little too wide otherwise.
 
     :raises InputError: for a negative number of events, a time that is not positive, or a confidence outside 0 to 1.

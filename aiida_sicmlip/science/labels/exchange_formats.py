@@ -102,7 +102,7 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
     except (OSError, ValueError, TypeError, LookupError, AssertionError, RuntimeError, sqlite3.Error) as error:
         reason = str(error) or type(error).__name__
         raise InputError(
-            f"the file `{name}` cannot be read ({reason}); write it anew, with ASE for instance."
+            f"the file `{name}` cannot be read ({reason}); write it again, with ASE for instance."
         ) from error
     if not given:
         raise InputError(f"the file `{name}` has no frame; give at least one.")
@@ -196,7 +196,7 @@ def _read_database(path: Path) -> list[Atoms]:
 def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
     """Return the frame with nothing but what a label needs.
 
-    :param what: the subject of the error's sentence.
+    :param what: the frame, as the error message names it.
     """
     known = _values_of_frame(frame)
     for key, option in ((settings.energy or "energy", "energy"), (settings.forces, "forces")):

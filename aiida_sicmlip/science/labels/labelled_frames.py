@@ -158,7 +158,7 @@ def unpack_frames(arrays: Mapping[str, np.ndarray]) -> list[Atoms]:
 def label_of_frame(frame: Atoms, index: int) -> tuple[float, np.ndarray]:
     """Return energy (eV) and forces (N, 3) (eV/A) that the frame carries; nothing is computed.
 
-    :param index: the frame's place, for the error's sentence.
+    :param index: of the frame, for the error message.
     :raises InputError: when energy or forces are missing, not finite or of the wrong shape.
     """
     if not len(frame):

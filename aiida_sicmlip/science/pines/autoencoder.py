@@ -61,8 +61,9 @@ class PivAutoencoder(nn.Module):
     def loss(self, standardised: torch.Tensor, kl_weight: float, noise: torch.Tensor | None = None) -> torch.Tensor:
         """Return the loss of each frame, (F,): half the summed squared error plus the weighted KL term.
 
-        The negative evidence lower bound with unit noise, less its constant: Kingma and Welling, arXiv:1312.6114,
-        eq. 10. :param noise: (F, latent) standard normal numbers; without them the mean is decoded.
+            The negative evidence lower bound with unit noise, less its constant: Kingma and Welling, arXiv:1312.6114,
+            eq. 10.
+        :param noise: (F, latent) standard normal numbers; without them the mean is decoded.
         """
         mean, log_variance = self.encode(standardised)
         latent = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)

@@ -48,7 +48,8 @@ class CollectiveVariableModel:
     def evaluate(self, positions: np.ndarray, cells: np.ndarray, pbc: np.ndarray) -> np.ndarray:
         """Return the collective variables (F, latent) of frames of whole structures: positions (F, N, 3) in A.
 
-        :param cells: (F, 3, 3), or (3, 3) for all frames. :param pbc: three booleans.
+        :param cells: (F, 3, 3), or (3, 3) for all frames.
+        :param pbc: three booleans.
         """
         chosen = torch.as_tensor(np.asarray(positions)[:, list(self.layout.atoms)], dtype=torch.float64)
         with torch.no_grad():

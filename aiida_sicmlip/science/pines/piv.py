@@ -30,7 +30,8 @@ def switched(distances: torch.Tensor, r0: float, exponent: int) -> torch.Tensor:
 def sorted_in_blocks(values: torch.Tensor, order: torch.Tensor, sizes: List[int]) -> torch.Tensor:  # noqa: UP006
     """Return values (..., P) of pairs, gathered block by block and ascending inside each block.
 
-    :param order: places of the pairs, block after block, (P,) int64. :param sizes: of the blocks.
+    :param order: places of the pairs, block after block, (P,) int64.
+    :param sizes: of the blocks.
     """
     blocks: List[torch.Tensor] = []  # noqa: UP006
     for block in torch.split(torch.index_select(values, -1, order), sizes, dim=-1):
@@ -68,7 +69,8 @@ def pair_distances(
 ) -> torch.Tensor:
     """Return the distances (F, P) in A of pairs (P, 2) in frames of positions (F, N, 3).
 
-    :param cells: (F, 3, 3) or one (3, 3) for all frames. :param pbc: three booleans.
+    :param cells: (F, 3, 3) or one (3, 3) for all frames.
+    :param pbc: three booleans.
     :raises InputError: when a periodic axis has no cell vector.
     """
     cells = np.asarray(cells, dtype=float)

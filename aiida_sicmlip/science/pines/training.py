@@ -70,7 +70,8 @@ def train_autoencoder(
 ) -> TrainedAutoencoder:
     """Train on the vectors (F, P) of several trajectories; equal input gives equal weights on one CPU and torch.
 
-    The random state of torch is left as it was. :param on_epoch: called after each epoch.
+    The random state of torch is left as it was.
+    :param on_epoch: called after each epoch.
 
     :raises InputError: when a trajectory is empty, holds not-a-number or differs in length from the others.
     :raises NotFiniteLossError: when the loss is no longer finite.

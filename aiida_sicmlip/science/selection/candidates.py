@@ -118,7 +118,8 @@ def hold_out(
 ) -> np.ndarray:
     """Return which frames, (F,) bool, belong to trajectories that are never trained on.
 
-    :param trajectory: (F,) int. :param structure_of: the name of the start structure of each trajectory.
+    :param trajectory: (F,) int.
+    :param structure_of: the name of the start structure of each trajectory.
     :raises InputError: when nothing would be left to train on.
     """
     held = {number for number, name in structure_of.items() if name in settings.held_out_structures}
@@ -219,7 +220,8 @@ def keep_candidates(
 ) -> Candidates:
     """Return what is kept of a pool.
 
-    :param structures: the chosen frames, in their order. :param segment, frame: where they stand, (C,) each.
+    :param structures: the chosen frames, in their order.
+    :param segment, frame: where they stand, (C,) each.
     """
     chosen, earlier = findings.chosen, slice(0, pool.n_earlier)
     return Candidates(

@@ -150,5 +150,5 @@ def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
         any(len(arrays[name]) != count for name in per_candidate)
         or len(candidates.positions) != arrays["n_atoms"].sum()
     ):
-        raise InputError("The arrays of the file of candidates do not belong together: make it anew.")
+        raise InputError("The arrays of the file of candidates do not belong together: make it again.")
     return candidates

@@ -37,7 +37,8 @@ def cluster_frames(
     so that memory does not grow with their number. Both are scikit-learn's, on one thread: with several, sums are made
     in an order that changes from run to run.
 
-    :param members: (M,) int, the rows to cluster. :param weights: (M,), how many frames each of them stands for.
+    :param members: (M,) int, the rows to cluster.
+    :param weights: (M,), how many frames each of them stands for.
     :param n_clusters: lowered to the number of members where there are fewer.
     :raises InputError: when there is nothing to cluster.
     """

@@ -111,7 +111,8 @@ def distance_to_set(descriptors: np.ndarray | UnitRows, reference: np.ndarray | 
     The distance of two frames is 1 - k with the kernel k = a b / (|a| |b|) of their descriptors, from 0 for equal
     frames to 1 for orthogonal ones. It is computed in float64, whatever the precision of the rows. Cost: F x M x D.
 
-    :param descriptors: (F, D). :param reference: (M, D).
+    :param descriptors: (F, D).
+    :param reference: (M, D).
     """
     rows = descriptors if isinstance(descriptors, UnitRows) else UnitRows("descriptors", descriptors)
     known = reference if isinstance(reference, UnitRows) else UnitRows("reference", reference)

@@ -81,7 +81,8 @@ def select_frames_of_candidates(
     not within ``separation`` of a pick in the same trajectory; the same frames serve the fixed set, where one is asked
     for, by a seeded draw.
 
-    :param current: candidates of this round. :param earlier: of the rounds before, oldest first.
+    :param current: candidates of this round.
+    :param earlier: of the rounds before, oldest first.
     :raises InputError: when ``earlier`` are not those beside which ``current`` was found.
     """
     joined = JoinedCandidates(earlier, current)

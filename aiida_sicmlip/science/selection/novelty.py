@@ -48,7 +48,8 @@ def novelty_correlation(
     (Psychometrika 65, 23 (2000)). They take frames for independent of each other. For ranks in perfect order, whose
     interval would have no width, the near end is that of the order that comes next to it.
 
-    :param distance: (F,) from the training set; infinite where there was none. :param error: (F,) of the force, eV/A;
+    :param distance: (F,) from the training set; infinite where there was none.
+    :param error: (F,) of the force, eV/A;
         not a number for frames that have no label.
     :raises InputError: when the numbers of distances and errors differ, or the confidence is not between 0 and 1.
     """
@@ -85,7 +86,9 @@ def novelty_correlation(
 def place_on_map(descriptors: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Return the places (F, 2) of frames on the map of a round's descriptors, where its candidates have theirs.
 
-    :param descriptors: (F, D) of unit length. :param mean: (D,). :param axes: (2, D); both as in
+    :param descriptors: (F, D) of unit length.
+    :param mean: (D,).
+    :param axes: (2, D); both as in
         :class:`~aiida_sicmlip.science.selection.candidates_file.Candidates`.
     :raises InputError: when rows are not of unit length.
     """
@@ -100,7 +103,8 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> float:
 def _with_interval(value: float, count: int, variance: float, largest: float, confidence: float) -> Coefficient:
     """Return a coefficient with the interval that is symmetric in its inverse hyperbolic tangent.
 
-    :param variance: of that, times the number of points less three. :param largest: what coefficients beyond it count
+    :param variance: of that, times the number of points less three.
+    :param largest: what coefficients beyond it count
         as for the interval.
     """
     centre = np.arctanh(np.clip(value, -largest, largest))

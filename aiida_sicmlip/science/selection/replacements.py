@@ -38,8 +38,10 @@ def select_replacements_of_candidates(
     the failed frames count as picks, since what lies next to them is likely to fail as well. There are fewer
     replacements than failures where no candidate is left.
 
-    :param failed: (segment, frame) of each, in the order of their importance. :param picks: all of the round.
-    :param current: candidates of this round. :param earlier: of the rounds before, oldest first.
+    :param failed: (segment, frame) of each, in the order of their importance.
+    :param picks: all of the round.
+    :param current: candidates of this round.
+    :param earlier: of the rounds before, oldest first.
     :raises InputError: when a failed frame is none of the picks, or ``earlier`` are not those beside which ``current``
         was found.
     """

@@ -18,7 +18,10 @@ def solve_constrained(matrix: Array, targets: Array, constraints: Array, limits:
     The problem is turned into one of least distance, which non-negative least squares solves exactly. What the
     equations leave open is chosen small. Source: Lawson and Hanson, Solving Least Squares Problems (1974), chapter 23.
 
-    :param matrix: (M, N). :param targets: (M,). :param constraints: (K, N). :param limits: (K,).
+    :param matrix: (M, N).
+    :param targets: (M,).
+    :param constraints: (K, N).
+    :param limits: (K,).
     :raises ValueError: when no x fulfils the constraints.
     """
     size = matrix.shape[1]

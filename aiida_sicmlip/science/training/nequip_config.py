@@ -50,7 +50,7 @@ class StartingModel:
     """A packaged model that a training starts from.
 
     ``path``: its file. ``species``: elements in its order. ``cutoff``: A. ``energies``: of elements of the training
-    set, eV, in the place of the model's own, since each level of theory has its zero of energy.
+    set, eV, instead of the model's own, since each level of theory has its zero of energy.
     """
 
     path: str

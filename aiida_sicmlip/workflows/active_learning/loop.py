@@ -20,7 +20,7 @@ from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.labels import REPLACED, round_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.science.costs.budgets import Budget, labels_left
-from aiida_sicmlip.science.evaluation.assessment import sentence_of_verdict
+from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.costs import costs_of_run
@@ -287,7 +287,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
             **optional,
         )
         for verdict in assessment["criteria"]:
-            self._report(sentence_of_verdict(verdict))
+            self._report(message_of_verdict(verdict))
         self.out(f"assessments.{self._round}", assessment)
         self.ctx.assessment = assessment
         self.ctx.converged = assessment["converged"]

@@ -101,7 +101,7 @@ REFUSED = {
     "respa": (FIX + "run_style respa 2 2 pair 1\nrun 1", "use `run_style verlet`"),
     "timestep": (FIX + "timestep 0.002\nrun 0", "set `timestep` before this fix"),
     "timestep between runs": (FIX + "run 0\ntimestep 0.002", "set `timestep` before this fix"),
-    "group": ("group some id 1 2\n" + FIX.replace("all", "some"), "the group shall be `all`"),
+    "group": ("group some id 1 2\n" + FIX.replace("all", "some"), "the group must be `all`"),
     "twice": (FIX + FIX.replace("bias", "other"), "there is one already, `fix bias ... plumed`"),
     "pressure": ("fix 2 all nph iso 0 0 1\n" + FIX, "`fix 2 ... nph` needs the pressure"),
     "no input": ("fix bias all plumed outfile plumed.log", "it needs the file with the actions"),
@@ -117,7 +117,7 @@ REFUSED = {
     ),
     "gaps": (
         "group gone id 3\ndelete_atoms group gone compress no\n" + FIX,
-        "atom IDs shall be 1, 2, ... without gaps",
+        "atom IDs must be 1, 2, ... without gaps",
     ),
     "boundary": ("change_box all boundary p p f\n" + FIX, "periodic in all three directions or in none"),
 }

@@ -184,8 +184,8 @@ def test_units_and_boxes(tmp_path, monkeypatch):
     ("files", "message"),
     [
         (("1\n1 1 1\nX 0 0 0\n", "METAD ARG=d\n"), "does not know the action `METAD`"),
-        (("2\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "Frame 0 of `t.xyz` shall have 2 lines"),
-        (("2\n1 1\nX 0 0 0\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "shall be the box"),
+        (("2\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "Frame 0 of `t.xyz` must have 2 lines"),
+        (("2\n1 1\nX 0 0 0\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "must be the box"),
         (
             ("2\n1 1 1\nX 0 0 0\nX 0 0 1\n1\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"),
             "Frame 1 of `t.xyz` has 1 atoms",

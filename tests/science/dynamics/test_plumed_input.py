@@ -175,7 +175,7 @@ def test_all_digits_of_a_setting_are_written():
 
 
 def test_continuation_is_of_the_bias_alone():
-    """The table of the variables begins anew in the folder of a later segment."""
+    """The table of the variables starts again in the folder of a later segment."""
     found = actions(BiasSettings(), previous_state="previous.STATE")
     assert found["opes"]["STATE_RFILE"] == "previous.STATE"
     assert found["opes"]["RESTART"] == "YES"

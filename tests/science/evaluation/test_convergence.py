@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.evaluation.assessment import History, assess, sentence_of_verdict
+from aiida_sicmlip.science.evaluation.assessment import History, assess, message_of_verdict
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 
 GOOD = {"force_mae": 0.05, "energy_mae": 0.001, "n_frames": 4, "force_mae_per_frame": [0.02, 0.03, 0.05, 0.4]}
@@ -28,7 +28,7 @@ def only(assessment: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("value", "met"), [(0.00099, True), (0.001, False), (0.5, False)])
-def test_energies_are_judged_on_both_sets(value: float, met: bool) -> None:
+def test_energy_criterion_holds_on_both_sets(value: float, met: bool) -> None:
     assessment = round_of(validation={**GOOD, "energy_mae": value}, training={**GOOD, "energy_mae": 0}, energy_mae=1e-3)
     verdicts = [entry for entry in assessment["criteria"] if "energy MAE" in entry["criterion"]]
     assert [entry["criterion"] for entry in verdicts] == [
@@ -39,7 +39,7 @@ def test_energies_are_judged_on_both_sets(value: float, met: bool) -> None:
     assert assessment["converged"] is met
 
 
-def test_exploring_potential_is_judged_where_asked() -> None:
+def test_exploring_potential_is_evaluated_where_set() -> None:
     bad = {**GOOD, "force_mae": 0.3}
     assert round_of(exploring=bad)["converged"] is True
     verdict = only(round_of(exploring=bad, exploring_force_mae=0.2))
@@ -55,7 +55,7 @@ def test_score_has_to_reach_its_threshold(score: float, met: bool) -> None:
         )
     )
     assert verdict["met"] is met and verdict["direction"] == "at least"
-    assert ("not at least 0.8" in sentence_of_verdict(verdict)) is not met
+    assert ("not at least 0.8" in message_of_verdict(verdict)) is not met
 
 
 def test_what_is_not_known_is_not_met_and_says_why() -> None:
@@ -64,7 +64,7 @@ def test_what_is_not_known_is_not_met_and_says_why() -> None:
     assert assessment["validation"]["migrating"] == {"n_atoms": 0, "score": None}
     verdict = only(assessment)
     assert verdict["value"] is None and verdict["met"] is False
-    assert sentence_of_verdict(verdict).endswith("There are no such atoms; asked is at least 0.8")
+    assert message_of_verdict(verdict).endswith("There are no such atoms; asked is at least 0.8")
     assert "the evaluation gave none" in only(round_of(rare_event_score=0.8))["reason"]
     assert "no training set" in only(round_of(novelty=1e-3, selection={"novelty": None}))["reason"]
     assert "without hosts" in only(round_of(rounds_without_new_defects=1))["reason"]

@@ -1,4 +1,4 @@
-"""Candidates and the selection on them, against a selection on all frames that is written anew here."""
+"""Candidates and the selection on them, against a selection on all frames that is written independently here."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def farthest_points(descriptors, reference, count, **eligibility) -> list[Pick]:
 
 
 def brute_force(descriptors, reference, count, *, allowed, trajectory, time, separation):
-    """The definition, frame by frame: no running minima, all distances anew for every pick."""
+    """The definition, frame by frame: no running minima, all distances again for every pick."""
     chosen = []
     while len(chosen) < count:
         best, best_distance = None, -1.0
