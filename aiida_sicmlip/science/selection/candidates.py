@@ -1,8 +1,8 @@
-"""The frames of a round that are worth a closer look, out of all of them: candidates for labels.
+"""Candidates for labelling among all frames of a round.
 
-A round has a hundred thousand frames; a selection looks at a few thousand. What is left out here is what no selection
-would have taken: the picks themselves are found among all frames, and the candidates are those picks, the frames that
-are most novel after them, and the frames nearest to the centres of clusters of everything that was sampled so far.
+A round has some 100,000 frames; a selection works on a few thousand. The candidates are the frames that a selection on
+all frames would pick, the most novel frames after them, and the frames nearest to the centres of clusters of all frames
+sampled so far.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 REPRESENTATIVES = 10
-"""Frames that are kept for each cluster: the nearest one may be too near in time to a training configuration."""
+"""Frames kept for each cluster: the nearest one may be too near in time to a training configuration."""
 POINTS_OF_MAP = 5000
-"""Frames of the pool that the map of descriptors is made from, and that it shows."""
+"""Frames of the pool that the map of descriptors is computed from and shows."""
 
 
 class NothingNewError(SicmlipError):
-    """No frame may be picked: each overlaps, was filtered out, or repeats what is known."""
+    """No frame may be picked: each has overlapping atoms, was filtered out, or repeats a labelled or picked one."""
 
     exit_status = NOTHING_NEW
 
@@ -48,9 +48,9 @@ class FramePool:
     All arrays but the rows are (R,).
 
     rows: descriptors (R, D).
-    n_earlier: how many are of earlier rounds.
+    n_earlier: number of frames of earlier rounds.
     trajectory: as in :class:`~aiida_sicmlip.science.selection.picks.Picks`.
-    time: likewise.
+    time: likewise, in ps.
     allowed: whether a frame may be picked at all.
     held_out: whether its trajectory is never trained on.
     weights: how many frames each stands for.
@@ -74,7 +74,7 @@ class FramePool:
 
 @dataclass(frozen=True)
 class LabelledData:
-    """What is labelled or was picked before: descriptors of the training set, (T, D), of other sets, (O, D); picks."""
+    """Descriptors of the training set, (T, D), and of other labelled sets, (O, D), and the picks of earlier rounds."""
 
     training: np.ndarray
     other: np.ndarray
@@ -86,17 +86,18 @@ class CandidateSearch:
     """The candidates among the frames of a pool.
 
     chosen: their rows, ascending, (C,).
-    represents: frames of this round of which each is the nearest candidate, (C,).
-    reference_distance: of all R frames from the training set.
-    for_training: which of the R may be picked as training configurations.
+    represents: number of frames of this round of which each is the nearest candidate, (C,).
+    reference_distance: distances of all R frames from the training set, (R,).
+    for_training: which of the R frames may be picked as training configurations, (R,) bool.
     for_validation: likewise.
-    asked: training, validation and fixed validation configurations to pick, where the pool has so many.
+    asked: numbers of training, validation and fixed validation configurations to pick; lower than in the settings where
+        the pool has fewer.
     clusters: of all frames sampled so far.
     mean: of this round's descriptors, (D,).
     axes: directions of the map, (2, D).
-    pool_map: places of frames on it, (M, 2).
-    reference_map: of the training set, (T, 2).
-    summary: counts of frames, the covering distance, and how the clusters were found.
+    pool_map: coordinates of frames on it, (M, 2).
+    reference_map: likewise of the training set, (T, 2).
+    summary: counts of frames, the covering distance, and how the clusters were computed.
     """
 
     chosen: np.ndarray
@@ -118,9 +119,9 @@ def hold_out(
 ) -> np.ndarray:
     """Return which frames, (F,) bool, belong to trajectories that are never trained on.
 
-    :param trajectory: (F,) int.
-    :param structure_of: the name of the start structure of each trajectory.
-    :raises InputError: when nothing would be left to train on.
+    :param trajectory: number of the trajectory of each frame, (F,) int.
+    :param structure_of: name of the initial structure of each trajectory.
+    :raises InputError: when no frame would be left to train on.
     """
     held = {number for number, name in structure_of.items() if name in settings.held_out_structures}
     others = sorted(set(structure_of) - held)
@@ -130,8 +131,8 @@ def hold_out(
     if structure_of and held == set(structure_of):
         raise InputError(
             f"All {len(structure_of)} trajectories of the round are held out (`held_out_trajectories` is "
-            f"{settings.held_out_trajectories}, `held_out_structures` {list(settings.held_out_structures)}), so that "
-            "there is nothing to train on: hold out fewer, or explore with more walkers."
+            f"{settings.held_out_trajectories}, `held_out_structures` {list(settings.held_out_structures)}), so "
+            "that no frame is left to train on. Hold out fewer, or explore with more walkers."
         )
     return np.isin(trajectory, sorted(held))
 
@@ -139,7 +140,7 @@ def hold_out(
 def find_candidates(
     settings: SelectionSettings,
     pool: FramePool,
-    known: LabelledData,
+    labelled: LabelledData,
     *,
     with_fixed: bool,
     seed: int,
@@ -147,24 +148,23 @@ def find_candidates(
 ) -> CandidateSearch:
     """Return the candidates of a round.
 
-    The training configurations that a selection on all frames would pick (of this round, and candidates of earlier
-    rounds) are found by the same function as there,
-    :func:`~aiida_sicmlip.science.selection.farthest_point.choose_frames`, and are among the candidates: a selection on
-    the candidates is the same, pick for pick. Another selection on them (with other labels, say) may differ from one on
-    all frames: its picks are nearer to what is known by at most the summary's ``covering_distance`` r, in the metric
-    sqrt(2 d) of distances d = 1 - k: sqrt(2 d_all) <= sqrt(2 d) + sqrt(2 r).
+    The candidates contain the training configurations that a selection on all frames (of this round, and candidates of
+    earlier rounds) picks with :func:`~aiida_sicmlip.science.selection.farthest_point.choose_frames`: a selection on the
+    candidates gives the same picks. A selection with other settings or labels may differ from one on all frames. The
+    distances d of its picks from the reference are then smaller, by at most the summary's ``covering_distance`` r in
+    the metric sqrt(2 d) of distances d = 1 - k: sqrt(2 d_all) <= sqrt(2 d) + sqrt(2 r).
 
-    Cost: descriptors x (training set + candidates) for the distances, and the clustering. Memory: some blocks of rows
-    beside the candidates.
+    Cost: descriptors x (training set + candidates) for the distances, and the clustering. Memory: a few blocks of rows
+    besides the candidates.
 
-    :param with_fixed: whether configurations of the fixed validation set are to be picked, too.
-    :param progress: is told what is being done.
+    :param with_fixed: whether to pick configurations of the fixed validation set too.
+    :param progress: called with a line on each step.
     :raises NothingNewError: when no frame may be picked for training.
     """
     this_round = ~pool.is_earlier
-    progress(f"distances of {len(pool.rows)} frames from {len(known.training)} training configurations")
-    nearest = distance_to_set(pool.rows, known.training)
-    for_training, for_validation = _eligible(settings, pool, known, nearest)
+    progress(f"distances of {len(pool.rows)} frames from {len(labelled.training)} training configurations")
+    nearest = distance_to_set(pool.rows, labelled.training)
+    for_training, for_validation = _eligible(settings, pool, labelled, nearest)
     if not for_training.any():
         count = int((pool.allowed & this_round).sum())
         raise NothingNewError(
@@ -187,7 +187,7 @@ def find_candidates(
     represents, covering = _represented(pool.rows, members, chosen, nearest)
     axes, variance = _axes_of_map(pool.rows, members)
     shown = members[:: max(1, -(-len(members) // POINTS_OF_MAP))]
-    reference = UnitRows("training", known.training)
+    reference = UnitRows("training", labelled.training)
     summary = {
         "n_candidates": len(chosen),
         "n_earlier_candidates": pool.n_earlier,
@@ -216,58 +216,59 @@ def find_candidates(
 
 
 def keep_candidates(
-    findings: CandidateSearch, pool: FramePool, structures: Sequence[Atoms], segment: np.ndarray, frame: np.ndarray
+    search: CandidateSearch, pool: FramePool, structures: Sequence[Atoms], segment: np.ndarray, frame: np.ndarray
 ) -> Candidates:
-    """Return what is kept of a pool.
+    """Return the candidates of a pool, with their structures.
 
     :param structures: the chosen frames, in their order.
-    :param segment, frame: where they stand, (C,) each.
+    :param segment: index of the segment of each, (C,).
+    :param frame: index of each in its segment, (C,).
     """
-    chosen, earlier = findings.chosen, slice(0, pool.n_earlier)
+    chosen, earlier = search.chosen, slice(0, pool.n_earlier)
     return Candidates(
         **pack_structures(structures),
-        # As they are, so that distances between them come out the same.
+        # In their stored precision, so that distances between them are reproduced.
         descriptors=pool.rows.stored(chosen),
         segment=segment,
         frame=frame,
         trajectory=pool.trajectory[chosen],
         time=pool.time[chosen],
         held_out=pool.held_out[chosen],
-        reference_distance=findings.reference_distance[chosen],
-        for_training=findings.for_training[chosen],
-        for_validation=findings.for_validation[chosen],
+        reference_distance=search.reference_distance[chosen],
+        for_training=search.for_training[chosen],
+        for_validation=search.for_validation[chosen],
         keys=pool.keys[chosen],
-        represents=findings.represents,
-        earlier_reference_distance=findings.reference_distance[earlier],
-        earlier_for_training=findings.for_training[earlier],
-        earlier_for_validation=findings.for_validation[earlier],
-        asked=np.array(findings.asked),
-        centres=findings.clusters.centres,
-        cluster_sizes=findings.clusters.sizes,
-        mean=findings.mean,
-        axes=findings.axes,
-        pool_map=findings.pool_map,
-        reference_map=findings.reference_map,
+        represents=search.represents,
+        earlier_reference_distance=search.reference_distance[earlier],
+        earlier_for_training=search.for_training[earlier],
+        earlier_for_validation=search.for_validation[earlier],
+        asked=np.array(search.asked),
+        centres=search.clusters.centres,
+        cluster_sizes=search.clusters.sizes,
+        mean=search.mean,
+        axes=search.axes,
+        pool_map=search.pool_map,
+        reference_map=search.reference_map,
     )
 
 
 def _eligible(
-    settings: SelectionSettings, pool: FramePool, known: LabelledData, nearest: np.ndarray
+    settings: SelectionSettings, pool: FramePool, labelled: LabelledData, nearest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which frames may become training and validation configurations, (R,) bool each."""
     fresh = pool.allowed & (nearest >= settings.tolerance)
-    for others in (known.other, known.picks.descriptors if known.picks is not None else known.other[:0]):
+    for others in (labelled.other, labelled.picks.descriptors if labelled.picks is not None else labelled.other[:0]):
         if len(others):
             fresh &= distance_to_set(pool.rows, others) >= settings.tolerance
     for_training = fresh & ~pool.held_out
     if not settings.use_earlier_rounds or settings.method == "random":
         for_training &= ~pool.is_earlier
     for_validation = fresh & (pool.held_out if settings.holds_out else True)
-    if known.picks is not None:
-        # Frames of earlier rounds stand beside those that were picked from the same trajectories then.
+    if labelled.picks is not None:
+        # Frames of earlier rounds must not be near in time to those picked from the same trajectories then.
         for roles, mask in ((("training", "fixed_validation"), for_training), (("training",), for_validation)):
-            for place in np.flatnonzero(known.picks.of(*roles)):
-                where = (known.picks.trajectory[place], known.picks.time[place])
+            for index in np.flatnonzero(labelled.picks.of(*roles)):
+                where = (labelled.picks.trajectory[index], labelled.picks.time[index])
                 mask[near_in_time(pool.trajectory, pool.time, *where, settings.separation)] = False
     return for_training, for_validation
 
@@ -275,7 +276,7 @@ def _eligible(
 def _asked(
     settings: SelectionSettings, pool: FramePool, for_training: np.ndarray, for_validation: np.ndarray, with_fixed: bool
 ) -> tuple[int, int, int]:
-    """Return how many configurations to pick for each role: fewer than the settings say where frames are few."""
+    """Return how many configurations to pick for each role: fewer than in the settings where there are few frames."""
     fixed = settings.n_fixed_validation if with_fixed else 0
     wanted = (settings.n_training, settings.n_validation, fixed)
     if settings.holds_out:
@@ -285,13 +286,13 @@ def _asked(
     for number in np.unique(pool.trajectory[either]):
         capacity += _count_apart(np.sort(pool.time[either & (pool.trajectory == number)]), settings.separation)
     share = min(1.0, capacity / sum(wanted))
-    # Rounded up, so that no role is left without a single configuration while there is a frame for it.
+    # Rounded up, so that each role gets at least one configuration while there is a frame for it.
     validation, kept = (int(np.ceil(share * count)) for count in wanted[1:])
     return max(1, min(wanted[0], capacity - validation - kept)), validation, kept
 
 
 def _count_apart(times: np.ndarray, separation: float) -> int:
-    """Return how many of ascending times can be chosen so that any two are a separation apart."""
+    """Return how many of ascending times can be chosen with any two at least a separation apart."""
     if not separation:
         return len(times)
     count, last = 0, -np.inf
@@ -304,7 +305,7 @@ def _count_apart(times: np.ndarray, separation: float) -> int:
 def _most_novel(
     settings: SelectionSettings, pool: FramePool, nearest: np.ndarray, taken: np.ndarray, mask: np.ndarray
 ) -> np.ndarray:
-    """Return rows of this round that are the most novel after the picks, near them in time or not."""
+    """Return the rows of this round that are most novel after the picks, whether near them in time or not."""
     count = settings.n_candidates - int((taken >= pool.n_earlier).sum())
     if not len(taken):
         return np.empty(0, dtype=np.int64)
@@ -320,7 +321,7 @@ def _most_novel(
 def _clusters(
     settings: SelectionSettings, pool: FramePool, mask: np.ndarray, asked: tuple[int, int, int], seed: int
 ) -> Clusters:
-    """Return clusters of what was sampled so far: this round's frames, and those that earlier candidates stand for."""
+    """Return clusters of all frames sampled so far: those of this round and those that earlier candidates represent."""
     members = pool.allowed & (pool.held_out if settings.holds_out else True)
     members &= ~pool.is_earlier | (pool.weights > 0)
     if not (members & ~pool.is_earlier).any():
@@ -340,7 +341,7 @@ def _near_picks(pool: FramePool, taken: np.ndarray, separation: float) -> np.nda
 
 
 def _representatives(rows: UnitRows, members: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return for each centre the rows of the members that are nearest to it."""
+    """Return the rows of the members nearest to each centre."""
     best = np.full((len(centres), REPRESENTATIVES), np.inf)
     found = np.full((len(centres), REPRESENTATIVES), -1)
     for block in blocks(len(members)):
@@ -355,7 +356,7 @@ def _representatives(rows: UnitRows, members: np.ndarray, centres: np.ndarray) -
 def _represented(
     rows: UnitRows, members: np.ndarray, chosen: np.ndarray, nearest: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return how many members each candidate stands for, (C,), and the largest distance of one from what is kept."""
+    """Return how many members each candidate represents, (C,), and the largest distance of one from its candidate."""
     represents = np.zeros(len(chosen), dtype=np.int64)
     if not len(chosen):
         return represents, float(nearest[members].max(initial=0.0))
@@ -364,7 +365,7 @@ def _represented(
     quick = kept.astype(np.float32)
     for block in blocks(len(members)):
         own = rows[members[block]]
-        # Single precision finds the nearest candidate, or one that is as near but for 1e-7; its distance is exact.
+        # Single precision finds the nearest candidate up to differences of 1e-7; its distance is then exact.
         of = (own.astype(np.float32) @ quick.T).argmax(axis=1)
         represents += np.bincount(of, minlength=len(chosen))
         distance = np.minimum(1.0 - np.einsum("ij,ij->i", own, kept[of]), nearest[members[block]])
@@ -381,13 +382,13 @@ def _mean_of(rows: UnitRows, members: np.ndarray) -> np.ndarray:
 
 
 def _axes_of_map(rows: UnitRows, members: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Return the two first principal axes, (2, D), of evenly spread members, and the part of the variance of each."""
+    """Return the first two principal axes, (2, D), of evenly spaced members, and their explained variance ratios."""
     sample = rows[members[:: max(1, -(-len(members) // POINTS_OF_MAP))]]
     centred = sample - sample.mean(axis=0)
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     axes = np.zeros((2, rows.dimension))
     axes[: len(directions[:2])] = directions[:2]
-    # An axis has no sign of its own; its largest part is made positive.
+    # The sign of an axis is arbitrary; its largest component is made positive.
     largest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
     axes *= np.where(largest < 0, -1.0, 1.0)[:, None]
     variance = np.square(singular)

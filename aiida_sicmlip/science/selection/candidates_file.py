@@ -46,32 +46,32 @@ ARRAY_TYPES = {
 
 @dataclass(frozen=True)
 class Candidates:
-    """C candidates of a round, of E candidates of earlier rounds what has changed, and the clusters of all frames.
+    """C candidates of a round, updated properties of E candidates of earlier rounds, and clusters of all frames.
 
-    Arrays are (C,) where nothing else is said; those of earlier candidates, `earlier_...`, are (E,) in their order.
+    Arrays are (C,) unless stated otherwise; those of earlier candidates, `earlier_...`, are (E,) in their order.
 
-    n_atoms: of each candidate; there are N in all.
-    numbers: atomic numbers of all candidates, one after the other, (N,).
-    positions: their places in A, (N, 3), at the full precision of the trajectories, wrapped into the cells.
+    n_atoms: number of atoms of each candidate; N in total.
+    numbers: atomic numbers of all candidates, concatenated, (N,).
+    positions: (N, 3) in A, at the full precision of the trajectories, wrapped into the cells.
     cells: (C, 3, 3) in A.
     descriptors: (C, D) of unit length.
     segment: as in :class:`~aiida_sicmlip.science.selection.picks.Picks`.
     frame: likewise.
     trajectory: likewise.
     time: likewise, in ps.
-    held_out: never to be trained on.
-    reference_distance: from the training set.
+    held_out: whether its trajectory is never trained on.
+    reference_distance: distance from the training set.
     for_training: whether a candidate may be picked as a training configuration.
     for_validation: likewise.
     keys: random numbers in [0, 1).
-    represents: how many frames of the round each stands for.
-    asked: how many training, validation and fixed validation configurations to pick, (3,).
-    centres: (K, D) of clusters of everything sampled so far.
-    cluster_sizes: in frames, (K,).
-    mean: (D,) of the round's descriptors.
-    axes: (2, D), directions of the map.
-    pool_map: (M, 2), places of frames on it.
-    reference_map: (T, 2), of the training set.
+    represents: number of frames of the round that each represents.
+    asked: numbers of training, validation and fixed validation configurations to pick, (3,).
+    centres: (K, D) of clusters of all frames sampled so far.
+    cluster_sizes: number of frames of each, (K,).
+    mean: of the round's descriptors, (D,).
+    axes: directions of the map, (2, D).
+    pool_map: coordinates of frames on it, (M, 2).
+    reference_map: likewise of the training set, (T, 2).
     """
 
     n_atoms: np.ndarray
@@ -126,7 +126,7 @@ def pack_structures(structures: Sequence[Atoms]) -> dict[str, np.ndarray]:
 
 
 def write_candidates(path: str | PathLike[str], candidates: Candidates) -> None:
-    """Write candidates; equal ones give equal bytes at any time."""
+    """Write candidates; equal ones give equal bytes, whenever they are written."""
     arrays = {name: np.ascontiguousarray(getattr(candidates, name), dtype=kind) for name, kind in ARRAY_TYPES.items()}
     Path(path).write_bytes(array_archive(arrays))
 
@@ -134,14 +134,14 @@ def write_candidates(path: str | PathLike[str], candidates: Candidates) -> None:
 def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
     """Read candidates.
 
-    :raises InputError: when the file is not one of candidates, or its arrays do not belong together.
+    :raises InputError: when the file holds no candidates, or its arrays are inconsistent.
     """
     try:
         archive = np.load(source, allow_pickle=False)
         arrays = {field.name: archive[field.name] for field in fields(Candidates)}
     except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"The file of candidates cannot be read ({error}): it was not written by this package."
+            f"The file of candidates cannot be read ({error}): give one that this package wrote."
         ) from error
     candidates = Candidates(**arrays)
     count = len(candidates)
@@ -150,5 +150,5 @@ def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
         any(len(arrays[name]) != count for name in per_candidate)
         or len(candidates.positions) != arrays["n_atoms"].sum()
     ):
-        raise InputError("The arrays of the file of candidates do not belong together: make it again.")
+        raise InputError("The arrays of the file of candidates are inconsistent: compute the candidates again.")
     return candidates

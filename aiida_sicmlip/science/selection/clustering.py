@@ -1,4 +1,4 @@
-"""Clusters of frames, whose members nearest to the centres stand for everything that was sampled."""
+"""Clusters of frames, whose members nearest to the centres represent all sampled frames."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aiida_sicmlip.science.selection.farthest_point import UnitRows, blocks
 
 _ITERATIONS = 100
 _PASSES = 2
-"""How often mini-batches go through all frames."""
+"""Number of passes of the mini-batches over all frames."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Centres of clusters (K, D), the weight that belongs to each (K,), and how they were found.
+    """Centres of clusters (K, D), the weight of each (K,), and how they were computed.
 
-    inertia: weighted sum of squared distances of the frames from their centres.
+    inertia: weighted sum of the squared distances of the frames from their centres.
     """
 
     centres: np.ndarray
@@ -33,20 +33,20 @@ def cluster_frames(
     """Return clusters of frames by weighted k-means, with the initial centres of k-means++.
 
     Up to ``at_once`` frames are clustered by Lloyd's algorithm, whose cost per iteration is frames x clusters. Of more,
-    so many drawn at random give the first centres, and mini-batches of all refine them (Sculley, Proc. WWW 2010, 1177),
-    so that memory does not grow with their number. Both are scikit-learn's, on one thread: with several, sums are made
-    in an order that changes from run to run.
+    a random sample of ``at_once`` gives the initial centres, and mini-batches of all frames refine them (Sculley, Proc.
+    WWW 2010, 1177), so that memory does not grow with the number of frames. Both are implemented in scikit-learn and
+    run on one thread: with several, the order of summation changes from run to run.
 
     :param members: (M,) int, the rows to cluster.
-    :param weights: (M,), how many frames each of them stands for.
+    :param weights: (M,), number of frames that each represents.
     :param n_clusters: lowered to the number of members where there are fewer.
-    :raises InputError: when there is nothing to cluster.
+    :raises InputError: when there are no frames.
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from threadpoolctl import threadpool_limits
 
     if not len(members):
-        raise InputError("There are no frames to cluster: all are left out.")
+        raise InputError("There are no frames to cluster: all were left out by the filter or held out.")
     n_clusters = min(n_clusters, len(members))
     generator = np.random.Generator(np.random.PCG64(seed))
     mini_batches = len(members) > at_once

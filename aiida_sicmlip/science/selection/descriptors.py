@@ -1,4 +1,4 @@
-"""Averaged SOAP descriptors of configurations, by which selection measures how much two of them differ."""
+"""Averaged SOAP descriptors of configurations; selection measures with them how much two configurations differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
 
-# Frames per call of DScribe: enough to share its set-up, few enough to bound the memory.
+# Frames per call of DScribe: amortises its set-up and bounds the memory.
 _CHUNK = 32
 
 Centres = Sequence[int] | Sequence[Sequence[int]]
@@ -30,24 +30,25 @@ def averaged_soap(
 ) -> np.ndarray:
     """Return the SOAP power spectrum of each frame, averaged over its centres and scaled to unit length.
 
-    The dot product of two rows is then the similarity of the frames, 1 for equal ones. It does not change when a frame
-    is moved, turned or wrapped, or its atoms are reordered (with the centres). For SOAP see Bartok et al., Phys. Rev.
-    B 87, 184115 (2013), for the average De et al., Phys. Chem. Chem. Phys. 18, 13754 (2016). Computed by DScribe with
-    its spherical Gaussian-type orbitals.
+    The dot product of two rows is the similarity of the frames, 1 for equal ones. It is invariant under translation,
+    rotation, wrapping and reordering of the atoms (with the centres). For SOAP see Bartok et al., Phys. Rev. B 87,
+    184115 (2013), for the average De et al., Phys. Chem. Chem. Phys. 18, 13754 (2016). Computed by DScribe with its
+    spherical Gaussian-type orbitals.
 
-    :param frames: periodic configurations; may be a generator, of which a few frames at a time are held.
+    :param frames: periodic configurations; may be a generator, which is consumed a few frames at a time.
     :param species: chemical symbols that may occur, in any order; descriptors are comparable only for equal lists.
     :param r_cut: radius of the environment in A.
     :param n_max: number of radial functions.
     :param l_max: highest angular momentum.
-    :param sigma: width of the Gaussians that stand for atoms, A.
+    :param sigma: width of the Gaussians that represent atoms, in A.
     :param centres: atoms to average over: one list for all frames, a list for each frame, or None for all atoms. An
-        average over many bulk-like atoms hides what happens at a defect; see
+        average over many bulk-like atoms hides the environment of a defect; see
         :class:`~aiida_sicmlip.science.defects.centres.DefectCentres`.
     :param average: `outer`, the mean of the atoms' power spectra (the paper's), or `inner`, the power spectrum of the
         mean expansion coefficients.
     :return: (F, D) float64.
-    :raises InputError: when a frame is not periodic or holds another species, or the centres do not fit.
+    :raises InputError: when a frame is not periodic or holds a species that is not listed, or the centres do not fit
+        the frames.
     """
     if average not in ("outer", "inner"):
         raise InputError(f"`average` is {average!r}: give `outer` or `inner`.")
@@ -61,7 +62,7 @@ def averaged_soap(
         for index, frame in enumerate(chunk, start=done):
             _check_frame(frame, index, species)
             chosen.append(_checked_centres(next(lists, None), frame, index))
-        # DScribe repeats the cell as far as r_cut, which misses neighbours of atoms that lie outside the cell.
+        # DScribe repeats the cell up to r_cut, which misses neighbours of atoms outside the cell.
         wrapped = [_wrapped(frame) for frame in chunk]
         result = soap.create(wrapped, centers=chosen)
         rows.append(np.reshape(result, (len(chunk), -1)).astype(np.float64))
@@ -73,7 +74,7 @@ def averaged_soap(
 
 
 def number_of_features(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma: float) -> int:
-    """Return the number of columns that :func:`averaged_soap` gives for these settings."""
+    """Return the number of columns of :func:`averaged_soap` for these settings."""
     return int(
         _soap(species, r_cut=r_cut, n_max=n_max, l_max=l_max, sigma=sigma, average="outer").get_number_of_features()
     )
@@ -89,7 +90,7 @@ def _soap(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma
     if not species:
         raise InputError("`species` is empty: give the chemical symbols that may occur, such as [Si, C].")
     return SOAP(
-        # Sorted, so that the order in which a user names them does not change the descriptor.
+        # Sorted, so that the descriptor does not depend on the order in which the user lists them.
         species=sorted(set(species)),
         r_cut=r_cut,
         n_max=n_max,
@@ -101,7 +102,7 @@ def _soap(species: Sequence[str], *, r_cut: float, n_max: int, l_max: int, sigma
 
 
 def _centre_lists(centres: Centres | None) -> Iterator[Sequence[int]]:
-    """Return the centres of one frame after the other; an empty list stands for all atoms."""
+    """Yield the centres of each frame; an empty list means all atoms."""
     if centres is None:
         return itertools.repeat([])
     if not len(centres):
@@ -114,9 +115,9 @@ def _centre_lists(centres: Centres | None) -> Iterator[Sequence[int]]:
 
 
 def _check_frame(frame: Atoms, index: int, species: Sequence[str]) -> None:
-    """Raise InputError unless a frame is periodic and holds the given species alone."""
+    """Raise InputError unless a frame is periodic and holds only the listed species."""
     if not frame.pbc.all():
-        raise InputError(f"Frame {index} has the periodicity {frame.pbc.tolist()}: it must be periodic everywhere.")
+        raise InputError(f"Frame {index} has the periodicity {frame.pbc.tolist()}: it must be fully periodic.")
     missing = sorted(set(frame.get_chemical_symbols()) - set(species))
     if missing:
         raise InputError(f"Frame {index} holds {', '.join(missing)}, but `species` is {list(species)}: add them.")
@@ -130,10 +131,10 @@ def _wrapped(frame: Atoms) -> Atoms:
 
 
 def _checked_centres(given: Sequence[int] | None, frame: Atoms, index: int) -> list[int]:
-    """Return the centres of a frame as a list of atoms that it has."""
+    """Return the centres of a frame as a list of indices of its atoms."""
     if given is None:
         raise InputError(f"`centres` has no list for frame {index}: give one for each frame.")
     chosen = [int(centre) for centre in given] or list(range(len(frame)))
     if not chosen or min(chosen) < 0 or max(chosen) >= len(frame):
-        raise InputError(f"`centres` of frame {index} goes beyond its atoms, 0 to {len(frame) - 1}.")
+        raise InputError(f"`centres` of frame {index} has an index outside its atoms, 0 to {len(frame) - 1}.")
     return chosen

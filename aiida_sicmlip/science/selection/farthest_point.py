@@ -1,4 +1,4 @@
-"""Choice of the configurations to label: the most different from what is known, and from each other."""
+"""Selection of configurations to label: those that differ most from the training set and from each other."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.common.selection_choices import METHODS
 
-# Distances are rounded to this many decimals, so that equal frames tie whatever the order of a dot product's sum.
+# Distances are rounded to this many decimals, so that equal frames tie for any order of summation of a dot product.
 _DECIMALS = 12
-# Rows per block of a matrix product, which bounds its memory.
+# Rows per block of a matrix product; bounds its memory.
 _BLOCK = 4096
-# Rows whose distances are brought up to date together; doubled while that finds no pick.
+# Rows whose distances are updated together; doubled while no pick is found.
 _FIRST_BATCH = 32
-# Times in ps are multiples of a frame's interval, up to the rounding of their sums.
+# Times in ps are multiples of the frame interval, up to rounding.
 _TIME_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A chosen frame.
+    """A picked frame.
 
-    index: its row among the descriptors.
-    distance: what it was picked by: the distance from the reference and all picks before it, or for `top-k` from the
+    index: its row in the descriptors.
+    distance: distance that it was picked by: from the reference and all picks before it, or for `top-k` from the
         reference alone.
-    reference_distance: from the reference alone, infinite where there is none.
+    reference_distance: distance from the reference alone, infinite where there is none.
     """
 
     index: int
@@ -40,12 +40,12 @@ class Eligibility:
     """Which of F frames may be picked.
 
     allowed: (F,) bool; all by default.
-    trajectory: (F,) integers that tell trajectories apart.
-    time: (F,), the place of each frame in its trajectory, in ps or in frames.
-    separation: picks of one trajectory are at least so far apart, in the unit of ``time``.
-    tolerance: frames at a smaller distance from what is known are duplicates, which are never picked. Averaged over
-        the atoms around a divacancy, frames at 1500 K are some 1e-4 apart, over all 216 atoms 1e-6; the default is
-        passed by random displacements of about 0.001 A.
+    trajectory: (F,) int, identifies the trajectory of each frame.
+    time: (F,), time of each frame in its trajectory, in ps or in frames.
+    separation: minimum time between picks of one trajectory, in the unit of ``time``.
+    tolerance: frames at a smaller distance from the reference or a pick are duplicates, which are never picked.
+        Averaged over the atoms around a divacancy, frames at 1500 K are about 1e-4 apart, over all 216 atoms 1e-6;
+        random displacements of about 0.001 A exceed the default.
     """
 
     allowed: np.ndarray | None = None
@@ -56,13 +56,13 @@ class Eligibility:
 
 
 class UnitRows:
-    """Descriptors whose rows are read as float64 of unit length, block by block: they may lie in a file."""
+    """Descriptors whose rows are read as float64 of unit length, block by block; they may be memory-mapped."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         """Check the rows.
 
-        :param rows: (F, D) floats of unit length up to their precision; a memory-mapped file is not read as a whole.
-        :raises InputError: when there is no row for each frame, or a row is not of unit length.
+        :param rows: (F, D) floats of unit length up to their precision; a memory-mapped file is not read at once.
+        :raises InputError: when the array is not two-dimensional, or a row is not of unit length.
         """
         self._rows = np.asarray(rows)
         if self._rows.ndim != 2:
@@ -83,7 +83,7 @@ class UnitRows:
         return self._rows[index].astype(np.float64) / self._lengths[index][:, None]
 
     def stored(self, index: np.ndarray) -> np.ndarray:
-        """Return rows as they are stored, in their own precision and length, (K, D)."""
+        """Return rows in their stored precision and length, (K, D)."""
         return self._rows[index]
 
     @property
@@ -100,7 +100,7 @@ class UnitRows:
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """Yield slices of so many rows that a product with them stays small in memory."""
+    """Yield slices of ``count`` rows, small enough to bound the memory of a product with them."""
     for begin in range(0, count, _BLOCK):
         yield slice(begin, min(begin + _BLOCK, count))
 
@@ -109,22 +109,24 @@ def distance_to_set(descriptors: np.ndarray | UnitRows, reference: np.ndarray | 
     """Return the distance of each of F frames from the nearest of M others, (F,); infinite if M is 0.
 
     The distance of two frames is 1 - k with the kernel k = a b / (|a| |b|) of their descriptors, from 0 for equal
-    frames to 1 for orthogonal ones. It is computed in float64, whatever the precision of the rows. Cost: F x M x D.
+    frames to 1 for orthogonal ones. It is computed in float64 for any precision of the rows. Cost: F x M x D.
 
     :param descriptors: (F, D).
     :param reference: (M, D).
     """
     rows = descriptors if isinstance(descriptors, UnitRows) else UnitRows("descriptors", descriptors)
-    known = reference if isinstance(reference, UnitRows) else UnitRows("reference", reference)
+    reference_rows = reference if isinstance(reference, UnitRows) else UnitRows("reference", reference)
     nearest = np.full(len(rows), np.inf)
-    if len(known) and known.dimension != rows.dimension:
+    if len(reference_rows) and reference_rows.dimension != rows.dimension:
         raise InputError(
-            f"`reference` has {known.dimension} columns and `descriptors` {rows.dimension}: compute both alike."
+            f"`reference` has {reference_rows.dimension} columns and `descriptors` {rows.dimension}: compute both with "
+            "the same settings."
         )
-    for mine in blocks(len(rows)):
-        own = rows[mine]
-        for theirs in blocks(len(known)):
-            nearest[mine] = np.minimum(nearest[mine], 1.0 - (own @ known[theirs].T).max(axis=1))
+    for block in blocks(len(rows)):
+        block_rows = rows[block]
+        for reference_block in blocks(len(reference_rows)):
+            distances = 1.0 - (block_rows @ reference_rows[reference_block].T).max(axis=1)
+            nearest[block] = np.minimum(nearest[block], distances)
     return np.round(nearest, _DECIMALS)
 
 
@@ -138,26 +140,26 @@ def choose_frames(
     start: np.ndarray | None = None,
     keys: np.ndarray | None = None,
 ) -> list[Pick]:
-    """Return up to `count` frames, picked by one of the methods, in the order in which they were picked.
+    """Return up to `count` frames picked by a method, in the order of picking.
 
-    The choice is exact, and ties go to the lowest index. There are fewer picks than asked for when no frame is left
-    that is allowed and differs from what is known; what to do then is the caller's choice. Without a reference the
-    first pick is the frame farthest from the mean of all descriptors, for `top-k` all are.
+    The selection is exact, and ties go to the lowest index. There are fewer picks than `count` when no allowed frame is
+    left that is not a duplicate. Without a reference the first pick is the frame farthest from the mean of all
+    descriptors; for `top-k` all picks are those farthest from it.
 
-    Memory is that of a few blocks of rows. `farthest-point` (Gonzalez, Theor. Comput. Sci. 38, 293 (1985)) costs
-    frames x picks at the most: distances only fall while frames are picked, so that those of a frame are brought up to
-    date only when they are the largest (the accelerated greedy algorithm of Minoux, in: Optimization Techniques,
-    Springer 1978, p. 234).
+    Memory is that of a few blocks of rows. `farthest-point` (Gonzalez, Theor. Comput. Sci. 38, 293 (1985)) costs frames
+    x picks at most: distances only decrease while frames are picked, so that the distance of a frame is updated only
+    when it is the largest (the accelerated greedy algorithm of Minoux, in: Optimization Techniques, Springer 1978, p.
+    234).
 
     :param method: one of :data:`~aiida_sicmlip.common.selection_choices.METHODS`.
     :param descriptors: (F, D), rows of unit length.
     :param nearest: (F,), the distance of each frame from the reference, from :func:`distance_to_set`.
-    :param start: (D,), stands for the mean of all descriptors, where these are a part of a larger pool.
+    :param start: (D,), used instead of the mean of all descriptors, where these are part of a larger pool.
     :param keys: (F,), for `random`: the frames with the lowest keys are picked.
-    :raises InputError: when shapes disagree, rows are not of unit length, a name or a number is not a possible one.
+    :raises InputError: when shapes disagree, rows are not of unit length, or the method or a number is not valid.
     """
     if method not in METHODS:
-        raise InputError(f"the method is {method!r}. {nearest_name(str(method), METHODS)}")
+        raise InputError(f"`method` is {method!r}. {nearest_name(str(method), METHODS)}")
     rows = descriptors if isinstance(descriptors, UnitRows) else UnitRows("descriptors", descriptors)
     eligibility = eligibility or Eligibility()
     if count < 0 or eligibility.separation < 0:
@@ -178,7 +180,7 @@ def choose_frames(
     if method == "top-k":
         return _in_order(rows, np.argsort(-nearest, kind="stable"), nearest, count, free, by=nearest)
     if keys is None or np.shape(keys) != (len(rows),):
-        raise InputError(f"the method `random` needs `keys`, one for each of {len(rows)} frames.")
+        raise InputError(f"The method `random` needs `keys`: give one for each of the {len(rows)} frames.")
     return _in_order(rows, np.argsort(keys, kind="stable"), nearest, count, free)
 
 
@@ -193,8 +195,7 @@ class _Free:
             self.mask = np.array(eligibility.allowed)
             if self.mask.shape != (n_frames,) or self.mask.dtype != bool:
                 raise InputError(
-                    f"`allowed` has the shape {self.mask.shape} and type {self.mask.dtype}: give {n_frames} logical "
-                    "values."
+                    f"`allowed` has the shape {self.mask.shape} and type {self.mask.dtype}: give {n_frames} booleans."
                 )
         if not self._separation:
             return
@@ -208,7 +209,7 @@ class _Free:
             raise InputError(f"`trajectory` and `time` must have {n_frames} entries, one for each row.")
 
     def take(self, index: int) -> None:
-        """Take a frame, and with it those that are too near in time."""
+        """Remove a picked frame and those too near to it in time."""
         self.mask[index] = False
         if self._separation:
             self.mask &= ~near_in_time(
@@ -219,7 +220,7 @@ class _Free:
 def near_in_time(
     trajectory: np.ndarray, time: np.ndarray, of_trajectory: int, at_time: float, separation: float
 ) -> np.ndarray:
-    """Return which frames, (F,) bool, are of a trajectory and less than `separation` away from a time in it."""
+    """Return which frames, (F,) bool, belong to a trajectory and are less than `separation` away from a time in it."""
     return (trajectory == of_trajectory) & (np.abs(time - at_time) < separation - _TIME_ROUNDING)
 
 
@@ -228,45 +229,45 @@ def _farthest_points(
 ) -> list[Pick]:
     """Return the picks of the greedy farthest-point selection.
 
-    :param first: (F,), by which the first frame is picked where there is no reference.
+    :param first: (F,), distance that the first frame is picked by, where there is no reference.
     """
     bound = nearest.copy()
-    # How many of the picks each bound has seen.
+    # Number of picks that each bound takes into account.
     seen = np.zeros(len(rows), dtype=np.int64)
-    known = np.empty((count, rows.dimension))
+    picked = np.empty((count, rows.dimension))
     picks: list[Pick] = []
     while len(picks) < count and free.mask.any():
         if first is not None and not picks:
             best = int(np.argmax(np.where(free.mask, first, -np.inf)))
             distance = float(first[best])
         else:
-            best = _largest(rows, bound, seen, known[: len(picks)], free.mask)
+            best = _largest(rows, bound, seen, picked[: len(picks)], free.mask)
             distance = float(bound[best])
-            # The first of all frames has nothing that it could duplicate.
+            # The very first pick cannot be a duplicate.
             if distance < free.tolerance:
                 break
-        known[len(picks)] = rows[np.array([best])][0]
+        picked[len(picks)] = rows[np.array([best])][0]
         picks.append(Pick(best, distance, float(nearest[best])))
         free.take(best)
     return picks
 
 
-def _largest(rows: UnitRows, bound: np.ndarray, seen: np.ndarray, known: np.ndarray, mask: np.ndarray) -> int:
-    """Return the free frame farthest from what is known; bounds are brought up to date as far as that needs it."""
+def _largest(rows: UnitRows, bound: np.ndarray, seen: np.ndarray, picked: np.ndarray, mask: np.ndarray) -> int:
+    """Return the free frame farthest from the reference and the picks; bounds are updated only as far as needed."""
     batch = _FIRST_BATCH
     while True:
         measure = np.where(mask, bound, -np.inf)
         best = int(np.argmax(measure))
-        # Every other frame's true distance is at most its bound, which is at most this one.
-        if seen[best] == len(known):
+        # The distance of every other frame is at most its bound, which is at most this one.
+        if seen[best] == len(picked):
             return best
-        stale = np.flatnonzero(mask & (seen < len(known)))
+        stale = np.flatnonzero(mask & (seen < len(picked)))
         if len(stale) > batch:
             stale = stale[np.argpartition(-bound[stale], batch - 1)[:batch]]
-        own = rows[stale]
+        updated = rows[stale]
         begin = int(seen[stale].min())
-        bound[stale] = np.minimum(bound[stale], np.round(1.0 - (own @ known[begin:].T).max(axis=1), _DECIMALS))
-        seen[stale] = len(known)
+        bound[stale] = np.minimum(bound[stale], np.round(1.0 - (updated @ picked[begin:].T).max(axis=1), _DECIMALS))
+        seen[stale] = len(picked)
         batch = min(2 * batch, _BLOCK)
 
 
@@ -275,24 +276,24 @@ def _in_order(
 ) -> list[Pick]:
     """Return the first frames of an order that may be picked and duplicate neither the reference nor a pick.
 
-    :param by: (F,), the distance that the order is made by; else it is that from the reference and the picks before.
+    :param by: (F,), the distance that gives the order; by default that from the reference and the picks before.
     """
-    known = np.empty((count, rows.dimension))
+    picked = np.empty((count, rows.dimension))
     picks: list[Pick] = []
     for index in order:
         if len(picks) == count:
             break
         if not free.mask[index] or nearest[index] < free.tolerance:
             continue
-        own = rows[np.array([index])][0]
+        row = rows[np.array([index])][0]
         distance = float(nearest[index])
         if picks:
-            distance = min(distance, round(float(1.0 - (known[: len(picks)] @ own).max()), _DECIMALS))
+            distance = min(distance, round(float(1.0 - (picked[: len(picks)] @ row).max()), _DECIMALS))
             if distance < free.tolerance:
                 continue
-        known[len(picks)] = own
-        shown = distance if by is None else float(by[index])
-        picks.append(Pick(int(index), shown, float(nearest[index])))
+        picked[len(picks)] = row
+        picked_by = distance if by is None else float(by[index])
+        picks.append(Pick(int(index), picked_by, float(nearest[index])))
         free.take(int(index))
     return picks
 

@@ -1,4 +1,4 @@
-"""Which frames of an exploration are fit to be labelled: those that a failing potential has spoilt are left out."""
+"""Filter of the frames of an exploration: unphysical frames of a failing potential are not labelled."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.settings import Settings, number
 
 COLUMNS = ("potential_energy", "min_distance", "max_force")
-"""What is known of each frame: eV, A, eV/A."""
+"""Quantities of each frame that the filter uses: eV, A, eV/A."""
 
 
 @dataclass(frozen=True)
 class FrameFilterSettings(Settings):
-    """Bounds of frames that are worth a label. Frames with a number that is not finite are always left out."""
+    """Bounds of frames that may be labelled. Frames with a number that is not finite are always left out."""
 
     PREFIX = "exploration.filter."
 
     min_distance: float | None = number(
-        None, "frames with two atoms nearer than this are left out; null for none", unit="A", above=0
+        None, "frames with two atoms nearer than this are left out; null for no bound", unit="A", above=0
     )
     max_force: float | None = number(
         None,
-        "frames with a larger force of the potential on an atom are left out; null for none",
+        "frames with a larger force of the potential on an atom are left out; null for no bound",
         unit="eV/A",
         above=0,
     )
     energy_window: float | None = number(
         None,
-        "frames whose potential energy per atom differs from the run's median by more than this are left out, below it "
-        "too: a potential that fails often finds energies that are much too low; null for none",
+        "frames whose potential energy per atom differs from the run's median by more than this are left out, in both "
+        "directions: a failing potential often predicts energies that are much too low; null for no bound",
         unit="eV/atom",
         above=0,
     )
@@ -43,8 +43,8 @@ def filter_frames(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return the indices of the frames to keep, (K,) int64 ascending, and how many were left out for each reason.
 
-    A frame counts for the first reason that it gives: `not_finite`, `min_distance`, `max_force`,
-    `energy_window`. The median of the energy is that of the frames that give none of the reasons before.
+    A frame counts for the first reason that applies: `not_finite`, `min_distance`, `max_force`, `energy_window`. The
+    median of the energy is that of the frames to which none of the reasons before applies.
 
     :param thermodynamics: `potential_energy` (eV), `min_distance` (A) and `max_force` (eV/A) of the same
         frames, (F,) each.

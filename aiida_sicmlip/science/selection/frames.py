@@ -1,4 +1,4 @@
-"""Which of the candidates are worth labelling."""
+"""Selection of the configurations to label among the candidates."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """Picked frames, and a summary.
+    """Picked frames and a summary.
 
-    picks: in the order in which they were picked, training first.
-    places: for each pick which round's candidate it is (0 for the first that was given) and its row there.
-    summary: counts, the distances at which training configurations were picked, and how novel they are: the spread of
+    picks: the picked frames in the order of picking, training first.
+    places: for each pick the index of its round (0 for the first given) and its row among that round's candidates.
+    summary: counts, the distances at which training configurations were picked, and their novelty: the distribution of
         their distances from the training set, None where there is no training set.
     """
 
@@ -40,14 +40,14 @@ class FrameSelection:
 
 
 class JoinedCandidates:
-    """The candidates of all rounds as one: earlier rounds first, as when the candidates were found."""
+    """The candidates of all rounds, earlier rounds first, in the order in which the candidates were computed."""
 
     def __init__(self, earlier: Sequence[Candidates], current: Candidates) -> None:
         self.rounds = [*earlier, current]
         n_earlier, expected = sum(map(len, earlier)), len(current.earlier_reference_distance)
         if n_earlier != expected:
             raise InputError(
-                f"The candidates of this round were found beside {expected} earlier ones, but {n_earlier} are given: "
+                f"The candidates of this round were computed with {expected} earlier ones, but {n_earlier} are given: "
                 "give the candidates of the same rounds, in the same order."
             )
         self.rows = UnitRows("descriptors", self.of("descriptors"))
@@ -58,11 +58,11 @@ class JoinedCandidates:
         self.trajectory, self.time = self.of("trajectory"), self.of("time")
 
     def of(self, name: str) -> np.ndarray:
-        """Return an array of all candidates."""
+        """Return an array of the candidates of all rounds."""
         return np.concatenate([getattr(candidates, name) for candidates in self.rounds])
 
     def place(self, row: int) -> tuple[int, int]:
-        """Return round and row there of a row of all."""
+        """Return the index of the round and the row in it, for a row of all candidates."""
         for index, candidates in enumerate(self.rounds):
             if row < len(candidates):
                 return index, row
@@ -73,17 +73,17 @@ class JoinedCandidates:
 def select_frames_of_candidates(
     settings: SelectionSettings, seed: int, current: Candidates, earlier: Sequence[Candidates] = ()
 ) -> FrameSelection:
-    """Pick training configurations by their novelty, and validation configurations that represent all frames so far.
+    """Pick training configurations by novelty, and validation configurations that represent all frames so far.
 
     Training: :func:`~aiida_sicmlip.science.selection.farthest_point.choose_frames` on the candidates, with the same
     result as on all frames of the round (:func:`~aiida_sicmlip.science.selection.candidates.find_candidates`).
     Validation: from the largest cluster to the smallest, the candidate nearest to the centre that is no duplicate and
-    not within ``separation`` of a pick in the same trajectory; the same frames serve the fixed set, where one is asked
-    for, by a seeded draw.
+    not within ``separation`` of a pick in the same trajectory. The fixed set, where there is one, is drawn from these
+    with the seed.
 
     :param current: candidates of this round.
-    :param earlier: of the rounds before, oldest first.
-    :raises InputError: when ``earlier`` are not those beside which ``current`` was found.
+    :param earlier: candidates of the rounds before, oldest first.
+    :raises InputError: when ``earlier`` are not the candidates that ``current`` was computed with.
     """
     joined = JoinedCandidates(earlier, current)
     n_training, n_validation, n_fixed = (int(count) for count in current.asked)
@@ -105,7 +105,7 @@ def select_frames_of_candidates(
     chosen += [(2, pick) for place, pick in enumerate(representatives) if place in fixed]
     picks = picks_at(joined, chosen)
     places = [joined.place(pick.index) for _, pick in chosen]
-    # Nothing is known before a random first pick: its distance is infinite, which no database holds.
+    # Without a reference the distance of the first random pick is infinite, which the database cannot store.
     distances = [pick.distance if np.isfinite(pick.distance) else None for pick in training]
     counts = {f"n_{name}": int(picks.of(name).sum()) for name in ROLES}
     # None in the first round, where all these distances are infinite.
@@ -125,7 +125,7 @@ def select_frames_of_candidates(
 
 
 def picks_at(joined: JoinedCandidates, chosen: Sequence[tuple[int, Pick]]) -> Picks:
-    """Return what is known of the chosen candidates, each with the place of its role in :data:`ROLES`."""
+    """Return the picks for chosen candidates, each given with the index of its role in :data:`ROLES`."""
     rows = np.array([pick.index for _, pick in chosen], dtype=np.int64)
     return Picks(
         role=np.array([role for role, _ in chosen], dtype=np.int64),
@@ -146,15 +146,15 @@ def _nearest_to_centres(
     sizes: np.ndarray,
     training: Sequence[Pick],
 ) -> list[Pick]:
-    """Return a candidate for each cluster, largest cluster first; its distance is the squared one from the centre."""
+    """Return a candidate for each cluster, largest cluster first, with its squared distance from the centre."""
     free = joined.for_validation.copy()
-    known: list[np.ndarray] = []
+    taken: list[np.ndarray] = []
 
     def take(row: int) -> None:
         free[row] = False
         where = (joined.trajectory[row], joined.time[row])
         free[near_in_time(joined.trajectory, joined.time, *where, settings.separation)] = False
-        known.append(joined.rows[np.array([row])][0])
+        taken.append(joined.rows[np.array([row])][0])
 
     for pick in training:
         take(pick.index)
@@ -166,7 +166,7 @@ def _nearest_to_centres(
             if not free[row]:
                 continue
             own = joined.rows[np.array([row])][0]
-            if known and 1.0 - float((np.array(known) @ own).max()) < settings.tolerance:
+            if taken and 1.0 - float((np.array(taken) @ own).max()) < settings.tolerance:
                 free[row] = False
                 continue
             take(int(row))

@@ -1,4 +1,4 @@
-"""Whether novelty tells error: distances from a training set against errors of the potential trained on it."""
+"""Correlation of novelty and error: distances from a training set and errors of the potential trained on it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.selection.farthest_point import UnitRows
 
 LEAST_POINTS = 4
-"""Fisher's interval divides by the number of points less three."""
+"""Fisher's interval divides by the number of points minus three."""
 
 
 @dataclass(frozen=True)
 class Coefficient:
-    """A coefficient of correlation, from -1 to 1, with the lower and upper end of its confidence interval."""
+    """A correlation coefficient, from -1 to 1, with the limits of its confidence interval."""
 
     value: float
     lowest: float
@@ -26,10 +26,12 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class NoveltyCorrelation:
-    """How distance and error go together over the frames of one round.
+    """Correlation of distance and error over the frames of one round.
 
-    n_frames: how many frames have both, as finite numbers above zero. rank: Spearman's coefficient, of the ranks.
-    logarithmic: Pearson's, of the logarithms. Both are None where ``reason`` says why there is none.
+    n_frames: number of frames that have both, finite and above zero.
+    rank: Spearman's coefficient, of the ranks; None where ``reason`` is set.
+    logarithmic: Pearson's coefficient, of the logarithms; likewise.
+    reason: why there is no coefficient.
     """
 
     n_frames: int
@@ -43,14 +45,13 @@ def novelty_correlation(
 ) -> NoveltyCorrelation:
     """Return the correlation of the distances and the errors of F frames of one round.
 
-    Rounds are not put together: from round to round distances and errors both fall, which correlates them whatever the
-    frames are. Intervals are Fisher's (Metron 1, 3 (1921)), for ranks with the variance of Bonett and Wright
-    (Psychometrika 65, 23 (2000)). They take frames for independent of each other. For ranks in perfect order, whose
-    interval would have no width, the near end is that of the order that comes next to it.
+    Rounds are not combined: both distances and errors decrease from round to round, which correlates them in any case.
+    Intervals are Fisher's (Metron 1, 3 (1921)), for ranks with the variance of Bonett and Wright (Psychometrika 65, 23
+    (2000)). They assume independent frames. For ranks in perfect order, whose interval would have zero width, the limit
+    nearer to zero is that of the order with two neighbours exchanged.
 
-    :param distance: (F,) from the training set; infinite where there was none.
-    :param error: (F,) of the force, eV/A;
-        not a number for frames that have no label.
+    :param distance: distances from the training set, (F,); infinite where there was none.
+    :param error: force errors, (F,) in eV/A; NaN for frames without a label.
     :raises InputError: when the numbers of distances and errors differ, or the confidence is not between 0 and 1.
     """
     distances, errors = np.asarray(distance, dtype=float), np.asarray(error, dtype=float)
@@ -62,14 +63,14 @@ def novelty_correlation(
         raise InputError(f"`confidence` is {confidence}: give a number between 0 and 1.")
     if len(distances) and np.isinf(distances).all():
         return NoveltyCorrelation(0, reason="there was no training set to be distant from")
-    # Zero has no logarithm; such frames repeat a configuration of the training set.
-    known = np.isfinite(distances) & np.isfinite(errors) & (distances > 0) & (errors > 0)
-    count = int(known.sum())
+    # Zero has no logarithm: such frames repeat a configuration of the training set.
+    usable = np.isfinite(distances) & np.isfinite(errors) & (distances > 0) & (errors > 0)
+    count = int(usable.sum())
     if count < LEAST_POINTS:
         return NoveltyCorrelation(
             count, reason=f"{count} frames have a distance and an error, and at least {LEAST_POINTS} are needed"
         )
-    x, y = distances[known], errors[known]
+    x, y = distances[usable], errors[usable]
     for what, values in (("distances", x), ("errors", y)):
         if np.ptp(np.log(values)) < 1e-9:
             return NoveltyCorrelation(count, reason=f"all {what} are equal")
@@ -84,26 +85,26 @@ def novelty_correlation(
 
 
 def place_on_map(descriptors: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Return the places (F, 2) of frames on the map of a round's descriptors, where its candidates have theirs.
+    """Return the coordinates (F, 2) of frames on the map of a round's descriptors.
 
-    :param descriptors: (F, D) of unit length.
-    :param mean: (D,).
-    :param axes: (2, D); both as in
+    :param descriptors: rows of unit length, (F, D).
+    :param mean: (D,), as in
         :class:`~aiida_sicmlip.science.selection.candidates_file.Candidates`.
+    :param axes: (2, D), likewise.
     :raises InputError: when rows are not of unit length.
     """
     return (UnitRows("descriptors", descriptors)[:] - mean) @ axes.T
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Return Pearson's coefficient, which rounding may have put a little beyond 1."""
+    """Return Pearson's coefficient, clipped to [-1, 1] against rounding."""
     return float(np.clip(np.corrcoef(x, y)[0, 1], -1.0, 1.0))
 
 
 def _with_interval(value: float, count: int, variance: float, largest: float, confidence: float) -> Coefficient:
     """Return a coefficient with the interval that is symmetric in its inverse hyperbolic tangent.
 
-    :param variance: of that, times the number of points less three.
+    :param variance: of that, times the number of points minus three.
     :param largest: what coefficients beyond it count
         as for the interval.
     """

@@ -1,4 +1,4 @@
-"""The frames that selections have picked, with what later ones need to know of them."""
+"""The frames that selections picked, with the properties that later selections need."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from aiida_sicmlip.common.exceptions import InputError
 
 ROLES = ("training", "validation", "fixed_validation")
-"""What a frame was picked for; `Picks.role` counts from 0."""
+"""What a frame was picked for; `Picks.role` is an index into this."""
 
 
 @dataclass(frozen=True)
 class Picks:
-    """P picked frames, in the order in which they were picked.
+    """P picked frames, in the order of picking.
 
     All arrays but the descriptors are (P,).
 
-    role: place in :data:`ROLES`.
-    segment: number of the segment in which the frame stands, among all of the run.
-    frame: its place there.
-    trajectory: number of the first segment of its trajectory.
-    time: when in that trajectory, in ps.
-    distance: what it was picked by: a training configuration by its distance as
-        :class:`~aiida_sicmlip.science.selection.farthest_point.Pick` has it, a validation configuration by its squared
+    role: index in :data:`ROLES`.
+    segment: index of the frame's segment among all of the run.
+    frame: index of the frame in its segment.
+    trajectory: index of the first segment of its trajectory.
+    time: time in that trajectory, in ps.
+    distance: distance that it was picked by: for a training configuration as of
+        :class:`~aiida_sicmlip.science.selection.farthest_point.Pick`, for a validation configuration the squared
         distance from the centre of its cluster.
-    reference_distance: from the training set of that time, infinite where there was none.
+    reference_distance: distance from the training set at that time, infinite where there was none.
     descriptors: (P, D) float32.
     """
 
@@ -50,7 +50,7 @@ class Picks:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Picks:
-        """Return the picks that arrays describe.
+        """Return the picks from their arrays.
 
         :raises InputError: when one of them is missing or has another length.
         """
@@ -64,7 +64,7 @@ class Picks:
 
     @classmethod
     def joined(cls, parts: Sequence[Picks]) -> Picks | None:
-        """Return the picks of several selections as one; None where there is no selection."""
+        """Return the concatenated picks of several selections; None where there are none."""
         if not parts:
             return None
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.names()))

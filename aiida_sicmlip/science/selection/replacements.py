@@ -1,4 +1,4 @@
-"""Which candidates take the places of picked frames whose labels have failed."""
+"""Replacements of picked frames whose labelling failed."""
 
 from __future__ import annotations
 
@@ -30,30 +30,29 @@ def select_replacements_of_candidates(
     current: Candidates,
     earlier: Sequence[Candidates] = (),
 ) -> FrameSelection:
-    """Pick a candidate for each frame that failed, of the same candidates and by the same rules as the picks.
+    """Pick a candidate for each failed frame, from the same candidates and by the same rules as the picks.
 
-    A training configuration is replaced by the next in the order of the selection: the selection goes on as if it had
-    been asked for more. A validation configuration is replaced by the candidate nearest to the centre of its cluster.
-    Nothing that is picked here is within ``separation`` of a pick of the same trajectory, or the duplicate of a pick;
-    the failed frames count as picks, since what lies next to them is likely to fail as well. There are fewer
-    replacements than failures where no candidate is left.
+    A training configuration is replaced by the next one in the order of the selection, which is continued. A validation
+    configuration is replaced by the candidate nearest to the centre of its cluster. No replacement is within
+    ``separation`` of a pick of the same trajectory or a duplicate of a pick. The failed frames count as picks, since
+    similar frames are likely to fail as well. There are fewer replacements than failures where no candidate is left.
 
-    :param failed: (segment, frame) of each, in the order of their importance.
-    :param picks: all of the round.
+    :param failed: (segment, frame) of each, most important first.
+    :param picks: all picks of the round.
     :param current: candidates of this round.
-    :param earlier: of the rounds before, oldest first.
-    :raises InputError: when a failed frame is none of the picks, or ``earlier`` are not those beside which ``current``
-        was found.
+    :param earlier: candidates of the rounds before, oldest first.
+    :raises InputError: when a failed frame is none of the picks, or ``earlier`` are not the candidates that ``current``
+        was computed with.
     """
     joined = JoinedCandidates(earlier, current)
-    places = {
+    row_of_frame = {
         (int(segment), int(frame)): row
         for row, (segment, frame) in enumerate(zip(picks.segment, picks.frame, strict=True))
     }
-    for place in failed:
-        if place not in places:
-            raise InputError(f"Frame {place[1]} of segment {place[0]} is none of the {len(picks)} picks of this round.")
-    lost = [places[place] for place in failed]
+    for frame in failed:
+        if frame not in row_of_frame:
+            raise InputError(f"Frame {frame[1]} of segment {frame[0]} is none of the {len(picks)} picks of this round.")
+    lost = [row_of_frame[frame] for frame in failed]
     free = np.ones(len(joined.rows), dtype=bool)
     _exclude(free, joined, settings, picks)
     wanted = [row for row in lost if picks.role[row] == ROLES.index("training")]
@@ -80,14 +79,14 @@ def select_replacements_of_candidates(
         if pick is not None:
             chosen.append((int(picks.role[row]), pick))
             _exclude(free, joined, settings, picks_at(joined, chosen[-1:]))
-    found = picks_at(joined, chosen)
-    counts = {f"n_{name}": int(found.of(name).sum()) for name in ROLES}
+    replacements = picks_at(joined, chosen)
+    counts = {f"n_{name}": int(replacements.of(name).sum()) for name in ROLES}
     summary = {**counts, "n_failed": len(failed)}
-    return FrameSelection(found, [joined.place(pick.index) for _, pick in chosen], summary)
+    return FrameSelection(replacements, [joined.place(pick.index) for _, pick in chosen], summary)
 
 
 def _exclude(free: np.ndarray, joined: JoinedCandidates, settings: SelectionSettings, picks: Picks) -> None:
-    """Take the picks out of what is free, (C,) bool, with their duplicates and what is too near to them in time."""
+    """Exclude picks, their duplicates and frames too near to them in time from ``free``, (C,) bool."""
     for trajectory, time in zip(picks.trajectory, picks.time, strict=True):
         free &= ~near_in_time(joined.trajectory, joined.time, trajectory, time, settings.separation)
     if len(picks):

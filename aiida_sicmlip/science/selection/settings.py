@@ -17,7 +17,7 @@ VALIDATION_UPDATES = ("replace", "extend")
 
 
 def _are_centres(value: Any) -> bool:
-    """Return whether ``value`` names atoms that descriptors are averaged over."""
+    """Return whether ``value`` is valid for the atoms that descriptors are averaged over."""
     if isinstance(value, str):
         return value in CENTRES
     if not is_sequence(value) or not value or not all(is_integer(atom) and atom >= 0 for atom in value):
@@ -42,8 +42,8 @@ class SelectionSettings(Settings):
     )
     use_earlier_rounds: bool = flag(
         True,
-        "whether candidates of earlier rounds that were not picked then may be picked as training configurations now; "
-        "with `random` they never are, since they are no random sample",
+        "whether unpicked candidates of earlier rounds may be picked as training configurations; with `random` they "
+        "never are, since they are no random sample",
     )
     validation_update: str = choice(
         "replace",
@@ -53,19 +53,19 @@ class SelectionSettings(Settings):
     )
     n_fixed_validation: int = integer(
         0,
-        "so many further validation configurations are picked in the first round and kept, in a set of their own, to "
-        "the last; nothing near them in time is trained on",
+        "number of further validation configurations picked in the first round and kept as a separate set to the last; "
+        "nothing near them in time is trained on",
         at_least=0,
     )
     held_out_trajectories: int = integer(
         0,
-        "so many trajectories of each round, drawn at random, are never trained on; validation configurations then "
-        "come from held-out trajectories alone",
+        "number of trajectories of each round, drawn at random, that are never trained on; validation configurations "
+        "then come from held-out trajectories alone",
         at_least=0,
     )
     held_out_structures: tuple[str, ...] = sequence(
         (),
-        "names of start structures (defects) that are never trained on; validation configurations then come from "
+        "names of initial structures (defects) that are never trained on; validation configurations then come from "
         "held-out trajectories alone",
         "a list of names",
         lambda name: isinstance(name, str),
@@ -73,24 +73,24 @@ class SelectionSettings(Settings):
     )
     separation: float = number(
         0.1,
-        "two picks of one trajectory are at least so far apart, so that a validation frame is never the neighbour in "
-        "time of a training frame",
+        "minimum time between two picks of one trajectory, so that a validation frame is never the neighbour in time "
+        "of a training frame",
         unit="ps",
         at_least=0,
     )
     centres: str | tuple[int, ...] = setting(
         "defect",
         "atoms that SOAP is averaged over: `defect`, those around the vacant sites, antisites and interstitials that "
-        "each frame shows, `all`, or a list of atoms, the same in all frames; in an average over all atoms of a large "
-        "cell a defect is hardly seen",
+        "of each frame, `all`, or a list of atoms, the same in all frames; an average over all atoms of a large cell "
+        "hides a defect",
         "`defect`, `all`, or a list of different atoms, from 0",
         _are_centres,
         convert=lambda value: value if isinstance(value, str) else tuple(value),
     )
     centre_radius: float | None = number(
         None,
-        "around a defect, atoms of sites within this distance count; null for 1.78 distances of nearest sites, 3.4 A "
-        "in 3C-SiC, which covers two shells",
+        "atoms on sites within this distance of a defect are averaged over; null for 1.78 distances of nearest sites, "
+        "3.4 A in 3C-SiC, which covers two shells",
         unit="A",
         above=0,
     )
@@ -100,13 +100,13 @@ class SelectionSettings(Settings):
     sigma: float = number(0.5, "width of SOAP's Gaussians", unit="A", above=0)
     n_candidates: int = integer(
         3000,
-        "frames of a round that are kept as candidates: those that are picked, and the most novel ones after them",
+        "number of frames of a round kept as candidates: the picks, and the most novel frames after them",
         at_least=1,
     )
-    clustered_at_once: int = integer(50000, "above so many frames the clustering works on mini-batches", at_least=1)
+    clustered_at_once: int = integer(50000, "above this number of frames the clustering uses mini-batches", at_least=1)
     tolerance: float = number(
         1e-10,
-        "frames closer than this (1 - kernel) to one that is labelled or picked are duplicates and never picked",
+        "frames closer than this (1 - kernel) to a labelled or picked one are duplicates and never picked",
         at_least=0,
     )
     overlap_fraction: float = number(
@@ -125,7 +125,7 @@ class SelectionSettings(Settings):
 
     @property
     def n_picks(self) -> int:
-        """Number of frames picked a round, but for the fixed validation configurations of the first."""
+        """Number of frames picked a round, without the fixed validation configurations of the first."""
         return self.n_training + self.n_validation
 
     @property
@@ -139,18 +139,18 @@ class SelectionSettings(Settings):
         return {"r_cut": self.cutoff, "n_max": self.n_max, "l_max": self.l_max, "sigma": self.sigma}
 
     def frames_apart(self, frame_interval: float) -> int:
-        """Return the least difference of frame indices of two picks of one trajectory with frames each so many ps."""
+        """Return the minimum difference of frame indices of two picks of one trajectory, for an interval in ps."""
         return max(1, int(np.ceil(self.separation / frame_interval - 1e-9)))
 
     def largest_count(self, segments: Sequence[tuple[int, float]]) -> int:
-        """Return how many frames can be picked at most from segments of so many frames, so many ps apart."""
+        """Return the largest number of picks from segments, each given by number of frames and interval in ps."""
         return sum(-(-count // self.frames_apart(interval)) for count, interval in segments)
 
 
 def require_enough_frames(settings: SelectionSettings, segments: Sequence[tuple[int, float]]) -> None:
-    """Raise :class:`InputError` if the first round asks for more frames than its exploration can give.
+    """Raise :class:`InputError` if the first round asks for more frames than its exploration gives.
 
-    :param segments: number of frames and time between two of them (ps) of each.
+    :param segments: number of frames and interval (ps) of each.
     """
     available = settings.largest_count(segments)
     n_frames = sum(count for count, _ in segments)
@@ -159,7 +159,7 @@ def require_enough_frames(settings: SelectionSettings, segments: Sequence[tuple[
         fixed = f", and {settings.n_fixed_validation} fixed ones" if settings.n_fixed_validation else ""
         raise InputError(
             f"`selection.parameters` asks for {settings.n_training} training and {settings.n_validation} validation "
-            f"frames a round{fixed}, but exploration gives {n_frames} frames, of which at most "
-            f"{available} are {settings.separation:g} ps apart. Explore longer, with more walkers, keep frames more "
-            "often, or ask for less."
+            f"frames a round{fixed}, but exploration gives {n_frames} frames, of which at "
+            f"most {available} are {settings.separation:g} ps apart. Explore longer, with more walkers, keep frames "
+            "more often, or ask for fewer."
         )

@@ -306,7 +306,7 @@ def test_held_out_structures() -> None:
     names = {0: "vv", 1: "antisite", 2: "vv", 3: "antisite"}
     held = hold_out(chosen, np.array([0, 1, 2, 3]), names, seed=1)
     assert held.tolist() == [False, True, False, True]
-    with pytest.raises(InputError, match="nothing to train on"):
+    with pytest.raises(InputError, match="no frame is left to train on"):
         hold_out(chosen, np.array([1, 3]), {1: "antisite", 3: "antisite"}, seed=1)
 
 
@@ -357,10 +357,10 @@ def test_map_shows_most_of_the_variance() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"method": "farthest_point"}, "Did you mean `farthest-point`"),
-        ({"centres": "near"}, "Known are|Did you mean"),
-        ({"centres": [1, 1]}, "names an atom twice"),
-        ({"centres": [0.5]}, "a list of atoms, from 0"),
+        ({"method": "farthest_point"}, "give `farthest-point`, `top-k` or `random`"),
+        ({"centres": "near"}, "give `defect`, `all`"),
+        ({"centres": [1, 1]}, "list of different atoms"),
+        ({"centres": [0.5]}, "a list of different atoms, from 0"),
         ({"n_candidates": 5}, "fewer than `n_training`, 10"),
         ({"held_out_structures": "vv"}, "give a list"),
         ({"use_earlier_rounds": "no"}, "true or false"),

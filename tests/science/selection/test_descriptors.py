@@ -95,7 +95,7 @@ def test_no_frames():
         ({"species": ["Si"]}, "Frame 0 holds C"),
         ({"species": []}, "`species` is empty"),
         ({"average": "off"}, "`average`"),
-        ({"centres": [99]}, "centres. of frame 0 goes beyond"),
+        ({"centres": [99]}, "centres. of frame 0 has an index outside"),
         ({"centres": [[0]]}, "no list for frame 1"),
         ({"centres": [[0], []]}, "empty list"),
         ({"centres": []}, "`centres` is empty"),

@@ -156,7 +156,7 @@ def test_errors(arguments, sentence):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_large_pools_of_single_precision_are_exact(seed, tmp_path):
-    """Distances are brought up to date where they matter alone: the picks are those of the plain greedy loop."""
+    """Distances are updated only where they matter: the picks are those of the plain greedy loop."""
     rows = pool(seed, 3000, 20).astype(np.float32)
     reference = pool(seed + 1, 40, 20).astype(np.float32)
     (tmp_path / "rows").write_bytes(rows.tobytes())
