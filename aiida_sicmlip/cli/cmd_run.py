@@ -66,7 +66,7 @@ def _run(
         return
     from aiida_sicmlip.workflows.active_learning.launch import checked_continuation, read_settings, submit
     from aiida_sicmlip.workflows.active_learning.plan import cost_lines, plan
-    from aiida_sicmlip.workflows.active_learning.workload import beginning_of
+    from aiida_sicmlip.workflows.active_learning.workload import initial_state
 
     settings = read_settings(what, assignments)
     if show:
@@ -76,13 +76,13 @@ def _run(
         return
     load_profile(profile_name)
     builder, taken_over = checked_continuation(settings, parent, store=not dry_run)
-    begins = beginning_of(builder)
-    for line in (*taken_over, *plan(settings, begins), *cost_lines(settings, begins)):
+    initial = initial_state(builder)
+    for line in (*taken_over, *plan(settings, initial), *cost_lines(settings, initial)):
         click.echo(line)
     if dry_run:
         click.echo("Everything is in order; nothing was submitted.")
         return
-    # Between the storing of the run and its task in the daemon's queue lies a run that never begins.
+    # Between the storing of the run and its task in the daemon's queue lies a run that never initial.
     with uninterrupted():
         pk = submit(builder)
         submitted.append(pk)

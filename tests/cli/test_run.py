@@ -108,8 +108,8 @@ def test_run_is_continued(write_settings: Callable[..., str], parent: Parent) ->
     path = write_settings({})
     result = run(path, "--continue", parent.run.pk, "--dry-run")
     assert result.exit_code == 0, result.output
-    assert f"Continues run <{parent.run.pk}>: round 2 comes next" in result.output
-    assert f"Explores first with: potential <{parent.compiled_potential.pk}>" in result.output
+    assert f"Continues run <{parent.run.pk}>: next round 2" in result.output
+    assert f"First round explores with: potential <{parent.compiled_potential.pk}>" in result.output
     assert "first from the run that is continued" in result.output
 
 

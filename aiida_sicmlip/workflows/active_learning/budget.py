@@ -1,6 +1,6 @@
-"""How a run keeps to its budgets: each is looked at before a step that would spend it.
+"""Budget checks of the loop, each before a step that would spend the budget.
 
-What may be begun depends on what the run has cost by then, and on nothing that its steps make.
+They depend only on the costs of the run so far.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aiida_sicmlip.science.costs.budgets import Budget, labels_left, share_out, 
 from aiida_sicmlip.workflows.active_learning.rounds import labels_in_order
 
 AFTER_LABELS = ("gpu_hours", "wall_hours")
-"""What a training spends; labels that are done are not wasted for want of more labels."""
+"""Budgets that a training spends; a used-up budget of labels does not prevent training on finished labels."""
 
 Picked = Mapping[str, Mapping[str, Any]]
 """For each role of :data:`~aiida_sicmlip.science.selection.picks.ROLES`, the structures to label by frame."""
@@ -24,11 +24,11 @@ Picked = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Limit:
-    """A budget that does not hold what comes next.
+    """A budget that does not suffice for the next step.
 
-    name: of the budget.
-    allowed: what it allows, in its unit.
-    used: what is used of it.
+    name: name of the budget.
+    allowed: limit, in the unit of the budget.
+    used: amount that is used up.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class Trimmed:
-    """What the budgets leave of the picks of a round.
+    """The picks of a round that can be labelled within the budgets.
 
-    picked: what is left, the first of each role.
-    message: says what was left out; None where nothing was.
-    limit: does not hold the labelling at all and ends the run; None where all hold it.
+    picked: remaining picks, the first of each role.
+    message: report message if picks were dropped; None otherwise.
+    limit: budget that does not suffice for the smallest labelling, so that the run finishes; None otherwise.
     """
 
     picked: Picked
@@ -51,9 +51,9 @@ class Trimmed:
 
 
 def limit_before_exploration(needed: Mapping[str, int], budget: Budget, costs: Costs) -> Limit | None:
-    """Return the budget that does not hold another round; None where all do.
+    """Return the budget that does not suffice for another round; None if all do.
 
-    :param needed: labels of each role that the round needs at least.
+    :param needed: minimum number of labels of each role in the round.
     """
     name = used_up(budget, costs)
     left = labels_left(budget, costs)
@@ -65,10 +65,10 @@ def limit_before_exploration(needed: Mapping[str, int], budget: Budget, costs: C
 def trim_to_budget(
     picked: Picked, needed: Mapping[str, int], budget: Budget, costs: Costs, picks: orm.ArrayData
 ) -> Trimmed:
-    """Return the picks of a round without the last of them, as many as the budgets do not hold.
+    """Return the picks of a round without the last ones, for which the budgets do not suffice.
 
-    :param needed: labels of each role that the round needs at least; with fewer, the run ends.
-    :param picks: of the round, in the order in which they were picked.
+    :param needed: minimum number of labels of each role in the round; with fewer, the run finishes.
+    :param picks: picks of the round, in the order in which they were picked.
     """
     name = used_up(budget, costs, *AFTER_LABELS)
     left = labels_left(budget, costs)
@@ -84,26 +84,26 @@ def trim_to_budget(
     in_order = labels_in_order(picks)
     kept = {role: {label: picked[role][label] for label in in_order[role][: parts[role]]} for role in parts}
     message = (
-        f"`budget.{name}` holds {count} more labels; labelling {sum(parts.values())} of {sum(asked.values())} picks, "
+        f"`budget.{name}` allows {count} more labels; labelling {sum(parts.values())} of {sum(asked.values())} picks, "
         "the first of each set"
     )
     return Trimmed(kept, message)
 
 
 def limit_before_training(budget: Budget, costs: Costs) -> Limit | None:
-    """Return the budget that does not hold a training; None where all do."""
+    """Return the budget that does not suffice for a training; None if all do."""
     return _limit(used_up(budget, costs, *AFTER_LABELS), budget, costs)
 
 
-def words_of_limit(limit: Limit, has_potential: bool) -> dict[str, Any]:
-    """Return what the exit message says of the budget that ends a run.
+def message_values(limit: Limit, has_potential: bool) -> dict[str, Any]:
+    """Return the values for the exit message on a budget that is used up.
 
-    :param has_potential: whether a potential has been trained by then.
+    :param has_potential: whether the run has trained a potential.
     """
-    advice = "No potential was trained yet: allow more."
+    advice = "No potential has been trained yet; increase the budget."
     if has_potential:
-        advice = "The last potential is usable within its errors; a larger budget allows to go on."
-    return {"allowed": limit.allowed, "used": limit.used, "what": advice}
+        advice = "The last potential can be used within its errors; increase the budget to continue."
+    return {"allowed": limit.allowed, "used": limit.used, "advice": advice}
 
 
 def _limit(name: str | None, budget: Budget, costs: Costs) -> Limit | None:

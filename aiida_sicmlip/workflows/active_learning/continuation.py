@@ -1,4 +1,4 @@
-"""How the loop begins with what there is: data sets that were given, or all that an earlier run left."""
+"""Initial state of the loop: from data sets that are provided, or from the outputs of an earlier run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS, outputs_of_run
 
 DESCRIPTION = ("centres", "centre_radius", "cutoff", "n_max", "l_max", "sigma")
-"""Settings of the selection that descriptors depend on: those of different runs can be compared where these agree."""
+"""Settings of the selection that descriptors depend on: descriptors of runs are comparable where these are equal."""
 
 
 def initial_context(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the context that a loop begins with: what it was given, and nothing where it was given nothing.
+    """Return the initial context of a loop.
 
-    :param inputs: of the loop.
+    :param inputs: inputs of the loop.
     """
     initial: Mapping[str, Any] = inputs.get("initial", {})
     first_round = initial["first_round"].value if "first_round" in initial else 0
     finished = {}
     if "potential" in initial:
-        # Until there is a new one, the potential of the earlier run is the last.
+        # Until the first training has finished, the last potential is that of the earlier run.
         finished = {"potential": initial["potential"], "compiled_potential": inputs["bootstrap_potential"]}
     return {
         "first_round": first_round,
@@ -53,69 +53,67 @@ def initial_context(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
-    """Fill a builder of a loop with what another run has left, and return what that is, one line a fact.
+    """Fill the builder of a loop with the outputs of another run, and return a description, one line for each item.
 
-    The potential explores the first round in the place of the bootstrap potential. Candidates and picks are left out
-    where frames are described in another way now, or other elements are there.
+    The potential of the run explores the first round instead of the bootstrap potential. Candidates and picks are left
+    out if the settings of the descriptors or the elements differ.
 
-    :raises InputError: if the run is at work, or has not labelled anything.
+    :raises InputError: if the run is still running, or has no labels.
     """
-    found = outputs_of_run(run)
-    if "training_set" not in found.sets:
+    outputs = outputs_of_run(run)
+    if "training_set" not in outputs.sets:
         raise InputError(
-            f"run <{run.pk}> has left no labels, so that there is nothing to continue; start a run without it."
+            f"run <{run.pk}> has no labels, so that there is nothing to continue; start a new run instead."
         )
-    initial: dict[str, Any] = dict(found.sets)
-    lines = [f"Continues run <{run.pk}>: round {found.next_round} comes next"]
-    sizes = [f"{found.sets[kind].n_frames} for {kind.removesuffix('_set')}" for kind in SETS if kind in found.sets]
+    initial: dict[str, Any] = dict(outputs.sets)
+    lines = [f"Continues run <{run.pk}>: next round {outputs.next_round}"]
+    sizes = [f"{outputs.sets[kind].n_frames} for {kind.removesuffix('_set')}" for kind in SETS if kind in outputs.sets]
     lines.append(f"Labels taken over: {', '.join(sizes).replace('_', ' ')}")
-    if found.compiled_potential is not None:
-        builder.bootstrap_potential = found.compiled_potential
-        lines.append(f"Explores first with: potential <{found.compiled_potential.pk}>")
-    if found.potential is not None:
-        initial["potential"] = found.potential
-    shared = sorted(set(found.trajectories) & set(builder.structures))
-    initial["trajectories"] = {name: found.trajectories[name] for name in shared}
+    if outputs.compiled_potential is not None:
+        builder.bootstrap_potential = outputs.compiled_potential
+        lines.append(f"First round explores with: potential <{outputs.compiled_potential.pk}>")
+    if outputs.potential is not None:
+        initial["potential"] = outputs.potential
+    shared = sorted(set(outputs.trajectories) & set(builder.structures))
+    initial["trajectories"] = {name: outputs.trajectories[name] for name in shared}
     reason = _other_descriptors(builder, run)
     if reason is None:
-        initial["candidates"], initial["picks"] = found.candidates, found.picks
+        initial["candidates"], initial["picks"] = outputs.candidates, outputs.picks
     else:
         lines.append(f"Candidates of earlier rounds are left out: {reason}")
-    if found.assessment is not None:
-        initial["assessment"] = found.assessment
-    initial["first_round"], initial["n_segments"] = orm.Int(found.next_round), orm.Int(found.n_segments)
+    if outputs.assessment is not None:
+        initial["assessment"] = outputs.assessment
+    initial["first_round"], initial["n_segments"] = orm.Int(outputs.next_round), orm.Int(outputs.n_segments)
     builder.initial = {name: node for name, node in initial.items() if node != {}}
-    builder.seed = found.seed
+    builder.seed = outputs.seed
     return lines
 
 
 def _other_descriptors(builder: ProcessBuilder, run: orm.WorkChainNode) -> str | None:
-    """Return why descriptors of a run cannot be compared with those of another; None where they can."""
+    """Return why descriptors of two runs are not comparable; None if they are."""
     before, now = (
-        SelectionSettings.from_mapping(given.selection.parameters.get_dict()) for given in (run.inputs, builder)
+        SelectionSettings.from_mapping(inputs.selection.parameters.get_dict()) for inputs in (run.inputs, builder)
     )
     changed = [f"`{name}`" for name in DESCRIPTION if getattr(before, name) != getattr(now, name)]
     if changed:
-        return f"{', '.join(changed)} of `selection.parameters` differ from that run's"
+        return f"{', '.join(changed)} of `selection.parameters` differ from those of that run"
     elements = [
         {kind for structure in structures.values() for kind in structure.get_symbols_set()}
         for structures in (run.inputs.structures, builder.structures)
     ]
-    return None if elements[0] == elements[1] else "the start structures have other elements"
+    return None if elements[0] == elements[1] else "the start structures have different elements"
 
 
 def require_usable_sets(inputs: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` where labels that are given cannot be added to.
+    """Raise :class:`InputError` if the initial data sets cannot be extended.
 
-    :param inputs: of the loop.
+    :param inputs: inputs of the loop.
     """
     initial = inputs.get("initial", {})
     if "training_set" not in initial:
         for name in ("validation_set", "fixed_validation_set"):
             if name in initial:
-                raise InputError(
-                    f"`initial.{name}` is given without `initial.training_set`: give what it belongs to, or none."
-                )
+                raise InputError(f"`initial.{name}` is given without `initial.training_set`: give both, or neither.")
         return
     surfaces = {f"`initial.{name}` <{initial[name].pk}>": initial[name].surfaces for name in SETS if name in initial}
     to_come = surface_of_labelling(inputs["labelling"])

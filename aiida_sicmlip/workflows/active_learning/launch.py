@@ -1,4 +1,4 @@
-"""Starting a run: from a protocol or a file of settings to inputs that have all been checked, and to the daemon."""
+"""Prepare and submit a run: from a protocol or a settings file to validated inputs, and to the daemon."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def read_settings(what: str | Path, assignments: Iterable[str] = ()) -> dict[str
     """Return the complete settings of a protocol or a YAML file, with assignments on top.
 
     :param what: name of a protocol, or path of a file.
-    :param assignments: such as ``exploration.parameters.temperature=1200``, the later over the earlier.
-    :raises InputError: if the file cannot be read, an assignment is none, or a key is unknown.
+    :param assignments: such as ``exploration.parameters.temperature=1200``; later ones override earlier ones.
+    :raises InputError: if the file cannot be read, an assignment has no ``=``, or a key is unknown.
     """
     overrides: dict[str, Any] = {}
     protocol: str | None = str(what)
@@ -49,11 +49,11 @@ def read_settings(what: str | Path, assignments: Iterable[str] = ()) -> dict[str
 
 
 def checked_builder(settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
-    """Return the builder of a run whose inputs have all been checked.
+    """Return the builder of a run with validated inputs.
 
     :param settings: complete, as :func:`read_settings` returns them.
-    :param store: whether the start structures are put into the graph, once everything is in order.
-    :raises InputError: with a message for whatever is wrong; the graph is left as it was.
+    :param store: whether to store the start structures once all inputs are validated.
+    :raises InputError: if an input is invalid; nothing is stored then.
     """
     return checked_continuation(settings, None, store)[0]
 
@@ -61,17 +61,18 @@ def checked_builder(settings: Mapping[str, Any], store: bool = True) -> ProcessB
 def checked_continuation(
     settings: Mapping[str, Any], parent: str | int | None, store: bool = True
 ) -> tuple[ProcessBuilder, list[str]]:
-    """Return the builder of a run that continues another one, all checked, and what it takes over, one line a fact.
+    """Return the validated builder of a run that continues another one, and a description of what it takes over.
 
     :param settings: as in :func:`checked_builder`.
-    :param parent: PK or UUID of the other run; without one there is nothing to take over.
+    :param parent: PK or UUID of the run to continue; None for a new run.
     :param store: as in :func:`checked_builder`.
-    :raises InputError: likewise.
+    :raises InputError: as in :func:`checked_builder`.
+    :return: the builder, and one line for each item that is taken over.
     """
     run = load(parent, [ACTIVE_LEARNING], "--continue") if parent is not None else None
     if run is not None and any(node is not None for node in settings["initial"].values()):
         raise InputError(
-            f"`initial` is set, and the run <{run.pk}> that is continued gives its data sets: leave one of the two out."
+            f"`initial` is set, but the continued run <{run.pk}> provides the data sets: remove one of the two."
         )
 
     def build(store: bool) -> tuple[ProcessBuilder, list[str]]:
@@ -83,7 +84,7 @@ def checked_continuation(
     except InputError:
         raise
     except (ValueError, TypeError) as error:
-        # AiiDA's own words in front of the message of a validator say nothing to who reads it.
+        # The prefix that AiiDA puts before the message of a validator does not help the user.
         raise InputError(str(error).removeprefix("invalid attribute value ")) from error
     problem = ActiveLearningWorkChain.spec().inputs.validate(builder._inputs(prune=True))
     if problem is not None:
@@ -100,7 +101,7 @@ def submit(builder: ProcessBuilder) -> int:
     client = get_daemon_client()
     if not client.is_daemon_running:
         raise InputError(
-            f"The daemon is not running; start it with `verdi -p {client.profile.name} daemon start 2` (2: its number "
-            "of workers) and submit again."
+            f"The daemon is not running; start it with `verdi -p {client.profile.name} daemon start 2` (2 is the "
+            "number of workers) and submit again."
         )
     return submit_process(builder).pk

@@ -1,4 +1,4 @@
-"""The loop: explore, select, label, train, again until the forces are right."""
+"""Active-learning loop: explore, select, label and train until the errors meet the convergence criteria."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
 
 class ActiveLearningWorkChain(ActiveLearningPorts):
-    """Train a potential in rounds, each on configurations that the one before has not seen.
+    """Train a potential by active learning, in rounds of exploration, selection, labelling and training.
 
-    A round explores with the best potential so far (the bootstrap potential in round 0), describes all its frames next
-    to the trajectories, picks the most novel ones for training and representatives of everything sampled so far for
-    validation, labels them from first principles, evaluates the exploring potential on the new labels, and trains the
-    next one. The loop stops when the errors meet the criteria, or after ``max_rounds``.
+    A round explores with the latest potential (the bootstrap potential in round 0), computes the descriptors of all
+    frames where the trajectories are stored, picks the most novel frames for training and representatives of all frames
+    sampled so far for validation, labels them, evaluates the exploring potential on the new labels, and trains the next
+    potential. The loop stops when the errors meet the criteria, or after ``max_rounds``.
     """
 
-    # The context, which this class alone reads and writes. The children of a round stand in it under their steps'
-    # names: `exploration`, `descriptors`, `labelling`, `replacement_labelling` (None where nothing is replaced),
+    # The context, which only this class reads and writes. It holds the child processes of a round under the names of
+    # their steps: `exploration`, `descriptors`, `labelling`, `replacement_labelling` (None if nothing is replaced),
     # `evaluation_of_exploring_potential`, `training`. A role is one of `ROLES`: what a configuration is labelled for.
     #
-    # first_round, round   int                                 numbers of the first and of the present round
+    # first_round, round   int                                 numbers of the first and of the current round
     # n_segments           int                                 segments of all rounds up to the last selection
-    # seed, seeds          Int, {step: Int}                    seed of the round, and those derived from it
-    # exploring_potential  classical or compiled potential     what explores the round
-    # committee            {member: compiled potential}        trained beside the exploring potential
+    # seed, seeds          Int, {step: Int}                    seed of the round, and seeds derived from it
+    # exploring_potential  classical or compiled potential     explores the round
+    # committee            {member: compiled potential}        trained along with the exploring potential
     # trajectories         {structure: {segment: trajectory}}  of the last exploration
     # candidates           {round: CandidateFramesData}        of all rounds
     # picks                {round: ArrayData}                  of all rounds; replacements under `round_00_replacements`
     # picked               {role: {frame: StructureData}}      to be labelled in the round
-    # selection            Dict                                numbers and distances of the round's picks
+    # selection            Dict                                summary of the round's selection
     # datasets             {role: LabelledDataSetData | None}  of all rounds
     # new_labels           LabelledDataSetData                 all labels of the round
     # assessment           Dict | None                         of the last complete round
     # converged            bool                                whether that round met the criteria
-    # finished             {output: node}                      what the last complete round made
+    # finished             {output: node}                      outputs of the last complete round
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -91,19 +91,19 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         )
 
     def setup(self) -> None:
-        """Start with the bootstrap potential, and no data but those that are given."""
+        """Initialise the context from the inputs."""
         self.ctx.update(initial_context(self.inputs))
 
     def should_run_round(self) -> bool:
-        """Return whether another round is needed and allowed."""
+        """Return whether the loop is not converged and another round is allowed."""
         return not self.ctx.converged and self.ctx.round - self.ctx.first_round < self.inputs.max_rounds.value
 
     def check_budget_of_exploration(self) -> ExitCode | None:
-        """End the run where the budgets do not hold another round."""
-        return self._end_on(budget.limit_before_exploration(self._needed, *self._budget_and_costs()), "exploration")
+        """Finish if the budget does not suffice for another round."""
+        return self._finish_on(budget.limit_before_exploration(self._needed, *self._budget_and_costs()), "exploration")
 
     def run_exploration(self) -> ToContext:
-        """Explore with the best potential so far, along variables learned from the round before."""
+        """Explore with the latest potential, biased along variables learned from the previous round."""
         self.ctx.seeds = self._run(derive_round_seeds, "seeds", seed=self.ctx.seed)
         return self._submit(
             ExplorationWorkChain,
@@ -117,26 +117,26 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         )
 
     def inspect_exploration(self) -> ExitCode | None:
-        """Stop where no walker gave frames."""
+        """Check that the walkers have produced frames."""
         failure = self._failure("exploration", self.exit_codes.ERROR_EXPLORATION_FAILED)
         if failure is None:
-            found = self.ctx.exploration.outputs.trajectories
-            self.ctx.trajectories = {name: dict(segments) for name, segments in found.items()}
+            trajectories = self.ctx.exploration.outputs.trajectories
+            self.ctx.trajectories = {name: dict(segments) for name, segments in trajectories.items()}
         return failure
 
     def run_descriptors(self) -> ToContext:
-        """Describe all frames of the round, and keep those that the selection may pick."""
+        """Compute the descriptors of all frames of the round, and keep the candidates for the selection."""
         outputs = self.ctx.exploration.outputs
         filters = outputs.frame_filters if "frame_filters" in outputs else {}
-        known = {role: node for role, node in self.ctx.datasets.items() if node is not None}
-        training = {"training_set": known.pop("training")} if "training" in known else {}
+        datasets = {role: node for role, node in self.ctx.datasets.items() if node is not None}
+        training = {"training_set": datasets.pop("training")} if "training" in datasets else {}
         return self._submit(
             DescriptorsCalculation,
             "descriptors",
             trajectories=rounds.renumber_segments(self.ctx.trajectories, self.ctx.n_segments),
             filters=rounds.renumber_segments(filters, self.ctx.n_segments),
             hosts=self._hosts,
-            other_sets=known,
+            other_sets=datasets,
             picks=self.ctx.picks,
             earlier=self.ctx.candidates,
             parameters=self.inputs.selection.parameters,
@@ -147,7 +147,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         )
 
     def inspect_descriptors(self) -> ExitCode | None:
-        """Stop where there is nothing to pick from."""
+        """Check that there are candidates."""
         if self.ctx.descriptors.exit_status == DescriptorsCalculation.exit_codes.ERROR_NOTHING_NEW.status:
             return self._nothing_new()
         return self._failure("descriptors", self.exit_codes.ERROR_DESCRIPTION_FAILED)
@@ -170,29 +170,29 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         return None
 
     def fit_labelling_to_budget(self) -> ExitCode | None:
-        """Leave the last picks out where the budgets do not hold all their labels, or end the run."""
+        """Drop the last picks if the budget does not suffice for all labels, or finish."""
         picks = self.ctx.picks[self._round]
         trimmed = budget.trim_to_budget(self.ctx.picked, self._needed, *self._budget_and_costs(), picks)
         self.ctx.picked = trimmed.picked
         if trimmed.message is not None:
             self._report(trimmed.message)
-        return self._end_on(trimmed.limit, "labelling")
+        return self._finish_on(trimmed.limit, "labelling")
 
     def run_labelling(self) -> ToContext:
         """Label the picked frames."""
         return self._submit_labels("labelling", self.ctx.picked)
 
     def inspect_labelling(self) -> ExitCode | None:
-        """Stop where too many labels failed."""
+        """Check that enough labels have been computed."""
         return self._failure("labelling", self.exit_codes.ERROR_LABELLING_FAILED)
 
     def run_replacements(self) -> ToContext | None:
-        """Label other candidates instead of frames whose labels have failed, as many as may be replaced."""
+        """Label further candidates instead of frames whose labels have failed, at most ``max_replacements``."""
         self.ctx.replacement_labelling = None
         picks = self.ctx.picks[self._round]
         failed = rounds.failed_labels(picks, self.ctx.picked, self.ctx.labelling.outputs.labels)
         count = min(len(failed), self.inputs.max_replacements.value)
-        # After an interruption the replacements that are running have spent of the budget themselves.
+        # When the step is repeated after an interruption, its own replacements already count towards the budget.
         if count and not called(self.node, self._label(REPLACED)):
             left = labels_left(*self._budget_and_costs())
             count = count if left is None else min(count, left[0])
@@ -201,26 +201,26 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         earlier = dict(self.ctx.candidates)
         inputs = {"picks": picks, "candidates": earlier.pop(self._round), **earlier}
         parameters, first = self.inputs.selection.parameters, orm.List(failed[:count])
-        found = self._run(select_replacements, REPLACED, parameters=parameters, failed=first, **inputs)
-        replacements = {role: dict(found.get(role, {})) for role in ROLES}
-        n_found = sum(map(len, replacements.values()))
-        if not n_found:
-            self._report(f"{len(failed)} labels failed, and no candidate is left to replace one")
+        selected = self._run(select_replacements, REPLACED, parameters=parameters, failed=first, **inputs)
+        replacements = {role: dict(selected.get(role, {})) for role in ROLES}
+        n_replacements = sum(map(len, replacements.values()))
+        if not n_replacements:
+            self._report(f"{len(failed)} labels failed, and no candidates are left to replace them")
             return None
-        # Later rounds keep away from these as from all picks.
-        self.ctx.picks = {**self.ctx.picks, f"{self._round}_replacements": found["picks"]}
+        # As all picks, these are excluded from the selections of later rounds.
+        self.ctx.picks = {**self.ctx.picks, f"{self._round}_replacements": selected["picks"]}
         self.ctx.picked = {role: {**self.ctx.picked[role], **replacements[role]} for role in ROLES}
-        self._report(f"{len(failed)} labels failed; labelling {n_found} in their places")
+        self._report(f"{len(failed)} labels failed; labelling {n_replacements} replacements")
         return self._submit_labels("replacement_labelling", replacements)
 
     def inspect_replacements(self) -> None:
-        """Say where replacements failed, too; the round goes on with what there is."""
+        """Report failed replacements; the round continues with the labels that are available."""
         child = self.ctx.replacement_labelling
         if child is not None and not child.is_finished_ok:
-            self._report(f"the replacements <{child.pk}> failed: {failure_message(child)}")
+            self._report(f"the labelling of replacements <{child.pk}> failed: {failure_message(child)}")
 
     def run_datasets(self) -> ExitCode | None:
-        """Extend the sets by their new labels, or replace one, and gather all new labels in a set of their own."""
+        """Extend or replace the data sets with their new labels, and collect all new labels in a separate set."""
         labels = rounds.labels_of_round(self.ctx.labelling, self.ctx.replacement_labelling)
         level = self.ctx.labelling.outputs.level_of_theory
 
@@ -241,21 +241,21 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         return None
 
     def check_budget_of_training(self) -> ExitCode | None:
-        """End the run where the budgets do not hold a training; labels that are done are trained on otherwise."""
-        return self._end_on(budget.limit_before_training(*self._budget_and_costs()), "training")
+        """Finish if the budget does not suffice for a training."""
+        return self._finish_on(budget.limit_before_training(*self._budget_and_costs()), "training")
 
     def run_training(self) -> ToContext:
-        """Evaluate the exploring potential on labels that it has not seen, and train the next one."""
-        goes_on = self.inputs.start_from.value == "previous_round"
+        """Evaluate the exploring potential on the new labels, which it has not seen, and train the next potential."""
+        from_previous = self.inputs.start_from.value == "previous_round"
         inputs = rounds.training_inputs(
             self.exposed_inputs(TrainingWorkChain, namespace="training"),
             seed=self.ctx.seeds["training"],
-            start=self.ctx.finished.get("potential") if goes_on else None,
+            start=self.ctx.finished.get("potential") if from_previous else None,
             fixed_validation_set=self.ctx.datasets["fixed_validation"],
             hosts=self._hosts,
         )
         sets = {f"{role}_set": self.ctx.datasets[role] for role in ("training", "validation")}
-        # The new potential has other members beside it, which its training knows.
+        # The committee of the new potential is known to its training.
         committee = {"committee": self.ctx.committee} if self.ctx.committee else {}
         evaluated = {"dataset": self.ctx.new_labels, "potential": self.ctx.exploring_potential, **committee}
         step = "evaluation_of_exploring_potential"
@@ -265,13 +265,13 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         )
 
     def inspect_training(self) -> ExitCode | None:
-        """Stop where there is no new potential, or the exploring one could not be evaluated."""
+        """Check that the training and the evaluation of the exploring potential have succeeded."""
         return self._failure("training", self.exit_codes.ERROR_TRAINING_FAILED) or self._failure(
             "evaluation_of_exploring_potential", self.exit_codes.ERROR_EVALUATION_FAILED
         )
 
     def run_assessment(self) -> None:
-        """Decide whether the new potential is good enough, and let the next round begin with it."""
+        """Check the convergence criteria, and use the new potential in the next round."""
         training = self.ctx.training.outputs
         optional = {} if self.ctx.assessment is None else {"previous": self.ctx.assessment}
         if self._hosts:
@@ -298,7 +298,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         self.ctx.round += 1
 
     def results(self) -> ExitCode | None:
-        """Set the outputs to the last potential and its data, with a warning where the criteria are not met."""
+        """Set the outputs to the last potential and its data sets, with a warning if the criteria are not met."""
         self._set_outputs()
         if not self.ctx.converged:
             return self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=self.ctx.round)
@@ -306,28 +306,28 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
 
     @property
     def _round(self) -> str:
-        """Name of the present round."""
+        """Name of the current round."""
         return f"round_{self.ctx.round:02d}"
 
     @property
     def _hosts(self) -> Mapping[str, orm.StructureData]:
-        """The perfect crystals that are given."""
+        """The host crystals, by name of the start structure."""
         return self.inputs.get("hosts", {})
 
     @property
     def _selection(self) -> SelectionSettings:
-        """How frames are picked."""
+        """The settings of the selection."""
         return SelectionSettings.from_mapping(self.inputs.selection.parameters.get_dict())
 
     @property
     def _picks_fixed_set(self) -> bool:
-        """Whether this round picks configurations that all later potentials are evaluated on."""
+        """Whether this round picks the fixed validation set, on which all later potentials are evaluated."""
         is_first = self.ctx.round == self.ctx.first_round and self.ctx.datasets["fixed_validation"] is None
         return is_first and self._selection.n_fixed_validation > 0
 
     @property
     def _needed(self) -> dict[str, int]:
-        """How many new labels of each role the round needs at least."""
+        """The minimum number of new labels of each role in this round."""
         return {"training": 1, "validation": int(self.ctx.datasets["validation"] is None)}
 
     def _label(self, step: str) -> str:
@@ -335,48 +335,48 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         return round_label(self.ctx.round, step)
 
     def _run(self, function: Callable[..., Any], step: str, **inputs: Any) -> Any:
-        """Run the calcfunction of ``step``, once, and return what it returns."""
+        """Run the calcfunction of ``step`` once, and return its result."""
         return run_once(self, function, self._label(step), **inputs)
 
     def _submit(self, process: type[Process], step: str, **inputs: Any) -> ToContext:
-        """Submit the child of ``step``, once; it stands in the context under the name of the step."""
+        """Submit the child process of ``step`` once; the context holds it under the name of the step."""
         return ToContext(**{step: submit_once(self, process, self._label(step), **inputs)})
 
     def _submit_labels(self, step: str, picked: Mapping[str, Mapping[str, orm.StructureData]]) -> ToContext:
-        """Submit the labelling of frames, which stand under their roles."""
+        """Submit the labelling of the frames of all roles."""
         structures = {frame: node for frames in picked.values() for frame, node in frames.items()}
         inputs = self.exposed_inputs(LabellingWorkChain, namespace="labelling")
         return self._submit(LabellingWorkChain, step, structures=structures, **inputs)
 
     def _report(self, message: str) -> None:
-        """Report a message on this round."""
+        """Report a message with the number of the round."""
         self.report(f"round {self.ctx.round}: {message}")
 
     def _budget_and_costs(self) -> tuple[Budget, Costs]:
-        """Return what the run may cost and what it has cost; nothing is looked up where it may cost anything."""
+        """Return the budget and the costs so far; the costs are not queried if the budget has no limits."""
         allowed = Budget.from_mapping(self.inputs.budget.get_dict())
         return allowed, costs_of_run(self.node) if allowed.limits else Costs()
 
     def _set_outputs(self) -> None:
-        """Set the outputs to what the last complete round made."""
+        """Set the outputs to those of the last complete round."""
         for name, node in self.ctx.finished.items():
             self.out(name, node)
 
-    def _end_on(self, limit: budget.Limit | None, step: str) -> ExitCode | None:
-        """Return the exit code of a budget that does not hold ``step``; None where there is none."""
+    def _finish_on(self, limit: budget.Limit | None, step: str) -> ExitCode | None:
+        """Return the exit code for a budget that does not suffice for ``step``; None if ``limit`` is None."""
         if limit is None:
             return None
         self._set_outputs()
-        words = budget.words_of_limit(limit, has_potential="potential" in self.ctx.finished)
-        return self.exit_codes[code_of_budget(limit.name)].format(step=step, round=self.ctx.round, **words)
+        values = budget.message_values(limit, has_potential="potential" in self.ctx.finished)
+        return self.exit_codes[code_of_budget(limit.name)].format(step=step, round=self.ctx.round, **values)
 
     def _nothing_new(self) -> ExitCode:
-        """Return that there is nothing to label."""
+        """Return the exit code for a round without candidates."""
         self._set_outputs()
         return self.exit_codes.ERROR_NOTHING_NEW.format(round=self.ctx.round)
 
     def _failure(self, step: str, code: ExitCode) -> ExitCode | None:
-        """Return ``code``, filled in, where the child of ``step`` did not finish well."""
+        """Return the formatted exit code ``code`` if the child process of ``step`` has failed; None otherwise."""
         child = self.ctx[step]
         if child.is_finished_ok:
             return None

@@ -1,4 +1,4 @@
-"""What a run would do and cost, one line a fact."""
+"""Summary of the steps and the estimated costs of a run."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from aiida_sicmlip.science.costs.budgets import UNITS, Budget
 from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_budget, total_costs
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.workflows.active_learning.workload import Beginning, workload_of_settings
+from aiida_sicmlip.workflows.active_learning.workload import InitialState, workload_of_settings
 from aiida_sicmlip.workflows.protocols.exploration import conditions_of_structures, unbiased_parameters
 
 BASIS = (
-    "The estimate rests on times of one core of an AMD EPYC, for cells of 14 to 62 atoms, scaled with the atoms, the "
-    "cutoffs and the pairs of the network; for GPUs on what the divacancy paper says of an L40S. A run that converges "
-    "or stops its trainings earlier costs less. Not in it: replacements of failed labels, waiting in queues, and "
-    "AiiDA's own seconds for each job."
+    "The estimate is based on timings on one core of an AMD EPYC for cells of 14 to 62 atoms, scaled with the number "
+    "of atoms, the cutoffs and the size of the network; for GPUs on the timings of an L40S in the divacancy paper. A "
+    "run that converges earlier or stops its trainings earlier costs less. Not included: replacements of failed "
+    "labels, queue times, and the overhead of AiiDA for each job."
 )
 
 
-def plan(settings: Mapping[str, Any], beginning: Beginning | None = None) -> list[str]:
-    """Return what a run would do, one line a fact.
+def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> list[str]:
+    """Return a summary of the steps of a run, one line for each.
 
-    :param settings: complete, as :func:`~aiida_sicmlip.workflows.active_learning.launch.read_settings` gives them.
-    :param beginning: what it begins with; nothing but the bootstrap potential by default.
+    :param settings: complete, as returned by :func:`~aiida_sicmlip.workflows.active_learning.launch.read_settings`.
+    :param initial: initial state of the run; only the bootstrap potential by default.
     """
     conditions = conditions_of_structures(settings["exploration"], settings["structures"])
-    explored = [ExplorationSettings.from_mapping(condition) for given in conditions.values() for condition in given]
+    explored = [
+        ExplorationSettings.from_mapping(condition)
+        for of_structure in conditions.values()
+        for condition in of_structure
+    ]
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     rounds, starts = settings["max_rounds"], len(settings["structures"])
     each = settings["exploration"]["walkers"]
@@ -35,29 +39,29 @@ def plan(settings: Mapping[str, Any], beginning: Beginning | None = None) -> lis
     temperatures = _numbers(run.temperature for run in explored)
     force_mae = settings["convergence"]["force_mae"]
     bias = settings["exploration"]["bias"]
-    drive = "free"
+    drive = "unbiased"
     others = [name for name, value in settings["convergence"].items() if name != "force_mae" and value is not None]
     further = f", and {', '.join(f'`{name}`' for name in others)} of `convergence` met" if others else ""
-    taken_over = beginning is not None and "fixed_validation_set" in beginning.sizes
+    taken_over = initial is not None and "fixed_validation_set" in initial.sizes
     n_fixed = 0 if taken_over else selection.n_fixed_validation
-    fixed = f", {n_fixed} fixed ones in the first" if n_fixed else ""
+    fixed = f", {n_fixed} for fixed validation in the first" if n_fixed else ""
     further_machines = ", ".join(settings["further_compilations"])
     largest = settings["labelling"]["max_force"]
-    bound = f"; those with a force above {largest:g} eV/A are set aside and replaced" if largest is not None else ""
+    bound = f"; those with a force above {largest:g} eV/A are rejected and replaced" if largest is not None else ""
     machines = f", each compiled for this machine's codes and for {further_machines}" if further_machines else ""
     if bias is not None:
-        drive = f"driven by OPES-Explore over barriers of {bias['barrier']:g} eV"
+        drive = f"biased by OPES-Explore for barriers of {bias['barrier']:g} eV"
     lines = [
         f"Start structures: {', '.join(settings['structures'])}",
-        f"Rounds: at most {rounds}, until the force MAE on training and validation set is below {force_mae:g} eV/A"
+        f"Rounds: at most {rounds}, until the force MAE on the training and validation sets is below {force_mae:g} eV/A"
         f"{further}",
         f"Exploration, each round: {each * len(explored)} walkers of {lengths} ps at {temperatures} K, {drive}, "
         f"{each * sum(run.n_frames for run in explored)} frames",
         f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
-        f"{selection.n_validation} for validation a round{fixed}, "
-        f"{rounds * selection.n_picks + n_fixed} in all, "
-        f"{settings['labelling']['max_concurrent']} at a time{bound}",
-        f"Trainings: one a round, {rounds} in all{machines}",
+        f"{selection.n_validation} for validation per round{fixed}, "
+        f"{rounds * selection.n_picks + n_fixed} in total, "
+        f"at most {settings['labelling']['max_concurrent']} at a time{bound}",
+        f"Trainings: one per round, {rounds} in total{machines}",
     ]
     limits = Budget.from_mapping(settings["budget"]).limits
     if limits:
@@ -66,34 +70,34 @@ def plan(settings: Mapping[str, Any], beginning: Beginning | None = None) -> lis
         unbiased = ExplorationSettings.from_mapping(unbiased_parameters(settings["exploration"]))
         unbiased_runs = settings["exploration"]["unbiased"]["walkers"] * starts
         length = f"{unbiased.equilibration + unbiased.production:g} ps"
-        first = f"{unbiased_runs} unbiased runs of {length}, later from the round before"
-        if beginning is not None and beginning.has_frames:
-            first = "the run that is continued, later from the round before"
+        first = f"{unbiased_runs} unbiased runs of {length}, later from the previous round"
+        if initial is not None and initial.has_frames:
+            first = "the continued run, later from the previous round"
         lines.insert(2, f"Collective variables: learned each round, first from {first}")
     return lines
 
 
 def _numbers(values: Iterable[float]) -> str:
-    """Return different numbers, ascending: ``1000, 1500``."""
+    """Return distinct numbers in ascending order, such as ``1000, 1500``."""
     return ", ".join(f"{value:g}" for value in sorted(set(values)))
 
 
 def label_kind(reference: Mapping[str, Any] | None) -> str:
-    """Return in words what labels a configuration."""
+    """Return what labels a configuration: DFT, or the name of the reference potential."""
     if reference is None:
         return "DFT calculations"
-    given = reference.get("node")
-    named = f"potential <{given}>" if given is not None else f"{reference['pair_style']} ({reference['file']})"
-    return f"Labels by {named} in the place of DFT"
+    node = reference.get("node")
+    name = f"potential <{node}>" if node is not None else f"{reference['pair_style']} ({reference['file']})"
+    return f"Labels by {name} instead of DFT"
 
 
-def cost_lines(settings: Mapping[str, Any], beginning: Beginning | None = None) -> list[str]:
-    """Return counts and costs of a run, one line a kind, and which budget would end it first.
+def cost_lines(settings: Mapping[str, Any], initial: InitialState | None = None) -> list[str]:
+    """Return counts and costs of a run, one line for each step, and the budget that would be used up first.
 
     :param settings: as in :func:`plan`.
-    :param beginning: as in :func:`plan`.
+    :param initial: as in :func:`plan`.
     """
-    rounds = costs_by_round(workload_of_settings(settings, beginning))
+    rounds = costs_by_round(workload_of_settings(settings, initial))
     total = sum(rounds, RoundCosts())
     budget = Budget.from_mapping(settings["budget"])
     parts = [
@@ -106,23 +110,21 @@ def cost_lines(settings: Mapping[str, Any], beginning: Beginning | None = None) 
             total.training,
         ),
     ]
-    lines = ["Cost at the most:"]
+    lines = ["Maximum cost:"]
     for name, count, hours in parts:
         cost = hours.in_words("core") if hours.high else "on GPUs"
         lines.append(f"  {name}: {count}; {cost}")
     if total.gpu.high:
         lines.append(f"  molecular dynamics and trainings on GPUs: {total.gpu.in_words('GPU')}")
-    lines.append(f"  time, with as many jobs at once as allowed: {total.wall.in_words('')}")
+    lines.append(f"  time, with the maximum number of concurrent jobs: {total.wall.in_words('')}")
     if budget.limits:
-        found = first_budget(budget, rounds)
-        if found is None:
-            lines.append("  none of the budgets would end the run, as far as estimated")
+        first = first_budget(budget, rounds)
+        if first is None:
+            lines.append("  according to this estimate, the budgets suffice for the run")
         else:
-            name, number = found
+            name, number = first
             limit = f"{getattr(budget, name):g} {UNITS[name]}"
-            lines.append(
-                f"  the budget of {limit} would end the run first, in round {number} of 0 to {len(rounds) - 1}"
-            )
+            lines.append(f"  the budget of {limit} would be used up first, in round {number} of 0 to {len(rounds) - 1}")
     return [*lines, BASIS]
 
 
@@ -132,6 +134,6 @@ def short_cost(settings: Mapping[str, Any]) -> str:
     others = total.dynamics + total.selection + total.training
     gpu = f", {total.gpu.in_words('GPU')}" if total.gpu.high else ""
     return (
-        f"Cost at the most: {total.labels:,} DFT calculations of {total.labelling.in_words('core')}, "
-        f"{others.in_words('core')} for all else{gpu}; {total.wall.in_words('')} in all."
+        f"Maximum cost: {total.labels:,} DFT calculations of {total.labelling.in_words('core')}, "
+        f"{others.in_words('core')} for all other steps{gpu}; {total.wall.in_words('')} in total."
     )

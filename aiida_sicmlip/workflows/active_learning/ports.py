@@ -1,4 +1,4 @@
-"""What the loop takes, hands out, and ends with."""
+"""Inputs, outputs and exit codes of the active-learning loop."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
 
 def code_of_budget(name: str) -> str:
-    """Return the name of the exit code for a budget that has ended a run."""
+    """Return the name of the exit code for a budget that is used up."""
     return f"WARNING_BUDGET_OF_{name.upper()}"
 
 
@@ -50,14 +50,14 @@ STARTS = ("scratch", "previous_round")
 
 
 def validate_start(value: orm.Str | None, _: Any) -> str | None:
-    """A training starts anew or from the round before."""
+    """Validate ``start_from``."""
     if value is not None and value.value not in STARTS:
         return f"`start_from` is `{value.value}`. {nearest_name(value.value, STARTS)}"
     return None
 
 
 class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
-    """The loop from outside: its inputs, how these follow from a protocol, its outputs and its exit codes."""
+    """Ports, exit codes and protocol of the active-learning loop."""
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -68,35 +68,35 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             dynamic=True,
             valid_type=orm.StructureData,
             validator=validate_structures,
-            help="Defect structures from which every round's walkers start.",
+            help="Defect structures from which the walkers of every round start.",
         )
         spec.input_namespace(
             "hosts",
             dynamic=True,
             required=False,
             valid_type=orm.StructureData,
-            help="The perfect crystal of each structure, under its name: needed where variables are learned, and what "
-            "evaluations tell errors near defects by.",
+            help="Host crystal of each start structure, under its name. Required to learn collective variables, and to "
+            "resolve the errors of evaluations by the distance to defects.",
         )
         spec.input(
             "bootstrap_potential",
             valid_type=(LammpsPotentialData, CompiledPotentialData),
             validator=validate_potential,
-            help="Explores in round 0 and is not used later.",
+            help="Potential that explores round 0; not used in later rounds.",
         )
         spec.input(
             "seed",
             valid_type=orm.Int,
             serializer=orm.to_aiida_type,
             validator=validate_seed,
-            help="Seed from which all others are derived.",
+            help="Seed from which all other seeds are derived.",
         )
         spec.input(
             "max_rounds",
             valid_type=orm.Int,
             serializer=orm.to_aiida_type,
             validator=validate_positive("max_rounds"),
-            help="The loop ends after so many rounds, converged or not.",
+            help="Maximum number of rounds.",
         )
         spec.input(
             "convergence",
@@ -126,7 +126,7 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Int(10),
             validator=validate_not_negative("max_replacements"),
-            help="In each round at most so many labels that failed are replaced by further candidates; 0 for none.",
+            help="Maximum number of failed labels that are replaced by further candidates in each round; 0 for none.",
         )
         spec.expose_inputs(
             TrainingWorkChain,
@@ -139,32 +139,38 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Str("scratch"),
             validator=validate_start,
-            help="Where the trainings of later rounds start: `scratch`, as the first round does (from random weights, "
-            "or from `training.training.initial_potential` where it is given), or `previous_round`, from that round's "
-            "model.",
+            help="Where the trainings of later rounds start: `scratch`, as in the first round (from random weights, or "
+            "from `training.training.initial_potential` if given), or `previous_round`, from the model of that round.",
         )
-        # The checks between sets and structures belong to the children, which have them; here they would run without.
+        # These validators need the data sets and structures, which are not inputs of the namespaces here.
         for namespace in ("exploration", "descriptors", "labelling", "training"):
             spec.inputs[namespace].validator = None
         spec.inputs.validator = validate_loop
-        spec.output("potential", valid_type=PotentialData, help="The last trained potential, portable.")
-        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The same, compiled for LAMMPS.")
+        spec.output("potential", valid_type=PotentialData, help="Potential of the last round, portable.")
+        spec.output(
+            "compiled_potential",
+            valid_type=CompiledPotentialData,
+            help="Potential of the last round, compiled for LAMMPS.",
+        )
         spec.output_namespace(
             "further_compilations",
             dynamic=True,
             valid_type=CompiledPotentialData,
-            help="The same, compiled for the further machines, under their names.",
+            help="Potential of the last round, compiled for the further machines, under their names.",
         )
-        spec.output("training_set", valid_type=LabelledDataSetData, help="What it was trained on.")
-        spec.output("validation_set", valid_type=LabelledDataSetData, help="What it was validated on.")
+        spec.output("training_set", valid_type=LabelledDataSetData, help="Training set of the potential.")
+        spec.output("validation_set", valid_type=LabelledDataSetData, help="Validation set of the potential.")
         spec.output(
             "fixed_validation_set",
             valid_type=LabelledDataSetData,
             required=False,
-            help="What every round's potential was judged on, where `n_fixed_validation` asks for it.",
+            help="Set on which the potential of every round is evaluated, if `n_fixed_validation` is not 0.",
         )
         spec.output_namespace(
-            "assessments", dynamic=True, valid_type=orm.Dict, help="Errors and verdicts, under `round_00` and so on."
+            "assessments",
+            dynamic=True,
+            valid_type=orm.Dict,
+            help="Errors and convergence criteria of each round, under `round_00` etc.",
         )
         for status, step in (
             (401, "exploration"),
@@ -181,30 +187,30 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         spec.exit_code(
             410,
             "ERROR_NOTHING_NEW",
-            message="Round {round} found no frames to label: all overlap, are filtered out or repeat what is labelled "
-            "already. Explore longer or hotter.",
+            message="Round {round} has no new frames to label: all have overlapping atoms, do not pass the filter "
+            "or repeat labelled configurations. Explore for longer or at a higher temperature.",
         )
         spec.exit_code(
             701,
             "WARNING_NOT_CONVERGED",
-            message="The criteria are not met after {rounds} rounds; the last potential is usable within its errors. "
-            "Allow more rounds (`max_rounds`) to go on.",
+            message="The convergence criteria are not met after {rounds} rounds; the last potential can be used within "
+            "its errors. Increase `max_rounds` to continue.",
         )
         for status, name in STATUSES.items():
             spec.exit_code(
                 status,
                 code_of_budget(name),
-                message=f"The budget of {{allowed:g}} {UNITS[name]} (`budget.{name}`) does not hold the {{step}} of "
-                "round {round}: {used:.4g} are used up. {what}",
+                message=f"The budget of {{allowed:g}} {UNITS[name]} (`budget.{name}`) does not suffice for "
+                "the {step} of round {round}: {used:.4g} are used up. {advice}",
             )
 
     @classmethod
     def _define_initial_inputs(cls, spec: ProcessSpec) -> None:
-        """Define what a loop can begin with."""
+        """Define the inputs that provide the initial data sets or continue an earlier run."""
         helps = {
-            "training_set": "Labels that are trained on from the first round on.",
-            "validation_set": "Labels that validate from the first round on, until `validation_update` replaces them.",
-            "fixed_validation_set": "The set that every round's potential is judged on.",
+            "training_set": "Initial training set, which the first round extends.",
+            "validation_set": "Initial validation set, which the first round extends or replaces.",
+            "fixed_validation_set": "Set on which the potential of every round is evaluated.",
         }
         for name in SETS:
             spec.input(f"initial.{name}", valid_type=LabelledDataSetData, required=False, help=helps[name])
@@ -212,48 +218,49 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             "initial.potential",
             valid_type=PotentialData,
             required=False,
-            help="The last potential of an earlier run, whose compiled model is the bootstrap potential.",
+            help="Last potential of an earlier run, of which the bootstrap potential is the compiled model.",
         )
         spec.input_namespace(
             "initial.trajectories",
             dynamic=True,
             required=False,
             valid_type=SegmentTrajectoryData,
-            help="Segments of an earlier run by start structure, from which the first round's variables are learned.",
+            help="Segments of an earlier run by start structure, from which the first variables are learned.",
         )
         spec.input_namespace(
             "initial.candidates",
             dynamic=True,
             required=False,
             valid_type=CandidateFramesData,
-            help="Candidates of an earlier run by its rounds: `round_00` and so on.",
+            help="Candidates of an earlier run by round: `round_00` etc.",
         )
         spec.input_namespace(
             "initial.picks",
             dynamic=True,
             required=False,
             valid_type=orm.ArrayData,
-            help="What an earlier run picked, by its rounds.",
+            help="Picks of an earlier run by round.",
         )
-        spec.input(
-            "initial.assessment", valid_type=orm.Dict, required=False, help="The last assessment of an earlier run."
-        )
-        for name, what in (("first_round", "Number of the first round"), ("n_segments", "Segments of earlier rounds")):
+        spec.input("initial.assessment", valid_type=orm.Dict, required=False, help="Last assessment of an earlier run.")
+        for name, what in (
+            ("first_round", "Number of the first round"),
+            ("n_segments", "Number of segments of earlier rounds"),
+        ):
             spec.input(
                 f"initial.{name}",
                 valid_type=orm.Int,
                 serializer=orm.to_aiida_type,
                 required=False,
                 validator=validate_not_negative(f"initial.{name}"),
-                help=f"{what}, so that numbers go on where those of an earlier run ended.",
+                help=f"{what}; continues the numbering of an earlier run.",
             )
 
     @classmethod
     def get_builder_from_settings(cls, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:
-        """Return a builder for complete settings, as `load_protocol` gives them.
+        """Return a builder for complete settings, as returned by `load_protocol`.
 
-        :param store: whether the start structures become part of the graph; without, the builder is for checks only.
-        :raises InputError: with a message for whatever is wrong.
+        :param store: whether to store the start structures; if not, the builder can only be validated.
+        :raises InputError: if a setting is invalid.
         """
         settings, codes, switches = load_codes(settings)
         builder = cls.get_builder()
@@ -283,6 +290,6 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         :param protocol: `demo`, `fast`, `moderate` (default) or `paper`.
         :param overrides: settings as in `workflows/protocols/active_learning.yaml`, or the path of a YAML file of them,
             which may name its protocol.
-        :raises InputError: with a message for whatever is wrong.
+        :raises InputError: if a setting is invalid.
         """
         return cls.get_builder_from_settings(load_protocol(protocol, overrides))

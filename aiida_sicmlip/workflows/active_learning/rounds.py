@@ -1,4 +1,4 @@
-"""What a round hands from step to step, and what it reports of itself: functions of values."""
+"""Pure functions that prepare the inputs, outputs and report messages of the steps of a round."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aiida_sicmlip.tools.origins import composition_of_selection
 
 
 def renumber_segments(structures: Mapping[str, Mapping[str, Any]], first: int) -> dict[str, dict[str, Any]]:
-    """Return what there is of each segment under its number in the whole run, by start structure.
+    """Return the nodes of each segment under its number in the whole run, by start structure.
 
-    :param structures: by start structure, under the numbers of one exploration, which begin at 0.
-    :param first: number of that exploration's first segment among those of all rounds.
+    :param structures: nodes by start structure and segment, where the segment numbers of an exploration start at 0.
+    :param first: number, over all rounds, of the first segment of this exploration.
     """
     return {
         name: {segment_label(first + number_of_segment(label)): segments[label] for label in sorted(segments)}
@@ -27,32 +27,32 @@ def renumber_segments(structures: Mapping[str, Mapping[str, Any]], first: int) -
 
 
 def labels_in_order(picks: orm.ArrayData) -> dict[str, list[str]]:
-    """Return the link labels of picked frames for each role, in the order in which they were picked."""
-    places = zip(*(picks.get_array(name) for name in ("role", "segment", "frame")), strict=True)
-    found: dict[str, list[str]] = {role: [] for role in ROLES}
-    for role, segment, frame in places:
-        found[ROLES[int(role)]].append(frame_label(int(segment), int(frame)))
-    return found
+    """Return the link labels of the picked frames for each role, in the order in which they were picked."""
+    rows = zip(*(picks.get_array(name) for name in ("role", "segment", "frame")), strict=True)
+    labels: dict[str, list[str]] = {role: [] for role in ROLES}
+    for role, segment, frame in rows:
+        labels[ROLES[int(role)]].append(frame_label(int(segment), int(frame)))
+    return labels
 
 
 def failed_labels(
     picks: orm.ArrayData, picked: Mapping[str, Mapping[str, Any]], labels: Mapping[str, Any]
 ) -> list[str]:
-    """Return the frames whose labels have failed: training before validation, the first picked first.
+    """Return the frames whose labels have failed, by role and in the order in which they were picked.
 
     :param picks: of the round.
-    :param picked: what was to be labelled of them, by role and frame.
-    :param labels: those that are done, by frame.
+    :param picked: structures submitted for labelling, by role and frame.
+    :param labels: finished labels by frame.
     """
     in_order = labels_in_order(picks)
     return [frame for role in ROLES for frame in in_order[role] if frame in picked[role] and frame not in labels]
 
 
 def labels_of_round(labelling: orm.WorkChainNode, replacements: orm.WorkChainNode | None) -> dict[str, Any]:
-    """Return the labels that are done, by frame; replacements that failed are left out, as all others.
+    """Return the finished labels by frame, those of replacements included; failed labels are left out.
 
-    :param labelling: of the frames that were picked.
-    :param replacements: the labelling of what replaces failed ones; None where nothing does.
+    :param labelling: labelling of the picked frames.
+    :param replacements: labelling of the replacements for failed labels; None if there is none.
     """
     labels = dict(labelling.outputs.labels)
     if replacements is not None and "labels" in replacements.outputs:
@@ -63,10 +63,10 @@ def labels_of_round(labelling: orm.WorkChainNode, replacements: orm.WorkChainNod
 def extension(
     previous: LabelledDataSetData | None, labels: Mapping[str, Any], frames: Sequence[str]
 ) -> dict[str, orm.Data]:
-    """Return the data set that is extended, if any, and the labels that extend it, each under its place in the set.
+    """Return the inputs that extend a data set: the previous set, if any, and the labels under their indices.
 
-    :param labels: by frame.
-    :param frames: those whose labels are added, in order.
+    :param labels: labels by frame.
+    :param frames: frames whose labels are added, in order.
     """
     start = 0 if previous is None else previous.n_frames
     extended = {} if previous is None else {"previous": previous}
@@ -74,10 +74,10 @@ def extension(
 
 
 def message_on_counts(summary: Mapping[str, Any], described: Mapping[str, Any]) -> str:
-    """Return how many frames were picked of how many.
+    """Return the report message on the number of picked frames.
 
-    :param summary: of the selection.
-    :param described: results of the description that it picked from.
+    :param summary: summary of the selection.
+    :param described: results of the ``DescriptorsCalculation`` that provided the candidates.
     """
     return (
         f"picked {summary['n_training']} of {summary['n_training_asked']} training and "
@@ -88,7 +88,7 @@ def message_on_counts(summary: Mapping[str, Any], described: Mapping[str, Any]) 
 
 
 def message_on_origins(selection: orm.ProcessNode, picks: orm.ArrayData) -> str:
-    """Return how many frames a selection picked from which start structure, at which temperature."""
+    """Return the report message on the number of picked frames by start structure and temperature."""
     roles = [ROLES[int(role)] for role in picks.get_array("role")]
     shares = composition_of_selection(selection, roles, picks.get_array("segment").tolist())
     parts = [
@@ -100,39 +100,39 @@ def message_on_origins(selection: orm.ProcessNode, picks: orm.ArrayData) -> str:
 
 
 def training_inputs(
-    given: Mapping[str, Any],
+    inputs: Mapping[str, Any],
     *,
     seed: orm.Int,
     start: PotentialData | None,
     fixed_validation_set: LabelledDataSetData | None,
     hosts: Mapping[str, orm.StructureData],
 ) -> dict[str, Any]:
-    """Return the inputs of a round's training, but for the two sets.
+    """Return the inputs of the training of a round, except for the training and validation sets.
 
-    :param given: what all rounds are given for it.
-    :param start: the model that it starts from; None for what is given.
-    :param fixed_validation_set: which it is evaluated on, too.
-    :param hosts: by which its evaluations tell errors near defects.
+    :param inputs: inputs of the training that all rounds share.
+    :param start: model that the training starts from; None for the one of ``inputs``, if any.
+    :param fixed_validation_set: additional set on which the potential is evaluated.
+    :param hosts: host crystals that the evaluations use to locate defects.
     """
-    inputs = {**given, "training": {**given["training"], "seed": seed}}
-    inputs["evaluation"] = {**given["evaluation"], "hosts": hosts}
+    of_round = {**inputs, "training": {**inputs["training"], "seed": seed}}
+    of_round["evaluation"] = {**inputs["evaluation"], "hosts": hosts}
     if start is not None:
-        # An earlier model has its prior in it.
-        inputs["training"].pop("prior", None)
-        inputs.pop("prior_settings", None)
-        inputs["training"]["initial_potential"] = start
+        # An earlier model contains its prior.
+        of_round["training"].pop("prior", None)
+        of_round.pop("prior_settings", None)
+        of_round["training"]["initial_potential"] = start
     if fixed_validation_set is not None:
-        inputs["further_sets"] = {"fixed_validation": fixed_validation_set}
-    return inputs
+        of_round["further_sets"] = {"fixed_validation": fixed_validation_set}
+    return of_round
 
 
 def outputs_of_round(training: Mapping[str, Any], datasets: Mapping[str, LabelledDataSetData | None]) -> dict[str, Any]:
-    """Return what a loop hands out that ends after a complete round.
+    """Return the outputs of a loop that finishes after a complete round.
 
-    :param training: outputs of its training.
-    :param datasets: by role, after the round.
+    :param training: outputs of the training of the round.
+    :param datasets: data sets by role, after the round.
     """
-    made: dict[str, Any] = {name: training[name] for name in ("potential", "compiled_potential")}
+    outputs: dict[str, Any] = {name: training[name] for name in ("potential", "compiled_potential")}
     if "further_compilations" in training:
-        made["further_compilations"] = dict(training["further_compilations"])
-    return made | {f"{role}_set": dataset for role, dataset in datasets.items() if dataset is not None}
+        outputs["further_compilations"] = dict(training["further_compilations"])
+    return outputs | {f"{role}_set": dataset for role, dataset in datasets.items() if dataset is not None}

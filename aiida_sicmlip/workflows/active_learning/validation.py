@@ -1,4 +1,4 @@
-"""What is wrong with the inputs of the loop, in sentences, before any compute is spent."""
+"""Validation of the inputs of the active-learning loop."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training.validation import require_fitted_prior
 
 LABELS_OF_A_ROUND = 2
-"""One to train on, and one to validate with."""
+"""Minimum number of labels of a first round: one for training, one for validation."""
 
 
 def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping[str, orm.StructureData]) -> None:
-    """Raise :class:`InputError` where the model's cutoff is so short that it sees no neighbours in a start structure.
+    """Raise :class:`InputError` if the cutoff of the model is shorter than the bonds of a start structure.
 
-    :param training: settings of the training; what is left out has its default.
+    :param training: settings of the training; missing settings take their defaults.
     """
     cutoff = TrainingParameters.from_mapping(training).model.cutoff
     for name, structure in structures.items():
@@ -37,52 +37,52 @@ def require_bonds_within_cutoff(training: Mapping[str, Any], structures: Mapping
         if cutoff <= nearest:
             raise InputError(
                 f"`training.parameters.model.cutoff` is {cutoff:g} A, but the nearest atoms of `structures.{name}` are "
-                f"{nearest:.2f} A apart: the model would see no neighbours. Give a cutoff of several bond lengths, "
+                f"{nearest:.2f} A apart: no atom would have neighbours. Give a cutoff of several bond lengths, "
                 "such as 5 A."
             )
 
 
 def require_known_species(potential: PotentialData, structures: Mapping[str, orm.StructureData]) -> None:
-    """Raise :class:`InputError` where the model that trainings start from does not know an element."""
+    """Raise :class:`InputError` if the initial model does not support an element of a start structure."""
     for name, structure in structures.items():
-        if strangers := sorted(set(structure.get_symbols_set()) - set(potential.species)):
+        if unknown := sorted(set(structure.get_symbols_set()) - set(potential.species)):
             raise InputError(
-                f"`structures.{name}` holds {', '.join(strangers)}, which `training.initial_potential` "
-                f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): start from one that does, "
-                "or from scratch."
+                f"`structures.{name}` contains {', '.join(unknown)}, which `training.initial_potential` "
+                f"<{potential.pk}> does not support (it supports {', '.join(potential.species)}): start from a model "
+                "that does, or from scratch."
             )
 
 
 def require_something_to_train_on(settings: SelectionSettings, walkers: Mapping[str, int]) -> None:
-    """Raise :class:`InputError` where structures are held out that there are not, or nothing is left to train on.
+    """Raise :class:`InputError` if an unknown structure is held out, or nothing is left to train on.
 
-    :param walkers: from each start structure, by its name.
+    :param walkers: number of walkers of each start structure, by name.
     """
     for name in settings.held_out_structures:
         if name not in walkers:
             raise InputError(
-                f"`selection.parameters.held_out_structures` names `{name}`, which is no start structure. "
+                f"`selection.parameters.held_out_structures` contains `{name}`, which is not a start structure. "
                 f"{nearest_name(name, walkers)}"
             )
     others = sum(count for name, count in walkers.items() if name not in settings.held_out_structures)
     if settings.held_out_trajectories >= others:
         raise InputError(
-            f"`selection.parameters` holds {settings.held_out_trajectories} trajectories a round out, and exploration "
-            f"gives {others} of structures that are trained on: nothing would be left. Hold out fewer, or explore with "
-            "more walkers."
+            f"`selection.parameters` holds out {settings.held_out_trajectories} trajectories per round, but the "
+            f"exploration provides only {others} of structures that are trained on. Hold out fewer, or run more "
+            "walkers."
         )
 
 
 def require_centres(
     settings: SelectionSettings, structures: Mapping[str, orm.StructureData], hosts: Mapping[str, orm.StructureData]
 ) -> None:
-    """Raise :class:`InputError` where nobody knows which atoms of a structure the frames are compared by."""
+    """Raise :class:`InputError` if the centres of the descriptors are not defined for a start structure."""
     if not isinstance(settings.centres, str):
         for name, structure in structures.items():
             if max(settings.centres) >= len(structure.sites):
                 raise InputError(
-                    f"`selection.parameters.centres` names atom {max(settings.centres)}, but `structures.{name}` has "
-                    f"atoms 0 to {len(structure.sites) - 1}: give atoms that all start structures have."
+                    f"`selection.parameters.centres` contains atom {max(settings.centres)}, but `structures.{name}` "
+                    f"has atoms 0 to {len(structure.sites) - 1}: give indices that are valid for all start structures."
                 )
     if settings.centres != "defect":
         return
@@ -91,46 +91,46 @@ def require_centres(
             infer_host([structures[name].get_ase()])
         except InputError as error:
             raise InputError(
-                f"`structures.{name}` has no host, which `selection.parameters.centres: defect` needs, and none is "
-                f"found from the structure: {error} Or set `centres` to `all`."
+                f"`structures.{name}` has no host, which `selection.parameters.centres: defect` requires, and it "
+                f"cannot be inferred from the structure: {error} Or set `centres` to `all`."
             ) from error
 
 
 def require_known_defects(
     criteria: ConvergenceCriteria, structures: Mapping[str, Any], hosts: Mapping[str, Any]
 ) -> None:
-    """Raise :class:`InputError` where a criterion needs the types of defects, and hosts are missing to tell them by."""
+    """Raise :class:`InputError` if a criterion requires defect types, and a start structure has no host."""
     missing = sorted(set(structures) - set(hosts))
     if criteria.rounds_without_new_defects is not None and missing:
         raise InputError(
             f"`convergence.rounds_without_new_defects` is {criteria.rounds_without_new_defects}, but `structures."
-            f"{missing[0]}` has no host, without which its defects are not told: give `host` beside `node`, or leave "
-            "the criterion out."
+            f"{missing[0]}` has no host to identify its defects: give `host` in addition to `node`, or remove the "
+            "criterion."
         )
 
 
 def require_labels_for_a_round(budget: Budget) -> None:
-    """Raise :class:`InputError` where a budget does not hold the labels of the smallest round."""
+    """Raise :class:`InputError` if the budget does not suffice for the labels of the smallest round."""
     if budget.labels is not None and budget.labels < LABELS_OF_A_ROUND:
         raise InputError(
             f"`budget.labels` is {budget.labels}, but a first round labels at least one configuration for training and "
-            f"one for validation: give {LABELS_OF_A_ROUND} at least."
+            f"one for validation: give at least {LABELS_OF_A_ROUND}."
         )
 
 
 def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Say what is wrong with the inputs of an ``ActiveLearningWorkChain``, as far as they are known at its start."""
+    """Validate the inputs of an ``ActiveLearningWorkChain``."""
     exploration = dict(inputs.get("exploration", {}))
     structures = inputs.get("structures", {})
-    given: dict[str, Any] = {name: inputs[name] for name in ("structures", "hosts") if name in inputs}
+    shared: dict[str, Any] = {name: inputs[name] for name in ("structures", "hosts") if name in inputs}
     if "bootstrap_potential" in inputs:
-        given["potential"] = inputs["bootstrap_potential"]
-    sentence = validate_exploration({**exploration, **given})
-    if sentence:
-        return sentence.replace("`potential`", "`bootstrap_potential`")
-    sentence = LabellingWorkChain.validate_inputs({**inputs.get("labelling", {}), "structures": structures}, None)
-    if sentence:
-        return sentence
+        shared["potential"] = inputs["bootstrap_potential"]
+    message = validate_exploration({**exploration, **shared})
+    if message:
+        return message.replace("`potential`", "`bootstrap_potential`")
+    message = LabellingWorkChain.validate_inputs({**inputs.get("labelling", {}), "structures": structures}, None)
+    if message:
+        return message
     try:
         conditions = {
             name: [ExplorationSettings.from_mapping(node.get_dict()) for node in walker_parameters(name, exploration)]
@@ -138,15 +138,17 @@ def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
         }
         if not all(conditions.values()):
             return None
-        explored = [settings for given in conditions.values() for settings in given]
+        explored = [settings for of_structure in conditions.values() for settings in of_structure]
         if not all(settings.retrieve_trajectory for settings in explored):
             raise InputError(
-                "`exploration.parameters.retrieve_trajectory` is false, but the frames that are labelled are "
-                "picked from the trajectories; retrieve them."
+                "`exploration.parameters.retrieve_trajectory` is false, but frames to label are picked from the "
+                "trajectories; set it to true."
             )
         selected = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
         walkers = exploration["walkers"].value
-        require_something_to_train_on(selected, {name: walkers * len(given) for name, given in conditions.items()})
+        require_something_to_train_on(
+            selected, {name: walkers * len(of_structure) for name, of_structure in conditions.items()}
+        )
         segments = [(settings.n_frames, settings.frame_interval) for settings in explored]
         require_enough_frames(selected, walkers * segments)
         training = inputs["training"]["training"]

@@ -1,4 +1,4 @@
-"""What a run with given settings would do, as the estimate of its cost takes it."""
+"""Workload of a run with given settings, the input of the cost estimate."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from aiida_sicmlip.workflows.protocols.exploration import conditions_of_structur
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What a run begins with.
+class InitialState:
+    """Initial state of a run.
 
-    sizes: configurations of its data sets, by name.
-    has_model: whether a trained model explores its first round.
-    has_frames: whether there are frames that its first variables are learned from.
+    sizes: number of configurations of the initial data sets, by name.
+    has_model: whether a trained model explores the first round.
+    has_frames: whether there are frames from which the first collective variables are learned.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -46,26 +46,26 @@ class Beginning:
     has_frames: bool = False
 
 
-def beginning_of(builder: ProcessBuilder) -> Beginning:
-    """Return what the run of a builder begins with."""
+def initial_state(builder: ProcessBuilder) -> InitialState:
+    """Return the initial state of the run of a builder."""
     initial = builder._inputs(prune=True).get("initial", {})
-    return Beginning(
+    return InitialState(
         sizes={name: initial[name].n_frames for name in SETS if name in initial},
         has_model=isinstance(builder.bootstrap_potential, CompiledPotentialData),
         has_frames=bool(initial.get("trajectories")),
     )
 
 
-def workload_of_settings(settings: Mapping[str, Any], beginning: Beginning | None = None) -> Workload:
-    """Return what a run would do at the most.
+def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | None = None) -> Workload:
+    """Return the maximum workload of a run.
 
-    A profile has to be loaded only where the settings name nodes.
+    A profile must be loaded only if the settings refer to nodes.
 
-    :param settings: complete, as :func:`~aiida_sicmlip.workflows.protocols.loop.load_protocol` gives them.
-    :param beginning: what the run begins with; by default nothing but the bootstrap potential of the settings.
-    :raises InputError: for settings that do not describe a run.
+    :param settings: complete, as returned by :func:`~aiida_sicmlip.workflows.protocols.loop.load_protocol`.
+    :param initial: initial state of the run; only the bootstrap potential of the settings by default.
+    :raises InputError: if a setting is invalid.
     """
-    begins = beginning or Beginning(has_model=_is_model(settings["bootstrap"]))
+    initial = initial or InitialState(has_model=_is_model(settings["bootstrap"]))
     exploration, structures = settings["exploration"], settings["structures"]
     cells = {name: _cell(description, name) for name, description in structures.items()}
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
@@ -79,20 +79,20 @@ def workload_of_settings(settings: Mapping[str, Any], beginning: Beginning | Non
             for name, conditions in conditions_of_structures(exploration, structures).items()
             for condition in conditions
         ],
-        unbiased_runs=[] if begins.has_frames else _unbiased_runs(exploration, structures, cells),
-        labels=_labels(settings["labelling"], selection, max(cells.values(), key=lambda cell: cell.n_atoms), begins),
+        unbiased_runs=[] if initial.has_frames else _unbiased_runs(exploration, structures, cells),
+        labels=_labels(settings["labelling"], selection, max(cells.values(), key=lambda cell: cell.n_atoms), initial),
         learning=Learning(
             network=network,
             epochs=complete["maximum_epochs"],
             batch_size=complete["batch_size"],
             members=training["committee_size"],
             compilations=1 + len(settings["further_compilations"]),
-            initial_training=begins.sizes.get("training_set", 0),
-            initial_validation=begins.sizes.get("validation_set", 0),
+            initial_training=initial.sizes.get("training_set", 0),
+            initial_validation=initial.sizes.get("validation_set", 0),
             grows=selection.validation_update == "extend",
             on_gpu=_on_gpu(complete["device"], training["options"]),
         ),
-        first_network=network if begins.has_model else None,
+        first_network=network if initial.has_model else None,
         biased=exploration["bias"] is not None,
         dynamics_on_gpu=_on_gpu(settings["compilation"]["parameters"].get("device", "cpu"), exploration["options"]),
         n_centres=_centres(selection),
@@ -113,7 +113,7 @@ def _cell(description: Mapping[str, Any], name: str) -> Cell:
 
 
 def _walkers(cell: Cell, count: int, parameters: Mapping[str, Any]) -> Walkers:
-    """Return walkers of one kind."""
+    """Return the workload of walkers with the same settings."""
     run = ExplorationSettings.from_mapping(parameters)
     return Walkers(cell, count, run.steps(run.equilibration) + run.steps(run.production), run.n_frames)
 
@@ -121,7 +121,7 @@ def _walkers(cell: Cell, count: int, parameters: Mapping[str, Any]) -> Walkers:
 def _unbiased_runs(
     exploration: Mapping[str, Any], structures: Mapping[str, Any], cells: Mapping[str, Cell]
 ) -> list[Walkers]:
-    """Return the unbiased_runs, of which there are none where nothing is learned."""
+    """Return the unbiased runs; none without a bias."""
     if exploration["bias"] is None:
         return []
     count = exploration["unbiased"]["walkers"]
@@ -131,8 +131,8 @@ def _unbiased_runs(
     ]
 
 
-def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Cell, begins: Beginning) -> Labels:
-    """Return how many labels there are and what each costs; all are taken for those of the largest cell."""
+def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Cell, initial: InitialState) -> Labels:
+    """Return the number and the cost of labels, where each label is assumed to be of the largest cell."""
     if labelling["reference"] is not None:
         seconds = SECONDS_OF_A_REFERENCE_LABEL
     else:
@@ -141,14 +141,14 @@ def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Ce
             cell.n_atoms,
             system["ecutwfc"],
             spin_polarised=system.get("nspin", 1) == 2,
-            # Time reversal makes one of a point and its opposite.
+            # Time-reversal symmetry halves the number of k-points.
             kpoints=math.ceil(math.prod(labelling["kpoints"]) / 2),
             gamma_only=labelling["gamma_only"],
         )
     return Labels(
         n_training=selection.n_training,
         n_validation=selection.n_validation,
-        n_fixed=0 if "fixed_validation_set" in begins.sizes else selection.n_fixed_validation,
+        n_fixed=0 if "fixed_validation_set" in initial.sizes else selection.n_fixed_validation,
         core_seconds=seconds,
         cores=asked_cores(labelling["options"].get("resources") or {}),
         at_once=labelling["max_concurrent"],
@@ -156,31 +156,31 @@ def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Ce
 
 
 def _network(model: Mapping[str, Any]) -> Network:
-    """Return the network of a training's settings."""
+    """Return the size of the network."""
     return Network(**{name: model[name] for name in Network.__dataclass_fields__})
 
 
 def _on_gpu(device: str, options: Mapping[str, Any]) -> bool:
-    """Whether a step runs on a GPU: it is said, or the program takes what it finds and its jobs ask for one."""
+    """Return whether a step runs on a GPU: `cuda` is set, or `auto` and its jobs request a GPU."""
     return device == "cuda" or (device == "auto" and bool(options.get("gpus_per_node")))
 
 
 def _is_model(bootstrap: Mapping[str, Any]) -> bool:
-    """Whether the bootstrap potential is a trained model, which is taken for one of the size of the run's own."""
+    """Return whether the bootstrap potential is a trained model, assumed to be of the size of the run's own model."""
     if bootstrap.get("node") is None:
         return False
     return isinstance(load(bootstrap["node"], [orm.Data], "bootstrap.node"), CompiledPotentialData)
 
 
 def _centres(selection: SelectionSettings) -> int | None:
-    """Return by how many atoms a frame is described; None for all."""
+    """Return the number of atoms whose descriptors represent a frame; None for all."""
     if selection.centres == "all":
         return None
     return ATOMS_OF_A_DEFECT if selection.centres == "defect" else len(selection.centres)
 
 
 def _variables(exploration: Mapping[str, Any]) -> dict[str, int]:
-    """Return frames and epochs that collective variables are learned from at the most."""
+    """Return the maximum numbers of frames and epochs for learning collective variables."""
     if exploration["bias"] is None:
         return {}
     settings = CollectiveVariableSettings.from_mapping(exploration["collective_variables"]["parameters"] or {})

@@ -14,8 +14,8 @@ from aiida_sicmlip.workflows.active_learning.budget import (
     Limit,
     limit_before_exploration,
     limit_before_training,
+    message_values,
     trim_to_budget,
-    words_of_limit,
 )
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
@@ -79,7 +79,7 @@ def test_labelling_is_trimmed_to_what_the_budget_holds():
     assert sorted(trimmed.picked["training"]) == [frame_label(0, frame) for frame in (27, 28, 29, 30)]
     assert sorted(trimmed.picked["validation"]) == [frame_label(1, frame) for frame in (49, 50)]
     assert trimmed.picked["training"][frame_label(0, 30)] == f"structure of {frame_label(0, 30)}"
-    assert trimmed.message.startswith("`budget.labels` holds 6 more labels; labelling 6 of 9 picks")
+    assert trimmed.message.startswith("`budget.labels` allows 6 more labels; labelling 6 of 9 picks")
     assert trimmed.limit is None and picked == picked_of(6, 3)
 
 
@@ -107,8 +107,8 @@ def test_too_few_labels_end_the_run():
 
 def test_advice_knows_whether_there_is_a_potential():
     limit = Limit("labels", 20, 19)
-    assert words_of_limit(limit, has_potential=True)["what"].startswith("The last potential is usable")
-    assert words_of_limit(limit, has_potential=False)["what"].startswith("No potential was trained yet")
+    assert message_values(limit, has_potential=True)["advice"].startswith("The last potential can be used")
+    assert message_values(limit, has_potential=False)["advice"].startswith("No potential has been trained yet")
 
 
 @pytest.fixture
@@ -143,14 +143,14 @@ def test_round_is_not_begun_on_a_budget_that_is_used_up(loop_with, portable_pote
     code = loop.check_budget_of_exploration()
     assert code.status == STATUS[name]
     assert f"`budget.{name}`" in code.message and "of 10 " in code.message and "12 are used up" in code.message
-    assert "exploration of round 1" in code.message and "The last potential is usable" in code.message
+    assert "exploration of round 1" in code.message and "The last potential can be used" in code.message
     assert loop.outputs["potential"].pk == portable_potential.pk
     assert loop.looked == [loop.node.pk]
 
 
 def test_run_without_a_potential_says_so(loop_with):
     code = loop_with({"wall_hours": 1.0}, wall_hours=2.0).check_budget_of_training()
-    assert code.status == 705 and "No potential was trained yet" in code.message
+    assert code.status == 705 and "No potential has been trained yet" in code.message
     assert "training of round 1" in code.message
 
 
@@ -158,7 +158,7 @@ def test_shortened_labelling_is_reported(loop_with, caplog):
     loop = loop_with({"labels": 20}, labels=17)
     assert loop.fit_labelling_to_budget() is None
     assert [len(loop.ctx.picked[role]) for role in ("training", "validation")] == [2, 1]
-    assert "round 1: `budget.labels` holds 3 more labels; labelling 3 of 5 picks" in caplog.text
+    assert "round 1: `budget.labels` allows 3 more labels; labelling 3 of 5 picks" in caplog.text
 
 
 def test_labelling_of_too_few_is_not_begun(loop_with):

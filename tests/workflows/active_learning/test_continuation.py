@@ -90,7 +90,7 @@ def test_run_goes_on_where_another_ended(chain, write_settings, parent):
     """Labels, potential, trajectories, candidates, picks, assessment, numbers and seed are those that it left."""
     path = write_settings({"max_rounds": 1})
     builder, lines = checked_continuation(read_settings(path), str(parent.run.pk))
-    assert f"Continues run <{parent.run.pk}>: round 2 comes next" in lines
+    assert f"Continues run <{parent.run.pk}>: next round 2" in lines
     assert "Labels taken over: 3 for training, 3 for validation" in lines
     loop = chain(ActiveLearningWorkChain, builder._inputs(prune=True))
     loop.setup()
@@ -100,7 +100,7 @@ def test_run_goes_on_where_another_ended(chain, write_settings, parent):
         "validation": parent.sets[1]["validation_set"].pk,
     }
     assert context.exploring_potential.pk == parent.compiled_potential.pk
-    # A run that a budget ends before its first training has a potential to hand out.
+    # A run that a budget ends before its first training has a potential among its outputs.
     assert context.finished["potential"].pk == parent.potential.pk
     assert [node.pk for node in context.trajectories["divacancy"].values()] == [node.pk for node in parent.segments[1]]
     assert sorted(context.candidates) == ["round_00", "round_01"]
@@ -118,7 +118,8 @@ def test_other_descriptors_leave_candidates_out(write_settings, parent):
     path = write_settings({"selection": {"parameters": {"sigma": 0.4}}})
     builder, lines = checked_continuation(read_settings(path), str(parent.run.pk), store=False)
     assert (
-        "Candidates of earlier rounds are left out: `sigma` of `selection.parameters` differ from that run's" in lines
+        "Candidates of earlier rounds are left out: `sigma` of `selection.parameters` differ from those of that run"
+        in lines
     )
     assert not builder.initial.get("candidates") and not builder.initial.get("picks")
     assert builder.initial["training_set"].pk == parent.sets[1]["training_set"].pk
@@ -126,7 +127,7 @@ def test_other_descriptors_leave_candidates_out(write_settings, parent):
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("number", "an Int; give the PK or UUID of an ActiveLearningWorkChain"), ("nothing", "has left no labels")],
+    [("number", "an Int; give the PK or UUID of an ActiveLearningWorkChain"), ("nothing", "has no labels")],
 )
 def test_what_cannot_be_continued(write_settings, edip, what, words):
     """It is said before anything is built."""
@@ -143,5 +144,5 @@ def test_what_cannot_be_continued(write_settings, edip, what, words):
 
 def test_data_sets_come_from_one_place(write_settings, parent, labels):
     path = write_settings({"initial": {"training_set": labels(2).pk}})
-    with pytest.raises(InputError, match=r"`initial` is set, and the run <\d+> that is continued gives its data"):
+    with pytest.raises(InputError, match=r"`initial` is set, but the continued run <\d+> provides the data"):
         checked_continuation(read_settings(path), str(parent.run.pk))

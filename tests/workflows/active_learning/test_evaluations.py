@@ -36,9 +36,9 @@ def test_committee_judges_the_potential_that_it_belongs_to(
     loop.ctx.new_labels = generate_dataset(1)
     loop.ctx.datasets = {name: generate_dataset(1) for name in ("training", "validation")} | {"fixed_validation": None}
     loop.run_training()
-    judged = submitted["round_01_evaluation_of_exploring_potential"]
+    evaluated = submitted["round_01_evaluation_of_exploring_potential"]
     trained = submitted["round_01_training"]["evaluation"]
-    assert judged["potential"].pk == loop.ctx.exploring_potential.pk
-    assert judged.get("committee", {}) == members
+    assert evaluated["potential"].pk == loop.ctx.exploring_potential.pk
+    assert evaluated.get("committee", {}) == members
     assert not trained.get("committee")
-    assert list(judged["hosts"]) == list(trained["hosts"]) == ["divacancy"]
+    assert list(evaluated["hosts"]) == list(trained["hosts"]) == ["divacancy"]

@@ -21,7 +21,7 @@ def test_run_from_a_file_with_assignments(write_settings: Callable[..., str]) ->
     assert (builder.seed.value, builder.max_rounds.value, builder.exploration.walkers.value) == (2, 3, 8)
     assert builder.structures["divacancy"].is_stored
     assert "8 walkers" in "\n".join(plan(settings))
-    assert cost_lines(settings)[0] == "Cost at the most:"
+    assert cost_lines(settings)[0] == "Maximum cost:"
     before = orm.QueryBuilder().append(orm.WorkChainNode).count()
     with pytest.raises(InputError, match="The daemon is not running; start it with"):
         submit(builder)

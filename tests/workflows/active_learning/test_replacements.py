@@ -95,7 +95,7 @@ def test_failed_labels_are_replaced_by_the_next_candidates(failed_loop, caplog):
         "fixed_validation": 0,
     }
     assert sorted(loop.ctx.picks) == ["round_01", "round_01_replacements"]
-    assert "2 labels failed; labelling 2 in their places" in caplog.text
+    assert "2 labels failed; labelling 2 replacements" in caplog.text
 
     structure = next(iter(inputs["structures"].values()))
     maker = structure.creator
@@ -123,7 +123,7 @@ def test_failed_replacements_end_nothing(failed_loop, caplog):
         pk=5, is_finished_ok=False, exit_message="1 of 1 labels failed", outputs=AttributesFrozendict()
     )
     assert loop.inspect_replacements() is None
-    assert "the replacements <5> failed: 1 of 1 labels failed" in caplog.text
+    assert "the labelling of replacements <5> failed: 1 of 1 labels failed" in caplog.text
     assert len(labels_of(loop)) == len(loop.order) - 1
 
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a run is said in one sentence, before anything is submitted."""
+"""Invalid inputs of a run are refused with one message, before anything is submitted."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def nested(name: str, value: Any) -> dict[str, Any]:
 
 
 def refusal(path: str, *assignments: str) -> str:
-    """Return the sentence with which the settings of a file are refused."""
+    """Return the message with which the settings of a file are refused."""
     with pytest.raises(InputError) as caught:
         checked_builder(read_settings(path, assignments), store=False)
-    sentence = str(caught.value)
-    assert "Traceback" not in sentence
-    assert "<class" not in sentence
-    return sentence
+    message = str(caught.value)
+    assert "Traceback" not in message
+    assert "<class" not in message
+    return message
 
 
 WRONG = [
@@ -169,12 +169,20 @@ WRONG = [
         "top",
         "`selection.parameters.method` is 'top'; give `farthest-point`, `top-k`",
     ),
-    ("selection.parameters.centres", [0, 14], "names atom 14, but `structures.divacancy` has atoms 0 to 13"),
+    ("selection.parameters.centres", [0, 14], "contains atom 14, but `structures.divacancy` has atoms 0 to 13"),
     ("selection.parameters.centres", "near", "`selection.parameters.centres` is 'near'"),
     ("selection.parameters.centres", [], "give `defect`, `all`, or a list of different atoms"),
-    ("selection.parameters.held_out_trajectories", 2, "holds 2 trajectories a round out, and exploration gives 2"),
-    ("selection.parameters.held_out_structures", ["divacancies"], "is no start structure. Did you mean `divacancy`"),
-    ("selection.parameters.held_out_structures", ["divacancy"], "exploration gives 0 of structures that are trained"),
+    (
+        "selection.parameters.held_out_trajectories",
+        2,
+        "holds out 2 trajectories per round, but the exploration provides only 2",
+    ),
+    ("selection.parameters.held_out_structures", ["divacancies"], "is not a start structure. Did you mean `divacancy`"),
+    (
+        "selection.parameters.held_out_structures",
+        ["divacancy"],
+        "exploration provides only 0 of structures that are trained",
+    ),
     ("labelling.max_concurent", 3, "Did you mean `max_concurrent`"),
     ("labelling.parameters.SYTEM", {}, "`SYTEM` is not a namelist of pw.x. Did you mean `SYSTEM`"),
     ("labelling.parameters.SYSTEM.ecutwf", 3, "`SYSTEM.ecutwf` is not a keyword of pw.x. Did you mean `ecutwfc`"),
@@ -191,9 +199,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "value", "words"), WRONG, ids=[f"{name}={value}" for name, value, _ in WRONG])
 def test_wrong_setting(write_settings: Callable[..., str], name: str, value: Any, words: str) -> None:
-    sentence = refusal(write_settings(nested(name, value)))
-    assert words in sentence
-    assert name.rsplit(".", maxsplit=1)[-1] in sentence or "bootstrap" in sentence or "structures" in sentence
+    message = refusal(write_settings(nested(name, value)))
+    assert words in message
+    assert name.rsplit(".", maxsplit=1)[-1] in message or "bootstrap" in message or "structures" in message
 
 
 @pytest.mark.parametrize(
@@ -203,46 +211,46 @@ def test_code_of_the_wrong_kind(
     write_settings: Callable[..., str], generate_code: Callable[..., Any], name: str, plugin: str
 ) -> None:
     code = generate_code(plugin)
-    sentence = refusal(write_settings({"codes": {name: code.full_label}}))
-    assert f"code `{code.full_label}` is set up for `{plugin}`, which is the wrong kind here" in sentence
+    message = refusal(write_settings({"codes": {name: code.full_label}}))
+    assert f"code `{code.full_label}` is set up for `{plugin}`, which is the wrong kind here" in message
 
 
 def test_species_without_a_pseudopotential(write_settings: Callable[..., str], divacancy: Atoms) -> None:
     divacancy.symbols[3] = "N"
     structure = orm.StructureData(ase=divacancy).store()
-    sentence = refusal(write_settings({"structures": {"doped": {"node": structure.pk}}}))
-    assert "`sicmlip` lacks an element of structure `doped`" in sentence
-    assert "It has C, Si." in sentence
+    message = refusal(write_settings({"structures": {"doped": {"node": structure.pk}}}))
+    assert "`sicmlip` lacks an element of structure `doped`" in message
+    assert "It has C, Si." in message
 
 
 def test_species_absent_from_a_trained_bootstrap_potential(
     write_settings: Callable[..., str], generate_compiled_potential: Callable[..., Any]
 ) -> None:
     potential = generate_compiled_potential(species=["C", "H"])
-    sentence = refusal(write_settings({"bootstrap": {"node": potential.pk}}))
-    assert "`bootstrap_potential`" in sentence
-    assert "knows the species C, H, but the structure C7Si7 holds Si too" in sentence
+    message = refusal(write_settings({"bootstrap": {"node": potential.pk}}))
+    assert "`bootstrap_potential`" in message
+    assert "knows the species C, H, but the structure C7Si7 holds Si too" in message
 
 
 def test_bootstrap_potential_that_is_none(write_settings: Callable[..., str], portable_potential: Any) -> None:
-    sentence = refusal(write_settings({"bootstrap": {"node": portable_potential.pk}}))
-    assert sentence.startswith(
+    message = refusal(write_settings({"bootstrap": {"node": portable_potential.pk}}))
+    assert message.startswith(
         f"`bootstrap.node` is node <{portable_potential.pk}>, a PotentialData; give the PK or UUID of a "
     )
-    assert "CompiledPotentialData" in sentence
+    assert "CompiledPotentialData" in message
 
 
 def test_overlapping_atoms(write_settings: Callable[..., str], divacancy: Atoms) -> None:
     divacancy.positions[3] = divacancy.positions[5] + [0.2, 0.0, 0.0]
     structure = orm.StructureData(ase=divacancy).store()
-    sentence = refusal(write_settings({"structures": {"crowded": {"node": structure.pk}}}))
-    assert "in `structures.crowded` atoms 3 and 5 are 0.20 A apart and overlap; correct the start structure" in sentence
+    message = refusal(write_settings({"structures": {"crowded": {"node": structure.pk}}}))
+    assert "in `structures.crowded` atoms 3 and 5 are 0.20 A apart and overlap; correct the start structure" in message
 
 
 def test_node_that_is_no_structure(write_settings: Callable[..., str]) -> None:
     node = orm.Int(3).store()
-    sentence = refusal(write_settings({"structures": {"x": {"node": node.pk}}}))
-    assert sentence == f"`structures.x.node` is node <{node.pk}>, an Int; give the PK or UUID of a StructureData."
+    message = refusal(write_settings({"structures": {"x": {"node": node.pk}}}))
+    assert message == f"`structures.x.node` is node <{node.pk}>, an Int; give the PK or UUID of a StructureData."
 
 
 @pytest.mark.parametrize(
@@ -262,8 +270,8 @@ def test_file_that_cannot_be_used(write_settings: Callable[..., str], text: str,
 
 
 def test_file_that_does_not_exist(tmp_path: Path) -> None:
-    sentence = refusal(str(tmp_path / "none.yaml"))
-    assert sentence.endswith("does not exist. Protocols are: demo, fast, moderate, paper.")
+    message = refusal(str(tmp_path / "none.yaml"))
+    assert message.endswith("does not exist. Protocols are: demo, fast, moderate, paper.")
 
 
 @pytest.mark.parametrize(
@@ -296,9 +304,9 @@ def test_plan_names_criteria_and_budget(write_settings: Callable[..., str]) -> N
 def test_more_frames_than_exploration_gives(
     write_settings: Callable[..., str], name: str, value: float, words: str
 ) -> None:
-    sentence = refusal(write_settings(nested(f"selection.parameters.{name}", value)))
-    assert words in sentence
-    assert "Explore longer, with more walkers, keep frames more often, or ask for less" in sentence
+    message = refusal(write_settings(nested(f"selection.parameters.{name}", value)))
+    assert words in message
+    assert "Explore longer, with more walkers, keep frames more often, or ask for less" in message
 
 
 def test_nearest_distance_sees_periodic_images(write_settings: Callable[..., str]) -> None:
@@ -318,8 +326,8 @@ def test_structure_without_a_crystal_behind_it(write_settings: Callable[..., str
     checked_builder(read_settings(write_settings({"structures": {"x": {"node": known.pk}}, **free})), store=False)
     molten = Atoms("CSiCSi", [[0, 0, 0], [2.1, 0.3, 0.9], [3.9, 3.2, 1.0], [0.8, 3.9, 3.6]], cell=[6, 6, 6], pbc=True)
     given = {"structures": {"x": {"node": orm.StructureData(ase=molten).store().pk}}, **free}
-    sentence = refusal(write_settings(given))
-    assert sentence.startswith("`structures.x` has no host, which `selection.parameters.centres: defect` needs")
-    assert sentence.endswith("Or set `centres` to `all`.")
+    message = refusal(write_settings(given))
+    assert message.startswith("`structures.x` has no host, which `selection.parameters.centres: defect` requires")
+    assert message.endswith("Or set `centres` to `all`.")
     everywhere = {**given, "selection": {"parameters": {"centres": "all"}}}
     checked_builder(read_settings(write_settings(everywhere)), store=False)

@@ -6,7 +6,7 @@ import pytest
 
 from aiida_sicmlip.science.costs.runs import total_costs
 from aiida_sicmlip.workflows.active_learning.plan import cost_lines, plan
-from aiida_sicmlip.workflows.active_learning.workload import Beginning, workload_of_settings
+from aiida_sicmlip.workflows.active_learning.workload import InitialState, workload_of_settings
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
 
@@ -64,23 +64,23 @@ def test_plan_says_which_budget_ends_the_run_first():
     def said(**budget):
         return cost_lines(load_protocol("demo", {"budget": budget}))[-2]
 
-    assert "the budget of 20 labels would end the run first, in round 1 of 0 to 1" in said(labels=20, gpu_hours=1.0)
-    assert "none of the budgets would end the run" in said(labels=24)
+    assert "the budget of 20 labels would be used up first, in round 1 of 0 to 1" in said(labels=20, gpu_hours=1.0)
+    assert "the budgets suffice for the run" in said(labels=24)
     assert "would end" not in said()
 
 
 def test_what_a_run_begins_with_is_not_counted_again():
     """Of a run that goes on from another: fixed validation configurations, frames for variables, a trained model."""
     settings = load_protocol("demo", {"selection": {"parameters": {"n_fixed_validation": 5}}})
-    begins = Beginning({"training_set": 16, "fixed_validation_set": 5}, has_model=True, has_frames=True)
-    assert "5 fixed ones in the first, 29 in all" in line(plan(settings), "DFT")
-    assert ", 24 in all" in line(plan(settings, begins), "DFT")
-    assert "first from the run that is continued" in line(plan(settings, begins), "Collective variables")
-    anew, on = (total_costs(workload_of_settings(settings, given)) for given in (None, begins))
-    assert (anew.labels, on.labels) == (29, 24)
-    assert anew.steps - on.steps == 2 * 2200
-    assert on.dynamics.middle > anew.dynamics.middle
-    assert on.training_frames == anew.training_frames + 2 * 16 * 200
+    initial = InitialState({"training_set": 16, "fixed_validation_set": 5}, has_model=True, has_frames=True)
+    assert "5 for fixed validation in the first, 29 in total" in line(plan(settings), "DFT")
+    assert ", 24 in total" in line(plan(settings, initial), "DFT")
+    assert "first from the continued run" in line(plan(settings, initial), "Collective variables")
+    new, continued = (total_costs(workload_of_settings(settings, given)) for given in (None, initial))
+    assert (new.labels, continued.labels) == (29, 24)
+    assert new.steps - continued.steps == 2 * 2200
+    assert continued.dynamics.middle > new.dynamics.middle
+    assert continued.training_frames == new.training_frames + 2 * 16 * 200
 
 
 @pytest.mark.parametrize(

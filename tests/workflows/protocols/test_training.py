@@ -99,7 +99,7 @@ def test_a_model_that_is_there_takes_the_place_of_the_protocols(builder, ready):
 @pytest.mark.parametrize(
     ("species", "parameters", "words"),
     [
-        (["Si", "Ge"], {}, r"`structures.divacancy` holds C, which `training.initial_potential`"),
+        (["Si", "Ge"], {}, r"`structures.divacancy` contains C, which `training.initial_potential`"),
         (["C", "Si"], {"model": {"l_max": 3}}, r"`model.l_max` is given, but the model comes from `initial_potential`"),
     ],
 )
