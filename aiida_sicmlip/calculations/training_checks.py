@@ -123,11 +123,11 @@ def _check_sets(
     sets = {"training": training, "validation": validation}
     surfaces = {f"the {name} set <{dataset.pk}>": dataset.surfaces for name, dataset in sets.items()}
     require_one_surface(surfaces, "a training")
-    seen = {_fingerprint(frame): place for place, frame in enumerate(_frames(training, "training"))}
-    for place, frame in enumerate(_frames(validation, "validation")):
+    seen = {_fingerprint(frame): index for index, frame in enumerate(_frames(training, "training"))}
+    for index, frame in enumerate(_frames(validation, "validation")):
         if _fingerprint(frame) in seen:
             raise InputError(
-                f"configuration {place} of the validation set <{validation.pk}> is configuration "
+                f"configuration {index} of the validation set <{validation.pk}> is configuration "
                 f"{seen[_fingerprint(frame)]} of the training set <{training.pk}>; validation frames are never "
                 "training frames."
             )

@@ -45,19 +45,19 @@ def number_of_segment(label: str) -> int:
     return int(match[1])
 
 
-def label_of_index(place: int) -> str:
-    """Return the link label of the label at ``place`` of a data set: ``label_000012``."""
-    return f"label_{place:06d}"
+def label_of_index(index: int) -> str:
+    """Return the link label of the label at ``index`` of a data set: ``label_000012``."""
+    return f"label_{index:06d}"
 
 
 def index_of_label(label: str) -> int:
-    """Return the place that a link label made by :func:`label_of_index` names.
+    """Return the index that a link label made by :func:`label_of_index` names.
 
     :raises ValueError: if ``label`` is none.
     """
     match = _PLACE.fullmatch(label)
     if match is None:
-        raise ValueError(f"`{label}` is not the place of a label, such as `label_000012`.")
+        raise ValueError(f"`{label}` is not the index of a label, such as `label_000012`.")
     return int(match[1])
 
 

@@ -45,11 +45,11 @@ class LabelledDataSetData(orm.SinglefileData):
         given = [without_state(level) for level in levels_of_theory]
         levels: list[dict[str, Any]] = []
         states = []
-        for place, frame in enumerate(frames):
+        for index, frame in enumerate(frames):
             state = state_of_frame(frame)
             if state.level >= len(given):
                 raise InputError(
-                    f"configuration {place} is at level of theory {state.level}, but there are {len(given)}, from 0."
+                    f"configuration {index} is at level of theory {state.level}, but there are {len(given)}, from 0."
                 )
             level = given[state.level]
             if level not in levels:

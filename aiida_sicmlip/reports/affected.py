@@ -54,12 +54,12 @@ def _cells(one: AffectedSet | None) -> tuple[str, str]:
 
 
 def affected_values(found: Affected) -> dict[str, Any]:
-    """Return what depends on a node as plain values for JSON, with the places of all configurations."""
+    """Return what depends on a node as plain values for JSON, with the indices of all configurations."""
     pks = {one.model.potential for one in found.models} | {one.dataset for one in found.datasets}
     pks |= {part.dataset for one in found.models for part in one.sets.values()}
     uuids = uuids_of_nodes({*pks, found.node})
 
-    def of_set(one: AffectedSet, with_places: bool) -> dict[str, Any]:
+    def of_set(one: AffectedSet, with_indices: bool) -> dict[str, Any]:
         values: dict[str, Any] = {
             "dataset": one.dataset,
             "dataset_uuid": uuids[one.dataset],
@@ -69,7 +69,7 @@ def affected_values(found: Affected) -> dict[str, Any]:
             "share_own": one.share_own,
             "share_driven": one.share_driven,
         }
-        if with_places:
+        if with_indices:
             values |= {name: np.flatnonzero(getattr(one, name)).tolist() for name in ("own", "driven")}
         return values
 

@@ -17,8 +17,8 @@ from aiida_sicmlip.science.labels.states import LabelState, charge_in_words, spi
 from aiida_sicmlip.science.labels.statistics import grouped_statistics
 from aiida_sicmlip.tools.datasets import Origin, origins_of_dataset
 
-_MOST_PLACES = 20
-"""So many places are listed one by one; more would hide the rest."""
+_MOST_LISTED = 20
+"""So many indices are listed one by one; more would hide the rest."""
 
 
 def dataset_lines(dataset: LabelledDataSetData) -> list[str]:
@@ -45,17 +45,17 @@ def dataset_lines(dataset: LabelledDataSetData) -> list[str]:
 def sources_table(dataset: LabelledDataSetData) -> str:
     """Return the sources of every configuration, one a line, as PKs."""
     header = (
-        *("place", "round", "start", "label", "calculation", "structure", "trajectory", "frame", "file", "index"),
+        *("index", "round", "start", "label", "calculation", "structure", "trajectory", "frame", "file", "file\nindex"),
         *("charge", "spin", "level"),
     )
     rows = []
     states = dataset.states()
     for origin in origins_of_dataset(dataset):
-        source, state = origin.source, states[origin.source.place]
+        source, state = origin.source, states[origin.source.index]
         pks = (source.label, source.calculation, source.structure, source.trajectory)
         electrons = (state.charge, state.spin, state.level)
-        cells = (origin.round, origin.start, *pks, source.frame, source.file, source.index, *electrons)
-        rows.append((str(source.place), *("-" if cell is None else str(cell) for cell in cells)))
+        cells = (origin.round, origin.start, *pks, source.frame, source.file, source.file_index, *electrons)
+        rows.append((str(source.index), *("-" if cell is None else str(cell) for cell in cells)))
     return table(header, rows)
 
 
@@ -109,7 +109,7 @@ def comparison_lines(
     lines = levels or ["level of theory: the same"]
     lines.append(f"configurations in both: {len(comparison.both)}")
     for node, only in ((first, comparison.only_first), (second, comparison.only_second)):
-        lines.append(f"configurations in <{node.pk}> only: {_places(only)}")
+        lines.append(f"configurations in <{node.pk}> only: {_listed(only)}")
     for label in comparison.labels:
         lines.append(
             f"labels differ: {label.first} of <{first.pk}>, {label.second} of <{second.pk}>: energies by "
@@ -141,7 +141,7 @@ def _differences_of_levels(
     at_first, at_second = first.states(), second.states()
     changed = [here for here, there in comparison.both if one[at_first[here].level] != other[at_second[there].level]]
     if changed:
-        lines.append(f"at other levels of theory in <{second.pk}>: configurations of <{first.pk}>: {_places(changed)}")
+        lines.append(f"at other levels of theory in <{second.pk}>: configurations of <{first.pk}>: {_listed(changed)}")
     return lines
 
 
@@ -215,9 +215,9 @@ def _round(index: int | None) -> str:
     return "-" if index is None else str(index)
 
 
-def _places(found: Sequence[int]) -> str:
-    """Return how many places there are, and the first of them."""
+def _listed(found: Sequence[int]) -> str:
+    """Return how many indices there are, and the first of them."""
     if not found:
         return "0"
-    listed = ", ".join(map(str, found[:_MOST_PLACES])) + (", ..." if len(found) > _MOST_PLACES else "")
-    return f"{len(found)} (places {listed})"
+    listed = ", ".join(map(str, found[:_MOST_LISTED])) + (", ..." if len(found) > _MOST_LISTED else "")
+    return f"{len(found)} (indices {listed})"

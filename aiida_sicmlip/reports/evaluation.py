@@ -61,21 +61,21 @@ def grouped_errors(evaluation: Evaluation, by: str) -> list[GroupErrors]:
 def worst_configurations(evaluation: Evaluation, count: int = N_WORST) -> list[dict[str, Any]]:
     """Return the configurations with the largest force MAE, the worst first, with what identifies their sources.
 
-    Keys: ``place``, ``force_mae`` (eV/A), ``force_max`` (eV/A), ``energy_error`` (eV/atom, with its sign), ``defect``,
+    Keys: ``index``, ``force_mae`` (eV/A), ``force_max`` (eV/A), ``energy_error`` (eV/atom, with its sign), ``defect``,
     and those of :func:`~aiida_sicmlip.tools.datasets.source_columns` that exist.
     """
     mae, largest = evaluation.force_mae_per_frame, evaluation.force_max_per_frame
     energy, defects = evaluation.energy_errors, evaluation.defects
     return [
         {
-            "place": int(place),
-            "force_mae": float(mae[place]),
-            "force_max": float(largest[place]),
-            "energy_error": float(energy[place]),
-            "defect": defects[place],
-            **evaluation.sources[place],
+            "index": int(index),
+            "force_mae": float(mae[index]),
+            "force_max": float(largest[index]),
+            "energy_error": float(energy[index]),
+            "defect": defects[index],
+            **evaluation.sources[index],
         }
-        for place in np.argsort(-mae, kind="stable")[:count]
+        for index in np.argsort(-mae, kind="stable")[:count]
     ]
 
 
@@ -152,11 +152,11 @@ def _atom_groups(evaluation: Evaluation, by: str) -> Iterator[GroupErrors]:
     if by == "species":
         masks = {str(symbol): evaluation.symbols == symbol for symbol in np.unique(evaluation.symbols)}
     else:
-        places = AtomRegions(evaluation.region, evaluation.distance_to_defect, [])
-        masks = {_REGION_NAMES.get(name, name): mask for name, mask in places.of_rare_events.items()}
-        masks |= {_REGION_NAMES.get(name, name): mask for name, mask in places.by_distance.items()}
-        if not places.known.all():
-            masks[_NO_HOST] = ~places.known
+        regions = AtomRegions(evaluation.region, evaluation.distance_to_defect, [])
+        masks = {_REGION_NAMES.get(name, name): mask for name, mask in regions.of_rare_events.items()}
+        masks |= {_REGION_NAMES.get(name, name): mask for name, mask in regions.by_distance.items()}
+        if not regions.known.all():
+            masks[_NO_HOST] = ~regions.known
     for name, mask in masks.items():
         n_frames = len(np.unique(evaluation.frame_of_atom[mask]))
         yield GroupErrors(by, name, n_frames, _forces(evaluation, mask), None)
@@ -237,10 +237,10 @@ def _worst_lines(evaluation: Evaluation) -> list[str]:
     """Return the worst configurations with their errors, and with what they are from."""
     worst = worst_configurations(evaluation)
     errors = table(
-        ("place", "round", "defect", "force MAE\n(eV/A)", "largest component\n(eV/A)", "energy\n(meV/atom)"),
+        ("index", "round", "defect", "force MAE\n(eV/A)", "largest component\n(eV/A)", "energy\n(meV/atom)"),
         [
             (
-                str(entry["place"]),
+                str(entry["index"]),
                 str(entry.get("round", "-")),
                 entry["defect"],
                 f"{entry['force_mae']:.4f}",
@@ -255,6 +255,6 @@ def _worst_lines(evaluation: Evaluation) -> list[str]:
     shown = [key for key in keys if any(key in entry for entry in worst)]
     if not shown:
         return lines
-    header = ("place", *(key.removesuffix("_uuid").replace("file_index", "index") for key in shown))
-    rows = [(str(entry["place"]), *(str(entry.get(key, "-")) for key in shown)) for entry in worst]
+    header = ("index", *(key.removesuffix("_uuid").replace("_", " ") for key in shown))
+    rows = [(str(entry["index"]), *(str(entry.get(key, "-")) for key in shown)) for entry in worst]
     return [*lines, "", "Their sources (UUIDs; frame: index in the trajectory)", table(header, rows)]

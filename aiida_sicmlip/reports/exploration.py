@@ -140,7 +140,7 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
     values = np.array(report["free_energy"], dtype=float)
     errors = np.array(report["error"], dtype=float)
 
-    def place(index: int) -> str:
+    def position(index: int) -> str:
         parts = np.unravel_index(index, values.shape)
         return ", ".join(
             f"{name} = {(edges[part] + edges[part + 1]) / 2:.3g}"
@@ -153,8 +153,8 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
     return [
         f"{report['exploration']}: {_walkers(len(report['calculations']))} at {report['temperature']:g} K{left_out}",
         f"{report['frames']} frames, worth {report['effective_samples']:.0f} unbiased ones at most",
-        f"lowest at {place(int(np.nanargmin(values)))}",
-        f"highest sampled at {place(int(np.nanargmax(values)))}: {np.nanmax(values):.3f} eV",
+        f"lowest at {position(int(np.nanargmin(values)))}",
+        f"highest sampled at {position(int(np.nanargmax(values)))}: {np.nanmax(values):.3f} eV",
         f"error: {typical} (median), unknown in {np.count_nonzero(np.isfinite(values) & ~known)} of "
         f"{np.count_nonzero(np.isfinite(values))} bins",
     ]

@@ -58,24 +58,26 @@ def lineage_tree(lineage: Lineage) -> list[str]:
     ]
 
 
-def configuration_lines(lineage: Lineage, name: str, place: int) -> list[str]:
+def configuration_lines(lineage: Lineage, name: str, index: int) -> list[str]:
     """Return all that led to one configuration, one step a line.
 
-    :raises InputError: if the model has no such set, or the set no such place.
+    :raises InputError: if the model has no such set, or the set no configuration of that index.
     """
     configurations = configurations_of_set(lineage, name)
-    if not 0 <= place < len(configurations):
+    if not 0 <= index < len(configurations):
         raise InputError(
-            f"the {_name(name)} <{lineage.model.sets[name]}> has no configuration {place}; it has the places 0 to "
+            f"the {_name(name)} <{lineage.model.sets[name]}> has no configuration {index}; its indices are 0 to "
             f"{len(configurations) - 1}."
         )
-    entry = configurations[place]
+    entry = configurations[index]
     rounds = {one.potential: one.round for one in (*lineage.earlier, lineage.model)}
-    steps: list[tuple[str, str]] = [("set", f"{_name(name)} <{lineage.model.sets[name]}>, place {place}")]
+    steps: list[tuple[str, str]] = [("set", f"{_name(name)} <{lineage.model.sets[name]}>, index {index}")]
     if entry.origin is not None:
         steps.append(("round", f"{entry.origin.index} of run <{entry.origin.run}>"))
     if entry.file is not None:
-        steps.append(("imported from", f"{orm.load_node(entry.file).filename} <{entry.file}>, frame {entry.index}"))
+        steps.append(
+            ("imported from", f"{orm.load_node(entry.file).filename} <{entry.file}>, frame {entry.file_index}")
+        )
     if entry.label is not None:
         steps.append(("label", f"<{entry.label}>"))
     if entry.calculation is not None:
@@ -105,7 +107,7 @@ def configurations_table(configurations: Sequence[Configuration]) -> str:
     """Return a table with a row for each configuration."""
     header = (
         *(
-            "place",
+            "index",
             "round",
             "label",
             "calculation",
@@ -123,7 +125,7 @@ def configurations_table(configurations: Sequence[Configuration]) -> str:
         tuple(
             "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
             for value in (
-                *(entry.place, entry.round, entry.label, entry.calculation, entry.code, entry.level_of_theory),
+                *(entry.index, entry.round, entry.label, entry.calculation, entry.code, entry.level_of_theory),
                 *(
                     entry.charge,
                     entry.spin,
@@ -199,8 +201,8 @@ def _rounds(configurations: Iterable[Configuration], rounds: dict[int, RoundOfRu
     """Return a branch for each round of a data set."""
     branches: list[Branch] = []
     for where, found in by_round(configurations).items():
-        spans = _spans(entry.place for entry in found)
-        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, places {spans}"
+        spans = _spans(entry.index for entry in found)
+        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, indices {spans}"
         branches.append((title, [(line, []) for line in _of_round(found, rounds)]))
     return branches
 
@@ -288,14 +290,14 @@ def _pks(pks: Sequence[int]) -> str:
     return ", ".join(f"<{pk}>" for pk in pks[:_MOST]) + (", ..." if len(pks) > _MOST else "")
 
 
-def _spans(places: Iterable[int]) -> str:
+def _spans(indices: Iterable[int]) -> str:
     """Return ascending numbers as spans: ``0-7, 9``."""
     spans: list[list[int]] = []
-    for place in places:
-        if spans and place == spans[-1][-1] + 1:
-            spans[-1] = [spans[-1][0], place]
+    for index in indices:
+        if spans and index == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], index]
         else:
-            spans.append([place])
+            spans.append([index])
     listed = [f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans]
     return ", ".join(listed[:_MOST]) + (", ..." if len(listed) > _MOST else "")
 

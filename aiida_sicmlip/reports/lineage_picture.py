@@ -69,8 +69,8 @@ def _rows(entries: Sequence[_Entry], sizes: dict[int, int]) -> list[LineageRow]:
     rows: list[LineageRow] = []
     row_of_model: dict[int, int] = {}
     drives: dict[int, int] = {}
-    for place, number in enumerate(shown):
-        if place and shown[place - 1] != number - 1:
+    for row, number in enumerate(shown):
+        if row and shown[row - 1] != number - 1:
             rows.append(LineageRow(f"{len(entries) - len(shown)} more\nrounds", (None,) * 5))
         title, taken, model = entries[number]
         for driver in {entry.model for entry in taken} & set(row_of_model):

@@ -127,8 +127,8 @@ def _evidence(model: PotentialData) -> Evidence:
 def _set(entries: Sequence[Configuration]) -> dict[str, Any]:
     """Return how many configurations a set has, by round and by start structure."""
     rounds = {
-        "outside of a run" if place is None else f"round {place.index}": len(found)
-        for place, found in by_round(entries).items()
+        "outside of a run" if where is None else f"round {where.index}": len(found)
+        for where, found in by_round(entries).items()
     }
     starts = Counter(entry.start or ("imported" if entry.file is not None else "given structures") for entry in entries)
     return {"n_configurations": len(entries), "by_round": rounds, "by_start_structure": dict(sorted(starts.items()))}
@@ -139,9 +139,9 @@ def _errors(found: dict[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in _ERRORS if name in found}
 
 
-def _errors_by_round(place: RoundOfRun | None) -> list[dict[str, Any]]:
+def _errors_by_round(where: RoundOfRun | None) -> list[dict[str, Any]]:
     """Return the errors of the models of a run up to the round of this one; none outside of a run."""
-    if place is None:
+    if where is None:
         return []
     return [
         {
@@ -152,8 +152,8 @@ def _errors_by_round(place: RoundOfRun | None) -> list[dict[str, Any]]:
                 if isinstance(found := entry.assessment.get(which), dict)
             },
         }
-        for entry in read_run(orm.load_node(place.run)).rounds
-        if entry.assessment is not None and entry.index <= place.index
+        for entry in read_run(orm.load_node(where.run)).rounds
+        if entry.assessment is not None and entry.index <= where.index
     ]
 
 

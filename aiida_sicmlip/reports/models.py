@@ -72,8 +72,8 @@ def compare_models(first: PotentialData, second: PotentialData) -> ModelComparis
             if both and (len(both) < one.n_frames or len(both) < other.n_frames):
                 sizes = [len(frame) for frame in frames[0]]
                 found.errors[f"{len(both)} in both {kind} sets"] = (
-                    _errors_at(mine, [place for place, _ in both], [sizes[place] for place, _ in both]),
-                    _errors_at(theirs, [place for _, place in both], [sizes[place] for place, _ in both]),
+                    _errors_at(mine, [index for index, _ in both], [sizes[index] for index, _ in both]),
+                    _errors_at(theirs, [index for _, index in both], [sizes[index] for index, _ in both]),
                 )
     settings = [dict(flat(TrainingParameters.complete(given["parameters"].get_dict()))) for given in inputs]
     names = sorted(set(settings[0]) | set(settings[1]))
@@ -151,7 +151,7 @@ def _whole(errors: Mapping[str, Any]) -> Errors:
     return errors["force_mae"], errors["energy_mae"]
 
 
-def _errors_at(errors: Mapping[str, Any], places: list[int], sizes: list[int]) -> Errors:
+def _errors_at(errors: Mapping[str, Any], indices: list[int], sizes: list[int]) -> Errors:
     """Return force (eV/A) and energy MAE (eV/atom) of some configurations of a set, with so many atoms each."""
-    forces = np.average(np.asarray(errors["force_mae_per_frame"])[places], weights=sizes)
-    return float(forces), float(np.abs(np.asarray(errors["energy_error_per_frame"])[places]).mean())
+    forces = np.average(np.asarray(errors["force_mae_per_frame"])[indices], weights=sizes)
+    return float(forces), float(np.abs(np.asarray(errors["energy_error_per_frame"])[indices]).mean())

@@ -115,7 +115,7 @@ def _added_energies(found: Evaluation, index: int) -> np.ndarray:
     All of them where no round is known, as in a validation set, which each round replaces.
     """
     energies = found.reference_energies / found.n_atoms
-    added = np.array([place == index for place in found.rounds])
+    added = np.array([number == index for number in found.rounds])
     return np.asarray(energies[added] if added.any() else energies)
 
 

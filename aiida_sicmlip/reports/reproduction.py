@@ -132,13 +132,13 @@ def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[li
 def removal_lines(left_out: Mapping[str, Sequence[int]], remaining: Mapping[str, int], descended: int) -> list[str]:
     """Return what a training without some data leaves out, and what it cannot leave out.
 
-    :param left_out: places by name of the set. :param remaining: number of configurations that stay.
+    :param left_out: indices by name of the set. :param remaining: number of configurations that stay.
     :param descended: of them, how many are from trajectories of models that had learned from what is left out.
     """
     lines = [
-        f"{name.replace('_', ' ')}: without {len(places)} of {len(places) + remaining[name]} configurations"
-        + (f" (places {', '.join(map(str, places[:20]))}{', ...' if len(places) > 20 else ''})" if places else "")
-        for name, places in left_out.items()
+        f"{name.replace('_', ' ')}: without {len(indices)} of {len(indices) + remaining[name]} configurations"
+        + (f" (indices {', '.join(map(str, indices[:20]))}{', ...' if len(indices) > 20 else ''})" if indices else "")
+        for name, indices in left_out.items()
     ]
     if descended:
         lines.append(

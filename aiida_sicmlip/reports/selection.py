@@ -163,8 +163,8 @@ def _round_report(entry: Selection, shares: Sequence[PickShare]) -> dict[str, An
         "frames": [
             {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
             | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
-            | {"replaces": place >= len(picks) - entry.n_replacing}
-            for place, role, segment, frame, distance, reference_distance, force_error in zip(
+            | {"replaces": number >= len(picks) - entry.n_replacing}
+            for number, role, segment, frame, distance, reference_distance, force_error in zip(
                 range(len(picks)),
                 picks.role,
                 picks.segment,
@@ -313,8 +313,8 @@ def figure_of_selections(found: Sequence[Selection], index: int | None = None) -
     maps = below.subplots(rows, columns, squeeze=False).ravel()
     for axes, entry in zip(maps, mapped, strict=False):
         candidates = entry.candidates.candidates()
-        places = place_on_map(entry.picks.descriptors, candidates.mean, candidates.axes)
-        picked = {_words(role): places[entry.picks.of(role)] for role in ROLES}
+        points = place_on_map(entry.picks.descriptors, candidates.mean, candidates.axes)
+        picked = {_words(role): points[entry.picks.of(role)] for role in ROLES}
         plot_map(axes, candidates.pool_map, candidates.reference_map, picked, entry.described.get("variance_of_map"))
         axes.set_title(entry.name, fontsize="medium")
     add_shared_legend(maps[: len(mapped)])

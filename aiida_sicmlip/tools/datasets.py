@@ -49,59 +49,60 @@ def origins_of_dataset(dataset: LabelledDataSetData) -> list[Origin]:
     ]
 
 
-def places(
+def select_indices(
     dataset: LabelledDataSetData,
     *,
     labels: Iterable[Any] | None = None,
     rounds: Collection[int] | None = None,
     structures: Collection[str] | None = None,
-    numbers: Iterable[int] | None = None,
+    indices: Iterable[int] | None = None,
     charges: Collection[int | None] | None = None,
     spins: Collection[int | None] | None = None,
     levels: Collection[int] | None = None,
 ) -> list[int]:
-    """Return the places of the configurations that meet all conditions that are given, ascending.
+    """Return the indices of the configurations that meet all conditions that are given, ascending.
 
     :param labels: nodes, PKs or UUIDs of labels.
     :param rounds: rounds in which configurations were added.
     :param structures: names of start structures.
-    :param numbers: places.
+    :param indices: indices of configurations.
     :param charges: total charges (e); None for configurations without one.
     :param spins: numbers of unpaired electrons; None for configurations without one.
     :param levels: indices of levels of theory.
-    :raises InputError: if ``dataset`` has nothing of a label, round, structure, place, charge, spin or level that is
+    :raises InputError: if ``dataset`` has nothing of a label, round, structure, index, charge, spin or level that is
         named.
     """
     origins = origins_of_dataset(dataset)
     chosen = set(range(dataset.n_frames))
     if labels is not None:
-        at = {origin.source.label: origin.source.place for origin in origins if origin.source.label is not None}
-        chosen &= {_place_of_label(label, at, dataset) for label in labels}
+        at = {origin.source.label: origin.source.index for origin in origins if origin.source.label is not None}
+        chosen &= {_index_of_label(label, at, dataset) for label in labels}
     if rounds is not None:
         known = sorted({origin.round for origin in origins if origin.round is not None})
         for index in rounds:
             if index not in known:
                 held = f"its rounds are {', '.join(map(str, known))}" if known else "none was added in a round"
                 raise InputError(f"no configuration of data set <{dataset.pk}> is of round {index}; {held}.")
-        chosen &= {origin.source.place for origin in origins if origin.round in rounds}
+        chosen &= {origin.source.index for origin in origins if origin.round in rounds}
     if structures is not None:
         names = {origin.start for origin in origins if origin.start is not None}
         for name in structures:
             if name not in names:
                 held = nearest_name(name, names) if names else "None was picked from a trajectory."
                 raise InputError(f"no configuration of data set <{dataset.pk}> started from `{name}`. {held}")
-        chosen &= {origin.source.place for origin in origins if origin.start in structures}
-    if numbers is not None:
-        given = set(numbers)
-        for place in sorted(given):
-            if not 0 <= place < dataset.n_frames:
+        chosen &= {origin.source.index for origin in origins if origin.start in structures}
+    if indices is not None:
+        named = set(indices)
+        for index in sorted(named):
+            if not 0 <= index < dataset.n_frames:
                 raise InputError(
-                    f"data set <{dataset.pk}> has no place {place}; it has the places 0 to {dataset.n_frames - 1}."
+                    f"data set <{dataset.pk}> has no configuration {index}; its indices are 0 to "
+                    f"{dataset.n_frames - 1}."
                 )
-        chosen &= given
+        chosen &= named
     for what, wanted in (("charge", charges), ("spin", spins), ("level", levels)):
         if wanted is not None:
-            chosen &= _places_of_states(dataset, what, wanted)
+            chosen &= _indices_of_states(dataset, what, wanted)
     return sorted(chosen)
 
 
@@ -117,14 +118,14 @@ def source_columns(dataset: LabelledDataSetData) -> list[dict[str, str | int]]:
     for origin in origins:
         source = origin.source
         found: dict[str, str | int | None] = {f"{name}_uuid": uuids.get(getattr(source, name)) for name in NODES}
-        found |= {"segment": source.segment, "frame": source.frame, "file_index": source.index}
+        found |= {"segment": source.segment, "frame": source.frame, "file_index": source.file_index}
         found |= {"round": origin.round, "start_structure": origin.start}
         columns.append({key: value for key, value in found.items() if value is not None})
     return columns
 
 
-def _places_of_states(dataset: LabelledDataSetData, what: str, wanted: Collection[int | None]) -> set[int]:
-    """Return the places of the configurations of some charges, spins or levels of theory."""
+def _indices_of_states(dataset: LabelledDataSetData, what: str, wanted: Collection[int | None]) -> set[int]:
+    """Return the indices of the configurations of some charges, spins or levels of theory."""
     values = [getattr(state, what) for state in dataset.states()]
     for value in wanted:
         if value not in values:
@@ -133,11 +134,11 @@ def _places_of_states(dataset: LabelledDataSetData, what: str, wanted: Collectio
                 f"no configuration of data set <{dataset.pk}> has the {what} {'none' if value is None else value}; "
                 f"there is {known}."
             )
-    return {place for place, value in enumerate(values) if value in wanted}
+    return {index for index, value in enumerate(values) if value in wanted}
 
 
-def _place_of_label(label: Any, at: dict[int, int], dataset: LabelledDataSetData) -> int:
-    """Return the place of a label."""
+def _index_of_label(label: Any, at: dict[int, int], dataset: LabelledDataSetData) -> int:
+    """Return the index of a label."""
     node = load(label, [orm.TrajectoryData], "labels")
     if node.pk not in at:
         raise InputError(f"data set <{dataset.pk}> has no label <{node.pk}>; `dataset show --all` lists its labels.")

@@ -30,7 +30,7 @@ class Evaluation:
     predicted_energies: (F,) eV, with the shift of each element that a classical potential's are compared after.
     reference_forces: of the labels, (A, 3) eV/A.
     predicted_forces: (A, 3) eV/A.
-    region: place in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int; -1 where
+    region: index in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int; -1 where
         unknown.
     distance_to_defect: of each atom from the nearest defect, (A,) A; not a number where unknown or there is none.
     energy_disagreement: of a committee, (F,) eV/atom; None without one.
@@ -60,7 +60,7 @@ class Evaluation:
 
     @cached_property
     def frame_of_atom(self) -> np.ndarray:
-        """The place of the configuration that each atom belongs to, (A,) int."""
+        """The index of the configuration that each atom belongs to, (A,) int."""
         return np.repeat(np.arange(len(self.n_atoms)), self.n_atoms)
 
     @property

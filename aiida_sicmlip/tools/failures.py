@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiida import orm
 
-from aiida_sicmlip.tools.lineage.growth import in_chunks
+from aiida_sicmlip.tools.lineage.creations import in_chunks
 
 WARNING = 700
 """Exit statuses from this on are those of processes that hand out what they have."""

@@ -15,7 +15,7 @@ from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.tools.costs import Job, costs_of_run, jobs_of_run
-from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")

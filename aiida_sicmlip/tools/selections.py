@@ -64,7 +64,7 @@ class RoundSelection:
             return {}
         errors = node.outputs.results["force_mae_per_frame"]
         return {
-            (source.segment, source.frame): errors[source.place]
+            (source.segment, source.frame): errors[source.index]
             for source in labels_of_dataset(node.inputs.dataset)
             if source.segment is not None and source.frame is not None
         }

@@ -168,8 +168,8 @@ def test_diff(generate_dataset, labelled_frames, aiida_profile_clean) -> None:
     assert printed.splitlines() == [
         f"level of theory: `ecutwfc` is 30.0 in <{first.pk}> and 45.0 in <{second.pk}>",
         "configurations in both: 2",
-        f"configurations in <{first.pk}> only: 1 (places 1)",
-        f"configurations in <{second.pk}> only: 1 (places 2)",
+        f"configurations in <{first.pk}> only: 1 (indices 1)",
+        f"configurations in <{second.pk}> only: 1 (indices 2)",
         "labels of the configurations in both: the same",
         "the configurations in both stand in another order",
     ]
@@ -199,7 +199,7 @@ def test_subset(labelled, labels) -> None:
         (("--labels", " ,"), "`--labels` is ' ,', which names nothing"),
         (("--places", "0-3"), "all of the 4 configurations"),
         (("--places", "0-3", "--without"), "none of the 4 configurations"),
-        (("--places", "4"), "has no place 4"),
+        (("--places", "4"), "has no configuration 4"),
         (("--rounds", "0"), "is of round 0; none was added in a round"),
         (("--structures", "vv"), "started from `vv`"),
     ],

@@ -35,7 +35,7 @@ def test_tree(graph: Graph) -> None:
     lines = command("lineage", graph.models[1]).splitlines()
     assert lines[0] == f"model <{graph.models[1]}>, round 1 of run <{graph.run}>: C, Si, cutoff 5 A,"
     assert f"├─ training set <{graph.training_sets[1]}>: 6 configurations" in lines
-    first = lines.index(f"│  ├─ round 0 of run <{graph.run}>: 3 configurations, places 0-2")
+    first = lines.index(f"│  ├─ round 0 of run <{graph.run}>: 3 configurations, indices 0-2")
     assert lines[first + 1].startswith("│  │  ├─ labelled with pw@machine, at PBE 30 Ry <")
     several = ", ".join(f"<{pk}>" for pk in graph.trajectories[0])
     assert lines[first + 2] == f"│  │  ├─ frames of 2 trajectories {several}, started from divacancy"
@@ -56,7 +56,7 @@ def test_the_compiled_model_has_the_lineage_of_the_portable_one(graph: Graph) ->
 def test_one_frame(graph: Graph) -> None:
     printed = command("lineage", graph.models[1], "--frame", 3)
     for words in (
-        f"training set <{graph.training_sets[1]}>, place 3",
+        f"training set <{graph.training_sets[1]}>, index 3",
         f"round  1 of run <{graph.run}>",
         f"label  <{graph.labels[1][0]}>",
         "computed by  PwCalculation <",
@@ -68,7 +68,7 @@ def test_one_frame(graph: Graph) -> None:
         assert words in printed
     values = json.loads(command("lineage", graph.models[1], "--frame", 3, "--json"))
     assert values["label_uuid"] == orm.load_node(graph.labels[1][0]).uuid
-    assert (values["place"], values["model"], values["file_uuid"]) == (3, graph.models[0], None)
+    assert (values["index"], values["model"], values["file_uuid"]) == (3, graph.models[0], None)
 
 
 def test_all_frames(graph: Graph) -> None:
@@ -98,7 +98,7 @@ def test_picture(graph: Graph, tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (("987654",), "is 987654, and no node is called that"),
-        (("MODEL", "--frame", "6"), "has no configuration 6; it has the places 0 to 5"),
+        (("MODEL", "--frame", "6"), "has no configuration 6; its indices are 0 to 5"),
         (("MODEL", "--frame", "-1"), "has no configuration -1"),
         (("MODEL", "--set", "valdation"), "has no set `valdation`. Did you mean `validation`"),
         (("LABEL",), "a TrajectoryData; give the PK or UUID of a PotentialData or a Compiled"),
@@ -118,8 +118,8 @@ def test_affected(graph: Graph) -> None:
     assert "1 of 6 (16.7%)" in rows[f"<{graph.models[1]}>"] and "3 (50.0%)" in rows[f"<{graph.models[1]}>"]
     values = json.loads(command("affected-by", spoiled, "--json"))
     assert [one["model"] for one in values["models"]] == graph.models
-    places = {one["dataset"]: (one["own"], one["driven"]) for one in values["datasets"]}
-    assert places[graph.training_sets[1]] == ([1], [3, 4, 5])
+    indices = {one["dataset"]: (one["own"], one["driven"]) for one in values["datasets"]}
+    assert indices[graph.training_sets[1]] == ([1], [3, 4, 5])
     assert values["models"][1]["sets"]["training"]["share_own"] == pytest.approx(1 / 6)
 
 

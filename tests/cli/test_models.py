@@ -80,7 +80,7 @@ def test_retrain_says_what_it_would_leave_out(models) -> None:
     places = model.creator.inputs.training_set.creator.inputs
     printed = command("retrain", model.pk, "--without", places.label_000001.pk, "--plan")
     assert printed.splitlines() == [
-        "training set: without 1 of 2 configurations (places 1)",
+        "training set: without 1 of 2 configurations (indices 1)",
         "validation set: without 0 of 1 configurations",
         "Nothing was run.",
     ]

@@ -31,9 +31,9 @@ def test_frames_are_read_back(pair: tuple[int, int]) -> None:
     assert labels.parse_frame_label(labels.frame_label(*pair)) == pair
 
 
-@pytest.mark.parametrize("place", [0, 12, 1234567])
-def test_places_are_read_back(place: int) -> None:
-    assert labels.index_of_label(labels.label_of_index(place)) == place
+@pytest.mark.parametrize("index", [0, 12, 1234567])
+def test_indices_are_read_back(index: int) -> None:
+    assert labels.index_of_label(labels.label_of_index(index)) == index
 
 
 @pytest.mark.parametrize("index", [0, 12, 123])
@@ -48,8 +48,8 @@ def test_rounds_are_read_back() -> None:
 def test_names_sort_as_numbers_do() -> None:
     frames = [labels.frame_label(segment, frame) for segment in (0, 9, 10) for frame in (0, 99, 100000)]
     assert sorted(frames) == frames
-    places = [labels.label_of_index(place) for place in (0, 9, 10, 99999)]
-    assert sorted(places) == places
+    names = [labels.label_of_index(index) for index in (0, 9, 10, 99999)]
+    assert sorted(names) == names
 
 
 @pytest.mark.parametrize(

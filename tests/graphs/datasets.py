@@ -37,14 +37,14 @@ class Learned:
             self.picks += [(2 * index + segment, frame) for segment, frame in picks]
             links = selection.base.links.get_outgoing(node_class=orm.StructureData).all()
             links.sort(key=lambda link: parse_frame_label(link.link_label.rsplit("__", 1)[-1]))
-            places_of_round = range(2 * index, 2 * index + 2)
+            indices_of_round = range(2 * index, 2 * index + 2)
             self.labels += [
-                generate_label(frames[place], structure=structure)
-                for place, structure in zip(places_of_round, [link.node for link in links], strict=True)
+                generate_label(frames[number], structure=structure)
+                for number, structure in zip(indices_of_round, [link.node for link in links], strict=True)
             ]
             inputs = self.labels[0].creator.inputs
             level = derive_level_of_theory(inputs.parameters, inputs.kpoints, inputs.code, **inputs.pseudos)
-            given = {label_of_index(place): self.labels[place] for place in places_of_round}
+            given = {label_of_index(number): self.labels[number] for number in indices_of_round}
             if self.datasets:
                 given["previous"] = self.datasets[-1]
             call = explored.process(

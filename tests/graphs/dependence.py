@@ -13,24 +13,24 @@ def inputs_of(process: orm.ProcessNode) -> dict[str, Any]:
     return {link.link_label: link.node for link in process.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()}
 
 
-def label_behind(dataset: orm.Data, place: int) -> tuple[orm.Data | None, orm.ProcessNode | None]:
+def label_behind(dataset: orm.Data, index: int) -> tuple[orm.Data | None, orm.ProcessNode | None]:
     """Return the label of one configuration and the calcfunction that took it."""
     while True:
         creator = dataset.creator
         if creator is None:
             return None, None
         inputs = inputs_of(creator)
-        name = f"label_{place:06d}"
+        name = f"label_{index:06d}"
         if name in inputs:
             return inputs[name], creator
         if "places" in inputs:
-            place, dataset = inputs["places"].get_list()[place], inputs["dataset"]
+            index, dataset = inputs["places"].get_list()[index], inputs["dataset"]
         elif "dataset_00" in inputs:
             for part in sorted(label for label in inputs if label.startswith("dataset_")):
                 dataset = inputs[part]
-                if place < dataset.n_frames:
+                if index < dataset.n_frames:
                     break
-                place -= dataset.n_frames
+                index -= dataset.n_frames
         elif "previous" in inputs:
             dataset = inputs["previous"]
         else:
@@ -70,11 +70,11 @@ class Dependence:
 
     def of_dataset(self, dataset: orm.Data) -> set[int]:
         """Return the PKs of what any configuration of a data set depends on."""
-        return set().union(*(self.of_configuration(dataset, place) for place in range(dataset.n_frames)))
+        return set().union(*(self.of_configuration(dataset, index) for index in range(dataset.n_frames)))
 
-    def of_configuration(self, dataset: orm.Data, place: int) -> set[int]:
+    def of_configuration(self, dataset: orm.Data, index: int) -> set[int]:
         """Return the PKs of what one configuration depends on."""
-        label, _ = label_behind(dataset, place)
+        label, _ = label_behind(dataset, index)
         if label is None:
             return set()
         if label.pk not in self._known:

@@ -47,15 +47,15 @@ def grown(labels: list[Any], level: Any, *sizes: int) -> LabelledDataSetData:
     """Return a data set of labels that grew in steps of the given sizes."""
     dataset, start = None, 0
     for size in sizes:
-        places = {label_of_index(start + index): labels[start + index] for index in range(size)}
-        dataset = extend_dataset(level, **({} if dataset is None else {"previous": dataset}), **places)
+        indices = {label_of_index(start + index): labels[start + index] for index in range(size)}
+        dataset = extend_dataset(level, **({} if dataset is None else {"previous": dataset}), **indices)
         start += size
     assert dataset is not None
     return dataset
 
 
 def metrics(dataset: LabelledDataSetData, scale: float) -> dict[str, Any]:
-    """Return errors of each configuration of a set: its place, from 1, times a scale."""
+    """Return errors of each configuration of a set: its index, from 1, times a scale."""
     by_frame = scale * np.arange(1.0, dataset.n_frames + 1)
     sizes = [len(frame) for frame in dataset.frames()]
     return {

@@ -33,7 +33,7 @@ def test_every_model_was_trained_on_what_a_walk_finds(finished_loop, switched) -
             for name, dataset in sets.items():
                 assert len(lineage.sets[name]) == dataset.n_frames
                 for entry, frame in zip(lineage.sets[name], dataset.frames(), strict=True):
-                    label, call = label_behind(dataset, entry.place)
+                    label, call = label_behind(dataset, entry.index)
                     assert frame.get_potential_energy() == float(label.get_array("energy")[-1])
                     found = sources.setdefault(label.pk, sources_of_label(label))
                     named = {key: getattr(entry, key, None) for key in found if not key.startswith("pseudos")}

@@ -70,7 +70,7 @@ def test_nothing_appears_from_nowhere(finished_loop, switched):
 
 
 def test_validation_frames_are_never_training_frames(finished_loop, switched):
-    """No configuration is in both sets, and each data set names its labels by their places."""
+    """No configuration is in both sets, and each data set names its labels by their indices."""
     from aiida import orm
 
     from aiida_sicmlip.tools.lineage import labels_of_dataset
@@ -83,7 +83,7 @@ def test_validation_frames_are_never_training_frames(finished_loop, switched):
         frames = {name: {(s.trajectory, s.frame) for s in sources} for name, sources in sets.items()}
         assert not frames["training"] & frames["validation"]
         for name, sources in sets.items():
-            assert [source.place for source in sources] == list(range(outputs[f"{name}_set"].n_frames))
+            assert [source.index for source in sources] == list(range(outputs[f"{name}_set"].n_frames))
 
 
 def test_data_sets_hold_what_dft_computed(finished_loop, switched):
@@ -109,7 +109,7 @@ def test_configurations_know_their_rounds_and_start_structures(finished_loop, sw
     """A part of a real data set by round; its export comes back as it was; the sources of the whole are complete."""
     from aiida import orm
 
-    from aiida_sicmlip.tools.datasets import origins_of_dataset, places, source_columns
+    from aiida_sicmlip.tools.datasets import origins_of_dataset, select_indices, source_columns
 
     folder, pk = finished_loop
     with switched(folder):
@@ -122,7 +122,7 @@ def test_configurations_know_their_rounds_and_start_structures(finished_loop, sw
         for origin in origins:
             segment = orm.load_node(origin.source.trajectory).creator
             assert segment.inputs.structure.pk == run.inputs.structures[origin.start].pk
-        assert places(dataset, rounds=[0]) == [0, 1, 2, 3]
+        assert select_indices(dataset, rounds=[0]) == [0, 1, 2, 3]
         sources = {"label_uuid", "calculation_uuid", "structure_uuid", "selection_uuid", "trajectory_uuid"}
         for columns in source_columns(dataset):
             assert set(columns) == sources | {"segment", "frame", "round", "start_structure"}

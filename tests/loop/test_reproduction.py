@@ -84,7 +84,7 @@ def test_training_without_a_label(other, exported, switched) -> None:
     spoiled = exported["labels"][-1]
     printed = other.command("aiida-sicmlip", "retrain", exported["model"], "--without", spoiled, "-p", PROFILE)
     assert (
-        f"training set: without 1 of {len(exported['labels'])} configurations (places {len(exported['labels']) - 1})"
+        f"training set: without 1 of {len(exported['labels'])} configurations (indices {len(exported['labels']) - 1})"
         in printed
     )
     assert f"configurations in both: {len(exported['labels']) - 1}" in printed

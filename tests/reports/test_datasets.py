@@ -52,7 +52,7 @@ def test_long_lists_are_cut(generate_dataset, labelled_frames) -> None:
     first, second = generate_dataset(frames), generate_dataset(frames[:1])
     lines, different = reports.comparison_lines(first, second, compare_datasets(frames, frames[:1]))
     assert different
-    assert lines[2].startswith(f"configurations in <{first.pk}> only: 25 (places 1, 2, ") and lines[2].endswith(
+    assert lines[2].startswith(f"configurations in <{first.pk}> only: 25 (indices 1, 2, ") and lines[2].endswith(
         "20, ...)"
     )
     assert lines[3] == f"configurations in <{second.pk}> only: 0"

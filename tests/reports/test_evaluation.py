@@ -108,10 +108,10 @@ def test_species_and_regions(evaluation: Evaluation) -> None:
 def test_worst_configurations_name_their_sources(evaluation: Evaluation) -> None:
     worst = worst_configurations(evaluation)
     mae = np.abs(errors_of(evaluation, list(range(6)))).mean(axis=(1, 2))
-    assert [entry["place"] for entry in worst] == list(np.argsort(-mae))
+    assert [entry["index"] for entry in worst] == list(np.argsort(-mae))
     for entry in worst:
-        assert entry["force_mae"] == pytest.approx(mae[entry["place"]])
-        source = evaluation.sources[entry["place"]]
+        assert entry["force_mae"] == pytest.approx(mae[entry["index"]])
+        source = evaluation.sources[entry["index"]]
         assert source.items() <= entry.items()
         assert entry["defect"] == source.get("start_structure", "imported")
     assert len(worst_configurations(evaluation, 2)) == 2

@@ -68,6 +68,6 @@ def test_model_that_no_run_has_trained(
     assert notes[0].endswith(f"started from the weights of model <{before.pk}>")
     lines = lineage_tree(lineage)
     assert lines[1].endswith(f"<{training.pk}>, seed 5")
-    assert "│  └─ outside of a run: 3 configurations, places 0-2" in lines
+    assert "│  └─ outside of a run: 3 configurations, indices 0-2" in lines
     assert "│     └─ given as they are" in lines
     assert f"├─ started from the weights of model <{before.pk}> of round 0" in lines

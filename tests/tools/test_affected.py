@@ -49,7 +49,7 @@ def test_lineage_is_what_a_walk_finds(graph: Graph) -> None:
         for name, found in lineage.sets.items():
             dataset = model.creator.inputs[f"{name}_set"]
             for entry in found:
-                label, call = label_behind(dataset, entry.place)
+                label, call = label_behind(dataset, entry.index)
                 sources = sources_of_label(label)
                 named = {key: getattr(entry, key, None) for key in sources if not key.startswith("pseudos")}
                 assert named == {key: pk for key, pk in sources.items() if key in named}

@@ -44,7 +44,7 @@ def test_configurations(learned: Learned) -> None:
         name = "vv" if place % 2 == 0 else "antisite_pair"
         # The graphs made by hand put all segments under one name.
         trajectory = candidates.creator.inputs.trajectories.vv[f"s{segment:02d}"]
-        assert (entry.place, entry.label, entry.calculation) == (place, label.pk, calculation.pk)
+        assert (entry.index, entry.label, entry.calculation) == (place, label.pk, calculation.pk)
         assert entry.code == calculation.inputs.code.pk
         assert entry.level_of_theory == learned.datasets[index].creator.inputs.level_of_theory.pk
         assert (entry.charge, entry.spin, entry.level) == (0, 2, 0)
@@ -94,7 +94,7 @@ def test_model_in_a_run(learned: Learned, portable_potential, generate_dataset) 
     lineage = lineage_of_model(last)
     assert lineage.earlier == (model_of_potential(before),)
     assert model_of_potential(before).attempts == (before.creator.pk,)
-    assert [entry.place for entry in lineage.sets["training"]] == [0, 1, 2, 3]
+    assert [entry.index for entry in lineage.sets["training"]] == [0, 1, 2, 3]
     assert [entry.label for entry in lineage.sets["validation"]] == [label.pk for label in learned.labels[:2]]
     assert [entry.label for entry in lineage.sets["fixed_validation"]] == [None, None]
 

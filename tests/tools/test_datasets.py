@@ -1,4 +1,4 @@
-"""Rounds, start structures and places of configurations, read from graphs that are made by hand."""
+"""Rounds, start structures and indices of configurations, read from graphs that are made by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.datasets import origins_of_dataset, places, source_columns
+from aiida_sicmlip.tools.datasets import origins_of_dataset, select_indices, source_columns
 from tests.graphs.datasets import Learned
 from tests.graphs.explorations import Explored
 
@@ -33,18 +33,18 @@ def test_origins_survive_parts_and_merges(learned: Learned, generate_dataset) ->
     found = origins_of_dataset(merged)
     assert [origin.round for origin in found] == [None, None, 0, 1]
     assert [origin.start for origin in found] == [None, None, "antisite_pair", "vv"]
-    assert places(merged, rounds=[0, 1]) == [2, 3]
+    assert select_indices(merged, rounds=[0, 1]) == [2, 3]
 
 
 def test_places(learned: Learned) -> None:
     dataset, labels = learned.datasets[1], learned.labels
-    assert places(dataset) == [0, 1, 2, 3]
-    assert places(dataset, rounds=[1]) == [2, 3]
-    assert places(dataset, structures=["vv"]) == [0, 2]
-    assert places(dataset, rounds=[1], structures=["vv"]) == [2]
-    assert places(dataset, labels=[labels[3].pk, labels[0].uuid, labels[1]]) == [0, 1, 3]
-    assert places(dataset, numbers=[3, 1], structures=["antisite_pair"]) == [1, 3]
-    assert places(dataset, numbers=[]) == []
+    assert select_indices(dataset) == [0, 1, 2, 3]
+    assert select_indices(dataset, rounds=[1]) == [2, 3]
+    assert select_indices(dataset, structures=["vv"]) == [0, 2]
+    assert select_indices(dataset, rounds=[1], structures=["vv"]) == [2]
+    assert select_indices(dataset, labels=[labels[3].pk, labels[0].uuid, labels[1]]) == [0, 1, 3]
+    assert select_indices(dataset, indices=[3, 1], structures=["antisite_pair"]) == [1, 3]
+    assert select_indices(dataset, indices=[]) == []
 
 
 @pytest.mark.parametrize(
@@ -54,27 +54,27 @@ def test_places(learned: Learned) -> None:
         ({"structures": ["antisite"]}, "started from `antisite`. Did you mean `antisite_pair`"),
         ({"labels": [987654]}, "`labels` is 987654, and no node is called that"),
         ({"labels": ["zz"]}, "`labels` is zz, and no node is called that"),
-        ({"numbers": [4]}, "has no place 4; it has the places 0 to 3"),
-        ({"numbers": [-1]}, "has no place -1"),
+        ({"indices": [4]}, "has no configuration 4; its indices are 0 to 3"),
+        ({"indices": [-1]}, "has no configuration -1"),
     ],
 )
 def test_what_is_not_there(learned: Learned, conditions, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        places(learned.datasets[1], **conditions)
+        select_indices(learned.datasets[1], **conditions)
 
 
 def test_label_of_another_set(learned: Learned) -> None:
     with pytest.raises(InputError, match=f"has no label <{learned.labels[3].pk}>"):
-        places(learned.datasets[0], labels=[learned.labels[3].pk])
+        select_indices(learned.datasets[0], labels=[learned.labels[3].pk])
 
 
 def test_set_outside_of_a_loop(generate_dataset) -> None:
     dataset = generate_dataset(2)
     assert [(origin.round, origin.start) for origin in origins_of_dataset(dataset)] == [(None, None)] * 2
     with pytest.raises(InputError, match="none was added in a round"):
-        places(dataset, rounds=[0])
+        select_indices(dataset, rounds=[0])
     with pytest.raises(InputError, match="None was picked from a trajectory"):
-        places(dataset, structures=["vv"])
+        select_indices(dataset, structures=["vv"])
     assert source_columns(dataset) == [{}, {}]
 
 

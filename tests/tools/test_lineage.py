@@ -62,7 +62,7 @@ def test_growth(grown, labels) -> None:
 
 def test_part(grown, labels) -> None:
     part = subset_dataset(grown, orm.List([1, 2, 4]))
-    assert [(source.place, source.label) for source in labels_of_dataset(part)] == [
+    assert [(source.index, source.label) for source in labels_of_dataset(part)] == [
         (0, labels[1].pk),
         (1, labels[2].pk),
         (2, labels[4].pk),
@@ -71,7 +71,7 @@ def test_part(grown, labels) -> None:
 
 def test_import(imported) -> None:
     file, call = imported.creator.inputs.file.pk, imported.creator.pk
-    assert labels_of_dataset(imported) == [SourceOfLabel(n, file=file, index=n, added_by=call) for n in range(3)]
+    assert labels_of_dataset(imported) == [SourceOfLabel(n, file=file, file_index=n, added_by=call) for n in range(3)]
 
 
 def test_all_of_them_together(grown, imported, labels, level, frames) -> None:
@@ -80,15 +80,15 @@ def test_all_of_them_together(grown, imported, labels, level, frames) -> None:
     extended = extend_dataset(level, previous=merged, label_000006=labels[1])
     last = subset_dataset(extended, orm.List([1, 2, 3, 5, 6]))
     sources = labels_of_dataset(last)
-    assert [source.place for source in sources] == list(range(5))
-    assert [source.index for source in sources] == [1, 2, None, None, None]
+    assert [source.index for source in sources] == list(range(5))
+    assert [source.file_index for source in sources] == [1, 2, None, None, None]
     assert [source.label for source in sources] == [None, None, labels[0].pk, labels[4].pk, labels[1].pk]
     for source, frame in zip(sources, last.frames(), strict=True):
         if source.label is not None:
             label = orm.load_node(source.label)
             assert float(label.get_array("energy")[-1]) == frame.get_potential_energy()
         else:
-            assert frames[5 + source.index].get_potential_energy() == frame.get_potential_energy()
+            assert frames[5 + source.file_index].get_potential_energy() == frame.get_potential_energy()
 
 
 def test_given_as_it_is(generate_dataset) -> None:
@@ -124,7 +124,7 @@ def test_queries_do_not_grow_with_the_labels(grown, labels, level) -> None:
 
 def test_path_to_a_file(imported, portable_potential, generate_code) -> None:
     potential = trained_on(imported, portable_potential)
-    steps = path_to_calculation(potential, place=2)
+    steps = path_to_calculation(potential, index=2)
     file = imported.creator.inputs.file.pk
     assert [(step.pk, step.what, step.detail) for step in steps[2:]] == [
         (imported.pk, "on the training set", "3 configurations"),
@@ -133,7 +133,7 @@ def test_path_to_a_file(imported, portable_potential, generate_code) -> None:
 
 
 def test_path_to_a_calculation(grown, labels, portable_potential) -> None:
-    steps = path_to_calculation(trained_on(grown, portable_potential), place=4)
+    steps = path_to_calculation(trained_on(grown, portable_potential), index=4)
     calculation = labels[4].creator
     assert [step.pk for step in steps[3:]] == [labels[4].pk, calculation.pk, calculation.inputs.structure.pk]
 

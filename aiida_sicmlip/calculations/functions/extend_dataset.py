@@ -24,8 +24,8 @@ def extend_dataset(
 
     :param level_of_theory: that of all new labels; checked against each.
     :param previous: an earlier data set, at any level of theory; without it a new one begins.
-    :param labels: ``output_trajectory`` of each new label; its link label is ``label_`` and its place, six digits.
-    :raises InputError: if places are not consecutive, or a label is at another level of theory (with setting and both
+    :param labels: ``output_trajectory`` of each new label; its link label is ``label_`` and its index, six digits.
+    :raises InputError: if indices are not consecutive, or a label is at another level of theory (with setting and both
         values).
     """
     level = level_of_theory.get_dict()

@@ -38,12 +38,12 @@ def merged_frames(datasets: Mapping[str, LabelledDataSetData]) -> tuple[list[Ato
         levels += [level for level in of_dataset if level not in levels]
         new = dataset.frames()
         repeated = {}
-        for place, frame in enumerate(new):
+        for index, frame in enumerate(new):
             frame.info[LEVEL] = levels.index(of_dataset[frame.info[LEVEL]])
             key = configuration_key(frame), frame.info[LEVEL]
-            owner, there = owners.setdefault(key, (name, place))
+            owner, there = owners.setdefault(key, (name, index))
             if owner != name:
-                repeated[place] = f"{place} (which is {there} of <{datasets[owner].pk}>)"
+                repeated[index] = f"{index} (which is {there} of <{datasets[owner].pk}>)"
         if repeated:
             raise InputError(
                 f"configurations of data set `{name}` <{dataset.pk}> stand in an earlier data set, exactly: "
@@ -60,6 +60,6 @@ def merge_datasets(**datasets: LabelledDataSetData) -> LabelledDataSetData:
 
     :param datasets: at least two, under ``dataset_00``, ``dataset_01`` and so on, which is their order.
     :raises InputError: if a configuration stands in two sets exactly, with the same charge, spin and level of theory
-        (with its places).
+        (with its indices).
     """
     return LabelledDataSetData.from_frames(*merged_frames(datasets))

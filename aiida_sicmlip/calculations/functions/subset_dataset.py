@@ -14,21 +14,21 @@ CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 
-def check_places(places: Sequence[Any], n_frames: int) -> None:
-    """Check the places of a subset.
+def check_indices(indices: Sequence[Any], n_frames: int) -> None:
+    """Check the indices of a subset.
 
-    :raises InputError: if there is none, or they are not ascending places of a data set of ``n_frames``.
+    :raises InputError: if there is none, or they are not ascending indices of a data set of ``n_frames``.
     """
-    if not places:
-        raise InputError("`places` is empty, so that nothing would be kept; name at least one configuration.")
-    for place in places:
-        if isinstance(place, bool) or not isinstance(place, int):
-            raise InputError(f"`places` holds {place!r}; give whole numbers, from 0.")
-        if not 0 <= place < n_frames:
-            raise InputError(f"`places` holds {place}; the data set has the places 0 to {n_frames - 1}.")
-    for place, later in pairwise(places):
-        if later <= place:
-            raise InputError(f"`places` has {later} after {place}; give each place once, in ascending order.")
+    if not indices:
+        raise InputError("`places` is empty, so that nothing would be kept; give at least one index.")
+    for index in indices:
+        if isinstance(index, bool) or not isinstance(index, int):
+            raise InputError(f"`places` holds {index!r}; give whole numbers, from 0.")
+        if not 0 <= index < n_frames:
+            raise InputError(f"`places` holds {index}; the indices of the data set are 0 to {n_frames - 1}.")
+    for index, later in pairwise(indices):
+        if later <= index:
+            raise InputError(f"`places` has {later} after {index}; give each index once, in ascending order.")
 
 
 @calcfunction
@@ -37,10 +37,10 @@ def subset_dataset(dataset: LabelledDataSetData, places: orm.List) -> LabelledDa
 
     Labels are removed by keeping all others.
 
-    :param places: the kept places, from 0, ascending and without repeats.
-    :raises InputError: if there is none, or they are not ascending places of ``dataset``.
+    :param places: indices of the configurations to keep, from 0, ascending and without repeats.
+    :raises InputError: if there is none, or they are not ascending indices of ``dataset``.
     """
     kept = places.get_list()
-    check_places(kept, dataset.n_frames)
+    check_indices(kept, dataset.n_frames)
     frames = dataset.frames()
-    return LabelledDataSetData.from_frames([frames[place] for place in kept], dataset.levels_of_theory)
+    return LabelledDataSetData.from_frames([frames[index] for index in kept], dataset.levels_of_theory)

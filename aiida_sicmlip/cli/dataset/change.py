@@ -46,7 +46,7 @@ def subset(
         "rounds": whole_numbers(rounds, "--rounds"),
         "structures": words(structures, "--structures"),
         "labels": words(labels, "--labels"),
-        "numbers": whole_numbers(places, "--places"),
+        "indices": whole_numbers(places, "--places"),
         "charges": numbers_or_none(charges, "--charges"),
         "spins": numbers_or_none(spins, "--spins"),
         "levels": whole_numbers(levels, "--levels"),
@@ -61,11 +61,11 @@ def subset(
 
     from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
     from aiida_sicmlip.data.dataset import LabelledDataSetData
-    from aiida_sicmlip.tools.datasets import places as places_of
+    from aiida_sicmlip.tools.datasets import select_indices
     from aiida_sicmlip.tools.nodes import load
 
     node = load(identifier, [LabelledDataSetData], "PK")
-    named = places_of(node, **conditions)
+    named = select_indices(node, **conditions)
     kept = sorted(set(range(node.n_frames)) - set(named)) if without else named
     if len(kept) in (0, node.n_frames):
         what = "all" if kept else "none"

@@ -79,12 +79,12 @@ def heads(cells: Cells) -> list[list[tuple[str, int]]]:
             above.append((group, 1))
         below.append((own, 1))
     # What stands over one column alone is no group.
-    place = 0
+    column = 0
     for number, (group, span) in enumerate(above):
         if span == 1:
             above[number] = ("", 1)
-            below[place] = (" ".join(filter(None, (group, below[place][0]))).replace("- ", ""), 1)
-        place += span
+            below[column] = (" ".join(filter(None, (group, below[column][0]))).replace("- ", ""), 1)
+        column += span
     return [above, below] if any(group for group, _ in above) else [below]
 
 

@@ -57,8 +57,8 @@ def calculation_cells(values: dict[str, Any]) -> Cells | None:
     """Return with which versions and where each kind of calculation ran; the last one where both were the same."""
     rows = []
     entries = values["calculations"]
-    for place, entry in enumerate(entries):
-        following = entries[place + 1] if place + 1 < len(entries) else None
+    for number, entry in enumerate(entries):
+        following = entries[number + 1] if number + 1 < len(entries) else None
         if following is not None and all(following[key] == entry[key] for key in ("process", "versions", "where")):
             continue
         versions = ", ".join(f"{name} {value}" for name, value in entry["versions"].items())

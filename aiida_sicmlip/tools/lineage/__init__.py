@@ -2,7 +2,7 @@
 
 from aiida_sicmlip.tools.lineage.affected import Affected, AffectedModel, AffectedSet, affected_by
 from aiida_sicmlip.tools.lineage.configurations import Configuration, configurations_of_dataset
-from aiida_sicmlip.tools.lineage.growth import Creation, creations_of_datasets, sizes_of_datasets
+from aiida_sicmlip.tools.lineage.creations import Creation, creations_of_datasets, sizes_of_datasets
 from aiida_sicmlip.tools.lineage.history import Lineage, by_round, lineage_of_model
 from aiida_sicmlip.tools.lineage.models import Model, model_of_potential, models_of_potentials, portable_model
 from aiida_sicmlip.tools.lineage.path import PathStep, path_to_calculation

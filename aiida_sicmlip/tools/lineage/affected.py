@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from aiida import orm
 
-from aiida_sicmlip.tools.lineage.growth import sizes_of_datasets
+from aiida_sicmlip.tools.lineage.creations import sizes_of_datasets
+from aiida_sicmlip.tools.lineage.dependents import Dependents, Found, Indices, kinds_of_node
 from aiida_sicmlip.tools.lineage.models import Model, models_of_potentials
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun
-from aiida_sicmlip.tools.lineage.spread import Dependents, Found, Places, kinds_of_node
 
 _ON_THE_WAY = ("label", "structure", "trajectory")
 """Kinds that lead from a node to configurations of its own; others lead to those of runs that it had a part in."""
@@ -92,9 +92,9 @@ def affected_by(node: orm.Node) -> Affected:
     :raises InputError: if nothing is followed from a node of its kind.
     """
     start = kinds_of_node(node)
-    spread = Dependents()
-    _, own = _closure(spread, start, {*_ON_THE_WAY, *(["compiled model"] if "model" in start else [])})
-    found, every = _closure(spread, start, None)
+    dependents = Dependents()
+    _, own = _closure(dependents, start, {*_ON_THE_WAY, *(["compiled model"] if "model" in start else [])})
+    found, every = _closure(dependents, start, None)
     sizes = sizes_of_datasets(every)
     sets = {pk: _affected_set(pk, sizes[pk], own.get(pk, set()), every[pk]) for pk in sorted(every)}
     models = sorted(
@@ -111,40 +111,40 @@ def affected_by(node: orm.Node) -> Affected:
     )
 
 
-def _closure(spread: Dependents, start: Found, leading: set[str] | None) -> tuple[Found, Places]:
-    """Return all that came of ``start``, what it is included, and the places of its configurations.
+def _closure(dependents: Dependents, start: Found, leading: set[str] | None) -> tuple[Found, Indices]:
+    """Return all that came of ``start``, what it is included, and the indices of its configurations.
 
     :param leading: kinds that lead on from what came of the start; all by default. What data sets lead to is left out
         where kinds are limited, but for further data sets.
     """
     found: Found = {}
-    places: Places = {}
+    indices: Indices = {}
     waiting = {kind: set(pks) for kind, pks in start.items()}
     coming = {pk: set(range(size)) for pk, size in sizes_of_datasets(start.get("data set", set())).items()}
-    coming |= spread.places_of_files(start.get("file", set()))
+    coming |= dependents.indices_of_files(start.get("file", set()))
     while waiting or coming:
         following: Found = {}
         for kind, pks in waiting.items():
             found.setdefault(kind, set()).update(pks)
             if leading is None or kind in leading or pks == start.get(kind):
-                more = spread.step(kind, pks) if kind != "label" else {}
+                more = dependents.step(kind, pks) if kind != "label" else {}
                 following = {name: following.get(name, set()) | more.get(name, set()) for name in {*following, *more}}
-        further = [spread.places_of_labels(waiting.get("label", set())), spread.places_further_on(coming)]
+        further = [dependents.indices_of_labels(waiting.get("label", set())), dependents.indices_in_children(coming)]
         for pk, here in coming.items():
-            places.setdefault(pk, set()).update(here)
+            indices.setdefault(pk, set()).update(here)
         if leading is None:
             following.setdefault("data set", set()).update(coming)
         waiting = {kind: new for kind, pks in following.items() if (new := pks - found.get(kind, set()))}
         coming = {}
         for part in further:
             for pk, here in part.items():
-                if new := here - places.get(pk, set()):
+                if new := here - indices.get(pk, set()):
                     coming.setdefault(pk, set()).update(new)
-    return found, places
+    return found, indices
 
 
 def _affected_set(pk: int, size: int, own: set[int], every: set[int]) -> AffectedSet:
-    """Return a data set with its affected places as masks."""
+    """Return a data set with its affected indices as masks."""
     masks = np.zeros((2, size), dtype=bool)
     masks[0, list(own)] = True
     masks[1, list(every - own)] = True

@@ -9,12 +9,12 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.tools.lineage.creations import inputs_of_calls
 from aiida_sicmlip.tools.lineage.dynamics import sources_of_trajectories
-from aiida_sicmlip.tools.lineage.growth import inputs_of_calls
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun, rounds_of_calls, starts_of_trajectories
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
 
-_NUMBERS = ("place", "charge", "spin", "level", "round", "segment", "frame", "step", "time", "start", "index")
+_NUMBERS = ("index", "charge", "spin", "level", "round", "segment", "frame", "step", "time", "start", "file_index")
 """Fields of a configuration that are no nodes."""
 
 
@@ -22,7 +22,7 @@ _NUMBERS = ("place", "charge", "spin", "level", "round", "segment", "frame", "st
 class Configuration:
     """A configuration of a data set with all that led to it; nodes by PK, None where there is nothing.
 
-    place: its place in the data set, from 0.
+    index: its index in the data set, from 0.
     charge: total charge, e.
     spin: number of unpaired electrons.
     level: index of its level of theory among those of the data set.
@@ -46,11 +46,11 @@ class Configuration:
     collective_variables: what it was biased along.
     bias: settings of that bias.
     file: the file that the configuration was imported from.
-    index: its index in the file.
+    file_index: its index in the file.
     added_by: the calcfunction that took it up.
     """
 
-    place: int
+    index: int
     charge: int | None = None
     spin: int | None = None
     level: int = 0
@@ -74,7 +74,7 @@ class Configuration:
     collective_variables: int | None = None
     bias: int | None = None
     file: int | None = None
-    index: int | None = None
+    file_index: int | None = None
     added_by: int | None = None
 
     @property
@@ -119,8 +119,8 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
             }
         found.append(
             Configuration(
-                place=source.place,
-                **vars(states[source.place]),
+                index=source.index,
+                **vars(states[source.index]),
                 label=source.label,
                 calculation=source.calculation,
                 code=codes.get(source.calculation or 0),
@@ -134,7 +134,7 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
                 frame=source.frame,
                 start=starts.get(source.trajectory or 0),
                 file=source.file,
-                index=source.index,
+                file_index=source.file_index,
                 added_by=source.added_by,
                 **dynamics,
             )

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.tools.lineage.growth import in_chunks
+from aiida_sicmlip.tools.lineage.creations import in_chunks
 
 _INPUTS = {
     "code": "code",

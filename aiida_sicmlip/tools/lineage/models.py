@@ -11,8 +11,8 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.lineage.creations import in_chunks
 from aiida_sicmlip.tools.lineage.dynamics import models_of_compiled
-from aiida_sicmlip.tools.lineage.growth import in_chunks
 from aiida_sicmlip.tools.lineage.rounds import RoundOfRun, rounds_of_calls
 
 _FURTHER = "further_sets__"

@@ -24,19 +24,19 @@ class PathStep:
     detail: str
 
 
-def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathStep]:
-    """Return the way from ``potential`` through configuration ``place`` of its training set to what drove the run.
+def path_to_calculation(potential: PotentialData, index: int = 0) -> list[PathStep]:
+    """Return the way from ``potential`` through configuration ``index`` of its training set to what drove the run.
 
-    :raises InputError: if ``potential`` was not trained here, or ``place`` lies outside its training set.
+    :raises InputError: if ``potential`` was not trained here, or ``index`` lies outside its training set.
     """
     training = potential.creator
     if training is None or "training_set" not in training.inputs:
         raise InputError(f"potential <{potential.pk}> was not trained in this profile, so that it has no lineage here.")
     dataset = training.inputs.training_set
-    sources = {source.place: source for source in labels_of_dataset(dataset)}
-    if place not in sources:
-        raise InputError(f"the training set <{dataset.pk}> has no configuration {place}; it has {dataset.n_frames}.")
-    source = sources[place]
+    sources = {source.index: source for source in labels_of_dataset(dataset)}
+    if index not in sources:
+        raise InputError(f"the training set <{dataset.pk}> has no configuration {index}; it has {dataset.n_frames}.")
+    source = sources[index]
     steps = [
         PathStep(potential.pk, "potential", f"species {', '.join(potential.species)}, cutoff {potential.cutoff:g} A"),
         PathStep(training.pk, "trained by", training.process_label),
@@ -46,13 +46,15 @@ def path_to_calculation(potential: PotentialData, place: int = 0) -> list[PathSt
         name = orm.load_node(source.file).filename
         return [
             *steps,
-            PathStep(source.file, f"whose configuration {place} is from the file", f"frame {source.index} of {name}"),
+            PathStep(
+                source.file, f"whose configuration {index} is from the file", f"frame {source.file_index} of {name}"
+            ),
         ]
     if source.label is None or source.structure is None:
         return steps
     calculation = orm.load_node(source.calculation)
     steps += [
-        PathStep(source.label, f"whose configuration {place} is the label", "energy and forces"),
+        PathStep(source.label, f"whose configuration {index} is the label", "energy and forces"),
         PathStep(
             calculation.pk, "computed by", f"{calculation.process_label} with {calculation.inputs.code.full_label}"
         ),

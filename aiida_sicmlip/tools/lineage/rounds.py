@@ -11,7 +11,7 @@ from aiida import orm
 from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.common.process_types import EXPLORATION
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.tools.lineage.growth import in_chunks, inputs_of_calls
+from aiida_sicmlip.tools.lineage.creations import in_chunks, inputs_of_calls
 
 
 @dataclass(frozen=True, order=True)

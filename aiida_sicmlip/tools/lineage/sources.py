@@ -11,7 +11,7 @@ from aiida_sicmlip.common.labels import index_of_label, parse_frame_label, segme
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.tools.lineage.growth import in_chunks, walk_back
+from aiida_sicmlip.tools.lineage.creations import in_chunks, walk_back
 
 _EXTENSIONS = 20
 """The labels of so many calcfunctions are asked for at once."""
@@ -21,12 +21,22 @@ _EXTENSIONS = 20
 class SourceOfLabel:
     """A configuration of a data set with what it was made from (PKs), as far as that is known.
 
-    A configuration that was labelled here has `label`, `calculation` and `structure`; one that was picked from a
-    trajectory also `selection`, `trajectory`, `segment` and `frame`. An imported one has `file`, and `index` in it.
-    `added_by` is the calcfunction that took it up. All are None where the data set was given as it is.
+    All but `index` are None where the data set was given as it is.
+
+    index: its index in the data set, from 0.
+    label: energy and forces; like `calculation` and `structure` None where it was not labelled here.
+    calculation: the calculation that made the label.
+    structure: what was computed.
+    selection: the calcfunction that picked it; like what follows None where it was not picked from a trajectory.
+    trajectory: the trajectory that it is a frame of.
+    segment: number of the trajectory among those of the run.
+    frame: index in the trajectory.
+    file: the file that it was imported from; None where it was not.
+    file_index: its index in that file.
+    added_by: the calcfunction that added it.
     """
 
-    place: int
+    index: int
     label: int | None = None
     calculation: int | None = None
     structure: int | None = None
@@ -35,7 +45,7 @@ class SourceOfLabel:
     segment: int | None = None
     frame: int | None = None
     file: int | None = None
-    index: int | None = None
+    file_index: int | None = None
     added_by: int | None = None
 
 
@@ -60,25 +70,25 @@ def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
     links = _links_of_extensions({creation.creator for creation, _ in entries if creation and creation.extends})
     segments = segments_of_selections({selection for selection, _ in links.makers.values()})
     found: list[SourceOfLabel] = []
-    for creation, places in entries:
-        for here, place in places.items():
+    for creation, indices in entries:
+        for here, index in indices.items():
             if creation is None:
-                found.append(SourceOfLabel(place))
+                found.append(SourceOfLabel(index))
             elif creation.file is not None:
-                found.append(SourceOfLabel(place, file=creation.file, index=here, added_by=creation.creator))
+                found.append(SourceOfLabel(index, file=creation.file, file_index=here, added_by=creation.creator))
             else:
-                found.append(_source(place, creation.creator, links.labels.get((creation.creator, here)), links))
-    return sorted((_with_frame(source, links, segments) for source in found), key=lambda source: source.place)
+                found.append(_source(index, creation.creator, links.labels.get((creation.creator, here)), links))
+    return sorted((_with_frame(source, links, segments) for source in found), key=lambda source: source.index)
 
 
-def _source(place: int, creator: int, label: int | None, links: _Links) -> SourceOfLabel:
+def _source(index: int, creator: int, label: int | None, links: _Links) -> SourceOfLabel:
     """Return a configuration that a calcfunction took up as a label."""
     if label is None:
         # What another calcfunction than those of this package made has no known source.
-        return SourceOfLabel(place)
+        return SourceOfLabel(index)
     calculation = links.calculations.get(label)
     structure = links.structures.get(calculation) if calculation is not None else None
-    return SourceOfLabel(place, label, calculation, structure, added_by=creator)
+    return SourceOfLabel(index, label, calculation, structure, added_by=creator)
 
 
 def _links_of_extensions(pks: Iterable[int]) -> _Links:

@@ -61,9 +61,9 @@ def check_sources(graph: Graph) -> tuple[int, list[str]]:
             continue
         sources = labels_of_dataset(dataset)
         examined += dataset.n_frames
-        lost = [source.place for source in sources if source.label is None and source.file is None]
-        lost += sorted(set(range(dataset.n_frames)) - {source.place for source in sources})
-        problems += [f"configuration {place} of data set <{dataset.pk}> leads to no label" for place in lost]
+        lost = [source.index for source in sources if source.label is None and source.file is None]
+        lost += sorted(set(range(dataset.n_frames)) - {source.index for source in sources})
+        problems += [f"configuration {index} of data set <{dataset.pk}> leads to no label" for index in lost]
     return examined, problems
 
 
@@ -82,13 +82,13 @@ def check_labels(graph: Graph) -> tuple[int, list[str]]:
             continue
         for source in sources:
             examined += 1
-            what = f"configuration {source.place} of data set <{dataset.pk}>"
+            what = f"configuration {source.index} of data set <{dataset.pk}>"
             try:
                 label = read(source.label)
             except _UNREADABLE as error:
                 problems.append(f"{what}: label <{source.label}> cannot be read: {error}")
                 continue
-            wrong = _unlike(frames[source.place], label)
+            wrong = _unlike(frames[source.index], label)
             if wrong:
                 problems.append(f"{what} is not its label <{source.label}>: {' and '.join(wrong)} differ")
     return examined, problems
@@ -106,12 +106,12 @@ def check_levels(graph: Graph) -> tuple[int, list[str]]:
             continue
         for source in sources:
             assert source.label is not None
-            what = f"label <{source.label}> at place {source.place} of data set <{dataset.pk}>"
+            what = f"label <{source.label}> at index {source.index} of data set <{dataset.pk}>"
             examined += 1
             try:
                 if source.label not in levels:
                     levels[source.label] = level_of_label(orm.load_node(source.label), f"<{source.label}>")
-                require_same_level(stated[source.place], levels[source.label], what)
+                require_same_level(stated[source.index], levels[source.label], what)
             except (*_UNREADABLE, IndexError) as error:
                 problems.append(str(error) if isinstance(error, InputError) else f"{what}: {error}")
     return examined, problems
@@ -129,12 +129,12 @@ def check_validation(graph: Graph) -> tuple[int, list[str]]:
         except _UNREADABLE as error:
             problems.append(f"the sets of <{process}> cannot be read: {error}")
             continue
-        places = {_fingerprint(frame): place for place, frame in enumerate(training)}
+        indices = {_fingerprint(frame): index for index, frame in enumerate(training)}
         examined += len(validation)
-        for place, frame in enumerate(validation):
-            if (there := places.get(_fingerprint(frame))) is not None:
+        for index, frame in enumerate(validation):
+            if (there := indices.get(_fingerprint(frame))) is not None:
                 problems.append(
-                    f"configuration {place} of the validation set <{sets[1].pk}> is configuration {there} of the "
+                    f"configuration {index} of the validation set <{sets[1].pk}> is configuration {there} of the "
                     f"training set <{sets[0].pk}>, both of <{process}>"
                 )
     return examined, problems

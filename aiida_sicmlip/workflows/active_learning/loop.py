@@ -24,7 +24,7 @@ from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.costs import costs_of_run
-from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.active_learning import budget, rounds
 from aiida_sicmlip.workflows.active_learning.continuation import initial_context
 from aiida_sicmlip.workflows.active_learning.ports import ActiveLearningPorts, code_of_budget

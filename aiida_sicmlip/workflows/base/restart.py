@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import BaseRestartWorkChain, ExitCode, ProcessSpec, ToContext
 from aiida.engine.processes.workchains.context import append_
 
-from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import submit_once
 
 ENDED_BY_ENGINE = (

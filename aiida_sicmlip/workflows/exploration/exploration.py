@@ -15,7 +15,7 @@ from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
-from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes

@@ -14,7 +14,7 @@ from aiida_sicmlip.calculations.functions.derive_reference_level import derive_r
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW, validate_code, validate_positive
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
-from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain

@@ -9,8 +9,7 @@ from aiida_quantumespresso.common.types import RestartType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_sicmlip.calculations.force_bound import define_force_bound, reason_to_set_aside
-from aiida_sicmlip.tools.endings import failure_message
-from aiida_sicmlip.tools.job_messages import diagnose_failure, job_messages
+from aiida_sicmlip.tools.failure_messages import diagnose_failure, failure_message, job_messages
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
 
 CODES = PwCalculation.exit_codes

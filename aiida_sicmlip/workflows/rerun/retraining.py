@@ -37,7 +37,7 @@ class Removal:
     model: the model.
     labels: PKs of the labels to leave out.
     files: PKs of the imported files to leave out.
-    left_out: by name of the set, the places of what is left out.
+    left_out: by name of the set, the indices of what is left out.
     remaining: by name of the set, how many configurations stay.
     descended: how many of the configurations that stay were picked from trajectories of potentials that had learned
         from what is left out.
@@ -85,8 +85,8 @@ def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal
                 f"nothing of the {name.replace('_', ' ')} <{dataset.pk}> would stay; leave out less, or train by hand "
                 "with another set."
             )
-        kept = {entry.place for entry in staying}
-        removal.left_out[name] = [place for place in range(dataset.n_frames) if place not in kept]
+        kept = {entry.index for entry in staying}
+        removal.left_out[name] = [index for index in range(dataset.n_frames) if index not in kept]
         removal.remaining[name] = len(staying)
         drivers += [entry.model for entry in staying if entry.model is not None]
     taught = {pk for pk in set(drivers) if _learned_from(pk, removal)}
@@ -145,7 +145,7 @@ def counterpart(process: orm.ProcessNode, model: PotentialData) -> PotentialData
 def _remade(
     dataset: LabelledDataSetData, removal: Removal, made: dict[int, tuple[LabelledDataSetData | None, list[int]]]
 ) -> tuple[LabelledDataSetData | None, list[int]]:
-    """Return a data set without what is left out, and the places of the old one that it holds.
+    """Return a data set without what is left out, and the indices of the old one that it holds.
 
     What does not descend from it stays as it is; the rest is made again, step by step, by the functions that made it.
 
@@ -173,11 +173,11 @@ def _remake(
         if parent is None or parent.pk == inputs["dataset"].pk:
             return (dataset, everything) if parent is not None else (None, [])
         wanted = inputs["places"].get_list()
-        kept = [here for here, place in enumerate(wanted) if place in held]
-        places = [held.index(wanted[here]) for here in kept]
-        if len(places) == parent.n_frames:
+        kept = [here for here, index in enumerate(wanted) if index in held]
+        indices = [held.index(wanted[here]) for here in kept]
+        if len(indices) == parent.n_frames:
             return parent, kept
-        return (subset_dataset(parent, orm.List(places)), kept) if places else (None, [])
+        return (subset_dataset(parent, orm.List(indices)), kept) if indices else (None, [])
     if dataset_label(0) in inputs:
         return _remerged(dataset, inputs, removal, made)
     return _regrown(dataset, inputs, removal, made)
@@ -193,7 +193,7 @@ def _remerged(
     parts, kept, start = [], [], 0
     for label in sorted(inputs, key=index_of_dataset):
         part, held = _remade(inputs[label], removal, made)
-        kept += [start + place for place in held]
+        kept += [start + index for index in held]
         start += inputs[label].n_frames
         if part is not None:
             parts.append(part)
@@ -223,9 +223,9 @@ def _regrown(
     if not staying:
         return previous, kept
     first = previous.n_frames if previous is not None else 0
-    places = {label_of_index(first + index): labels[name] for index, name in enumerate(staying)}
+    indices = {label_of_index(first + index): labels[name] for index, name in enumerate(staying)}
     given = {} if previous is None else {"previous": previous}
-    return extend_dataset(inputs["level_of_theory"], **given, **places), kept
+    return extend_dataset(inputs["level_of_theory"], **given, **indices), kept
 
 
 def _nodes_of(entry: Configuration) -> set[int]:

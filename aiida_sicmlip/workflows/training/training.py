@@ -21,7 +21,7 @@ from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
-from aiida_sicmlip.tools.endings import failure_message
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.training import (

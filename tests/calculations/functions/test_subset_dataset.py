@@ -1,4 +1,4 @@
-"""Parts of data sets: kept places, in order, as a new node."""
+"""Parts of data sets: kept configurations, in order, as a new node."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_all_places_give_the_same_content(generate_dataset) -> None:
     ("places", "words"),
     [
         ([], "`places` is empty, so that nothing would be kept"),
-        ([0, 3], "`places` holds 3; the data set has the places 0 to 2"),
+        ([0, 3], "`places` holds 3; the indices of the data set are 0 to 2"),
         ([-1], "`places` holds -1"),
-        ([1, 0], "has 0 after 1; give each place once, in ascending order"),
+        ([1, 0], "has 0 after 1; give each index once, in ascending order"),
         ([1, 1], "has 1 after 1"),
         ([0, 1.0], "holds 1.0; give whole numbers"),
         ([True], "holds True"),
         (["1"], "holds '1'"),
     ],
 )
-def test_wrong_places(generate_dataset, places: list[Any], words: str) -> None:
+def test_wrong_indices(generate_dataset, places: list[Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         subset_dataset(generate_dataset(3), orm.List(places))

@@ -9,10 +9,10 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
-from aiida_sicmlip.tools.job_messages import diagnose_failure
 from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.common.process_types import PW
+from aiida_sicmlip.tools.failure_messages import diagnose_failure
 from aiida_sicmlip.workflows.base.reattach import called
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
 

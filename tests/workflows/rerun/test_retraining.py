@@ -88,7 +88,7 @@ def test_parts_merges_and_imports(tmp_path: Path, labels, level, code, labelled_
 
     made = retraining_builder(plan_removal(model, [labels[1]])).training_set
     assert labels_of(made) == [None, labels[0].pk, labels[4].pk]
-    assert [source.index for source in labels_of_dataset(made)] == [1, None, None]
+    assert [source.file_index for source in labels_of_dataset(made)] == [1, None, None]
     assert not descends_from(made, labels[1])
     assert [f.get_potential_energy() for f in made.frames()] == [
         last.frames()[place].get_potential_energy() for place in (0, 1, 3)

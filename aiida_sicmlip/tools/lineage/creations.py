@@ -1,4 +1,4 @@
-"""How data sets were made of labels, files and other data sets, and the places of their configurations there."""
+"""How data sets were made of labels, files and other data sets, and the indices of their configurations there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Creation:
     n_frames: its number of configurations.
     creator: the calcfunction.
     parents: data sets that it took, in order, each with its number of configurations; empty where it took none.
-    kept: places in its one parent that a subset keeps; None where all are kept.
+    kept: indices in its one parent that a subset keeps; None where all are kept.
     file: the user's file that was imported; None where none was.
     level_of_theory: that of the labels that it took; None where it took none.
     extends: whether it takes labels, after those of its parent where it has one.
@@ -44,32 +44,32 @@ class Creation:
             return len(self.kept)
         return sum(size for _, size in self.parents)
 
-    def in_parents(self, places: dict[int, int]) -> list[tuple[int, dict[int, int]]]:
-        """Return the parents with the places there of what stands at ``places`` here, none of which are its own.
+    def in_parents(self, indices: dict[int, int]) -> list[tuple[int, dict[int, int]]]:
+        """Return the parents with the indices there of what stands at ``indices`` here, none of which are its own.
 
-        :param places: by place here, any other place that they stand for.
+        :param indices: by index here, any other index that they stand for.
         """
         if self.kept is not None:
             (parent, _), kept = self.parents[0], self.kept
-            return [(parent, {kept[here]: there for here, there in places.items()})]
+            return [(parent, {kept[here]: there for here, there in indices.items()})]
         if len(self.parents) == 1:
-            return [(self.parents[0][0], places)]
+            return [(self.parents[0][0], indices)]
         found, start = [], 0
         for parent, size in self.parents:
-            part = {here - start: there for here, there in places.items() if start <= here < start + size}
+            part = {here - start: there for here, there in indices.items() if start <= here < start + size}
             found.append((parent, part))
             start += size
         return found
 
-    def of_parent(self, parent: int, places: Iterable[int]) -> set[int]:
-        """Return the places here of what stands at ``places`` of a parent; what is not kept is left out."""
+    def of_parent(self, parent: int, indices: Iterable[int]) -> set[int]:
+        """Return the indices here of what stands at ``indices`` of a parent; what is not kept is left out."""
         if self.kept is not None:
             kept = {there: here for here, there in enumerate(self.kept)}
-            return {kept[place] for place in places if place in kept}
+            return {kept[index] for index in indices if index in kept}
         start, found = 0, set()
         for pk, size in self.parents:
             if pk == parent:
-                found |= {start + place for place in places}
+                found |= {start + index for index in indices}
             start += size
         return found
 
@@ -150,22 +150,22 @@ def walk_back(dataset: LabelledDataSetData) -> list[tuple[Creation | None, dict[
 
     As many queries as there are data sets behind one another, whatever their sizes.
 
-    :return: creations (None where a data set was given as it is), each with the places in ``dataset`` of what came with
-        it, by the places in the data set that it made.
+    :return: creations (None where a data set was given as it is), each with the indices in ``dataset`` of what it adds,
+        by their indices in the data set that it made.
     """
     entries: list[tuple[Creation | None, dict[int, int]]] = []
-    waiting = [(dataset.pk, {place: place for place in range(dataset.n_frames)})]
+    waiting = [(dataset.pk, {index: index for index in range(dataset.n_frames)})]
     while waiting:
         creations = creations_of_datasets({pk for pk, _ in waiting})
         following: list[tuple[int, dict[int, int]]] = []
-        for pk, places in waiting:
+        for pk, indices in waiting:
             creation = creations.get(pk)
             if creation is None:
-                entries.append((None, places))
+                entries.append((None, indices))
                 continue
-            # Its own leave the places that go on, which are not copied: sets grow over a hundred rounds and more.
-            own = {here: places.pop(here) for here in range(creation.n_earlier, creation.n_frames) if here in places}
-            following += [(parent, part) for parent, part in creation.in_parents(places) if part]
+            # Its own leave the indices that go on, which are not copied: sets grow over a hundred rounds and more.
+            own = {here: indices.pop(here) for here in range(creation.n_earlier, creation.n_frames) if here in indices}
+            following += [(parent, part) for parent, part in creation.in_parents(indices) if part]
             if own:
                 entries.append((creation, own))
         waiting = following

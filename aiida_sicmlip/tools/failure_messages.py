@@ -1,4 +1,4 @@
-"""What the files of a job say of its end, where its program could not."""
+"""Why a process failed: its own message, or what scheduler, shell and program wrote where it has none."""
 
 from __future__ import annotations
 
@@ -19,6 +19,19 @@ _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|file size l
 _SIGNAL = re.compile(r"segmentation fault|aborted|bus error|illegal instruction|floating point exception", re.I)
 # pw.x frames its message with lines of percent signs.
 _FRAMED = re.compile(r"%%%%+\n(.*?)\n\s*%%%%", re.S)
+
+
+def failure_message(node: orm.ProcessNode) -> str:
+    """Return why a process did not finish well: its own message, its exception, or who killed it."""
+    if node.exit_message:
+        return str(node.exit_message)
+    lines = [line.strip() for line in (node.exception or "").splitlines() if line.strip()]
+    if lines:
+        return f"excepted: {lines[-1]}"
+    state = node.process_state.value if node.process_state is not None else "it has not begun"
+    if node.is_killed and node.process_status:
+        return f"{state}: {node.process_status}"
+    return f"status {node.exit_status}" if node.exit_status else state
 
 
 def job_messages(job: orm.CalcJobNode, *further: str) -> str:

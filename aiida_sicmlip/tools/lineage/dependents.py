@@ -18,7 +18,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
-from aiida_sicmlip.tools.lineage.growth import Creation, creations_of_datasets, in_chunks
+from aiida_sicmlip.tools.lineage.creations import Creation, creations_of_datasets, in_chunks
 
 KINDS: dict[str, Any] = {
     "data set": LabelledDataSetData,
@@ -42,8 +42,8 @@ _OF_CALCULATIONS = ("trajectory", "model", "compiled model", "collective variabl
 
 Found = dict[str, set[int]]
 """PKs by kind."""
-Places = dict[int, set[int]]
-"""Places in data sets, by data set."""
+Indices = dict[int, set[int]]
+"""Indices in data sets, by data set."""
 
 
 def kinds_of_node(node: orm.Node) -> Found:
@@ -73,7 +73,7 @@ class Dependents:
         self._creations: dict[int, Creation] = {}
         self._picked: dict[int, dict[int, set[int]]] = {}
         self._steps: dict[tuple[str, frozenset[int]], Found] = {}
-        self._places: dict[frozenset[int], Places] = {}
+        self._indices: dict[frozenset[int], Indices] = {}
 
     def step(self, kind: str, pks: set[int]) -> Found:
         """Return what came of nodes of one kind in one step, but for data sets."""
@@ -95,15 +95,15 @@ class Dependents:
             _add(found, _outputs_of_calculations(query))
         return found
 
-    def places_of_labels(self, pks: set[int]) -> Places:
-        """Return the places of labels in the data sets that took them."""
+    def indices_of_labels(self, pks: set[int]) -> Indices:
+        """Return the indices of labels in the data sets that took them."""
         key = frozenset(pks)
-        if key not in self._places:
-            self._places[key] = self._places_of_labels(pks)
-        return self._places[key]
+        if key not in self._indices:
+            self._indices[key] = self._indices_of_labels(pks)
+        return self._indices[key]
 
-    def _places_of_labels(self, pks: set[int]) -> Places:
-        found: Places = {}
+    def _indices_of_labels(self, pks: set[int]) -> Indices:
+        found: Indices = {}
         for chunk in in_chunks(pks):
             query = orm.QueryBuilder()
             query.append(orm.TrajectoryData, filters={"id": {"in": chunk}}, tag="label")
@@ -119,23 +119,23 @@ class Dependents:
                 found.setdefault(dataset, set()).add(index_of_label(name))
         return found
 
-    def places_of_files(self, pks: Iterable[int]) -> Places:
-        """Return all places of the data sets that files were imported into."""
+    def indices_of_files(self, pks: Iterable[int]) -> Indices:
+        """Return all indices of the data sets that files were imported into."""
         made = {pk for chunk in in_chunks(pks) for _, pk in self._made_by_calcfunctions(chunk)}
         creations = creations_of_datasets(made)
         return {pk: set(range(one.n_frames)) for pk, one in creations.items() if one.file is not None}
 
-    def places_further_on(self, places: Places) -> Places:
-        """Return the places of configurations in the data sets that were made of those that they stand in."""
-        new = set(places) - set(self._children)
+    def indices_in_children(self, indices: Indices) -> Indices:
+        """Return the indices of configurations in the data sets that were made of those that they stand in."""
+        new = set(indices) - set(self._children)
         self._children |= {pk: set() for pk in new}
         for chunk in in_chunks(new):
             for parent, child in self._made_by_calcfunctions(chunk):
                 self._children[parent].add(child)
         made = {child for pk in new for child in self._children[pk]}
         self._creations |= creations_of_datasets(made - set(self._creations))
-        found: Places = {}
-        for pk, here in places.items():
+        found: Indices = {}
+        for pk, here in indices.items():
             for child in self._children[pk]:
                 there = self._creations[child].of_parent(pk, here)
                 if there:
