@@ -14,7 +14,7 @@ from aiida.engine import CalcJobProcessSpec
 from ase.io import write
 
 from aiida_sicmlip.calculations.job import SicmlipCalculation
-from aiida_sicmlip.calculations.validation import settings_port, validate_seed
+from aiida_sicmlip.calculations.validation import seed_port, settings_port
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
@@ -75,10 +75,7 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
         )
         spec.input(
             "seed",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_seed,
-            help="Seed of the held-out trajectories, of the first weights, the order of frames and the noise.",
+            **seed_port("Seed of the held-out trajectories, of the first weights, the order of frames and the noise."),
         )
 
         spec.output("collective_variables", valid_type=CollectiveVariablesData, help="The model with its description.")

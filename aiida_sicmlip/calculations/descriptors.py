@@ -16,8 +16,8 @@ from ase.io import write
 from aiida_sicmlip.calculations.collective_variables import joined_segments
 from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.validation import (
+    seed_port,
     settings_port,
-    validate_seed,
 )
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
@@ -113,13 +113,7 @@ class DescriptorsCalculation(SicmlipCalculation):
             default=lambda: orm.Bool(False),
             help="Whether configurations of the fixed validation set are to be picked, too.",
         )
-        spec.input(
-            "seed",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_seed,
-            help="Seed of held-out trajectories, of random picks and of the clusters.",
-        )
+        spec.input("seed", **seed_port("Seed of held-out trajectories, of random picks and of the clusters."))
 
         spec.output("candidates", valid_type=CandidateFramesData, help="Frames that a selection may pick.")
         spec.output(

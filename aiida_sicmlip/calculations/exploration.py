@@ -20,8 +20,8 @@ from aiida_sicmlip.calculations.lammps_potential import (
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.calculations.validation import (
     LAMMPS,
+    seed_port,
     settings_port,
-    validate_seed,
     validate_switches,
 )
 from aiida_sicmlip.common import filenames
@@ -94,13 +94,7 @@ class ExplorationCalculation(ProgramCalculation):
             "parameters",
             **settings_port(ExplorationSettings),
         )
-        spec.input(
-            "seed",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_seed,
-            help="Seed of the initial velocities.",
-        )
+        spec.input("seed", **seed_port("Seed of the initial velocities."))
         spec.input(
             "collective_variables",
             valid_type=CollectiveVariablesData,

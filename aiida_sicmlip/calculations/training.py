@@ -13,8 +13,8 @@ from aiida.engine import CalcJobProcessSpec
 from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.training_checks import check_training
 from aiida_sicmlip.calculations.validation import (
+    seed_port,
     settings_port,
-    validate_seed,
 )
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
@@ -56,13 +56,7 @@ class TrainingCalcJob(SicmlipCalculation):
             "parameters",
             **settings_port(TrainingParameters, completed=False),
         )
-        spec.input(
-            "seed",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_seed,
-            help="Seed of the initial weights and of the order of the data.",
-        )
+        spec.input("seed", **seed_port("Seed of the initial weights and of the order of the data."))
         spec.input(
             "prior",
             valid_type=LennardJonesPriorData,

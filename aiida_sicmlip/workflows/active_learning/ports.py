@@ -12,10 +12,10 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import (
+    seed_port,
     settings_port,
     validate_not_negative,
     validate_positive,
-    validate_seed,
 )
 from aiida_sicmlip.common.exceptions import nearest_name
 from aiida_sicmlip.data.candidates import CandidateFramesData
@@ -84,13 +84,7 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             validator=validate_potential,
             help="Potential that explores round 0; not used in later rounds.",
         )
-        spec.input(
-            "seed",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_seed,
-            help="Seed from which all other seeds are derived.",
-        )
+        spec.input("seed", **seed_port("Seed from which all other seeds are derived."))
         spec.input(
             "max_rounds",
             valid_type=orm.Int,

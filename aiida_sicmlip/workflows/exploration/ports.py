@@ -8,7 +8,7 @@ from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
-from aiida_sicmlip.calculations.validation import settings_port, validate_positive, validate_seed
+from aiida_sicmlip.calculations.validation import seed_port, settings_port, validate_positive
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -59,13 +59,7 @@ def define_inputs(spec: ProcessSpec) -> None:
             validator=validate_positive(name),
             help=what,
         )
-    spec.input(
-        "seed",
-        valid_type=orm.Int,
-        serializer=orm.to_aiida_type,
-        validator=validate_seed,
-        help="Seed from which all others of the exploration are derived.",
-    )
+    spec.input("seed", **seed_port("Seed from which all others of the exploration are derived."))
     spec.expose_inputs(
         WalkerWorkChain,
         namespace="walker",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from ase.io.lammpsdata import write_lammps_data
 
@@ -38,30 +36,6 @@ CASES = {
     ),
 }
 
-DRIVER = """
-import json, os, sys
-from pathlib import Path
-from aiida_sicmlip.engine.lammps.plugin_build import build_plugin, load_lammps
-from aiida_sicmlip.engine.lammps.pair_bridge import PairBridge
-
-load_lammps()
-library = build_plugin()
-bridge = PairBridge(library)
-os.environ["LAMMPS_PLUGIN_PATH"] = str(library.parent)
-from lammps import lammps
-
-messages = {}
-for name, text in json.loads(Path("cases.json").read_text()).items():
-    instance = lammps(cmdargs=["-screen", "none", "-log", f"{name}.log"])
-    try:
-        instance.commands_string(text)
-        messages[name] = ""
-    except Exception as error:
-        messages[name] = str(error)
-    instance.close()
-Path("messages.json").write_text(json.dumps(messages))
-"""
-
 
 @pytest.fixture(scope="module")
 def refusals(allegro_model, lammps_in, rattled_carbide, tmp_path_factory):
@@ -69,13 +43,8 @@ def refusals(allegro_model, lammps_in, rattled_carbide, tmp_path_factory):
     runner = lammps_in(tmp_path_factory.mktemp("refusals"))
     write_lammps_data(runner.folder / "structure.data", rattled_carbide(), specorder=["Si", "C"], masses=True)
     files = {"model": allegro_model.pair_allegro, "ase": allegro_model.ase}
-    (runner.folder / "cases.json").write_text(
-        json.dumps({name: text.format(**files) for name, (text, _) in CASES.items()})
-    )
-    (runner.folder / "driver.py").write_text(DRIVER)
-    result = runner.python("driver.py")
-    assert result.returncode == 0, result.stdout + result.stderr
-    messages = json.loads((runner.folder / "messages.json").read_text())
+    cases = {name: text.format(**files) for name, (text, _) in CASES.items()}
+    messages = runner.messages(cases, "pair_bridge:PairBridge")
     return {name: (messages[name], (runner.folder / f"{name}.log").read_text()) for name in CASES}
 
 

