@@ -1,4 +1,4 @@
-"""Measures what the estimates of `aiida-sicmlip run NAME --dry-run` rest on: DFT, training and molecular dynamics.
+"""Measures the basis of the estimates of `aiida-sicmlip run NAME --dry-run`: DFT, training and molecular dynamics.
 
     python -m benchmarks.cost_bases --folder FOLDER
 
@@ -8,8 +8,8 @@ runs, for the divacancy in 3C-SiC with random displacements, one process and one
   training  `sicmlip train` with networks of several sizes, per frame, from two lengths of a training
   call      the compiled model of each protocol, on the same structure, energy and forces
 
-Times are processor times of the programs: on an idle machine those of the clock. `science/cost_estimates.py` holds what
-was measured. How cost grows: DFT with the third power of the atoms and the 3/2 power of the cutoff, at the sizes where
+Times are processor times of the programs: on an idle machine those of the clock. `science/costs/estimates.py` holds the
+results. How cost grows: DFT with the third power of the atoms and the 3/2 power of the cutoff, at the sizes where
 that is what counts; network and molecular dynamics with the pairs of atoms within the cutoff.
 """
 

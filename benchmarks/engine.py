@@ -11,13 +11,13 @@ for the next time), and times, for 3C-SiC with a divacancy:
           kernels at the start
   ase     a step of ASE's Langevin dynamics with NequIP's calculator
 
-in turns, a block of steps each, so that what else the machine does falls on all of them alike. Times are processor
+in turn, a block of steps each, so that other load of the machine affects all of them alike. Times are processor
 times of this process, which computes in one thread: on an idle machine those of the clock. Ratios are taken within a
 round and given as median and range (first to last tenth) over the rounds. Then the bias alone, with 1, 100 and 1,000
 kernels.
 
 How cost grows: the model's with the number of edges, so with the atoms at a fixed density. What LAMMPS and the plugin
-add grows with the edges too (they are collected anew in each step) and stays a few per cent. The bias costs the same
+add grows with the edges too (they are collected again in each step) and stays a few per cent. The bias costs the same
 however many atoms there are: its part falls as the cell or the model grows. Of its cost, distances grow with the pairs,
 kernels linearly but hardly noticeably up to a thousand, and most is the model of the variables, whose two passes are
 bound by the number of its operations and not by their size. In a run it costs several times what it costs alone:

@@ -92,7 +92,7 @@ class Benchmark:
 
         with _working_in(self.folder):
             for name in names:
-                # Each time anew: the calculation changes its parameters.
+                # Again each time: the calculation changes its parameters.
                 builder = self.builder([name], 1)
                 inputs = builder.pw._inputs(prune=True)
                 given = {key: value for key, value in inputs["pw"].items() if key != "metadata"}

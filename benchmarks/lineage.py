@@ -1,4 +1,4 @@
-"""Time of each question of the lineage, in made-up graphs of six rounds and of sixty thousand labels.
+"""Time of each question of the lineage, in synthetic graphs of six rounds and of sixty thousand labels.
 
 The graphs are written into profiles of a temporary folder, on SQLite and, where a server can be started or is named, on
 PostgreSQL. Each question is asked several times; the first answer, before anything is in a cache, is kept apart.

@@ -360,7 +360,7 @@ class RunWriter:
         self.graph.compiled.append(self.driving)
 
     def finish(self) -> Graph:
-        """Return the graph with PKs in the place of numbers."""
+        """Return the graph with PKs instead of numbers."""
         pks, graph = self.writer.pks, self.graph
 
         def stored(value: Any) -> Any:

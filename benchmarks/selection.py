@@ -10,8 +10,8 @@ next time, and measures, each in processes of its own:
   textbook  SOAP of all atoms by DScribe in one process, and the greedy loop that computes the distances of all frames
             from each pick (on the smallest pool alone: it takes as long on 10,000 frames as the other on 100,000)
 
-Both measure novelty from 300 labelled frames. Memory is the largest sum over all processes at work, of what is their
-own and their share of what they have in common (PSS), looked at each half second.
+Both measure novelty from 300 labelled frames. Memory is the largest sum over all running processes of their
+proportional set sizes (PSS), sampled each half second.
 
 How cost grows: descriptors linearly with the frames and with the atoms averaged over (those around the defect are as
 many however large the cell is). Distances from the training set grow with frames x training set, the choice of

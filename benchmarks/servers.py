@@ -33,7 +33,7 @@ def free_port() -> int:
 def temporary_postgresql() -> Iterator[str]:
     """Run a PostgreSQL server and give the address of an empty database in it.
 
-    :raises FileNotFoundError: if PostgreSQL is not installed, with a sentence.
+    :raises FileNotFoundError: if PostgreSQL is not installed, with a message.
     """
     programs = programs_of_postgresql()
     # PostgreSQL does not run as root; its package makes a user for it.
@@ -63,7 +63,7 @@ def temporary_postgresql() -> Iterator[str]:
 def programs_of_postgresql() -> Path:
     """Return the folder of PostgreSQL's programs, which Debian leaves off the path.
 
-    :raises FileNotFoundError: if there is none, with a sentence.
+    :raises FileNotFoundError: if there is none, with a message.
     """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if on_path := shutil.which("initdb"):
@@ -78,7 +78,7 @@ def temporary_rabbitmq(patience: float = 120.0) -> Iterator[str]:
     """Run a RabbitMQ server and give its address.
 
     :param patience: how many s it may take to come up.
-    :raises FileNotFoundError: if RabbitMQ is not installed, with a sentence.
+    :raises FileNotFoundError: if RabbitMQ is not installed, with a message.
     :raises RuntimeError: if it does not come up, with the end of its log.
     """
     server, name_service = programs_of_rabbitmq()
@@ -125,7 +125,7 @@ def programs_of_rabbitmq() -> tuple[str, str]:
 
     Debian's program on the path changes to the system's user and folders; the one that it starts does not.
 
-    :raises FileNotFoundError: if one of them is missing, with a sentence.
+    :raises FileNotFoundError: if one of them is missing, with a message.
     """
     servers = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
     server = str(servers[-1]) if servers else shutil.which("rabbitmq-server", path=f"{os.environ['PATH']}:/usr/sbin")

@@ -2,19 +2,19 @@
 
     python -m benchmarks.training --folder FOLDER
 
-trains a small Allegro model on frames of EDIP (a divacancy in 3C-SiC, 62 atoms), in three ways:
+trains a small Allegro model on frames of EDIP (a divacancy in 3C-SiC, 62 atoms), with three programs:
 
   direct   `nequip-train` as NequIP's tutorial has it: frames in extended XYZ; the same model, loss and optimiser
   package  `sicmlip train`, without a prior
   prior    the same with the Lennard-Jones prior
 
-Each way runs twice a round, with few and with more epochs: the difference is the cost of the epochs, the rest that of
-starting, reading, packaging and the errors at the end. Ways take turns, so that what else the machine does falls on all
+Each runs twice a round, with few and with more epochs: the difference is the cost of the epochs, the rest that of
+starting, reading, packaging and the errors at the end. They take turns, so that what else the machine does falls on all
 of them alike. Times are processor times of the programs, in one thread: on an idle machine those of the clock. Ratios
 to `direct` are taken within a round and given as median and range over the rounds.
 
 Then the numbers of epochs and of training frames that it takes to come below given force errors on validation frames,
-with and without the prior, from the models of `prior_accuracy.py`, which are trained unless they are in FOLDER.
+with and without the prior, from the models of `studies/prior_accuracy.py`, which are trained unless they are in FOLDER.
 
 How cost grows: an epoch's with the frames and their edges, so with the atoms at a fixed density. The package's own part
 does not grow with the epochs but for a line and a row in the curve each; the prior's grows with the edges.
@@ -54,7 +54,7 @@ TEMPERATURE = 1500.0
 
 
 class Bench:
-    """Frames, and the three ways to train with them."""
+    """Frames, and the three programs that train on them."""
 
     def __init__(self, folder: Path, n_frames: int) -> None:
         self.study = Study(folder)
@@ -86,7 +86,7 @@ class Bench:
         return self.folder / f"{way}_{epochs}"
 
     def measure(self, epochs: tuple[int, int], rounds: int) -> dict[str, Any]:
-        """Time all ways in turns: seconds of processor time an epoch, and of all else."""
+        """Time all three in turn: seconds of processor time an epoch, and of everything else."""
         seconds: dict[str, list[list[float]]] = {way: [] for way in WAYS}
         for number in range(rounds):
             for way in WAYS:

@@ -1,4 +1,4 @@
-"""How many labels each way of selecting frames needs: force errors of Allegro models on held-out frames of 62 atoms.
+"""How many labels each selection method needs: force errors of Allegro models on held-out frames of 62 atoms.
 
     python -m studies.active_learning --folder FOLDER
 

@@ -116,7 +116,7 @@ def rank_correlation(plain: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 def interval(
     plain: np.ndarray, predicted: Sequence[Sequence[np.ndarray]], reference: Sequence[np.ndarray], seed: int = 1
 ) -> dict[str, Any]:
-    """Return 95 % intervals from frames drawn anew: of the rank correlation, and the standard error of each P.
+    """Return 95 % intervals of the rank correlation and the standard error of each P, from bootstrap samples of frames.
 
     :param plain: mean error of each model. :param predicted: for each model, forces on the migrating atoms by frame.
     :param reference: the true ones.
