@@ -1,49 +1,50 @@
 """Point defects placed in a host crystal: vacancies, antisites, substitutions, interstitials, and complexes of them.
 
-A defect description is a name of the field or a mapping of plain values. Names, as text or under `name` in a mapping:
+A defect description is a conventional name or a mapping of plain values. Names, as text or under `name` in a mapping:
 
 * `V_C`: a vacancy. `C_Si`: an antisite. `N_C`: a substitution by any element.
-* `H_i`: an interstitial, with `position` and what goes with it beside `name`, or `H_i(bond_centred)`.
+* `H_i`: an interstitial, with `position` and its options beside `name`, or `H_i(bond_centred)`.
 * `VV`: a divacancy.
 * `V_C(k)`, `N_C(h)`: on a cubic or a hexagonal site, of hosts that have both. `VV(hk)`: the site of the first species
   of the host (Si in SiC) before that of the second.
 * `V_Si-N_C`: the parts of a complex, each in the first coordination shell of the first.
 
-Mappings say more. `kind` chooses what is made; all but `interstitial` and `complex` are short forms of the latter:
+Mappings have more options. `kind` selects the defect; all but `interstitial` and `complex` are short forms of the
+latter:
 
 * `{kind: vacancy, species: Si}`: an atom is removed.
 * `{kind: antisite, species: Si, on: C}`, `{kind: substitution, species: N, on: C}`: an atom is replaced.
 * `{kind: interstitial, species: H, position: bond_centred}`: an atom is added on a site named in
   :mod:`~aiida_sicmlip.science.defects.interstitial_sites`; `cage` goes with `position: tetrahedral`. `fractional` (of
-  the host's cell) or `cartesian` (A) gives the place in numbers instead.
+  the host's cell) or `cartesian` (A) gives the position in numbers instead.
 * `{kind: interstitial, species: Si, position: split, direction: [1, 1, 0]}`: the added atom shares a site with an atom
-  of the species `on` (its own by default), which is moved away by as much. `direction` is that from the host's atom to
-  the added one, along the Cartesian axes: the cubic ones of zincblende and diamond; in wurtzite a is x and c is z.
-  `separation` (A) is by default the sum of the covalent radii.
+  of the species `on` (its own by default), which is displaced by the opposite vector. `direction` is from the host's
+  atom to the added one, along the Cartesian axes: the cubic ones of zincblende and diamond; in wurtzite a is x and c is
+  z. `separation` (A) is by default the sum of the covalent radii.
 * `{kind: divacancy, species: [Si, C], shell: 1}`: two atoms are removed, the second in the given coordination shell of
   the first. By default the species are the host's, in the order of its atoms, and the shell is the first.
 * `{kind: vacancy_antisite, vacancy: C, species: C, on: Si, shell: 1}`: a vacancy of C, and C on a Si site around it.
 * `{kind: complex, parts: [{vacancy: Si}, {vacancy: C, shell: 1}, {antisite: C, on: Si, shell: 2}, {interstitial: H,
-  position: hexagonal}]}`: any number of parts, of which the first takes a site. `shell` (default 1) is that of the part
-  around the first part; interstitial sites are counted by their own shells.
+  position: hexagonal}]}`: any number of parts, of which the first occupies a site. `shell` (default 1) is that of the
+  part around the first part; interstitial sites are counted by their own shells.
 
-Where defects go, for all kinds:
+Placement, for all kinds:
 
-* `site`: index of the host's atom that the first part takes; or `h` or `k` (`k1` and `k2` in 6H, see
-  :mod:`~aiida_sicmlip.science.defects.polytypes`) where only such sites are taken. Two of these, in the order of
+* `site`: index of the host's atom whose site the first part occupies; or `h` or `k` (`k1` and `k2` in 6H, see
+  :mod:`~aiida_sicmlip.science.defects.polytypes`) where only such sites are allowed. Two of these, in the order of
   `species`, for a divacancy; one for each part of a complex.
-* `placement: nearest` (default): the free place nearest to the defects that are there already; the very first defect
-  goes to the place nearest to the centre of the cell. `placement: shell` with `placement_shell: n`: a site in the n-th
+* `placement: nearest` (default): the free site nearest to the defects placed before; the very first defect is placed at
+  the site nearest to the centre of the cell. `placement: shell` with `placement_shell: n`: a site in the n-th
   coordination shell of the first part of the defect placed before (for a vacancy, an antisite or a substitution `shell`
-  may be written for `placement_shell`). `placement: random`: any place, drawn with the seed.
-* `count` (default 1): how many of this kind.
-* `min_distance` (A, default 0): no place of the defect is nearer than this to a place of any earlier defect.
+  may be written for `placement_shell`). `placement: random`: any site, drawn with the seed.
+* `count` (default 1): number of defects of this kind.
+* `min_distance` (A, default 0): minimum distance of the sites of the defect from those of all earlier defects.
 
-Among equally near places the first in the order of the host is taken, with random placement a random one. Distances are
+Among equally near sites the first in the order of the host is taken, with random placement a random one. Distances are
 to the nearest periodic image in the perfect host, before anything is removed or added.
 
-Order of atoms: those of the host in its order, without the vacant ones, the replaced ones in their places; then the
-interstitials in order of placement.
+Order of atoms: those of the host in its order, without the removed ones and with the substituted ones at their indices;
+then the interstitials in order of placement.
 """
 
 from __future__ import annotations
@@ -62,22 +63,22 @@ from aiida_sicmlip.science.defects.crystals import SHELL_GAP, coordination_shell
 from aiida_sicmlip.science.defects.descriptions import Defect, DescribedHost, Part, read_defect
 from aiida_sicmlip.science.defects.interstitial_sites import interstitial_sites
 
-# Random sets are drawn anew when an early choice leaves no room for a later one.
+# Random placements are drawn again when an early choice leaves no free site for a later one.
 _RANDOM_TRIES = 200
-# Distances that differ by less than this (A) are equal: those of a crystal are so up to rounding.
+# Distances that differ by less than this (A) are equal: symmetry-equivalent distances differ by rounding.
 _SAME_DISTANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class DefectStructure:
-    """A structure with defects, and where they are.
+    """A structure with defects, and their sites.
 
-    atoms: the structure, its atoms in the order of the module's text.
+    atoms: the structure, its atoms in the order of the module's docstring.
     sites: one dict for each changed site and added atom, in order of placement, of plain values: `defect` (number of
         the defect from 0), `defect_kind`, `kind` (`vacancy`, `antisite`, `substitution` by a species that the host does
         not have, or `interstitial`), `site` (index in the host, None between sites), `species` (of the host's atom,
-        None between sites), `replaced_by` (the species that came, None for a vacancy) and `position` (three numbers in
-        A; of a split interstitial that of the added atom).
+        None between sites), `replaced_by` (the new species, None for a vacancy) and `position` (three numbers in A; of
+        a split interstitial that of the added atom).
     """
 
     atoms: Atoms
@@ -86,27 +87,27 @@ class DefectStructure:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a part of a defect is: the index of its site (None between sites), and the position in the host in A."""
+    """Position of a part of a defect: the index of its site (None between sites), and the position in the host in A."""
 
     part: Part
     site: int | None
     position: np.ndarray
 
 
-# A defect with its places in the host, in the order of its parts.
+# A defect with the positions of its parts in the host.
 _Placed = tuple[Defect, list[_Place]]
 
 
 class _NoRoom(Exception):
-    """No place satisfies a description with the defects placed so far."""
+    """No site satisfies a description with the defects placed so far."""
 
 
 def build_defects(host: Atoms, defects: Sequence[Mapping[str, Any] | str], seed: int) -> DefectStructure:
-    """Place defects, described as in the module's text, in a host one after the other.
+    """Place defects, described as in the module's docstring, in a host one after the other.
 
-    :param host: any crystal; it is left as it is. Interstitial sites by name, `h` and `k` need four bonds at each atom.
+    :param host: any crystal; it is not modified. Named interstitial sites, `h` and `k` need four bonds at each atom.
     :param seed: of the generator (PCG64) that random placements draw from.
-    :raises InputError: when a description is wrong, a site is used twice, or there is no room.
+    :raises InputError: when a description is invalid, a site is used twice, or no free site is left.
     """
     described = DescribedHost(host)
     checked = [read_defect(description, f"defects[{number}]", described) for number, description in enumerate(defects)]
@@ -121,15 +122,15 @@ def build_defects(host: Atoms, defects: Sequence[Mapping[str, Any] | str], seed:
         except _NoRoom as exception:
             if not left:
                 tried = f" in {tries} tries" if random else ""
-                raise InputError(f"{exception} No place was found{tried}.") from None
+                raise InputError(f"{exception} No site was found{tried}.") from None
     raise AssertionError("unreachable")  # pragma: no cover
 
 
 class _Placement:
-    """Places checked defects in a host; distances in the host are worked out once for all tries.
+    """Places checked defects in a host; distances in the host are computed once for all attempts.
 
-    Places that a part may take are numbered: sites by the host's atoms, the others in the order in which
-    :func:`~aiida_sicmlip.science.defects.interstitial_sites.interstitial_sites` gives them.
+    The candidate positions of a part are numbered: sites by the host's atoms, interstitial sites in the order in which
+    :func:`~aiida_sicmlip.science.defects.interstitial_sites.interstitial_sites` returns them.
     """
 
     def __init__(self, host: DescribedHost, generator: np.random.Generator) -> None:
@@ -141,9 +142,9 @@ class _Placement:
         self._shells: dict[tuple[int, int], tuple[int, ...]] = {}
 
     def place_all(self, defects: Sequence[Defect]) -> list[_Placed]:
-        """Return the places of every defect, in order of placement.
+        """Return the positions of the parts of every defect, in order of placement.
 
-        :raises _NoRoom: when a defect finds no place.
+        :raises _NoRoom: when there is no free site for a defect.
         """
         placed: list[_Placed] = []
         for defect in defects:
@@ -152,7 +153,7 @@ class _Placement:
         return placed
 
     def _place(self, defect: Defect, placed: Sequence[_Placed]) -> list[_Place]:
-        """Return the places of one defect, first part first."""
+        """Return the positions of the parts of one defect, first part first."""
         used = [place for _, places in placed for place in places]
         head = defect.parts[0]
         free = self._is_free(head, defect, used)
@@ -170,7 +171,7 @@ class _Placement:
         )
 
     def _first_places(self, defect: Defect, placed: Sequence[_Placed], used: Sequence[_Place]) -> list[int]:
-        """Return the places that the first part may take, in the order in which to try them."""
+        """Return the numbers of the positions allowed for the first part, in the order in which to try them."""
         if defect.site is not None:
             return [defect.site]
         head = defect.parts[0]
@@ -185,12 +186,12 @@ class _Placement:
             return self._in_shell(defect.label, around.site, replace(head, shell=defect.placement_shell))
         centre = self._host.cell.array.sum(axis=0) / 2
         measure = self._clearance(head, used) if placed else self._distances_from(head, centre)
-        # Rounded, so that equal distances are equal and the stable sort leaves the lowest index first.
+        # Rounded, so that the stable sort puts the lowest index first among equal distances.
         steps = np.round(measure[candidates] / _SAME_DISTANCE)
         return [int(place) for place in candidates[np.argsort(steps, kind="stable")]]
 
     def _whole_defect(self, defect: Defect, first: int, used: Sequence[_Place]) -> list[_Place] | None:
-        """Return the places of all parts around a first one; None when one of them finds no free place."""
+        """Return the positions of all parts around a first one; None when there is no free site for one of them."""
         places = [self._at(defect.parts[0], first)]
         for part in defect.parts[1:]:
             free = self._is_free(part, defect, used)
@@ -204,7 +205,7 @@ class _Placement:
         return places
 
     def _around(self, defect: Defect, first: _Place, part: Part) -> list[int]:
-        """Return the places of a part in its shell around the first one of a defect.
+        """Return the numbers of the positions of a part in its shell around the first part of a defect.
 
         :raises InputError: when there are none.
         """
@@ -221,7 +222,7 @@ class _Placement:
         return sorted(int(member) for member in members)
 
     def _in_shell(self, label: str, site: int, part: Part) -> list[int]:
-        """Return the sites that a part may take in its shell around a site.
+        """Return the sites allowed for a part in its shell around a site.
 
         :raises InputError: when there are none.
         """
@@ -236,7 +237,7 @@ class _Placement:
         return _Place(part, place if part.takes_site else None, self._points(part)[place])
 
     def _points(self, part: Part) -> np.ndarray:
-        """Return all places of the kind that a part takes, (K, 3) in A."""
+        """Return all positions of the kind of site that a part occupies, (K, 3) in A."""
         if part.takes_site:
             return np.asarray(self._host.positions)
         if part.point is not None:
@@ -247,19 +248,19 @@ class _Placement:
         return self._named[key]
 
     def _is_free(self, part: Part, defect: Defect, used: Sequence[_Place]) -> np.ndarray:
-        """Return which places of a part are as far from earlier defects as they are to be, (K,) bool."""
+        """Return which positions of a part are at least `min_distance` from earlier defects, (K,) bool."""
         least = max(defect.min_distance - _SAME_DISTANCE, _SAME_DISTANCE)
         return np.asarray(self._clearance(part, used) >= least)
 
     def _clearance(self, part: Part, used: Sequence[_Place]) -> np.ndarray:
-        """Return the distance of each place of a part from the nearest of the used ones, (K,) in A."""
+        """Return the distance of each position of a part from the nearest occupied one, (K,) in A."""
         clearance = np.full(len(self._points(part)), np.inf)
         for place in used:
             clearance = np.minimum(clearance, self._distances_from(part, place.position))
         return clearance
 
     def _distances_from(self, part: Part, position: np.ndarray) -> np.ndarray:
-        """Return the distance of each place of a part from a position, (K,) in A."""
+        """Return the distance of each position of a part from a point, (K,) in A."""
         points = self._points(part)
         if part.point is not None:
             return np.asarray(find_mic(points - position, self._host.cell, self._host.pbc)[1])
@@ -270,7 +271,7 @@ class _Placement:
 
 
 def _applied(host: Atoms, placed: Sequence[_Placed]) -> DefectStructure:
-    """Return the host with the placed defects made."""
+    """Return the host with the placed defects."""
     atoms = host.copy()
     added = Atoms(cell=host.cell, pbc=host.pbc)
     sites: list[dict[str, Any]] = []
@@ -305,21 +306,23 @@ def _applied(host: Atoms, placed: Sequence[_Placed]) -> DefectStructure:
 
 
 def _wrong_shell(host: DescribedHost, label: str, site: int, part: Part) -> str:
-    """Return what is wrong with a shell without the wanted sites, and which shells have them."""
+    """Return the message for a shell without the required sites, with the shells that have them."""
 
     def named(index: int) -> str:
         kind = host.site_labels[index] if part.site_label else ""
         return f"{host.symbols[index]} ({kind})" if kind else host.symbols[index]
 
     shells = coordination_shells(host.atoms, site, max(8, part.shell))
-    found = {number: sorted({named(index) for index in shell.indices}) for number, shell in enumerate(shells, start=1)}
+    symbols_of_shell = {
+        number: sorted({named(index) for index in shell.indices}) for number, shell in enumerate(shells, start=1)
+    }
     good = [
         str(number)
         for number, shell in enumerate(shells, start=1)
         if any(host.allows(part, index) for index in shell.indices)
     ]
     wanted = f"{part.species} ({part.site_label})" if part.site_label else part.species
-    here = ", ".join(found[part.shell]) or "only images of atoms that are nearer elsewhere"
+    here = ", ".join(symbols_of_shell[part.shell]) or "only images of atoms that are nearer elsewhere"
     advice = f"{wanted} is in shells {', '.join(good)}." if good else "Use a larger cell."
     return (
         f"`{label}` wants {wanted} in coordination shell {part.shell} of the {named(site)} atom {site}, which holds "

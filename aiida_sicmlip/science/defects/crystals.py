@@ -14,18 +14,18 @@ from scipy.spatial import cKDTree
 from aiida_sicmlip.common.exceptions import InputError
 
 SHELL_GAP = 0.05
-"""Coordination shells are farther apart than this, in distances of nearest neighbours: 0.1 A in SiC."""
+"""Minimum separation of coordination shells, in nearest-neighbour distances: 0.1 A in SiC."""
 
-# Longest bond and shortest distance of atoms without one, in the shortest bond: second neighbours are at 1.63.
+# Longest bond and shortest non-bonded distance, in units of the shortest bond: second neighbours are at 1.63.
 _LONGEST_BOND = 1.3
 
-# Enough to share the overhead of a search, few enough to stay in the processor's cache.
+# Amortises the overhead of a search and fits into the processor's cache.
 _FRAMES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class CoordinationShell:
-    """Neighbours of one site at one distance.
+    """Neighbours of a site at one distance.
 
     distance: mean distance in A.
     outer: largest distance in A.
@@ -42,9 +42,9 @@ class CoordinationShell:
 class Bonds:
     """The bonds of N atoms that have four each.
 
-    neighbours: the atoms at their other ends, (N, 4) int.
-    vectors: from each atom to these, (N, 4, 3) in A.
-    length: their median length in A.
+    neighbours: the bonded atoms, (N, 4) int.
+    vectors: bond vectors, (N, 4, 3) in A.
+    length: median bond length in A.
     """
 
     neighbours: np.ndarray
@@ -63,7 +63,7 @@ def coordination_shells(atoms: Atoms, site: int, count: int, tolerance: float | 
 
     Shells are those of the crystal, periodic images included, so that their numbers do not depend on the size of the
     cell. A new shell begins where the sorted distances have a gap of more than `tolerance`. By default the atoms of the
-    second shell of a hexagonal site, at 1.63 and 1.67 bonds, are of one shell, as those are that a small strain splits.
+    second shell of a hexagonal site, at 1.63 and 1.67 bonds, belong to one shell, as do those split by a small strain.
 
     :param tolerance: in A; by default :data:`SHELL_GAP` of the distance of the nearest neighbour.
     :raises InputError: when the site does not exist, or `count` is below 1.
@@ -99,7 +99,7 @@ def tetrahedral_bonds(atoms: Atoms) -> Bonds | None:
     if (np.bincount(first, minlength=len(atoms)) != 4).any():
         return None
     length = float(np.median(lengths))
-    # Sorted, so that the order does not hang on the search.
+    # Sorted, so that the order does not depend on the search.
     order = np.lexsort((*np.round(vectors / length, 3).T[::-1], second, first))
     return Bonds(second[order].reshape(-1, 4), vectors[order].reshape(-1, 4, 3), length)
 
@@ -107,7 +107,7 @@ def tetrahedral_bonds(atoms: Atoms) -> Bonds | None:
 def overlapping_pairs(atoms: Atoms, fraction: float = 0.6) -> list[tuple[int, int, float]]:
     """Return pairs of atoms nearer than `fraction` of the sum of their covalent radii, as (i, j, distance in A).
 
-    Periodic images count, with i = j for an atom and its own image; each pair stands once (i <= j), with its least
+    Periodic images count, with i = j for an atom and its own image; each pair is listed once (i <= j), with its minimum
     distance, in ascending order. Radii are those of :data:`ase.data.covalent_radii` (Cordero et al., Dalton Trans.
     2008, 2832): with the default, Si-Si 1.33 A, Si-C 1.12 A, C-C 0.91 A.
     """
@@ -133,14 +133,14 @@ def frames_with_overlap(
     :raises InputError: when the cell has no volume.
     """
     if abs(np.linalg.det(cell)) < 1e-8:
-        raise InputError("The cell has no volume: overlaps are looked for in frames that are periodic everywhere.")
+        raise InputError("The cell has no volume: give a cell that is periodic in all directions to look for overlaps.")
     reduced = np.asarray(minkowski_reduce(cell)[0])
     radii = fraction * covalent_radii[numbers]
     overlapping = np.zeros(len(positions), dtype=bool)
     for begin in range(0, len(positions), _FRAMES_AT_ONCE):
         points = np.asarray(positions[begin : begin + _FRAMES_AT_ONCE], dtype=float)
         frame, atom, places = _with_images(points @ np.linalg.inv(reduced) % 1.0, reduced, 2.0 * radii.max())
-        # Frames lie side by side in one tree, too far apart to see each other.
+        # Frames are placed side by side in one tree, too far apart to interact.
         places[:, 0] += frame * (np.ptp(places[:, 0]) + 2.0 * radii.max() + 1.0)
         first, second = cKDTree(places).query_pairs(2.0 * radii.max(), output_type="ndarray").T
         lengths = np.linalg.norm(places[first] - places[second], axis=1)
@@ -149,9 +149,9 @@ def frames_with_overlap(
 
 
 def nearest_distance(atoms: Atoms) -> float:
-    """Return the least distance in A of two atoms, periodic images included."""
+    """Return the minimum distance in A of two atoms, periodic images included."""
     cutoff = 1.0
-    # In a periodic structure an atom meets its own image at last; without periodicity, atoms may be alone.
+    # In a periodic structure an atom has at least its own images; without periodicity, it may have no neighbour.
     limit = 2.0 * float(np.linalg.norm(atoms.cell.array, axis=1).sum() + np.ptp(atoms.positions, axis=0).sum())
     while cutoff < max(limit, 2.0):
         lengths = neighbor_list("d", atoms, cutoff)
@@ -162,16 +162,16 @@ def nearest_distance(atoms: Atoms) -> float:
 
 
 def _with_images(fractional: np.ndarray, cell: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return frame (P,), atom (P,) and place (P, 3) in A of atoms and of images beyond the upper faces of the cell.
+    """Return frame (P,), atom (P,) and position (P, 3) in A of atoms and of images beyond the upper faces of the cell.
 
-    The images suffice for every pair within reach to stand among the places: of two atoms that are near each other
-    across a face, one has its image beside the other, along each vector on its own.
+    The images suffice to find every pair within reach: of two atoms near each other across a face, one has its image
+    next to the other, along each cell vector.
 
     :param fractional: (F, N, 3) from 0 to 1.
     """
     frame, atom = (index.ravel() for index in np.indices(fractional.shape[:2]))
     points = fractional.reshape(-1, 3)
-    # The reach in fractions of the distances between opposite faces.
+    # The reach as a fraction of the distances between opposite faces.
     margins = reach * np.linalg.norm(np.linalg.inv(cell), axis=0)
     for axis, margin in enumerate(margins):
         parts = [(frame, atom, points)]
@@ -183,17 +183,17 @@ def _with_images(fractional: np.ndarray, cell: np.ndarray, reach: float) -> tupl
 
 
 def _neighbours(atoms: Atoms, site: int, count: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return neighbours of a site and their ascending distances, far enough for `count` whole shells.
+    """Return neighbours of a site and their ascending distances, enough for `count` complete shells.
 
     A structure without periodicity may have fewer; then all neighbours are returned.
     """
-    # The space per atom sets the length; images along three vectors make any shell number reachable.
+    # The volume per atom sets the length scale; images along three vectors reach any shell.
     cutoff = 3.0
     extent = float(np.ptp(atoms.positions, axis=0).sum() + np.linalg.norm(atoms.cell.array, axis=1).sum())
     while True:
         others, lengths = _images_within(atoms, site, cutoff)
         starts = np.flatnonzero(np.diff(lengths, prepend=-np.inf) > tolerance)
-        # The last shell in reach may be incomplete, so one more must have begun.
+        # The last shell within reach may be incomplete, so one more must have started.
         if len(starts) > count or (not atoms.pbc.any() and cutoff > extent):
             return others, lengths
         cutoff *= 1.3

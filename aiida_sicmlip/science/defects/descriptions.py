@@ -1,4 +1,4 @@
-"""Descriptions of defects, read and checked against a host; :mod:`~aiida_sicmlip.science.defects.building` says how."""
+"""Descriptions of defects, checked against a host; the format is in :mod:`~aiida_sicmlip.science.defects.building`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KEYS = {
     "vacancy_antisite": ("vacancy", "species", "on", "shell"),
     "complex": ("parts",),
 }
-# What a part of a `complex` may be, and what goes with it.
+# Kinds of the parts of a `complex`, and their options.
 _KEYS_OF_PARTS = {
     "vacancy": ("shell", "site"),
     "antisite": ("on", "shell", "site"),
@@ -45,16 +45,16 @@ _EXAMPLES = "V_C, C_Si, N_C, V_C(k), VV, VV(hk), V_Si-N_C or H_i(bond_centred)"
 
 @dataclass(frozen=True)
 class Part:
-    """One place of a defect.
+    """One part of a defect.
 
     kind: `vacancy`, `antisite`, `substitution` or `interstitial`.
-    species: of the host's atom whose site it takes; None for an interstitial between sites.
-    added: species that comes; None for a vacancy.
-    shell: in which shell of the first part it is; 0 for the first.
-    site_label: `h` or `k` where only such sites are taken, else None.
+    species: of the host's atom whose site it occupies; None for an interstitial between sites.
+    added: species added; None for a vacancy.
+    shell: coordination shell of the first part; 0 for the first part itself.
+    site_label: `h` or `k` where only such sites are allowed, else None.
     position: name of an interstitial's site; None where `point` gives it, and for other kinds.
     cage: of tetrahedral sites.
-    point: where the interstitial goes, (3,) in A.
+    point: position of the interstitial, (3,) in A.
     axis: half of the vector between the atoms of a split interstitial, (3,) in A.
     """
 
@@ -70,7 +70,7 @@ class Part:
 
     @property
     def takes_site(self) -> bool:
-        """Whether it goes to a site of the host, not between."""
+        """Whether it occupies a site of the host, not a position between sites."""
         return self.species is not None
 
 
@@ -89,7 +89,7 @@ class Defect:
 
 
 class DescribedHost:
-    """A host with what descriptions are checked against."""
+    """A host, with the properties that descriptions are checked against."""
 
     def __init__(self, atoms: Atoms) -> None:
         self.atoms = atoms
@@ -97,27 +97,27 @@ class DescribedHost:
 
     @cached_property
     def site_labels(self) -> list[str]:
-        """As :func:`~aiida_sicmlip.science.defects.polytypes.site_labels` gives them."""
+        """Labels of the sites, see :func:`~aiida_sicmlip.science.defects.polytypes.site_labels`."""
         return site_labels(self.atoms)
 
     @property
     def species(self) -> list[str]:
-        """Species in the order in which atoms have them."""
+        """Species in the order of first occurrence."""
         return list(dict.fromkeys(self.symbols))
 
     def sites(self, part: Part) -> np.ndarray:
-        """Return the sites that a part may take, ascending."""
+        """Return the sites allowed for a part, ascending."""
         return np.flatnonzero([self.allows(part, site) for site in range(len(self.symbols))])
 
     def allows(self, part: Part, site: int) -> bool:
-        """Return whether a part may take a site."""
+        """Return whether a site is allowed for a part."""
         if self.symbols[site] != part.species:
             return False
         return part.site_label is None or matches_label(self.site_labels[site], part.site_label)
 
 
 def with_named_keys(description: Any) -> Any:
-    """Return a description in which the key `on`, which YAML reads as true, is called so again."""
+    """Return a description with the key `on` restored, which YAML reads as true."""
     if isinstance(description, Mapping):
         return {"on" if key is True else key: with_named_keys(value) for key, value in description.items()}
     if isinstance(description, (list, tuple)):
@@ -128,7 +128,7 @@ def with_named_keys(description: Any) -> Any:
 def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
     """Return a description with its defaults filled in and every value checked.
 
-    :raises InputError: when something is wrong with it.
+    :raises InputError: when it is invalid.
     """
     if isinstance(description, str):
         description = {"name": description}
@@ -149,14 +149,14 @@ def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
         raise InputError(f"`{label}.placement` is {placement!r}. {nearest_name(str(placement), PLACEMENTS)}")
     if not parts[0].takes_site and (placement == "shell" or (parts[0].point is not None and placement != "nearest")):
         raise InputError(
-            f"`{label}.placement` is {placement!r}, which interstitials that are no split ones cannot have."
+            f"`{label}.placement` is {placement!r}, which only split interstitials among the interstitials can have."
         )
     min_distance = description.get("min_distance", 0.0)
     if isinstance(min_distance, bool) or not isinstance(min_distance, (int, float)) or not min_distance >= 0:
         raise InputError(f"`{label}.min_distance` is {min_distance!r}: give a distance in A, 0 or more.")
     count = _whole(description.get("count", 1), f"{label}.count")
     if parts[0].point is not None and count > 1:
-        raise InputError(f"`{label}` has both coordinates and a `count` above 1: one place holds one atom.")
+        raise InputError(f"`{label}` has both coordinates and a `count` above 1: one position holds one atom.")
     return Defect(
         label=label,
         kind=kind,
@@ -170,7 +170,7 @@ def read_defect(description: Any, label: str, host: DescribedHost) -> Defect:
 
 
 def _of_name(description: Mapping[str, Any], label: str, host: DescribedHost) -> dict[str, Any]:
-    """Return the description that a name stands for, with the other keys that stand beside it."""
+    """Return the description that a name stands for, merged with the other keys given."""
     name = description["name"]
     rest = {key: value for key, value in description.items() if key != "name"}
     allowed = ("name", *_KEYS_OF_PLACE, "shell", *_KEYS_OF_INTERSTITIALS)
@@ -181,10 +181,10 @@ def _of_name(description: Mapping[str, Any], label: str, host: DescribedHost) ->
         return {"kind": "divacancy", **labels, **rest}
     parts = []
     for word in str(name).split("-"):
-        found = _NAME.fullmatch(word)
-        if found is None:
+        match = _NAME.fullmatch(word)
+        if match is None:
             raise InputError(f"`{label}.name` is {name!r}, which is no name of a defect: give one such as {_EXAMPLES}.")
-        added, on, where = found["added"], found["on"], found["where"]
+        added, on, where = match["added"], match["on"], match["where"]
         if on == "i":
             parts.append({"interstitial": added, **({"position": where} if where else {})})
         elif added == "V" and "V" not in host.species:
@@ -197,7 +197,7 @@ def _of_name(description: Mapping[str, Any], label: str, host: DescribedHost) ->
     ((kind, species), *others) = parts[0].items()
     twice = [key for key, _ in others if key in rest]
     if twice:
-        raise InputError(f"`{label}` has `{twice[0]}` beside the name {name}, which says it already: leave it out.")
+        raise InputError(f"`{label}` has `{twice[0]}` beside the name {name}, which implies it: leave it out.")
     return {"kind": kind, "species": species, **dict(others), **rest}
 
 
@@ -258,23 +258,23 @@ def _part(entry: Any, label: str, first: bool, host: DescribedHost) -> Part:
 
 
 def _exchange(species: str, on: str, shell: int, site_label: str | None, host: DescribedHost) -> Part:
-    """Return a part that puts a species on a site of another: an antisite if the host has it, else a substitution."""
+    """Return a part that replaces a species by another: an antisite if the host contains it, else a substitution."""
     kind = "antisite" if species in host.species else "substitution"
     return Part(kind, on, species, shell, site_label=site_label)
 
 
 def _interstitial(species: str, entry: Mapping[str, Any], shell: int, label: str, host: DescribedHost) -> Part:
     """Return an added atom: between sites by name or coordinates, or sharing a site."""
-    ways = [key for key in ("position", "fractional", "cartesian") if entry.get(key) is not None]
-    known = (*NAMED_SITES, SPLIT)
-    if len(ways) != 1:
+    coordinates = [key for key in ("position", "fractional", "cartesian") if entry.get(key) is not None]
+    names = (*NAMED_SITES, SPLIT)
+    if len(coordinates) != 1:
         raise InputError(
-            f"`{label}` says {'nothing' if not ways else ' and '.join(ways)} on where the interstitial goes: give one "
-            f"of `position` ({', '.join(known)}), `fractional` or `cartesian`."
+            f"`{label}` gives {' and '.join(coordinates) or 'nothing'} for the position of the interstitial: give "
+            f"one of `position` ({', '.join(names)}), `fractional` or `cartesian`."
         )
     position = entry.get("position")
-    if ways == ["position"] and position not in known:
-        raise InputError(f"`{label}.position` is {position!r}. {nearest_name(str(position), known)}")
+    if coordinates == ["position"] and position not in names:
+        raise InputError(f"`{label}.position` is {position!r}. {nearest_name(str(position), names)}")
     for keys, of in ((("on", "direction", "separation"), SPLIT), (("cage",), "tetrahedral")):
         for key in keys:
             if key in entry and position != of:
@@ -298,14 +298,14 @@ def _interstitial(species: str, entry: Mapping[str, Any], shell: int, label: str
         raise InputError(f"`{label}.site` is {site!r}, but the interstitial is between sites: give its coordinates.")
     if position is not None:
         return Part("interstitial", None, species, shell, position=position, cage=entry.get("cage"))
-    point = _three(entry[ways[0]], f"{label}.{ways[0]}", "such as [0.5, 0.5, 0.5]")
-    if ways == ["fractional"]:
+    point = _three(entry[coordinates[0]], f"{label}.{coordinates[0]}", "such as [0.5, 0.5, 0.5]")
+    if coordinates == ["fractional"]:
         point = point @ host.atoms.cell.array
     return Part("interstitial", None, species, shell, point=point)
 
 
 def _check_part(part: Part, label: str, host: DescribedHost) -> None:
-    """Raise InputError where the host has no such site, or what comes is no element."""
+    """Raise InputError where the host has no such site, or the added species is no element."""
     if part.added is not None and atomic_numbers.get(part.added, 0) == 0:
         raise InputError(f"`{label}` puts {part.added!r} on a site, which is no chemical symbol.")
     if not part.takes_site:
@@ -318,28 +318,28 @@ def _check_part(part: Part, label: str, host: DescribedHost) -> None:
         raise InputError(f"`{label}` puts {part.added} on a site of {part.species}: that is no antisite.")
     if part.site_label is not None and not len(host.sites(part)):
         labels = {host.site_labels[site] for site in host.sites(Part("vacancy", part.species, None))} - {""}
-        known = f"give one of {', '.join(sorted(labels))}" if labels else "all are alike: leave it out"
-        raise InputError(f"`{label}.site` is {part.site_label!r}, but of the host's sites of {part.species} {known}.")
+        advice = f"give one of {', '.join(sorted(labels))}" if labels else "all are alike: leave it out"
+        raise InputError(f"`{label}.site` is {part.site_label!r}, but of the host's sites of {part.species} {advice}.")
 
 
 def _placement_shell(description: Mapping[str, Any], label: str, placement: str) -> int | None:
     """Return the shell of a placement by shells; None for the others."""
     single = description["kind"] in ("vacancy", "antisite", "substitution")
     keys = ("placement_shell", "shell") if single else ("placement_shell",)
-    given = [key for key in keys if key in description]
+    given_keys = [key for key in keys if key in description]
     if placement != "shell":
-        if given:
+        if given_keys:
             raise InputError(
-                f"`{label}.{given[0]}` is given, but `placement` is {placement!r}: set `placement: shell`."
+                f"`{label}.{given_keys[0]}` is given, but `placement` is {placement!r}: set `placement: shell`."
             )
         return None
-    if len(given) != 1:
+    if len(given_keys) != 1:
         raise InputError(f"`{label}` has `placement: shell`: give the number of the shell as `placement_shell`, once.")
-    return _whole(description[given[0]], f"{label}.{given[0]}")
+    return _whole(description[given_keys[0]], f"{label}.{given_keys[0]}")
 
 
 def _site(description: Mapping[str, Any], label: str, host: DescribedHost, first: Part) -> int | None:
-    """Return the given site of the first part; None when there is none."""
+    """Return the site given for the first part; None when there is none."""
     site = description.get("site")
     labelled = isinstance(site, str) and description["kind"] != "complex"
     if site is None or labelled or (isinstance(site, Sequence) and description["kind"] == "divacancy"):
@@ -350,9 +350,7 @@ def _site(description: Mapping[str, Any], label: str, host: DescribedHost, first
     if description.get("count", 1) != 1:
         raise InputError(f"`{label}` has both `site` and a `count` above 1: one site holds one defect.")
     if host.symbols[site] != first.species:
-        raise InputError(
-            f"`{label}.site` is {site}, an atom of {host.symbols[site]}; needed is one of {first.species}."
-        )
+        raise InputError(f"`{label}.site` is {site}, an atom of {host.symbols[site]}: give one of {first.species}.")
     return int(site)
 
 
@@ -383,7 +381,7 @@ def _whole(value: Any, label: str) -> int:
 
 
 def _refuse_unknown(entry: Mapping[str, Any], known: Sequence[str], label: str) -> None:
-    """Raise InputError for a key that the description does not know."""
+    """Raise InputError for an unknown key of a description."""
     for key in entry:
         if key not in known:
             raise InputError(f"`{label}` has the unknown key `{key}`. {nearest_name(str(key), known)}")

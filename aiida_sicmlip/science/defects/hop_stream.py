@@ -1,4 +1,4 @@
-"""Hops along trajectories of any length: pieces of frames, most of which are seen at a glance to hold no hop."""
+"""Hops along trajectories of any length, chunk by chunk; a fast bound excludes hops in most chunks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ _TOLERANCE = 1e-3
 
 
 def follow_hops(pieces: Iterable[np.ndarray], cell: np.ndarray, host: Atoms, species: Sequence[str]) -> Hops:
-    """Follow atoms from site to site along the consecutive pieces of a trajectory.
+    """Follow atoms from site to site along consecutive chunks of a trajectory.
 
-    The events are those that :func:`~aiida_sicmlip.science.defects.hops.count_hops` finds in all frames at once. It is
-    asked for the pieces alone in which an atom may have come near another site; the others need no search. Memory is
-    that of one piece.
+    The events are those of :func:`~aiida_sicmlip.science.defects.hops.count_hops` on all frames at once. Only chunks in
+    which an atom may have come near another site are searched. Memory is that of one chunk.
 
     :param pieces: positions (F, N, 3) in A; fastest where they are float32 and not wrapped into the cell.
     :param cell: (3, 3) in A, of all frames.
     :param species: of the N atoms.
-    :raises InputError: as `count_hops`, for the first piece.
+    :raises InputError: as `count_hops`, for the first chunk.
     """
     sites = HostSites(host)
     glance: _Glance | None = None
@@ -44,35 +43,35 @@ def follow_hops(pieces: Iterable[np.ndarray], cell: np.ndarray, host: Atoms, spe
             events.append(hops.events + np.array([n_frames, 0, 0, 0]))
         n_frames += len(piece)
     if first is None or last is None:
-        raise InputError("There is no frame to follow atoms in: give one at least.")
+        raise InputError("There is no frame to follow atoms in: give at least one.")
     return Hops(np.concatenate(events), first, last, n_frames, len(sites))
 
 
 class _Glance:
-    """Tells the pieces of a trajectory in which no atom can have reached the core of another site than its own."""
+    """Fast test for chunks of a trajectory in which no atom can have reached the core of another site than its own."""
 
     def __init__(self, sites: HostSites, cell: np.ndarray) -> None:
         self.sites = sites
         self.cell = np.asarray(cell, dtype=float)
         self.inverse = np.linalg.inv(self.cell)
-        # Distances count in the host, of which the cell may be a strained image.
+        # Distances are measured in the host; the cell may be strained against it.
         self.strain = float(np.linalg.svd(self.inverse @ sites.cell, compute_uv=False).max())
         self.core = CORE_RADIUS * sites.nearest_distance
         self.reach = (sites.nearest_distance - self.core) / self.strain - _TOLERANCE
 
     def may_hold_hops(self, piece: np.ndarray, site_of_atom: np.ndarray | None) -> bool:
-        """Whether an atom may have reached another site; never wrong where it says no.
+        """Return whether an atom may have reached another site; False is always correct.
 
-        An atom that stays within the reach of its site, as seen from the median of all atoms, cannot have reached
-        another's core. In place of the median of a frame its bound is looked at first: along each axis it is within one
-        standard deviation of the mean.
+        An atom that stays within the reach of its site, relative to the median displacement of all atoms, cannot have
+        reached another core. A bound of the median is tested first: along each axis it is within one standard deviation
+        of the mean.
         """
         if site_of_atom is None or (site_of_atom < 0).any():
             return True
         references = self.sites.fractional[site_of_atom]
         start = np.asarray(piece[0], dtype=float) @ self.inverse - references
         start -= np.round(start - start[0])
-        # What is left where all atoms are at their sites: the drift, and the images of the atoms.
+        # Positions with all atoms on their sites: the drift and the periodic images of the atoms.
         drift = np.median(start, axis=0)
         rest = (np.round(start - drift) + references + drift) @ self.cell
         vectors = piece - rest.astype(piece.dtype)

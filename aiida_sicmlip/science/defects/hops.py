@@ -1,8 +1,8 @@
-"""The sites of a perfect crystal: which atoms of a structure sit on them, and how atoms move from one to another.
+"""Occupation of the sites of a perfect crystal, and hops of atoms between sites.
 
-Structures are compared in fractional coordinates, so that neither wrapping, a rotated cell (LAMMPS turns cells) nor a
-small strain matters. A crystal that has drifted as a whole is moved back by the median displacement of its atoms. A
-drift is known up to a translation of the crystal onto itself only; the shortest is taken.
+Structures are compared in fractional coordinates, which makes the result independent of wrapping, of a rotation of the
+cell (as by LAMMPS) and of a small strain. The drift of the whole crystal, the median displacement of its atoms, is
+removed. It is defined only up to a lattice translation; the shortest is taken.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.host_sites import HostSites, assign_sites
 
 CORE_RADIUS = 0.35
-"""An atom has arrived at a site when it comes as near as this, in nearest-neighbour distances: 0.67 A in 3C-SiC.
+"""Radius of the core of a site, in nearest-neighbour distances: 0.67 A in 3C-SiC. An atom that enters it has arrived.
 
 With independent displacements of 0.25 A along each axis, twice those of SiC at 1500 K, an atom is in the core of a
-given nearest neighbour's site in one of ten million frames. The cores of two sites are well apart, so that an atom
-between them stays with the one it came from.
+given neighbouring site in one of ten million frames. The cores of two sites do not overlap, so that an atom between
+them remains assigned to the site it came from.
 """
 
 
 @dataclass(frozen=True)
 class DefectSites:
-    """Where a structure differs from its host.
+    """Differences of a structure from its host.
 
     sites: one dict for each site that is vacant or holds another species, by ascending `site`: `kind` (`vacancy`,
         `antisite`, or `substitution` by a species that the host does not have), `site` (index in the host), `species`
         (of the host's atom), `replaced_by` (species, None for a vacancy) and `position` (of the site in the host, A),
-        as :class:`~aiida_sicmlip.science.defects.building.DefectStructure` has them.
+        as in :class:`~aiida_sicmlip.science.defects.building.DefectStructure`.
     site_of_atom: the site of each atom, (N,) int; -1 for interstitials.
-    drift: by how much the crystal is displaced against the host, (3,) in A along the host's axes.
+    drift: displacement of the crystal relative to the host, (3,) in A along the host's axes.
     """
 
     sites: list[dict[str, Any]]
@@ -45,7 +45,7 @@ class DefectSites:
 
     @property
     def interstitials(self) -> list[int]:
-        """Atoms that have no site."""
+        """Atoms without a site."""
         return [int(atom) for atom in np.flatnonzero(self.site_of_atom < 0)]
 
 
@@ -53,8 +53,8 @@ class DefectSites:
 class Hops:
     """Changes of site in a trajectory of F frames.
 
-    events: rows (frame, atom, from site, to site) in order of time, (E, 4) int; interstitials of the first frame
-        come from site -1.
+    events: rows (frame, atom, from site, to site) in order of time, (E, 4) int; interstitials of the first frame have
+        the site -1.
     first_sites: the site of each atom in the first frame, (N,) int; -1 for interstitials.
     last_sites: the same after the last frame.
     """
@@ -67,34 +67,34 @@ class Hops:
 
     @property
     def n_hops(self) -> int:
-        """How often an atom went from one site to another."""
+        """Number of hops from one site to another."""
         return int((self.events[:, 2] >= 0).sum())
 
     @cached_property
     def vacant(self) -> np.ndarray:
-        """The sites that no atom belongs to in each frame, (F, V) int, ascending and filled up with -1 where fewer."""
+        """The vacant sites of each frame, (F, V) int, ascending and padded with -1."""
         sites = self.first_sites.copy()
         edges = [0, *np.unique(self.events[:, 0]), self.n_frames]
-        found: list[np.ndarray] = []
+        vacant_sites: list[np.ndarray] = []
         for begin in edges[:-1]:
             for _, atom, _, site in self.events[self.events[:, 0] == begin]:
                 sites[atom] = site
-            found.append(np.setdiff1d(np.arange(self.n_sites), sites))
-        filled = np.full((len(found), max(map(len, found))), -1)
-        for row, vacant in zip(filled, found, strict=True):
+            vacant_sites.append(np.setdiff1d(np.arange(self.n_sites), sites))
+        filled = np.full((len(vacant_sites), max(map(len, vacant_sites))), -1)
+        for row, vacant in zip(filled, vacant_sites, strict=True):
             row[: len(vacant)] = vacant
         return np.repeat(filled, np.diff(edges), axis=0)
 
 
 def find_defect_sites(structure: Atoms, host: Atoms, sites: HostSites | None = None) -> DefectSites:
-    """Return which sites of a host are vacant or hold another species in a structure, whatever the order of its atoms.
+    """Return which sites of a host are vacant or hold another species in a structure with atoms in any order.
 
-    Atoms go to sites within :data:`~aiida_sicmlip.science.defects.host_sites.SITE_RADIUS` so that the sum of the
-    squared distances is least (Wigner-Seitz analysis). Species that the host does not have are treated alike: hydrogen
-    in a vacancy holds its site, a second one there is an interstitial.
+    Atoms are assigned to sites within :data:`~aiida_sicmlip.science.defects.host_sites.SITE_RADIUS` with the minimum
+    sum of squared distances, see :mod:`~aiida_sicmlip.science.defects.host_sites`. Species that the host does not have
+    are treated alike: hydrogen in a vacancy holds its site, a second one there is an interstitial.
 
     :param host: the perfect crystal in the structure's cell.
-    :param sites: those of the host, where they are known: to find them takes longer than all the rest.
+    :param sites: of the host, to avoid constructing them again, which takes longer than the assignment.
     :raises InputError: when a cell is not periodic, the cells differ by more than the `MAXIMUM_STRAIN` of
         :mod:`~aiida_sicmlip.science.defects.host_sites`, or more sites than its `MAXIMUM_CHANGED` differ.
     """
@@ -128,15 +128,15 @@ def count_hops(
 ) -> Hops:
     """Follow atoms from site to site: an atom changes its site when it enters another's core (:data:`CORE_RADIUS`).
 
-    2,000 frames of 214 atoms take 0.15 s; memory is about six times that of the positions in double precision, so
-    long trajectories are followed piece by piece, by :func:`~aiida_sicmlip.science.defects.hop_stream.follow_hops`.
+    2,000 frames of 214 atoms take 0.15 s; memory is about six times that of the positions in double precision, so long
+    trajectories are processed in chunks, by :func:`~aiida_sicmlip.science.defects.hop_stream.follow_hops`.
 
     :param positions: (F, N, 3) in A of consecutive frames, wrapped or not; no atom moves by half a cell between two.
     :param cell: (3, 3) in A, of all frames.
     :param species: of the N atoms.
-    :param site_of_atom: sites of the atoms before the first frame, (N,), where they
-        are known; else they are those that :func:`find_defect_sites` finds in the first frame.
-    :param sites: those of the host, where they are known.
+    :param site_of_atom: sites of the atoms before the first frame, (N,); by default those that
+        :func:`find_defect_sites` finds in the first frame.
+    :param sites: of the host, to avoid constructing them again.
     :raises InputError: as :func:`find_defect_sites`, and when there is no frame.
     """
     positions = np.asarray(positions)
@@ -148,18 +148,18 @@ def count_hops(
         first = assign_sites(sites, fractional[0], Atoms(list(species)).numbers)[0]
     else:
         first = np.array(site_of_atom, dtype=int)
-    # An interstitial is followed from any site; it is far from it.
+    # The reference site of an interstitial is arbitrary; the atom is far from it.
     reference = np.where(first < 0, 0, first)
     displacements = _without_drift(fractional, sites.fractional[reference], first >= 0) @ sites.cell
     core = CORE_RADIUS * sites.nearest_distance
-    # Only atoms that were this far from their site can have been in the core of another.
+    # Only atoms that were this far from their site can have entered the core of another.
     far = np.square(displacements).sum(axis=-1).max(axis=0) > (sites.nearest_distance - core) ** 2
     events: list[tuple[int, int, int, int]] = []
     last = first.copy()
     for atom in np.flatnonzero(far | (first < 0)):
-        found, distances = sites.nearest(displacements[:, atom] + host.positions[reference[atom]])
+        nearest, distances = sites.nearest(displacements[:, atom] + host.positions[reference[atom]])
         inside = np.flatnonzero(distances < core)
-        visited = np.concatenate([[first[atom]], found[inside]])
+        visited = np.concatenate([[first[atom]], nearest[inside]])
         changes = np.flatnonzero(np.diff(visited))
         events += [(int(inside[k]), int(atom), int(visited[k]), int(visited[k + 1])) for k in changes]
         last[atom] = visited[-1]
@@ -167,19 +167,20 @@ def count_hops(
     return Hops(table, first, last, len(positions), len(sites))
 
 
-def _without_drift(fractional: np.ndarray, references: np.ndarray, settled: np.ndarray) -> np.ndarray:
-    """Return how far atoms are from their references, less the median over the settled ones; (F, N, 3) fractional.
+def _without_drift(fractional: np.ndarray, references: np.ndarray, on_site: np.ndarray) -> np.ndarray:
+    """Return displacements of atoms from their reference sites, minus the median over atoms on sites, (F, N, 3)
+    fractional.
 
-    Paths are followed across boundaries: nothing jumps by half a cell from one frame to the next.
+    Paths are unwrapped across boundaries: no atom moves by half a cell from one frame to the next.
     """
     moved = np.zeros_like(fractional)
     steps = np.diff(fractional, axis=0)
     np.cumsum(steps - np.round(steps), axis=0, out=moved[1:])
     start = fractional[0] - references
-    # Any atom shows where the drift is, up to its own displacement; the median of the others then corrects it.
-    drift = start[settled][0]
+    # One atom gives the drift up to its own displacement; the median over all atoms then corrects it.
+    drift = start[on_site][0]
     for _ in range(2):
         start = drift + (start - drift) - np.round(start - drift)
-        drift = np.median(start[settled], axis=0)
+        drift = np.median(start[on_site], axis=0)
     moved += start
-    return moved - np.median(moved[:, settled], axis=1, keepdims=True)
+    return moved - np.median(moved[:, on_site], axis=1, keepdims=True)

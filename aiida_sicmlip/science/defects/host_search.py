@@ -1,4 +1,4 @@
-"""The perfect crystal behind structures with defects, where nobody gave it."""
+"""Inference of the perfect crystal from structures with defects."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ase.geometry import find_mic, minkowski_reduce
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.host_sites import HostSites, assign_sites
 
-# All in the median distance of an atom to its nearest neighbour.
-# Two atoms that a translation leads to each other differ by the thermal displacements of both.
+# Lengths are in units of the median nearest-neighbour distance. Two atoms mapped onto each other by a translation
+# differ by the thermal displacements of both.
 _SAME_ATOM = 0.7
-# Of the median over all atoms little is left.
+# The error of the median over all atoms is small.
 _SAME_TRANSLATION = 0.2
-# An atom that is nearer than this to a site belongs there.
+# An atom nearer than this to a site is assigned to it.
 _CLOUD = 0.5
 
-# The share of atoms that a translation must lead to others: a divacancy in eight sites leaves two thirds of six atoms.
+# Fraction of atoms that a translation must map onto others: with a divacancy in eight sites, two thirds of six atoms.
 _SHARE = 0.6
-# Stacked layers, such as those of 4H-SiC, agree by half with each other.
+# Stacked layers, as in 4H-SiC, agree with each other by half.
 _SHARE_OF_BEST = 0.8
 # With two, a vacancy in one half of the cell could as well be an interstitial in the other.
 _FEWEST_TRANSLATIONS = 3
 
-# How many frames are tried as the one that shows the translations.
+# Number of frames tried for the search of translations.
 _BEGINNINGS = 5
 
 _ADVICE = "Give the host, the perfect crystal in the cell of the frames."
@@ -35,18 +35,18 @@ _ADVICE = "Give the host, the perfect crystal in the cell of the frames."
 def infer_host(frames: Sequence[Atoms]) -> Atoms:
     """Return the perfect crystal in the cell of frames with defects.
 
-    The translations that lead a frame, the first if it will do, onto itself but for defects and thermal displacements
-    are searched for. Each site then is where atoms are on average in all places that the translations lead to, with
-    the species of the majority; sites that are mostly vacant do not exist. Translations need not lie along the vectors
-    of the cell, so that every supercell will do that holds three primitive cells or more. The crystal lies where that
-    frame does.
+    The search is for translations that map a frame (the first, if possible) onto itself, up to defects and thermal
+    displacements. Each site is the mean position of the atoms that the translations map onto each other, with the
+    species of the majority; sites that are mostly vacant are discarded. Translations need not be along the cell
+    vectors, so that every supercell of at least three primitive cells is suitable. The crystal has the origin of that
+    frame.
 
     The error of a site is that of a mean over translations and frames: 0.25 A along each axis, 108 translations of a
     cell of 216 atoms, and one frame give 0.03 A. Cells of a few atoms need several frames when they are hot. One frame
     of 214 atoms takes 0.15 s, ten take 0.8 s.
 
-    :param frames: in one cell, wrapped or not, displaced against each other or not, atoms in any order.
-    :raises InputError: when there are no frames, their cells differ, or no crystal is found that they all fit.
+    :param frames: in one cell, wrapped or not, with any relative drift, atoms in any order.
+    :raises InputError: when there are no frames, their cells differ, or no crystal fits them all.
     """
     if not len(frames):
         raise InputError(f"There are no frames to infer a host from. {_ADVICE}")
@@ -56,7 +56,7 @@ def infer_host(frames: Sequence[Atoms]) -> Atoms:
     if any(not np.allclose(frame.cell.array, first.cell.array, atol=1e-3) for frame in frames):
         raise InputError(f"The cells of the frames differ: a host is inferred for one cell. {_ADVICE}")
     failed: list[InputError] = []
-    # A frame may be too hot to begin with; the next one need not be.
+    # One frame may be too hot for the search; the next one need not be.
     for beginning in frames[:_BEGINNINGS]:
         try:
             return _inferred(frames, beginning)
@@ -66,7 +66,7 @@ def infer_host(frames: Sequence[Atoms]) -> Atoms:
 
 
 def _inferred(frames: Sequence[Atoms], first: Atoms) -> Atoms:
-    """Return the host of frames whose translations one of them shows.
+    """Return the host of frames from the translations of one of them.
 
     :raises InputError: when there are too few, or a frame does not fit.
     """
@@ -75,11 +75,11 @@ def _inferred(frames: Sequence[Atoms], first: Atoms) -> Atoms:
     translations = _translations(first, spacing)
     if len(translations) < _FEWEST_TRANSLATIONS:
         raise InputError(
-            f"No crystal is found in the frames: {len(translations) - 1} translations lead one onto itself, but for "
+            f"No crystal is found in the frames: {len(translations) - 1} translations map a frame onto itself, up to "
             f"defects. {_ADVICE}"
         )
     host = _crystal([points], first.positions, translations, spacing)
-    # The second time, drifts are those from sites that are means over all frames.
+    # In the second iteration, drifts are relative to sites averaged over all frames.
     for _ in range(2 if len(frames) > 1 else 0):
         placed = [frame.copy() for frame in frames]
         for frame in placed:
@@ -92,7 +92,7 @@ def _inferred(frames: Sequence[Atoms], first: Atoms) -> Atoms:
 
 
 def _drift(host: Atoms, frame: Atoms) -> np.ndarray:
-    """Return by how much a frame is displaced against a host, (3,) in A.
+    """Return the drift of a frame relative to a host, (3,) in A.
 
     :raises InputError: when it does not fit.
     """
@@ -106,12 +106,12 @@ def _drift(host: Atoms, frame: Atoms) -> np.ndarray:
 
 
 def _translations(frame: Atoms, spacing: float) -> np.ndarray:
-    """Return the translations that lead a frame onto itself but for defects and heat, (G, 3) fractional, zero first."""
+    """Return the translations that map a frame onto itself up to defects and heat, (G, 3) fractional, zero first."""
     species = {int(number): frame.positions[frame.numbers == number] for number in np.unique(frame.numbers)}
     sites = {number: HostSites(frame[frame.numbers == number]) for number in species}
     largest = max(species.values(), key=len)
-    found: list[tuple[float, np.ndarray]] = []
-    # Three, since an atom may be an interstitial or an antisite, from which no translation starts.
+    matches: list[tuple[float, np.ndarray]] = []
+    # Three, since an atom may be an interstitial or an antisite, which no translation maps onto another atom.
     for origin in np.linspace(0, len(largest) - 1, 3).astype(int):
         for end in np.delete(largest, origin, axis=0):
             translation = end - largest[origin]
@@ -124,28 +124,28 @@ def _translations(frame: Atoms, spacing: float) -> np.ndarray:
                 offset = np.median(moved[near], axis=0)
                 translation = translation - offset
             if near.mean() >= _SHARE and np.linalg.norm(offset) < _SAME_TRANSLATION * spacing:
-                found.append((float(near.mean()), translation))
-        if len(found) > len(largest) / 2:
+                matches.append((float(near.mean()), translation))
+        if len(matches) > len(largest) / 2:
             break
-    least = max((share for share, _ in found), default=1.0) * _SHARE_OF_BEST
-    return _group([translation for share, translation in found if share >= least], frame, spacing)
+    least = max((share for share, _ in matches), default=1.0) * _SHARE_OF_BEST
+    return _group([translation for share, translation in matches if share >= least], frame, spacing)
 
 
-def _group(found: Sequence[np.ndarray], frame: Atoms, spacing: float) -> np.ndarray:
-    """Return the translations of the lattice that inexact ones (3,) in A span with the cell: (G, 3) fractional.
+def _group(translations: Sequence[np.ndarray], frame: Atoms, spacing: float) -> np.ndarray:
+    """Return the lattice translations spanned by approximate ones (3,) in A and the cell: (G, 3) fractional.
 
-    The three shortest that are independent are a basis. Its multiples that the cell consists of are whole numbers,
-    which makes them exact. Zero stands first.
+    The three shortest linearly independent ones are a basis. The cell vectors are integer combinations of it, which
+    makes the translations exact. Zero is first.
     """
-    # By short vectors, since errors grow with the multiples.
+    # Short vectors first, since errors grow with the multiples.
     cell = np.asarray(minkowski_reduce(frame.cell)[0])
     candidates = cell
-    if len(found):
-        candidates = np.concatenate([find_mic(np.array(found), cell)[0], cell])
+    if len(translations):
+        candidates = np.concatenate([find_mic(np.array(translations), cell)[0], cell])
     basis = np.empty((0, 3))
     for candidate in candidates[np.argsort(np.linalg.norm(candidates, axis=1), kind="stable")]:
         tried = np.concatenate([basis, [candidate]])
-        # The least thickness of what the vectors span is far above the errors for independent ones.
+        # For independent vectors the smallest singular value is far above the errors.
         if np.linalg.svd(tried, compute_uv=False)[-1] > spacing / 2:
             basis = tried
         if len(basis) == 3:
@@ -154,7 +154,7 @@ def _group(found: Sequence[np.ndarray], frame: Atoms, spacing: float) -> np.ndar
         return np.zeros((1, 3))
     multiples = np.round(cell @ np.linalg.inv(basis))
     order = round(abs(np.linalg.det(multiples)))
-    # More translations than sites: some of them are none.
+    # More translations than sites: some of them are spurious.
     if not 1 <= order <= 2 * len(frame):
         return np.zeros((1, 3))
     group = np.zeros((1, 3), dtype=int)
@@ -165,10 +165,10 @@ def _group(found: Sequence[np.ndarray], frame: Atoms, spacing: float) -> np.ndar
 
 
 def _crystal(points: Sequence[HostSites], seeds: np.ndarray, translations: np.ndarray, spacing: float) -> Atoms:
-    """Return the crystal of sites that most translations lead atoms of frames to.
+    """Return the crystal of the sites that most translations map onto atoms of the frames.
 
-    :param points: the atoms of frames, in one place and cell.
-    :param seeds: where sites are looked for, (K, 3) in A.
+    :param points: the atoms of frames, without drift and in one cell.
+    :param seeds: initial positions of sites, (K, 3) in A.
     """
     cell = points[0].cell
     shifts = translations @ cell
@@ -177,41 +177,43 @@ def _crystal(points: Sequence[HostSites], seeds: np.ndarray, translations: np.nd
     for seed in seeds:
         if _is_taken(positions, cell, seed, spacing):
             continue
-        place, number = _mean_place(points, seed, shifts, spacing)
+        place, number = _mean_position(points, seed, shifts, spacing)
         if number is not None and not _is_taken(positions, cell, place, spacing):
             positions = np.concatenate([positions, place + shifts])
             numbers += [number] * len(shifts)
     if not numbers:
-        raise InputError(f"No crystal is found in the frames: there is no site that most translations keep. {_ADVICE}")
+        raise InputError(
+            f"No crystal is found in the frames: no site is mapped onto itself by most translations. {_ADVICE}"
+        )
     host = Atoms(numbers, positions, cell=cell, pbc=True)
     host.wrap()
     return host
 
 
-def _is_taken(positions: np.ndarray, cell: np.ndarray, place: np.ndarray, spacing: float) -> bool:
-    """Return whether a place (3,) in A lies in the cloud of a site that is known."""
+def _is_taken(positions: np.ndarray, cell: np.ndarray, position: np.ndarray, spacing: float) -> bool:
+    """Return whether a position (3,) in A is within the cloud of one of the sites."""
     if not len(positions):
         return False
-    return float(find_mic(positions - place, cell)[1].min()) < _CLOUD * spacing
+    return float(find_mic(positions - position, cell)[1].min()) < _CLOUD * spacing
 
 
-def _mean_place(
+def _mean_position(
     points: Sequence[HostSites], seed: np.ndarray, shifts: np.ndarray, spacing: float
 ) -> tuple[np.ndarray, int | None]:
-    """Return where atoms are on average near a seed and all its images (3,), and the species of most: None if too few.
+    """Return the mean position (3,) of atoms near a seed and its images, and the majority species; None if too few.
 
-    :param shifts: from the seed to its images, (G, 3) in A.
+    :param shifts: vectors from the seed to its images, (G, 3) in A.
     """
-    place = seed
-    # The seed is an atom that may be far from its site.
+    position = seed
+    # The seed is an atom, which may be far from its site.
     for radius in (_SAME_ATOM, _SAME_ATOM, *[_CLOUD] * 6):
-        found = [sites.displacements(place + shifts) for sites in points]
-        vectors = np.concatenate([part[1] for part in found])
+        displacements = [sites.displacements(position + shifts) for sites in points]
+        vectors = np.concatenate([part[1] for part in displacements])
         near = np.linalg.norm(vectors, axis=1) < radius * spacing
         if not near.any():
-            return place, None
-        place = place - vectors[near].mean(axis=0)
+            return position, None
+        position = position - vectors[near].mean(axis=0)
     if near.mean() <= 0.5:
-        return place, None
-    numbers = np.concatenate([sites.numbers[part[0]] for sites, part in zip(points, found, strict=True)])
-    return place, int(np.bincount(numbers[near]).argmax())
+        return position, None
+    numbers = np.concatenate([sites.numbers[part[0]] for sites, part in zip(points, displacements, strict=True)])
+    return position, int(np.bincount(numbers[near]).argmax())

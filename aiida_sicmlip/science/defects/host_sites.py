@@ -1,7 +1,8 @@
-"""The sites of a host crystal, and how the atoms of a structure are given to them.
+"""The sites of a host crystal, and the assignment of atoms to them (Wigner-Seitz analysis).
 
-The drift of a structure and the sites of its atoms are found together: the drift is the median displacement of the
-atoms from their nearest sites, the sites are those that make the sum of the squared displacements least.
+Each atom is assigned to at most one site and each site to at most one atom, with the minimum sum of squared
+displacements. The drift of a structure, the median displacement of the atoms from their nearest sites, is determined
+together with the assignment.
 """
 
 from __future__ import annotations
@@ -19,24 +20,26 @@ from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.defects.polytypes import site_labels
 
 MAXIMUM_STRAIN = 0.05
-"""Cells whose vectors differ by more than this fraction are cells of two crystals."""
+"""Maximum strain between the cells of a structure and its host."""
 
 MAXIMUM_CHANGED = 0.25
-"""Share of the host's sites that may be vacant, taken by another species, or exceeded by atoms that have no site."""
+"""Maximum fraction of the host's sites that are vacant or hold another species, or of atoms without a site."""
 
 SITE_RADIUS = 0.75
-"""An atom farther than this from every free site has none: it is an interstitial. In nearest-neighbour distances."""
+"""An atom farther than this from every free site is an interstitial. In nearest-neighbour distances."""
 
 MAXIMUM_DISPLACEMENT = 0.33
-"""A crystal is molten, or another one, where the median distance of the atoms from their sites is larger. In
-nearest-neighbour distances; at melting points it is a half of that or less."""
+"""A structure is molten, or of another crystal, where the median distance of the atoms from their sites is larger.
 
-# Sites of the perfect crystal agree with each other by symmetry up to this (A).
+In nearest-neighbour distances; at the melting point the median is half of this or less.
+"""
+
+# Equivalent sites of the perfect crystal agree up to this (A).
 _SAME_PLACE = 0.05
 
 
 class HostSites:
-    """The sites of a crystal, and the nearest of them to any point."""
+    """The sites of a crystal, with a search for the sites nearest to any point."""
 
     def __init__(self, host: Atoms) -> None:
         if not host.pbc.all() or abs(host.cell.volume) < 1e-8:
@@ -47,7 +50,7 @@ class HostSites:
         self.numbers = host.numbers
         self.nearest_distance = nearest_distance(host)
         self.reach = SITE_RADIUS * self.nearest_distance
-        # Wrapped along the short vectors of the reduced cell, a point's nearest image is one cell away at most.
+        # Wrapped in the reduced cell, the nearest image of a point is at most one cell away.
         self._reduced = np.asarray(minkowski_reduce(host.cell, host.pbc)[0])
         self._to_reduced = np.linalg.inv(self._reduced)
         shifts = np.array(list(np.ndindex(3, 3, 3))) - 1
@@ -67,33 +70,33 @@ class HostSites:
         strain = float(np.abs(np.linalg.svd(deformation, compute_uv=False) - 1.0).max())
         if strain > MAXIMUM_STRAIN or np.linalg.det(deformation) <= 0:
             raise InputError(
-                f"The cells of structure and host differ by a strain of {strain:.3f}, {MAXIMUM_STRAIN} at most is "
-                f"allowed: give the perfect crystal in the structure's own cell, with the same repeats."
+                f"The cells of structure and host differ by a strain of {strain:.3f}, above {MAXIMUM_STRAIN}: "
+                f"give the perfect crystal in the structure's own cell, with the same repeats."
             )
         return np.asarray(positions, dtype=float) @ np.linalg.inv(cell)
 
     def nearest(self, points: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return the nearest sites of points (K, 3) given in A, and their distances in A.
 
-        (K,) each, or (K, count), where a site of a small cell stands once for each of its images.
+        (K,) each, or (K, count), where a site of a small cell is listed once for each of its images.
         """
-        distances, found = self._tree.query(self._wrapped(points), k=count)
-        return np.asarray(found) % len(self), np.asarray(distances)
+        distances, nearest = self._tree.query(self._wrapped(points), k=count)
+        return np.asarray(nearest) % len(self), np.asarray(distances)
 
     def displacements(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nearest sites (K,) of points (K, 3) given in A, and the vectors (K, 3) that lead from them."""
+        """Return the nearest sites (K,) of points (K, 3) in A, and the vectors (K, 3) in A from these to the points."""
         wrapped = self._wrapped(points)
-        _, found = self._tree.query(wrapped)
-        return np.asarray(found) % len(self), wrapped - self._tree.data[found]
+        _, nearest = self._tree.query(wrapped)
+        return np.asarray(nearest) % len(self), wrapped - self._tree.data[nearest]
 
     @cached_property
     def labels(self) -> list[str]:
-        """What tells sites of one sublattice apart: see :mod:`~aiida_sicmlip.science.defects.polytypes`."""
+        """Labels of inequivalent sites of a sublattice, see :mod:`~aiida_sicmlip.science.defects.polytypes`."""
         return site_labels(self._host)
 
     @cached_property
     def orbits(self) -> np.ndarray:
-        """A number for each site, (S,) int, the same where a translation of the crystal onto itself leads there."""
+        """Number of the translational orbit of each site, (S,) int; equal for sites related by a lattice vector."""
         orbits = np.full(len(self), -1)
         positions = self.fractional @ self.cell
         for site in range(len(self)):
@@ -110,7 +113,7 @@ class HostSites:
 
 
 def assign_sites(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the site of each atom, (N,) with -1 where there is none, and the shortest drift that fits, (3,) in A.
+    """Return the site of each atom, (N,) with -1 for interstitials, and the shortest drift that fits, (3,) in A.
 
     :param fractional: (N, 3), see :meth:`HostSites.fractional_of`.
     :raises InputError: when no drift makes the atoms fit.
@@ -119,25 +122,25 @@ def assign_sites(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) 
     least = len(sites)
     best: tuple[np.ndarray, np.ndarray] | None = None
     length = np.inf
-    hopeless: set[tuple[int, int]] = set()
+    rejected: set[tuple[int, int]] = set()
     for start, atom, site in _possible_drifts(sites, fractional, numbers):
-        # The atom that a drift was read from may itself be displaced, but not by more than this.
+        # The atom that a drift was derived from may itself be displaced, but not by more than this.
         if np.linalg.norm(start) > length + sites.nearest_distance:
             break
-        if hopeless and (atom, int(sites.orbits[site])) in hopeless:
+        if rejected and (atom, int(sites.orbits[site])) in rejected:
             continue
-        drift, found, vectors = (part[0] for part in refined_drifts(sites, fractional[None], start))
+        drift, nearest, vectors = (part[0] for part in refined_drifts(sites, fractional[None], start))
         if np.linalg.norm(drift) >= length:
             continue
-        # Quick and rough: how many sites have no atom of their species.
-        changed = len(sites) - len(np.unique(found[sites.numbers[found] == numbers]))
+        # Fast estimate: the number of sites without an atom of their species.
+        changed = len(sites) - len(np.unique(nearest[sites.numbers[nearest] == numbers]))
         if changed <= 2 * limit:
-            site_of_atom = assigned(sites, fractional @ sites.cell - drift, found, vectors)
+            site_of_atom = assigned(sites, fractional @ sites.cell - drift, nearest, vectors)
             offset = np.median(_displacements(sites, fractional, site_of_atom, drift), axis=0)
             if np.linalg.norm(offset) > sites.nearest_distance / 10:
-                # Halfway between two drifts, half of the atoms are nearest to sites that are not theirs.
-                drift, found, vectors = (part[0] for part in refined_drifts(sites, fractional[None], drift + offset))
-                site_of_atom = assigned(sites, fractional @ sites.cell - drift, found, vectors)
+                # Halfway between two drifts, half of the atoms are nearest to a wrong site.
+                drift, nearest, vectors = (part[0] for part in refined_drifts(sites, fractional[None], drift + offset))
+                site_of_atom = assigned(sites, fractional @ sites.cell - drift, nearest, vectors)
             changed = count_changed(sites, site_of_atom, numbers)
             moved = np.linalg.norm(_displacements(sites, fractional, site_of_atom, drift), axis=1)
             if np.median(moved) > MAXIMUM_DISPLACEMENT * sites.nearest_distance:
@@ -145,10 +148,10 @@ def assign_sites(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) 
             if changed <= limit and np.linalg.norm(drift) < length:
                 best, length = (site_of_atom, drift), float(np.linalg.norm(drift))
         if changed > limit and atom >= 0:
-            # Another site that a translation of the crystal leads to would fit as badly.
-            hopeless.add((atom, int(sites.orbits[site])))
+            # Another site of the same orbit would fit equally badly.
+            rejected.add((atom, int(sites.orbits[site])))
         least = min(least, changed)
-        # Translations of a crystal onto itself are no shorter than its bonds: no other drift can be shorter than this.
+        # Lattice translations are no shorter than a bond: no other drift can be shorter than this.
         if length < sites.nearest_distance / 2:
             break
     if best is None:
@@ -163,20 +166,20 @@ def assign_sites(sites: HostSites, fractional: np.ndarray, numbers: np.ndarray) 
 def refined_drifts(
     sites: HostSites, fractional: np.ndarray, start: np.ndarray, reference: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return drifts of frames after which the median displacement of the atoms from their nearest sites is zero.
+    """Return drifts of frames for which the median displacement of the atoms from their nearest sites is zero.
 
     :param fractional: (F, N, 3), see :meth:`HostSites.fractional_of`.
-    :param start: drifts near these, (3,) or (F, 3) in A.
-    :param reference: the sites that most atoms are near, (N,), where they are known: only the others are then
-        searched for.
-    :return: drifts (F, 3) in A; nearest sites (F, N); vectors from there to the atoms, without the drift, (F, N, 3).
+    :param start: initial drifts, (3,) or (F, 3) in A.
+    :param reference: sites that most atoms are near, (N,); only the others are then searched.
+    :return: drifts (F, 3) in A; nearest sites (F, N); vectors from these to the atoms, without the drift, (F, N, 3) in
+        A.
     """
     if reference is None:
         reference = np.zeros(fractional.shape[1], dtype=int)
     begin = fractional - sites.fractional[reference] - np.reshape(start @ np.linalg.inv(sites.cell), (-1, 1, 3))
     begin = (begin - np.round(begin)) @ sites.cell
     moved = np.zeros((len(begin), 3))
-    found, vectors = _nearest(sites, begin, reference)
+    nearest, vectors = _nearest(sites, begin, reference)
     active = np.arange(len(begin))
     for _ in range(20):
         steps = np.median(vectors[active], axis=1)
@@ -185,95 +188,97 @@ def refined_drifts(
         if not len(active):
             break
         now, vectors[active] = _nearest(sites, begin[active] - moved[active, None], reference)
-        # With the same sites as before the median is zero now.
-        changed = (now != found[active]).any(axis=1)
-        found[active] = now
+        # Where the nearest sites are unchanged, the median is now zero.
+        changed = (now != nearest[active]).any(axis=1)
+        nearest[active] = now
         active = active[changed]
-    return start + moved, found, vectors
+    return start + moved, nearest, vectors
 
 
-def assigned(sites: HostSites, positions: np.ndarray, found: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return the site of each atom, (N,): -1 where none is free within reach; the sum of squared distances is least.
+def assigned(sites: HostSites, positions: np.ndarray, nearest: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return the site of each atom, (N,), with the minimum sum of squared distances; -1 for interstitials.
 
-    An atom without a site counts as one at the reach. Where each atom has its nearest site to itself, no sum is less.
-    Else only the atoms that want the same site are shared out anew. Their least sum on their own, with each other atom
-    on its nearest site, is a bound from below for all atoms together; it is the answer if it takes nobody's site.
-    Those whose site is taken are shared out with the first otherwise.
+    An interstitial has no free site within reach and contributes the squared reach. Where all nearest sites differ,
+    they are the minimum. Otherwise only atoms with the same nearest site are assigned again. Their minimum alone, with
+    every other atom on its nearest site, is a lower bound for all atoms; it is the solution if it uses no site of
+    another atom. Otherwise the atoms on these sites join the assignment.
 
     :param positions: (N, 3) in A, without drift.
-    :param found: the nearest sites, (N,).
+    :param nearest: the nearest sites, (N,).
     :param vectors: from these to the atoms, (N, 3) in A.
     """
     within = np.square(vectors).sum(axis=1) < sites.reach**2
-    site_of_atom = np.where(within, found, -1)
-    wanted = np.bincount(found[within], minlength=len(sites))
-    group = np.flatnonzero(within & (wanted[found] > 1))
+    site_of_atom = np.where(within, nearest, -1)
+    demand = np.bincount(nearest[within], minlength=len(sites))
+    group = np.flatnonzero(within & (demand[nearest] > 1))
     while len(group):
-        chosen = _shared_out(sites, positions[group])
+        chosen = _minimum_assignment(sites, positions[group])
         others = site_of_atom.copy()
         others[group] = -1
-        robbed = np.flatnonzero((others >= 0) & np.isin(others, chosen))
-        if not len(robbed):
+        displaced = np.flatnonzero((others >= 0) & np.isin(others, chosen))
+        if not len(displaced):
             site_of_atom[group] = chosen
             break
-        group = np.union1d(group, robbed)
+        group = np.union1d(group, displaced)
     return site_of_atom
 
 
 def count_changed(sites: HostSites, site_of_atom: np.ndarray, numbers: np.ndarray) -> int:
-    """Return how many sites are vacant or hold another species, or how many atoms have no site if these are more."""
-    settled = site_of_atom >= 0
-    own = sites.numbers[site_of_atom[settled]] == numbers[settled]
-    return max(len(sites) - int(own.sum()), int((~settled).sum()))
+    """Return the number of sites that are vacant or hold another species, or of atoms without a site if larger."""
+    on_site = site_of_atom >= 0
+    own = sites.numbers[site_of_atom[on_site]] == numbers[on_site]
+    return max(len(sites) - int(own.sum()), int((~on_site).sum()))
 
 
 def _possible_drifts(
     sites: HostSites, fractional: np.ndarray, numbers: np.ndarray
 ) -> list[tuple[np.ndarray, int, int]]:
-    """Return no drift, and those that lead one of three atoms to a site of its species, shortest first.
+    """Return zero drift and those that move one of three atoms to a site of its species, shortest first.
 
-    Drifts are (3,) in A and stand with the atom and the site, -1 for no drift.
+    Drifts are (3,) in A, each with the atom and the site, -1 for zero drift.
     """
-    found = [(np.zeros(3), -1, -1)]
-    # Three, since one may be an interstitial or an antisite; of species that the host does not have there is no end.
-    known = np.flatnonzero(np.isin(numbers, sites.numbers))
-    for atom in known[np.linspace(0, len(known) - 1, 3).astype(int)] if len(known) else ():
+    drifts_of_atoms = [(np.zeros(3), -1, -1)]
+    # Three, since one may be an interstitial or an antisite; species that the host does not contain have no site.
+    on_host_species = np.flatnonzero(np.isin(numbers, sites.numbers))
+    for atom in (
+        on_host_species[np.linspace(0, len(on_host_species) - 1, 3).astype(int)] if len(on_host_species) else ()
+    ):
         ends = np.flatnonzero(sites.numbers == numbers[atom])
         drifts = find_mic((fractional[atom] - sites.fractional[ends]) @ sites.cell, sites.cell)[0].reshape(-1, 3)
-        found += [(drift, int(atom), int(end)) for drift, end in zip(drifts, ends, strict=True)]
-    return sorted(found, key=lambda entry: float(np.linalg.norm(entry[0])))
+        drifts_of_atoms += [(drift, int(atom), int(end)) for drift, end in zip(drifts, ends, strict=True)]
+    return sorted(drifts_of_atoms, key=lambda candidate: float(np.linalg.norm(candidate[0])))
 
 
 def _displacements(sites: HostSites, fractional: np.ndarray, site_of_atom: np.ndarray, drift: np.ndarray) -> np.ndarray:
-    """Return the vectors from the sites of the atoms that have one to these, without the drift, (K, 3) in A."""
-    settled = site_of_atom >= 0
-    vectors = (fractional[settled] - sites.fractional[site_of_atom[settled]]) @ sites.cell - drift
+    """Return the displacements of the atoms on sites from these, without the drift, (K, 3) in A."""
+    on_site = site_of_atom >= 0
+    vectors = (fractional[on_site] - sites.fractional[site_of_atom[on_site]]) @ sites.cell - drift
     return find_mic(vectors, sites.cell)[0].reshape(-1, 3) if len(vectors) else np.zeros((1, 3))
 
 
 def _nearest(sites: HostSites, begin: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest sites (F, N) of atoms and the vectors from there, (F, N, 3) in A.
+    """Return the nearest sites (F, N) of atoms and the vectors from these to the atoms, (F, N, 3) in A.
 
     :param begin: vectors from an image of the reference sites to the atoms, (F, N, 3) in A, which need not be shortest.
     """
-    found = np.repeat(reference[None], len(begin), axis=0)
+    nearest = np.repeat(reference[None], len(begin), axis=0)
     vectors = begin.copy()
-    # Two sites are never nearer than a bond, so that a site within half a bond is the nearest.
+    # Sites are at least a bond apart, so that a site within half a bond is the nearest.
     far = np.einsum("fni,fni->fn", begin, begin) >= (sites.nearest_distance / 2) ** 2
     if far.any():
-        positions = begin[far] + (sites.fractional @ sites.cell)[found[far]]
-        found[far], vectors[far] = sites.displacements(positions)
-    return found, vectors
+        positions = begin[far] + (sites.fractional @ sites.cell)[nearest[far]]
+        nearest[far], vectors[far] = sites.displacements(positions)
+    return nearest, vectors
 
 
-def _shared_out(sites: HostSites, positions: np.ndarray) -> np.ndarray:
-    """Return the site of each atom at positions (K, 3) in A, (K,), for the least sum of squares; -1 without a site."""
-    # No more than a few sites lie within reach.
-    found, distances = sites.nearest(positions, count=8)
-    candidates, columns = np.unique(found, return_inverse=True)
+def _minimum_assignment(sites: HostSites, positions: np.ndarray) -> np.ndarray:
+    """Return the site (K,) of each atom at positions (K, 3) in A for the minimum sum of squares; -1 without a site."""
+    # Only a few sites are within reach.
+    nearest, distances = sites.nearest(positions, count=8)
+    candidates, columns = np.unique(nearest, return_inverse=True)
     costs = np.full((len(positions), len(candidates)), sites.reach**2)
-    rows = np.broadcast_to(np.arange(len(positions))[:, None], found.shape)
-    np.minimum.at(costs, (rows, columns.reshape(found.shape)), np.square(distances))
+    rows = np.broadcast_to(np.arange(len(positions))[:, None], nearest.shape)
+    np.minimum.at(costs, (rows, columns.reshape(nearest.shape)), np.square(distances))
     atoms, chosen = linear_sum_assignment(costs)
     site_of_atom = np.full(len(positions), -1)
     within = costs[atoms, chosen] < sites.reach**2

@@ -1,6 +1,6 @@
 """Host crystals from a description: tetrahedrally bonded crystals of one or two elements.
 
-`crystal` chooses the structure:
+`crystal` selects the structure:
 
 * `zincblende`: two species; 3C polytypes. The first species is at the origin, the second at a quarter of the diagonal.
 * `diamond`: one species.
@@ -26,7 +26,7 @@ from aiida_sicmlip.science.settings import REQUIRED, Settings, choice, number, s
 from aiida_sicmlip.science.value_tests import is_integer
 
 CRYSTALS = {"zincblende": (2,), "diamond": (1,), "wurtzite": (1, 2)}
-"""Known crystals, and how many species each takes."""
+"""Supported crystals, and the possible numbers of species."""
 
 CELLS = {
     "zincblende": ("conventional", "primitive"),
@@ -38,7 +38,7 @@ CELLS = {
 WURTZITE = "AB"
 """Stacking of 2H."""
 
-# Where double layers are in the basal plane, in fractions of vectors at 120 degrees.
+# Positions of double layers in the basal plane, in fractions of vectors at 120 degrees.
 _LETTERS = {"A": (0.0, 0.0), "B": (1 / 3, 2 / 3), "C": (2 / 3, 1 / 3)}
 
 
@@ -81,7 +81,7 @@ class HostSettings(Settings):
     )
     repeats: tuple[int, ...] = sequence(
         (1, 1, 1),
-        "how often the cell is repeated along its three vectors",
+        "repeats of the cell along its three vectors",
         "three whole numbers from 1, such as [3, 3, 3]",
         lambda value: is_integer(value) and value > 0,
         length=3,
@@ -96,7 +96,7 @@ class HostSettings(Settings):
     def __post_init__(self) -> None:
         """Check all values.
 
-        :raises InputError: when one is missing, of the wrong kind, or does not go with the crystal.
+        :raises InputError: when one is missing, of the wrong type, or incompatible with the crystal.
         """
         super().__post_init__()
         self._check_species()
@@ -136,9 +136,9 @@ class HostSettings(Settings):
 
 
 def build_host(settings: HostSettings) -> Atoms:
-    """Return a perfect crystal, its atoms in the order of the module's text.
+    """Return a perfect crystal, its atoms in the order of the module's docstring.
 
-    The axes are those of the field: cubic cells along x, y and z; of hexagonal ones a is along x and c along z.
+    Axes follow the usual convention: cubic cells along x, y and z; in hexagonal ones a is along x and c along z.
     """
     if settings.crystal == "wurtzite":
         unit = _stacked(settings)
@@ -149,7 +149,7 @@ def build_host(settings: HostSettings) -> Atoms:
 
 
 def _stacked(settings: HostSettings) -> Atoms:
-    """Return the unit cell of double layers, the internal parameter of each that of ideal tetrahedra."""
+    """Return the unit cell of double layers, with the internal parameter of ideal tetrahedra."""
     a = float(settings.lattice_constant)
     letters = settings.stacking or WURTZITE
     species = (settings.species[0], settings.species[-1])

@@ -1,12 +1,12 @@
-"""The defects of a frame, and its atoms that are on the way from one site to another (migrating atoms).
+"""The defects of a frame, and its migrating atoms, which are between two sites.
 
-Two rules tell vacant sites, and both are kept, since they answer different questions:
+Vacant sites are identified by two criteria, which answer different questions:
 
 - By assignment (:func:`~aiida_sicmlip.science.defects.hops.find_defect_sites`) each atom has one site at most, and each
   site one atom. There are as many vacancies as the frame lacks atoms, and one more for each interstitial. Defects are
-  followed by this rule.
-- By distance a site is vacant where no atom of any species is within :data:`VACANCY_RADIUS`. An atom in the middle of
-  a hop leaves both of its sites vacant, an interstitial beside it may fill a vacant site. This is the published rule.
+  tracked by this criterion.
+- By distance a site is vacant where no atom of any species is within :data:`VACANCY_RADIUS`. An atom in the middle of a
+    hop leaves both of its sites vacant; an interstitial nearby may fill a vacant site. This is the published criterion.
 
 Published for elemental Si by Y. Liu, X. He and Y. Mo, npj Comput. Mater. 9, 174 (2023), Methods. Lengths are scaled
 here with the distance of nearest sites.
@@ -27,18 +27,18 @@ from aiida_sicmlip.science.defects.host_sites import HostSites
 _SILICON_BOND = 2.35
 
 VACANCY_RADIUS = 1.1 / _SILICON_BOND
-"""A site with no atom as near as this is vacant by distance. In distances of nearest sites: 0.90 A in 3C-SiC.
+"""A site without an atom within this distance is vacant by distance. In distances of nearest sites: 0.90 A in 3C-SiC.
 
-It is below a half, so that an atom can fill no other site than the one nearest to it.
+It is below one half, so that an atom can only fill its nearest site.
 """
 
 MIGRATION_DIFFERENCE = 0.75 / _SILICON_BOND
 """An atom whose distances from its nearest and its second nearest site differ by less is migrating. In distances of
-nearest sites: 0.61 A in 3C-SiC. On the straight way between nearest sites that is the middle 32 %.
+nearest sites: 0.61 A in 3C-SiC. On the straight path between nearest sites that is the middle 32 %.
 """
 
 SURROUNDINGS_RADIUS = 1.57
-"""Atoms as near as this to a migrating atom are its surroundings: its bonds, and few atoms beyond. In distances of
+"""Radius of the surroundings of a migrating atom: its bonded neighbours and few atoms beyond. In distances of
 nearest sites: 3.0 A in 3C-SiC, just below the second shell (1.63).
 """
 
@@ -48,12 +48,12 @@ REGIONS = ("migrating", "surroundings", "elsewhere")
 
 @dataclass(frozen=True)
 class FrameDefects:
-    """Where a frame of N atoms differs from its host, and which of its atoms are migrating.
+    """Differences of a frame of N atoms from its host, and its migrating atoms.
 
     assignment: the sites of the atoms, and which sites are vacant or hold another species, by assignment.
-    nearest_sites: the nearest and the second nearest site of each atom, (N, 2) int, whatever their species and whoever
-        is there. In small cells both may be images of one site.
-    distances: from these sites, in A in the host's cell and without the drift, (N, 2).
+    nearest_sites: the nearest and the second nearest site of each atom, (N, 2) int, of any species and occupation. In
+        small cells both may be images of one site.
+    distances: distances from these sites, (N, 2) in A, in the host's cell and without the drift.
     vacant_sites: sites that are vacant by distance, ascending.
     migrating: whether an atom is between two sites, (N,) bool.
     surroundings: whether an atom is near a migrating one and not migrating itself, (N,) bool.
@@ -98,14 +98,14 @@ class DefectFinder:
 
     An atom is migrating where its distances from its nearest and second nearest site differ by less than
     :data:`MIGRATION_DIFFERENCE`. As in the paper, all sites count, vacant or not, with their periodic images; in a
-    compound this means those of all sublattices. A hop to a vacant nearest neighbour's site is migrating on the middle
-    32 % of the straight way. A hop within a sublattice of 3C-SiC passes a site of the other one, where the two nearest
-    sites are first this and one of the ends; it is migrating on the middle 51 % of the straight way, and on the
-    middle 37 % of one that turns aside by 0.6 A. In its middle the atom is out of reach of both ends, and has no site
-    by assignment.
+    compound this means those of all sublattices. An atom that hops to a vacant neighbouring site is migrating on the
+    middle 32 % of the straight path. A hop within a sublattice of 3C-SiC passes a site of the other sublattice, which
+    is then one of the two nearest sites; the atom is migrating on the middle 51 % of the straight path, and on the
+    middle 37 % of a path that bends by 0.6 A. In the middle the atom is out of reach of both ends, and has no site by
+    assignment.
 
-    By the same rule an interstitial at rest in a hole of the crystal is migrating, since it is equally far from several
-    sites; one that shares a site along <100> is not. `interstitials` tells who has no site.
+    By the same criterion an interstitial at rest between sites is migrating, since it is equally far from several
+    sites; one that shares a site along <100> is not. `interstitials` lists the atoms without a site.
     """
 
     def __init__(self, host: Atoms, surroundings_radius: float | None = None) -> None:
@@ -139,12 +139,12 @@ class DefectFinder:
         sites = self.sites
         assignment = find_defect_sites(frame, self.host, sites)
         placed = sites.fractional_of(frame.positions, frame.cell.array) @ sites.cell - assignment.drift
-        found, distances = sites.nearest(placed, count=2)
-        filled = found[distances[:, 0] < VACANCY_RADIUS * sites.nearest_distance, 0]
+        nearest, distances = sites.nearest(placed, count=2)
+        filled = nearest[distances[:, 0] < VACANCY_RADIUS * sites.nearest_distance, 0]
         migrating = distances[:, 1] - distances[:, 0] < MIGRATION_DIFFERENCE * sites.nearest_distance
         return FrameDefects(
             assignment=assignment,
-            nearest_sites=found,
+            nearest_sites=nearest,
             distances=distances,
             vacant_sites=np.setdiff1d(np.arange(len(sites)), filled),
             migrating=migrating,
@@ -152,7 +152,7 @@ class DefectFinder:
         )
 
     def _near(self, frame: Atoms, migrating: np.ndarray) -> np.ndarray:
-        """Return which atoms are near one of some atoms or an image of it, (N,) bool."""
+        """Return which atoms are near a migrating atom or an image of it, (N,) bool."""
         if not migrating.any():
             return np.zeros(len(frame), dtype=bool)
         _, distances = HostSites(frame[migrating]).nearest(frame.positions)

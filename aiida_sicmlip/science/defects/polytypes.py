@@ -1,9 +1,9 @@
 """Hexagonal (h) and cubic (k) sites of polytypes such as 4H and 6H.
 
-A site is cubic where its twelve second neighbours surround it as in cubic close packing, which is symmetric under
-inversion, and hexagonal where they do so as in hexagonal close packing, of which only the six in the basal plane are.
-Both atoms of an axial bond are alike in this, so that divacancies along c are `hh` and `kk`, those in the basal plane
-`hk` and `kh`.
+A site is cubic where its twelve second neighbours are arranged as in cubic close packing, which is symmetric under
+inversion, and hexagonal where they are arranged as in hexagonal close packing, where only the six in the basal plane
+are. Both atoms of an axial bond have the same label, so that divacancies along c are `hh` and `kk`, those in the basal
+plane `hk` and `kh`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from ase.neighborlist import neighbor_list
 
 from aiida_sicmlip.science.defects.crystals import Bonds, tetrahedral_bonds
 
-# Vectors that differ by less than this, in bonds, lead to one place; neighbours are never so near to each other.
+# Vectors that differ by less than this, in bonds, are equal; neighbours are farther apart.
 _SAME_VECTOR = 0.25
-# Farthest of the atoms that face each other along c, in bonds; ideally 5/3. Third neighbours are at 1.91.
+# Maximum distance of atoms facing each other along c, in bonds; ideally 5/3. Third neighbours are at 1.91.
 _FACING = 1.8
 
 
 def site_labels(host: Atoms) -> list[str]:
-    """Return what tells each site of a crystal from others of its sublattice: `h`, `k`, `k1`, `k2`, or nothing.
+    """Return the label of each site among inequivalent ones of its sublattice: `h`, `k`, `k1`, `k2`, or empty.
 
-    Nothing for all sites of crystals with one kind only (3C, diamond, 2H), and of those that are not bonded
-    tetrahedrally.
+    Empty for crystals with one kind of site only (3C, diamond, 2H), and for those that are not tetrahedrally bonded.
 
     Where each cubic double layer has one hexagonal neighbour, as in 6H, its sites are `k1` where that is below and `k2`
-    where it is above. Up is from the heavier to the lighter species of an axial bond, from Si to C. In a crystal of
-    one species, without a direction, atoms that face the hexagonal layer are `k1`, those bonded towards it `k2`.
+    where it is above. The upward direction is from the heavier to the lighter species of an axial bond, from Si to C.
+    In a crystal of one species, without a direction, atoms that face the hexagonal layer are `k1`, those bonded towards
+    it `k2`.
     """
     bonds = tetrahedral_bonds(host)
     if bonds is None:
@@ -50,32 +50,32 @@ def site_labels(host: Atoms) -> list[str]:
 
 
 def matches_label(label: str, wanted: str) -> bool:
-    """Return whether a site's label is the wanted one; `k` stands for `k1` and `k2`, too."""
+    """Return whether a site's label is the wanted one; `k` includes `k1` and `k2`."""
     return label == wanted or (wanted == "k" and label.startswith("k"))
 
 
 def facing_vectors(host: Atoms, bonds: Bonds) -> np.ndarray:
     """Return the vector from each atom to the one that it faces along c, 5/3 of a bond away, (N, 3) in A; else zero.
 
-    Such pairs are at the two sides of hexagonal double layers. Crystals without these have none.
+    Such pairs are on the two sides of hexagonal double layers.
     """
     seconds = _second_neighbours(bonds)
     atoms, vectors = neighbor_list("iD", host, _FACING * bonds.length)
-    known = np.concatenate([bonds.vectors, seconds], axis=1)[atoms]
-    new = np.linalg.norm(known - vectors[:, None], axis=2).min(axis=1) > _SAME_VECTOR * bonds.length
+    shorter = np.concatenate([bonds.vectors, seconds], axis=1)[atoms]
+    new = np.linalg.norm(shorter - vectors[:, None], axis=2).min(axis=1) > _SAME_VECTOR * bonds.length
     facing = np.zeros((len(host), 3))
     facing[atoms[new]] = vectors[new]
     return facing
 
 
 def _second_neighbours(bonds: Bonds) -> np.ndarray:
-    """Return the vectors to the neighbours of the neighbours, without the way back, (N, 12, 3) in A."""
+    """Return the vectors to the second neighbours, (N, 12, 3) in A."""
     there = bonds.vectors[:, :, None] + bonds.vectors[bonds.neighbours]
     away = np.linalg.norm(there, axis=3) > _SAME_VECTOR * bonds.length
     return there[away].reshape(len(there), 12, 3)
 
 
 def _is_hexagonal(seconds: np.ndarray, length: float) -> np.ndarray:
-    """Return of which atoms the second neighbours are not symmetric under inversion, (N,) bool."""
+    """Return for which atoms the second neighbours are not symmetric under inversion, (N,) bool."""
     sums = np.linalg.norm(seconds[:, :, None] + seconds[:, None], axis=3)
     return np.asarray((sums.min(axis=2) > _SAME_VECTOR * length).any(axis=1))

@@ -1,4 +1,4 @@
-"""Which kinds of defects frames show: what is vacant, replaced or in between, and how often."""
+"""Types of defects in frames: vacancies, antisites, substitutions and interstitials, with their numbers."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ def defect_type(frame: Atoms, host: Atoms, sites: HostSites | None = None) -> st
     """Return the point defects of a frame by kind and number: ``C_Si + 2 V_C``, or ``none``.
 
     ``V_C`` is a vacant carbon site, ``C_Si`` a carbon atom on a silicon site, ``C_i`` a carbon atom without a site, as
-    :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` assigns them. Where they are does not matter, so that
-    a divacancy and two vacancies far apart are of one type, and split interstitials (one of the two atoms has the site)
-    are of the type of others: ``Si_i``. In crystals with hexagonal and cubic sites these are told: ``V_C(k) + V_Si(h)``
-    is the divacancy hk.
+    :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` assigns them. Positions are ignored: a divacancy and
+        two distant vacancies have the same type, as have split interstitials (one of the two atoms has the site) and
+        others: ``Si_i``. In crystals with hexagonal and cubic sites these are distinguished: ``V_C(k) + V_Si(h)`` is
+        the divacancy hk.
 
-    An atom of a foreign species on a site is named like any other: ``N_C``, and ``H_C`` for hydrogen anywhere in a
-    carbon vacancy (VH), bonded to whichever neighbour; with a second hydrogen atom there it is ``H_C + H_i``, with none
-    of them inside ``V_C + H_i``.
+    An atom of another species on a site is named likewise: ``N_C``, and ``H_C`` for hydrogen anywhere in a carbon
+    vacancy (VH), bonded to any neighbour. With a second hydrogen atom there it is ``H_C + H_i``, with the hydrogen
+    outside ``V_C + H_i``.
 
-    :param sites: of the host, where they are at hand.
+    :param sites: of the host, to avoid constructing them again.
     :raises InputError: when the frame does not fit the host.
     """
     sites = HostSites(host) if sites is None else sites
-    found = find_defect_sites(frame, host, sites)
+    defects = find_defect_sites(frame, host, sites)
     names: Counter[str] = Counter()
-    for entry in found.sites:
-        label = sites.labels[entry["site"]]
-        names[f"{entry['replaced_by'] or 'V'}_{entry['species']}" + (f"({label})" if label else "")] += 1
-    names.update(f"{frame.symbols[atom]}_i" for atom in found.interstitials)
+    for site in defects.sites:
+        label = sites.labels[site["site"]]
+        names[f"{site['replaced_by'] or 'V'}_{site['species']}" + (f"({label})" if label else "")] += 1
+    names.update(f"{frame.symbols[atom]}_i" for atom in defects.interstitials)
     parts = [name if count == 1 else f"{count} {name}" for name, count in sorted(names.items())]
     return " + ".join(parts) or PERFECT
 
 
 def count_defect_types(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> dict[str, int]:
-    """Return how many frames show each type of defect, by the name of the type.
+    """Return the number of frames of each type of defect, by name.
 
-    A frame belongs to the first host, in the order of their names, that it fits.
+    A frame is compared with the first host, in alphabetical order, that it fits.
 
     Cost: about 2 ms a frame of 214 atoms.
 
@@ -56,11 +56,11 @@ def count_defect_types(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> d
     """
     if not hosts:
         raise InputError("There is no perfect crystal to compare frames with: give `hosts`.")
-    known = [(hosts[name], HostSites(hosts[name])) for name in sorted(hosts)]
+    hosts_and_sites = [(hosts[name], HostSites(hosts[name])) for name in sorted(hosts)]
     counts: Counter[str] = Counter()
     for frame in frames:
         name = UNASSIGNED
-        for host, sites in known:
+        for host, sites in hosts_and_sites:
             try:
                 name = defect_type(frame, host, sites)
             except InputError:
