@@ -90,7 +90,7 @@ class LammpsPotentialSettings(Settings):
         "a list of chemical symbols",
         lambda symbol: isinstance(symbol, str),
     )
-    node: int | str | None = node_name("PK or UUID of a stored potential, which goes before the others")
+    node: int | str | None = node_name("stored potential, which takes precedence over the other keys")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,8 +123,12 @@ class InitialSets(Settings):
     PREFIX = "initial."
 
     training_set: int | str | None = node_name("labelled data set that the run begins with")
-    validation_set: int | str | None = node_name("likewise")
-    fixed_validation_set: int | str | None = node_name("likewise")
+    validation_set: int | str | None = node_name(
+        "labelled data set for validation, until `selection.parameters.validation_update` replaces it"
+    )
+    fixed_validation_set: int | str | None = node_name(
+        "fixed validation set, which the potentials of all rounds are evaluated on"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +206,7 @@ class StructureSettings(Settings):
     defects: tuple[Any, ...] | None = sequence(
         None, "descriptions of defects", "a list", lambda entry: entry is not None, empty=True
     )
-    seed: int = integer(1, "seed of the places of defects", at_least=0)
+    seed: int = integer(1, "seed of the random placement of defects", at_least=0)
     exploration: Mapping[str, Any] | None = group(
         OwnExplorationSettings, "settings of its own runs", nullable=True, partial=True
     )
