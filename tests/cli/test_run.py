@@ -63,7 +63,10 @@ def test_dry_run_submits_nothing(write_settings: Callable[..., str]) -> None:
     result = run(write_settings({"max_rounds": 3}), "--dry-run")
     assert result.exit_code == 0, result.output
     assert "Rounds: at most 3" in result.output
-    assert "DFT calculations: 8 for training and 4 for validation a round, 36 in all, 2 at a time" in result.output
+    assert (
+        "DFT calculations: 8 for training and 4 for validation per round, 36 in total, at most 2 at a time"
+        in result.output
+    )
     assert "Everything is in order; nothing was submitted." in result.output
     assert processes() == []
 

@@ -81,7 +81,7 @@ def labelled(program: Program, inputs: dict[str, Any], *indices: int) -> orm.Wor
     return run_get_node(LabellingWorkChain, structures=structures, pw=inputs, max_concurrent=10)[1]
 
 
-def tries(node: orm.WorkChainNode) -> dict[str, int]:
+def attempts(node: orm.WorkChainNode) -> dict[str, int]:
     """Return how many calculations each label took."""
     return {
         link.link_label: len(link.node.called)
@@ -110,11 +110,11 @@ def test_one_of_ten_labels_fails_and_two_are_killed_once(program, pw_inputs, tmp
     node = labelled(pw, inputs, *range(10))
     assert node.is_finished_ok, node.exit_message
     assert sorted(node.outputs.labels) == [label_of(index) for index in range(10) if index != 3]
-    assert {name: count for name, count in tries(node).items() if count > 1} == {label_of(i): 2 for i in (3, 5, 7)}
+    assert {name: count for name, count in attempts(node).items() if count > 1} == {label_of(i): 2 for i in (3, 5, 7)}
     report = report_of(node)
     assert "9 of 10 labels done, 1 failed" in report
     assert f"label `{label_of(3)}`" in report and "no licence" in report
-    assert report.count("Trying once more.") == 3
+    assert report.count("Second attempt.") == 3
     # What failed is mended, and a frame that was labelled is asked for, too: one of the two is computed.
     (tmp_path / "mended").touch()
     before = pw.starts
@@ -139,15 +139,15 @@ def test_all_labels_fail(program, pw_inputs):
     links = node.base.links.get_outgoing()
     killed, wrong, silent = (links.get_node_by_label(label_of(index)).exit_message for index in range(3))
     # What pw.x said itself would be said again.
-    assert list(tries(node).values()) == [2, 1, 2] and pw.starts == 5
-    assert killed.endswith("pw.x broke off: it was killed with signal 9, as a machine without memory does.")
-    assert "pw.x broke off: pw.x stopped: `" in wrong and "./pseudo/" in wrong
-    assert silent.endswith("pw.x broke off: neither the program nor the scheduler left a message.")
+    assert list(attempts(node).values()) == [2, 1, 2] and pw.starts == 5
+    assert killed.endswith("pw.x crashed: it was killed with signal 9, as a machine without memory does.")
+    assert "pw.x crashed: pw.x stopped: `" in wrong and "./pseudo/" in wrong
+    assert silent.endswith("pw.x crashed: neither the program nor the scheduler left a message.")
     assert killed in node.exit_message
 
 
 def test_labels_beyond_the_bound_on_forces_are_set_aside(program, pw_inputs):
-    """The other is handed out; what was computed stays in the graph, and is not computed again with another bound."""
+    """The other is an output; what was computed stays in the graph, and is not computed again with another bound."""
     pw = program("quantumespresso.pw", "")
     inputs = pw_inputs(pw.code)
     near, far = label_of(0), label_of(15)
@@ -164,5 +164,5 @@ def test_labels_beyond_the_bound_on_forces_are_set_aside(program, pw_inputs):
     assert child.exit_status == 460 and f"is {largest[far]:.1f} eV/A, above `max_force`" in child.exit_message
     assert child.outputs.output_trajectory.get_array("forces").shape == (1, 2, 3)
     report = report_of(node)
-    assert "1 of 2 labels done, 1 failed, 1 of them set aside for their forces" in report
+    assert "1 of 2 labels done, 1 failed, 1 of them rejected for their forces" in report
     assert f"label `{far}` <{child.pk}> failed: Set aside: the force on atom " in report

@@ -190,7 +190,7 @@ def test_program_that_is_gone_between_two_rounds(folder, killed_run):
         hidden.rename(script)
     first = state.splitlines()[0]
     assert "finished with status 401: The exploration of round 1 <" in first
-    assert "No walker kept a single frame. 2 failed, the first, walker_00 <" in first
+    assert "No walker has produced frames. 2 failed; the first, walker_00 <" in first
     assert "LAMMPS left no log: " in first and f"{script}: No such file or directory" in first
     assert f"when the cause is mended, `aiida-sicmlip run SETTINGS --continue {continued}` goes on." in state
 

@@ -37,7 +37,7 @@ def trained(sets):
 
 
 def test_loss_that_is_no_number_ends_after_two_tries(program, trained):
-    """Once more with a tenth of the learning rate, and no third time."""
+    """Repeated with a tenth of the learning rate, and only once."""
     potential = program("sicmlip.training")
     node = trained(potential, optimiser={"learning_rate": 1e40})
     assert (node.exit_status, potential.starts) == (406, 2)
@@ -47,7 +47,7 @@ def test_loss_that_is_no_number_ends_after_two_tries(program, trained):
     )
 
 
-def test_diverged_training_is_begun_anew(program, trained):
+def test_diverged_training_is_restarted(program, trained):
     """Losses that grow to 1e11 and beyond: a tenth of the learning rate gives a potential."""
     potential = program("sicmlip.training")
     node = trained(potential, optimiser={"learning_rate": 3.0})
@@ -79,7 +79,7 @@ def test_program_that_is_gone(program, trained):
 
 
 def test_compiler_that_fails_is_tried_twice(program, sets):
-    """The potential is handed out all the same: it was trained, and can be compiled elsewhere."""
+    """The potential is an output nevertheless: it was trained, and can be compiled elsewhere."""
     potential = program("sicmlip.training", 'if [ "$1" = compile ]; then echo "c++: internal error" >&2; exit 1; fi')
     code = {"code": potential.code}
     training = {**code, "parameters": {**TINY, "maximum_epochs": 2}, "seed": 1}

@@ -41,19 +41,19 @@ def walked(divacancy, edip):
 
 
 def kept_frames(node: orm.WorkChainNode) -> int:
-    """Return the number of frames that a walker handed out, all of which have to be whole."""
+    """Return the number of frames that a walker has as output, all of which have to be whole."""
     trajectory = node.outputs.trajectories.s00
     assert all(np.isfinite(frame.positions).all() for frame in trajectory.frames(range(trajectory.n_frames)))
     return trajectory.n_frames
 
 
 def test_blown_up_walker_keeps_its_frames(program, walked):
-    """Steps of 12 fs at 3000 K: the walker ends with a warning, after one try, and hands out what came before."""
+    """Steps of 12 fs at 3000 K: the walker ends with a warning, after one attempt, and keeps the frames before."""
     lammps = program("sicmlip.exploration")
     node = walked(lammps, temperature=3000.0, timestep=0.012, production=12.0, frame_interval=0.012)
     assert (node.exit_status, lammps.starts) == (710, 1)
     assert node.exit_message == (
-        f"The potential failed in segment 0 <{node.called[0].pk}>; the frames before are kept. Atoms were "
+        f"The potential failed in segment 0 <{node.called[0].pk}>; the frames before the failure are kept. Atoms were "
         "lost: the potential failed here. Frames are kept."
     )
     assert 1 <= kept_frames(node) < 1000

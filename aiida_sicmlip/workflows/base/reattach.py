@@ -1,7 +1,8 @@
-"""Children of a work chain that are called once, however often the step that calls them runs.
+"""Child processes that are called only once, even if the step that calls them is repeated.
 
-The engine saves a work chain after each step. A daemon that is killed inside a step runs that step again when it comes
-back; what the step had called by then is found again here by the label of its call link, and not called a second time.
+The engine saves a work chain after each step. If the daemon is killed during a step, the step is repeated after the
+restart; the child processes that it had called before are then identified by their call link labels and not called
+again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from aiida.engine import Process, ProcessState, WorkChain
 from aiida.manage.manager import get_manager
 
 CALLS = (LinkType.CALL_CALC, LinkType.CALL_WORK)
-INTERRUPTED = "The daemon was stopped before this could finish; the step that called it has called it again."
+INTERRUPTED = "The daemon was stopped before this process had finished; its caller has called it again."
 
 
 def called(node: orm.WorkChainNode, label: str) -> list[orm.ProcessNode]:
@@ -28,16 +29,16 @@ def called(node: orm.WorkChainNode, label: str) -> list[orm.ProcessNode]:
 
 
 def submit_once(workchain: WorkChain, process: type[Process] | Any, label: str, **inputs: Any) -> orm.ProcessNode:
-    """Submit ``process`` under the call label ``label``, or return the child that was submitted under it before.
+    """Submit ``process`` with the call link label ``label``, or return the child that was submitted with it before.
 
-    :return: the node of the child, to be handed to ``ToContext``; it may have terminated already.
+    :return: the node of the child, for ``ToContext``; it may have terminated already.
     """
     for child in reversed(called(workchain.node, label)):
         if child.is_terminated:
             if child.process_status != INTERRUPTED:
                 return child
         elif _revive(child):
-            workchain.report(f"found `{label}` <{child.pk}> again")
+            workchain.report(f"reattached to `{label}` <{child.pk}>")
             return child
     metadata = {**inputs.pop("metadata", {}), "call_link_label": label}
     metadata["label"] = metadata.get("label") or label.replace("_", " ")
@@ -47,30 +48,31 @@ def submit_once(workchain: WorkChain, process: type[Process] | Any, label: str, 
 
 
 def run_once(workchain: WorkChain, function: Callable[..., Any], label: str, **inputs: Any) -> Any:
-    """Run a calcfunction under the call label ``label``, or return the outputs of the call that finished before.
+    """Run a calcfunction with the call link label ``label``, or return the outputs of the earlier call.
 
-    :return: what the calcfunction returns: a node, or a mapping of nodes (nested for output namespaces).
+    :return: result of the calcfunction: a node, or a mapping of nodes (nested for output namespaces).
     """
     for child in reversed(called(workchain.node, label)):
         if child.is_finished_ok:
             outputs = child.base.links.get_outgoing(link_type=LinkType.CREATE).nested()
             return outputs["result"] if set(outputs) == {"result"} else outputs
         if not child.is_terminated:
-            # A function lives in the process that runs it; that one is gone, as its caller runs here and now.
+            # A calcfunction runs in the Python process of its caller, which no longer exists.
             _close(child)
     return function(**inputs, metadata={"call_link_label": label, "label": label.replace("_", " ")})
 
 
 def _revive(child: orm.ProcessNode) -> bool:
-    """Make sure that a child which has not terminated will run; return whether it can.
+    """Ensure that a child which has not terminated will run, and return whether it can.
 
-    A daemon killed while it submits leaves a child in one of three states: no checkpoint yet (it can never run), a
-    checkpoint but no task in the queue (the task is sent now), or both (nothing to do). The node is stored before it is
-    told its first state, so that a child without a state is one that was being created too.
+    If the daemon is killed during a submission, the child has no checkpoint (it can never run), a checkpoint but no
+    task in the queue (the task is sent now), or both (nothing to do). The node is stored before its first state is set,
+    so that a child without a state was being created as well.
 
-    RabbitMQ tells which tasks wait, not which a worker holds, and a worker takes all it has slots for at once. A task
-    sent for a child that another worker holds already would make it run twice. There a child that has not begun is
-    closed, for another to take its place; the daemon drops the task of a process that has ended.
+    RabbitMQ lists the tasks that are waiting, but not those that a worker has taken, and a worker takes tasks for all
+    of its slots at once. Sending a task for a child that another worker has already taken would run it twice. With
+    RabbitMQ, a child that has not started is therefore closed and replaced; the daemon discards the task of a
+    terminated process.
     """
     if child.process_state not in (None, ProcessState.CREATED):
         return True
@@ -91,25 +93,25 @@ def _revive(child: orm.ProcessNode) -> bool:
 
 
 def _close(child: orm.ProcessNode) -> None:
-    """Mark a process that can never go on as killed."""
+    """Mark a process that can no longer run as killed."""
     child.set_process_status(INTERRUPTED)
     child.set_process_state(ProcessState.KILLED)
     child.seal()
 
 
 def queued_processes(broker: Broker) -> set[int] | None:
-    """Return the pks of the processes for which the broker holds a task, waiting or in work.
+    """Return the PKs of the processes for which the broker has a task, waiting or taken by a worker.
 
-    :return: ``None`` for a broker that does not tell those in work.
+    :return: PKs; ``None`` for a broker that does not list tasks that are taken.
     """
     storage = getattr(broker, "_storage_path", None)
     if storage is None:
         return None
-    # The broker's own iterator moves the tasks that are in work back to the waiting ones, which is meant for a
-    # broker that is not running; here it is, so that its files are only read. A task can move between the two folders
-    # while they are listed, in either direction.
+    # The iterator of the broker moves taken tasks back to the waiting ones, which must not happen while it is running;
+    # its files are therefore only read. Tasks can move between the two folders, in either direction, while they are
+    # listed.
     folders = [Path(storage) / "tasks" / name for name in ("pending", "processing", "pending")]
-    found = set()
+    pks = set()
     for folder in folders:
         for path in folder.glob("*.json"):
             try:
@@ -118,5 +120,5 @@ def queued_processes(broker: Broker) -> set[int] | None:
                 continue
             pk = body.get("args", {}).get("pid") if isinstance(body, dict) else None
             if pk is not None:
-                found.add(pk)
-    return found
+                pks.add(pk)
+    return pks

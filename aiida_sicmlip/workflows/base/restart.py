@@ -1,4 +1,4 @@
-"""Work chains that run one calculation over and over until it has come to its end."""
+"""Work chain that restarts a calculation until it has finished."""
 
 from __future__ import annotations
 
@@ -9,79 +9,81 @@ from aiida.engine.processes.workchains.context import append_
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import submit_once
 
-ENDED_BY_ENGINE = (
+ENGINE_EXIT_CODES = (
     "ERROR_SUB_PROCESS_EXCEPTED",
     "ERROR_SUB_PROCESS_KILLED",
     "ERROR_MAXIMUM_ITERATIONS_EXCEEDED",
     "ERROR_UNHANDLED_FAILURE",
 )
-"""Exit codes that the engine returns where no handler has an answer."""
+"""Exit codes that ``BaseRestartWorkChain`` returns if no handler does."""
 
 
 class RestartWorkChain(BaseRestartWorkChain):
-    """Run calculations that are found again after an interruption; a failure says which calculation failed, and why.
+    """Restart a calculation until it has finished, and reattach to it after an interruption.
 
-    ``self.ctx.inputs`` holds the inputs of the next calculation, as in the engine's own class.
+    Exit messages state the failed calculation and the reason.
+
+    ``self.ctx.inputs`` holds the inputs of the next calculation, as in ``BaseRestartWorkChain``.
     """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
-        """Name the calculation and its reason in the engine's exit codes."""
+        """Define exit codes with the calculation and the reason in the message."""
         super().define(spec)
-        spec.exit_code(301, ENDED_BY_ENGINE[0], message="Calculation <{pk}> broke off: {reason}")
-        spec.exit_code(302, ENDED_BY_ENGINE[1], message="Calculation <{pk}> was ended by hand: {reason}")
+        spec.exit_code(301, ENGINE_EXIT_CODES[0], message="Calculation <{pk}> crashed: {reason}")
+        spec.exit_code(302, ENGINE_EXIT_CODES[1], message="Calculation <{pk}> was killed: {reason}")
         spec.exit_code(
             401,
-            ENDED_BY_ENGINE[2],
-            message="{tries} calculations were not enough (`max_iterations`); of the last, <{pk}>: {reason}",
+            ENGINE_EXIT_CODES[2],
+            message="Not finished after {attempts} calculations (`max_iterations`). Last calculation <{pk}>: {reason}",
         )
-        spec.exit_code(402, ENDED_BY_ENGINE[3], message="Calculation <{pk}> failed: {reason}")
+        spec.exit_code(402, ENGINE_EXIT_CODES[3], message="Calculation <{pk}> failed: {reason}")
 
     @property
     def call_label(self) -> str:
-        """Label of the call of the present calculation."""
+        """Call link label of the current calculation."""
         return f"iteration_{self.ctx.iteration:02d}"
 
     def setup(self) -> None:
-        """Start with no calculation."""
+        """Initialise the context."""
         super().setup()
         self.ctx.children = []
 
     def run_process(self) -> ToContext:
-        """Submit the next calculation, or find it again after an interruption."""
+        """Submit the next calculation, or reattach to it after an interruption."""
         self.ctx.iteration += 1
         inputs = self._wrap_bare_dict_inputs(self.process_class.spec().inputs, self.ctx.inputs)
         metadata = {key: value for key, value in inputs.pop("metadata", {}).items() if key in ("options", "computer")}
         node = submit_once(self, self.process_class, self.call_label, metadata=metadata, **inputs)
-        self.begin_list_of_handlers()
+        self.add_list_of_handlers()
         return ToContext(children=append_(node))
 
-    def begin_list_of_handlers(self) -> None:
-        """Begin the list of handlers of the present calculation, which the engine's handlers add to."""
+    def add_list_of_handlers(self) -> None:
+        """Append the list of considered handlers of the current calculation, which the engine then extends."""
         considered = self.node.base.extras.get(self._considered_handlers_extra, [])
         if len(considered) < self.ctx.iteration:
             self.node.base.extras.set(self._considered_handlers_extra, [*considered, []])
 
     def inspect_process(self) -> ExitCode | None:
-        """Let the handlers look at the calculation that has ended; where the engine gives up, say why."""
+        """Call the handlers; if the engine returns an exit code, add the reason to its message."""
         code = super().inspect_process()
-        if code in [self.exit_codes[name] for name in ENDED_BY_ENGINE]:
+        if code in [self.exit_codes[name] for name in ENGINE_EXIT_CODES]:
             self.set_partial_outputs()
-            return self.filled_in(code, self.ctx.children[-1])
+            return self.format_exit_code(code, self.ctx.children[-1])
         return code
 
     def set_partial_outputs(self) -> None:
-        """Hand out what a failed work chain leaves; nothing, if a subclass does not say otherwise."""
+        """Set the outputs of a work chain that fails; none by default."""
 
-    def filled_in(self, code: ExitCode, calculation: orm.ProcessNode) -> ExitCode:
-        """Return an exit code with the calculation, its number and its reason in the message."""
+    def format_exit_code(self, code: ExitCode, calculation: orm.ProcessNode) -> ExitCode:
+        """Return an exit code with the calculation, its number and the reason in the message."""
         return code.format(
             pk=calculation.pk,
             reason=self.reason_of(calculation),
             number=self.ctx.iteration - 1,
-            tries=self.ctx.iteration,
+            attempts=self.ctx.iteration,
         )
 
     def reason_of(self, calculation: orm.ProcessNode) -> str:
-        """Return why a calculation ended as it did."""
+        """Return the reason of a failure."""
         return failure_message(calculation)

@@ -1,4 +1,4 @@
-"""Exploration of configurations by molecular dynamics along learned collective variables."""
+"""Exploration of configurations by molecular dynamics, biased along learned collective variables."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_
 
 
 class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
-    """Run independent walkers from each start structure and hand out their trajectories.
+    """Run independent walkers from each start structure.
 
-    Where a bias is asked for, collective variables are learned first, for each start structure its own: from earlier
-    trajectories where there are any, else from short unbiased runs. A walker whose potential fails keeps the
-    frames before that, which are what active learning needs, and the others go on.
+    If a bias is requested, collective variables are first learned for each start structure: from earlier trajectories
+    if available, otherwise from short unbiased runs. If the potential fails during a walker, the frames before the
+    failure are kept, as active learning needs them, and the other walkers continue.
     """
 
     @classmethod
@@ -69,13 +69,13 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         overrides: Overrides = None,
         hosts: Mapping[str, orm.StructureData] | None = None,
     ) -> ProcessBuilder:
-        """Return a builder of the exploration alone, for the loop's protocol ``protocol`` with ``overrides`` on top.
+        """Return a builder of a single exploration for ``protocol`` of the loop with ``overrides`` on top.
 
-        :param structures: where walkers start; by default those of the settings.
-        :param potential: what drives them; by default the bootstrap potential of the settings.
-        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
-        :param hosts: the perfect crystals of ``structures``, under their names.
-        :raises InputError: with a message for whatever is wrong.
+        :param structures: start structures; those of the settings by default.
+        :param potential: potential of the walkers; the bootstrap potential of the settings by default.
+        :param overrides: as for ``ActiveLearningWorkChain``; settings of other steps are validated but not used.
+        :param hosts: host crystals of ``structures``, under the same names.
+        :raises InputError: if a setting is invalid.
         """
         settings, codes, switches = load_codes(load_protocol(protocol, overrides), ("lammps", "collective_variables"))
         descriptions = settings["structures"]
@@ -88,76 +88,76 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             settings["bootstrap"], "bootstrap", LammpsPotentialData, CompiledPotentialData
         )
         builder.seed = settings["seed"]
-        # What a file says of a structure under the name of a given one holds for that.
+        # Settings that the file has for a structure apply to the given structure of the same name.
         described = {name: descriptions.get(name, {}) for name in structures}
         fill_exploration(builder, settings["exploration"], described, codes, switches)
         return builder
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
-        """Check inputs against each other."""
+        """Validate the inputs."""
         return validate_exploration(inputs)
 
     def setup(self) -> None:
-        """Derive the seeds, and see what has to be learned."""
+        """Derive the seeds, and determine the structures for which variables must be learned."""
         self.ctx.seeds = run_once(self, derive_exploration_seeds, "seeds", seed=self.inputs.seed)
         self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
-        self.ctx.earlier = {name: dict(given) for name, given in self.inputs.get("earlier", {}).items()}
+        self.ctx.earlier = {name: dict(segments) for name, segments in self.inputs.get("earlier", {}).items()}
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
 
     @property
     def _without_frames(self) -> list[str]:
-        """Structures whose variables have to be learned, and of which there are no trajectories."""
+        """Structures for which variables must be learned and no trajectories are available."""
         return [name for name in self.ctx.to_learn if not self.inputs.get("earlier", {}).get(name)]
 
     def should_run_unbiased(self) -> bool:
-        """Return whether free runs have to come first."""
+        """Return whether unbiased runs are required."""
         return bool(self._without_frames)
 
     def prepare_unbiased(self) -> None:
-        """Derive the unbiased runs' seeds."""
+        """Derive the seeds of the unbiased runs."""
         starts = {name: {"": self.inputs.structures[name]} for name in self._without_frames}
         self._prepare("unbiased", starts, self.inputs.unbiased.walkers, self.ctx.seeds["unbiased"])
 
     def run_unbiased(self) -> None:
-        """Keep unbiased runs at work."""
+        """Submit unbiased runs up to the maximum number of concurrent ones."""
         own = self.inputs.get("unbiased_parameters", {})
 
         def submit(name: str) -> orm.ProcessNode:
             parameters = own.get(self.ctx.start_of[name], self.inputs.unbiased.parameters)
-            return self._submit(name, {"parameters": parameters}, left_out=("bias",))
+            return self._submit(name, {"parameters": parameters}, excluded=("bias",))
 
         self.fill_window(submit)
 
     def inspect_unbiased(self) -> ExitCode | None:
-        """Collect what there is to learn from."""
-        found = self._collect(("trajectories", "unbiased_trajectories"))["unbiased_trajectories"]
+        """Collect the trajectories of the unbiased runs."""
+        trajectories = self._collect(("trajectories", "unbiased_trajectories"))["unbiased_trajectories"]
         for name in self._without_frames:
-            if not found.get(name):
+            if not trajectories.get(name):
                 return self.exit_codes.ERROR_UNBIASED_RUNS_FAILED.format(name=name, **self._failure_of(name))
-            self.ctx.earlier[name] = found[name]
+            self.ctx.earlier[name] = trajectories[name]
         return None
 
     def should_run_variables(self) -> bool:
-        """Return whether collective variables have to be learned."""
+        """Return whether collective variables must be learned."""
         return bool(self.ctx.to_learn)
 
     def prepare_variables(self) -> None:
-        """Name the trainings."""
+        """Prepare the trainings of collective variables."""
         self.open_window(
             [f"variables_{name}" for name in self.ctx.to_learn], self.inputs.max_concurrent.value, "trainings"
         )
 
     def run_variables(self) -> None:
-        """Learn the collective variables of each structure."""
+        """Submit the trainings of collective variables."""
         self.fill_window(self._submit_variables)
 
     def _submit_variables(self, label: str) -> orm.ProcessNode:
-        """Submit the training of one structure's variables."""
+        """Submit the training of the variables of one structure."""
         name = label.removeprefix("variables_")
-        # Labels begin at `s00` for each structure, whatever they were among all.
+        # Segments are numbered from `s00` for each structure.
         ordered = [self.ctx.earlier[name][key] for key in sorted(self.ctx.earlier[name])]
         return submit_once(
             self,
@@ -189,7 +189,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         return None
 
     def prepare_walkers(self) -> None:
-        """Derive the walkers' seeds."""
+        """Derive the seeds of the walkers."""
         if self.ctx.variables:
             self.out("collective_variables", self.ctx.variables)
         own = self.inputs.get("walker_parameters", {})
@@ -200,7 +200,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self._prepare("walker", starts, self.inputs.walkers, self.ctx.seeds["walkers"])
 
     def run_walkers(self) -> None:
-        """Keep walkers at work."""
+        """Submit walkers up to the maximum number of concurrent ones."""
         own = self.inputs.get("walker_parameters", {})
 
         def submit(name: str) -> orm.ProcessNode:
@@ -210,9 +210,9 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.fill_window(submit)
 
     def inspect_walkers(self) -> ExitCode | None:
-        """Collect the trajectories, and say which walkers failed."""
-        self.ctx.found = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
-        trajectories = [node for segments in self.ctx.found["trajectories"].values() for node in segments.values()]
+        """Collect the trajectories, and report failed walkers."""
+        self.ctx.collected = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
+        trajectories = [node for segments in self.ctx.collected["trajectories"].values() for node in segments.values()]
         if not trajectories:
             return self.exit_codes.ERROR_NO_FRAMES.format(**self._failure_of(*sorted(self.inputs.structures)))
         total = sum(trajectory.n_frames for trajectory in trajectories)
@@ -224,11 +224,11 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         return "filter" in self.inputs
 
     def run_filter(self) -> None:
-        """Say of each segment which frames pass the filter."""
+        """Determine which frames of each segment pass the filter."""
         filters: dict[str, dict[str, orm.ArrayData]] = {}
-        for name, segments in self.ctx.found["trajectories"].items():
+        for name, segments in self.ctx.collected["trajectories"].items():
             for label, trajectory in segments.items():
-                if label not in self.ctx.found["thermodynamics"].get(name, {}):
+                if label not in self.ctx.collected["thermodynamics"].get(name, {}):
                     self.report(f"segment `{label}` <{trajectory.pk}> has no energies to filter by; all frames pass")
                     continue
                 filters.setdefault(name, {})[label] = run_once(
@@ -237,17 +237,19 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
                     f"filter_{label}",
                     parameters=self.inputs.filter,
                     trajectory=trajectory,
-                    thermodynamics=self.ctx.found["thermodynamics"][name][label],
+                    thermodynamics=self.ctx.collected["thermodynamics"][name][label],
                 )
-        dropped = sum(node.base.attributes.get("n_dropped") for found in filters.values() for node in found.values())
-        self.report(f"the filter drops {dropped} frames")
+        dropped = sum(
+            node.base.attributes.get("n_dropped") for segments in filters.values() for node in segments.values()
+        )
+        self.report(f"the filter removes {dropped} frames")
         if filters:
             self.out("frame_filters", filters)
 
     def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
-        """Name the walkers and derive their seeds.
+        """Define the labels of the walkers and derive their seeds.
 
-        :param starts: for each structure the conditions in which its walkers run, each with ``count`` walkers.
+        :param starts: conditions of the walkers by start structure; ``count`` walkers run for each condition.
         """
         each = [
             (name, condition, node)
@@ -267,15 +269,15 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.condition_of = {f"{kind}_{index:02d}": condition for index, (_, condition) in enumerate(all_walkers)}
         self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
 
-    def _submit(self, name: str, changed: Mapping[str, orm.Data], left_out: tuple[str, ...] = ()) -> orm.ProcessNode:
-        """Submit walker ``name``.
+    def _submit(self, name: str, changed: Mapping[str, orm.Data], excluded: tuple[str, ...] = ()) -> orm.ProcessNode:
+        """Submit the walker ``name``.
 
-        :param changed: inputs of its run that differ from those in ``walker.exploration``.
-        :param left_out: inputs in ``walker.exploration`` that it does not take.
+        :param changed: inputs that replace those of ``walker.exploration``.
+        :param excluded: inputs of ``walker.exploration`` that are not used.
         """
         start = self.ctx.start_of[name]
         inputs = AttributeDict(self.exposed_inputs(WalkerWorkChain, namespace="walker"))
-        run = {key: value for key, value in inputs.exploration.items() if key not in left_out} | dict(changed)
+        run = {key: value for key, value in inputs.exploration.items() if key not in excluded} | dict(changed)
         run["structure"] = self.inputs.structures[start]
         run["potential"] = self.inputs.potential
         run["seed"] = self.ctx.walker_seeds[f"walker_{name.rsplit('_', 1)[1]}"]
@@ -287,7 +289,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         return submit_once(self, WalkerWorkChain, name, **inputs)
 
     def _failure_of(self, *starts: str) -> dict[str, Any]:
-        """Return how many walkers of these structures failed, and of the first its name, PK and reason."""
+        """Return the number of failed walkers of the given structures, and name, PK and reason of the first."""
         children = self.window_children()
         walkers = {name: children[name] for name in sorted(children) if self.ctx.start_of[name] in starts}
         failed = {name: walker for name, walker in walkers.items() if not walker.is_finished_ok} or walkers
@@ -295,26 +297,26 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         return {"count": len(failed), "walker": name, "pk": walker.pk, "reason": failure_message(walker)}
 
     def _collect(self, *kinds: tuple[str, str]) -> dict[str, dict[str, dict[str, orm.Data]]]:
-        """Hand out what the walkers of the window kept, and say which of them ended early.
+        """Set the outputs to those of the walkers of the window, and report failed walkers.
 
-        :param kinds: output namespaces of a walker, and of this work chain.
-        :return: by output namespace, structure and label of the segment; labels are unique over all structures.
+        :param kinds: pairs of an output namespace of a walker and the corresponding one of this work chain.
+        :return: nodes by output namespace, structure and segment; segment labels are unique over all structures.
         """
-        found: dict[str, dict[str, dict[str, orm.Data]]] = {there: {} for _, there in kinds}
+        collected: dict[str, dict[str, dict[str, orm.Data]]] = {target: {} for _, target in kinds}
         segments = 0
         for name, walker in self.window_children().items():
             kept = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
             if not walker.is_finished_ok:
                 reason = failure_message(walker)
                 frames = sum(kept[label].n_frames for label in kept)
-                self.report(f"{name} <{walker.pk}> ended early with {frames} frames: {reason}")
+                self.report(f"{name} <{walker.pk}> failed after {frames} frames: {reason}")
             for label in sorted(kept):
-                for here, there in kinds:
-                    if here in walker.outputs and label in walker.outputs[here]:
-                        by_structure = found[there].setdefault(self.ctx.start_of[name], {})
-                        by_structure[segment_label(segments)] = walker.outputs[here][label]
+                for source, target in kinds:
+                    if source in walker.outputs and label in walker.outputs[source]:
+                        by_structure = collected[target].setdefault(self.ctx.start_of[name], {})
+                        by_structure[segment_label(segments)] = walker.outputs[source][label]
                 segments += 1
-        for there, content in found.items():
-            if content:
-                self.out(there, content)
-        return found
+        for target, nodes in collected.items():
+            if nodes:
+                self.out(target, nodes)
+        return collected

@@ -1,4 +1,4 @@
-"""What an exploration takes, hands out, and ends with."""
+"""Inputs, outputs and exit codes of an exploration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aiida_sicmlip.workflows.exploration.validation import validate_structures
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 
 PER_STRUCTURE = ("structure", "potential", "seed", "collective_variables", "host", "continuation")
-"""Inputs of a run that differ from walker to walker, or are given once for all."""
+"""Inputs of a run that differ between walkers, or are inputs of the exploration itself."""
 
 
 def define_inputs(spec: ProcessSpec) -> None:
@@ -28,27 +28,27 @@ def define_inputs(spec: ProcessSpec) -> None:
         dynamic=True,
         valid_type=orm.StructureData,
         validator=validate_structures,
-        help="Where walkers start.",
+        help="Start structures of the walkers.",
     )
     spec.input_namespace(
         "hosts",
         dynamic=True,
         required=False,
         valid_type=orm.StructureData,
-        help="The perfect crystal of each start structure, under its name: needed where variables are learned.",
+        help="Host crystal of each start structure, under its name. Required to learn collective variables.",
     )
     spec.input(
         "potential",
         valid_type=(LammpsPotentialData, CompiledPotentialData),
         validator=validate_potential,
-        help="What drives the walkers: a classical potential, or a trained model compiled for LAMMPS.",
+        help="Potential of the walkers: a classical potential, or a trained model compiled for LAMMPS.",
     )
     for name, default, what in (
-        ("walkers", 1, "Independent walkers from each start structure."),
+        ("walkers", 1, "Number of independent walkers for each start structure."),
         (
             "max_concurrent",
             10,
-            "Walkers at work at the same time; lowered where the daemon has fewer slots than that needs.",
+            "Maximum number of walkers that run at the same time; reduced if the daemon has too few slots.",
         ),
     ):
         spec.input(
@@ -59,29 +59,29 @@ def define_inputs(spec: ProcessSpec) -> None:
             validator=validate_positive(name),
             help=what,
         )
-    spec.input("seed", **seed_port("Seed from which all others of the exploration are derived."))
+    spec.input("seed", **seed_port("Seed from which all other seeds of the exploration are derived."))
     spec.expose_inputs(
         WalkerWorkChain,
         namespace="walker",
         exclude=[f"exploration.{name}" for name in PER_STRUCTURE],
-        namespace_options={"help": "How each walker runs; biased where `exploration.bias` is given."},
+        namespace_options={"help": "Inputs of each walker; biased if `exploration.bias` is given."},
     )
     for name, who in (("walker_parameters", "walkers"), ("unbiased_parameters", "unbiased runs")):
-        several = ", one entry for each way; every entry has `walkers` of them" if who == "walkers" else ", one entry"
+        several = "; each entry is a condition, for which `walkers` walkers run" if who == "walkers" else ""
         spec.input_namespace(
             name,
             dynamic=True,
             required=False,
             valid_type=orm.Dict,
-            help=f"How {who} of a start structure run, under its name{several}. Where a structure has none, "
-            f"`{'walker.exploration' if who == 'walkers' else 'unbiased'}.parameters` holds.",
+            help=f"Settings of the {who} of a start structure, under its name{several}. By default "
+            f"`{'walker.exploration' if who == 'walkers' else 'unbiased'}.parameters` is used.",
         )
     spec.input(
         "unbiased.parameters",
         required=False,
         **settings_port(
             ExplorationSettings,
-            purpose="Unbiased runs, whose frames the first variables are learned from.",
+            purpose="Unbiased runs, from which the first variables are learned.",
         ),
     )
     spec.input(
@@ -90,74 +90,73 @@ def define_inputs(spec: ProcessSpec) -> None:
         serializer=orm.to_aiida_type,
         default=lambda: orm.Int(2),
         validator=validate_positive("unbiased.walkers"),
-        help="Unbiased runs from each start structure; with two or more, one is held out to stop the learning in time.",
+        help="Number of unbiased runs for each start structure; with two or more, one is held out for early stopping.",
     )
     spec.expose_inputs(
         CollectiveVariablesCalculation,
         namespace="variables",
         exclude=("structure", "host", "trajectories", "seed"),
-        namespace_options={"required": False, "populate_defaults": False, "help": "How variables are learned."},
+        namespace_options={"required": False, "populate_defaults": False, "help": "Training of collective variables."},
     )
     spec.input_namespace(
         "collective_variables",
         dynamic=True,
         required=False,
         valid_type=CollectiveVariablesData,
-        help="Variables that are there already, under the names of their structures; none are learned for those.",
+        help="Existing variables, under the names of the start structures; none are learned for these.",
     )
     spec.input_namespace(
         "earlier",
         dynamic=True,
         required=False,
         valid_type=SegmentTrajectoryData,
-        help="Trajectories to learn variables from, by start structure, each under `s00`, `s01` and so on.",
+        help="Trajectories to learn variables from, by start structure and segment (`s00`, `s01` etc.).",
     )
     spec.input(
         "filter",
         required=False,
         **settings_port(FrameFilterSettings),
     )
-    # These see the whole of their inputs only where a walker is submitted; `validate_inputs` checks them here.
+    # These inputs are complete only when a walker is submitted; `validate_inputs` validates them here.
     spec.inputs["walker"].validator = None
     spec.inputs["walker"]["exploration"].validator = None
     spec.inputs["variables"].validator = None
 
 
 def define_outcomes(spec: ProcessSpec) -> None:
-    """Define its outputs and exit codes."""
+    """Define the outputs and exit codes of an ``ExplorationWorkChain``."""
     for name, valid_type, what in (
-        ("trajectories", SegmentTrajectoryData, "What the walkers saw"),
+        ("trajectories", SegmentTrajectoryData, "Frames of the walkers"),
         ("thermodynamics", orm.ArrayData, "Energies and temperature of the walkers"),
         ("colvars", orm.ArrayData, "Collective variables and bias of the walkers"),
-        ("unbiased_trajectories", SegmentTrajectoryData, "What the unbiased runs saw"),
-        ("frame_filters", orm.ArrayData, "Which frames pass the filter, and how many do not"),
+        ("unbiased_trajectories", SegmentTrajectoryData, "Frames of the unbiased runs"),
+        ("frame_filters", orm.ArrayData, "Frames that pass the filter, and the number of those that do not"),
     ):
         spec.output_namespace(
             name,
             dynamic=True,
             valid_type=valid_type,
-            help=f"{what}: by start structure, each segment under `s00`, `s01` and so on; walkers without frames "
-            "are left out.",
+            help=f"{what}, by start structure and segment (`s00`, `s01` etc.); walkers without frames are left out.",
         )
     spec.output_namespace(
         "collective_variables",
         dynamic=True,
         valid_type=CollectiveVariablesData,
-        help="What the walkers were biased along, by start structure.",
+        help="Collective variables of the bias, by start structure.",
     )
     spec.exit_code(
         401,
         "ERROR_NO_FRAMES",
-        message="No walker kept a single frame. {count} failed, the first, {walker} <{pk}>: {reason}",
+        message="No walker has produced frames. {count} failed; the first, {walker} <{pk}>: {reason}",
     )
     spec.exit_code(
         402,
         "ERROR_UNBIASED_RUNS_FAILED",
-        message="No unbiased run of the structure `{name}` kept frames to learn collective variables from. {count} "
-        "failed, the first, {walker} <{pk}>: {reason}",
+        message="No unbiased run of the structure `{name}` has produced frames to learn collective variables from. "
+        "{count} failed; the first, {walker} <{pk}>: {reason}",
     )
     spec.exit_code(
         403,
         "ERROR_VARIABLES_FAILED",
-        message="Learning the collective variables of the structure `{name}` <{pk}> failed: {reason}",
+        message="The training of the collective variables of the structure `{name}` <{pk}> failed: {reason}",
     )

@@ -1,4 +1,4 @@
-"""What is wrong with the inputs of an exploration, in sentences, before any compute is spent."""
+"""Validation of the inputs of an exploration."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.pines.atoms import choose_atoms_of_structure
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 
-LEAST_FRACTION_OF_BOND = 0.6
+MIN_FRACTION_OF_BOND = 0.6
 """Atoms of a start structure closer than this fraction of the sum of their covalent radii overlap."""
 
 
 def validate_structures(structures: dict[str, orm.StructureData], _: Any) -> str | None:
-    """Say which start structure has overlapping atoms, if any."""
+    """Validate that no start structure has overlapping atoms."""
     for name, structure in structures.items():
-        pairs = overlapping_pairs(structure.get_ase(), LEAST_FRACTION_OF_BOND)
+        pairs = overlapping_pairs(structure.get_ase(), MIN_FRACTION_OF_BOND)
         if pairs:
             first, second, distance = pairs[0]
             return (
@@ -34,9 +34,9 @@ def validate_structures(structures: dict[str, orm.StructureData], _: Any) -> str
 
 
 def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with the inputs of an ``ExplorationWorkChain``, if anything is.
+    """Validate the inputs of an ``ExplorationWorkChain``.
 
-    Inputs that are not there yet, such as the potential of a later round, are not looked at.
+    Inputs that are not available yet, such as the potential of a later round, are not validated.
     """
     structures = inputs.get("structures")
     if not structures:
@@ -44,33 +44,35 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
     for namespace in ("hosts", "collective_variables", "earlier", "walker_parameters", "unbiased_parameters"):
         for name in inputs.get(namespace, {}):
             if name not in structures:
-                return f"`{namespace}.{name}` belongs to no start structure. {nearest_name(name, list(structures))}"
+                return (
+                    f"`{namespace}.{name}` is not the name of a start structure. {nearest_name(name, list(structures))}"
+                )
     run = inputs.get("walker", {}).get("exploration", {})
     for name, structure in structures.items():
-        sentence = validate_species(structure, inputs["potential"]) if "potential" in inputs else None
-        sentence = sentence or _validate_settings(name, inputs) or _validate_run(name, structure, run, inputs)
+        message = validate_species(structure, inputs["potential"]) if "potential" in inputs else None
+        message = message or _validate_settings(name, inputs) or _validate_run(name, structure, run, inputs)
         for parameters in walker_parameters(name, inputs):
-            sentence = sentence or _validate_bias(name, {**run, "parameters": parameters}, inputs)
-        if sentence:
-            return sentence
+            message = message or _validate_bias(name, {**run, "parameters": parameters}, inputs)
+        if message:
+            return message
     return None
 
 
 def walker_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
-    """Return how the walkers of a start structure run, one entry for each condition; none where none are given."""
+    """Return the settings of the walkers of a start structure, one node for each condition."""
     own = inputs.get("walker_parameters", {}).get(name, {})
     common = inputs.get("walker", {}).get("exploration", {}).get("parameters")
     return [own[condition] for condition in sorted(own)] or ([] if common is None else [common])
 
 
 def _unbiased_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
-    """Return how the unbiased runs of a start structure run; nothing where there are none."""
-    given = inputs.get("unbiased_parameters", {}).get(name, inputs.get("unbiased", {}).get("parameters"))
-    return [] if given is None else [given]
+    """Return the settings of the unbiased runs of a start structure, if any."""
+    parameters = inputs.get("unbiased_parameters", {}).get(name, inputs.get("unbiased", {}).get("parameters"))
+    return [] if parameters is None else [parameters]
 
 
 def _validate_settings(name: str, inputs: Mapping[str, Any]) -> str | None:
-    """Say which settings that a start structure has of its own are wrong, if any."""
+    """Validate the settings that are specific to a start structure."""
     own = [*inputs.get("walker_parameters", {}).get(name, {}).values()]
     own += [inputs["unbiased_parameters"][name]] if name in inputs.get("unbiased_parameters", {}) else []
     for parameters in own:
@@ -84,44 +86,44 @@ def _validate_settings(name: str, inputs: Mapping[str, Any]) -> str | None:
 def _validate_run(
     name: str, structure: orm.StructureData, run: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> str | None:
-    """Say why walkers or unbiased runs from one structure cannot run, if so."""
+    """Validate the inputs of walkers and unbiased runs of one structure."""
     host = inputs.get("hosts", {}).get(name)
     common = {key: run[key] for key in ("metadata",) if key in run} | {"structure": structure}
     if host is not None:
         common["host"] = host
     for parameters in walker_parameters(name, inputs) + _unbiased_parameters(name, inputs):
-        sentence = ExplorationCalculation.validate_host({**common, "parameters": parameters})
-        if sentence:
-            return f"for `structures.{name}`: {sentence}"
+        message = ExplorationCalculation.validate_host({**common, "parameters": parameters})
+        if message:
+            return f"for `structures.{name}`: {message}"
     return None
 
 
 def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-    """Say why the walkers from one structure cannot be biased, if so."""
+    """Validate the bias of the walkers of one structure."""
     if "bias" not in run or "parameters" not in run:
         return None
     variables = inputs.get("collective_variables", {}).get(name)
     if variables is not None:
         count = variables.n_variables
-        sentence = validate_variables(inputs["structures"][name], variables)
-        if sentence:
-            return sentence
+        message = validate_variables(inputs["structures"][name], variables)
+        if message:
+            return message
     else:
         if name not in inputs.get("hosts", {}):
             return (
-                f"`exploration.bias` asks for a bias on `structures.{name}`, but `hosts.{name}` is missing: the "
-                "perfect crystal tells which atoms the collective variables are made of. Give it (in a settings file: "
-                f"`structures.{name}.host`), or `exploration.bias: null` for free runs."
+                f"`exploration.bias` requires a bias on `structures.{name}`, but `hosts.{name}` is missing: the atoms "
+                "of the collective variables are determined from the host crystal. Give it (in a settings file: "
+                f"`structures.{name}.host`), or `exploration.bias: null` for unbiased runs."
             )
         if "code" not in inputs.get("variables", {}):
             return (
-                f"`exploration.bias` asks for a bias on `structures.{name}`, whose variables have to be learned, but "
-                "`variables.code` is missing: give the code of `sicmlip`."
+                f"`exploration.bias` requires a bias on `structures.{name}`, whose variables must be learned, but "
+                "`variables.code` is missing: give a code of `sicmlip`."
             )
         if not inputs.get("earlier", {}).get(name) and not _unbiased_parameters(name, inputs):
             return (
-                f"the collective variables of `structures.{name}` have to be learned from something: give "
-                f"`unbiased.parameters` for free runs, or trajectories (`earlier.{name}`)."
+                f"there is no data to learn the collective variables of `structures.{name}` from: give "
+                f"`unbiased.parameters` for unbiased runs, or trajectories (`earlier.{name}`)."
             )
         try:
             parameters = inputs["variables"].get("parameters")

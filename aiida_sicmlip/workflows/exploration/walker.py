@@ -1,4 +1,4 @@
-"""One run of molecular dynamics, continued segment by segment up to its full length."""
+"""Molecular dynamics run that is continued in segments until it reaches its full length."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 
 CODES = ExplorationCalculation.exit_codes
-CUT_OFF = [
+INTERRUPTED = [
     CODES.ERROR_OUT_OF_WALLTIME,
     CODES.ERROR_INTERRUPTED,
     CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME,
     CODES.ERROR_SCHEDULER_NODE_FAILURE,
 ]
-"""The segment ended for want of time or by a kill, not by a fault of its own."""
+"""The segment was interrupted by its walltime, a signal or a node failure, and can be continued."""
 POTENTIAL_FAILED = [
     CODES.ERROR_RUNAWAY_TEMPERATURE,
     CODES.ERROR_LOST_ATOMS,
@@ -35,15 +35,15 @@ POTENTIAL_FAILED = [
     CODES.ERROR_BLOWN_UP,
     CODES.STOPPED_BY_MONITOR,
 ]
-"""The frames before the failure are worth keeping, and there is nothing to go on from."""
+"""The potential has failed: the frames before the failure are kept, and the run cannot be continued."""
 SEGMENT_OUTPUTS = ("trajectory", "thermodynamics", "colvar")
 
 
 class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
-    """Run an ``ExplorationCalculation`` and continue it until the production has its full length.
+    """Run an ``ExplorationCalculation`` and continue it until the production run has its full length.
 
-    A run longer than the walltime is the normal case: each calculation is a segment, and the next one takes the state
-    that it left. Where the potential fails, the frames before that are kept and the walker ends with a warning.
+    Runs are usually longer than the walltime: each calculation is a segment, which continues from the saved state of
+    the previous one. If the potential fails, the frames before the failure are kept and the exit code is a warning.
     """
 
     _process_class = ExplorationCalculation
@@ -53,10 +53,10 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
         """Define inputs, outline, outputs and exit codes."""
         super().define(spec)
         spec.expose_inputs(
-            ExplorationCalculation, namespace="exploration", namespace_options={"help": "The run, whole."}
+            ExplorationCalculation, namespace="exploration", namespace_options={"help": "Inputs of the complete run."}
         )
         spec.inputs["max_iterations"].default = lambda: orm.Int(50)
-        spec.inputs["max_iterations"].help = "Most segments of the walker."
+        spec.inputs["max_iterations"].help = "Maximum number of segments of the walker."
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(
@@ -71,20 +71,25 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
             ("colvars", orm.ArrayData, "Collective variables and bias"),
         ):
             spec.output_namespace(
-                name, dynamic=True, valid_type=valid_type, help=f"{what} of each segment, under `s00`, `s01` and so on."
+                name, dynamic=True, valid_type=valid_type, help=f"{what} of each segment, under `s00`, `s01` etc."
             )
-        spec.output("continuation", valid_type=ContinuationData, required=False, help="Where the run can be continued.")
+        spec.output(
+            "continuation",
+            valid_type=ContinuationData,
+            required=False,
+            help="State from which the run can be continued.",
+        )
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
-            message="Segment {number} <{pk}> got no further than the one before: its walltime ends before the first "
-            "state is saved. Allow more time, or save states more often (`restart_interval`).",
+            message="Segment {number} <{pk}> made no progress: its walltime is too short to save a state. Increase the "
+            "walltime, or save states more often (`restart_interval`).",
         )
         spec.exit_code(404, "ERROR_SEGMENT_FAILED", message="Segment {number} <{pk}> failed: {reason}")
         spec.exit_code(
             710,
             "WARNING_POTENTIAL_FAILED",
-            message="The potential failed in segment {number} <{pk}>; the frames before are kept. {reason}",
+            message="The potential failed in segment {number} <{pk}>; the frames before the failure are kept. {reason}",
         )
 
     @classmethod
@@ -98,25 +103,25 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
         host: orm.StructureData | None = None,
         collective_variables: CollectiveVariablesData | None = None,
     ) -> ProcessBuilder:
-        """Return a builder of one walker for the loop's protocol ``protocol`` with ``overrides`` on top.
+        """Return a builder of a single walker for ``protocol`` of the loop with ``overrides`` on top.
 
-        :param structure: where it starts.
-        :param potential: what drives it.
-        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
-        :param host: the perfect crystal, needed where a shell is held.
-        :param collective_variables: what it is biased along, as the settings say; free without.
-        :raises InputError: with a message for whatever is wrong, such as several temperatures.
+        :param structure: start structure.
+        :param potential: potential of the run.
+        :param overrides: as for ``ActiveLearningWorkChain``; settings of other steps are validated but not used.
+        :param host: host crystal, required if a shell is restrained.
+        :param collective_variables: variables of the bias; without them the run is unbiased.
+        :raises InputError: if a setting is invalid, or if the settings have several temperatures.
         """
         settings, codes, switches = load_codes(load_protocol(protocol, overrides), ("lammps",))
         exploration = settings["exploration"]
         if exploration["temperatures"] is not None:
             raise InputError(
-                f"`exploration.temperatures` is {exploration['temperatures']}, but one walker has one temperature: set "
-                "`exploration.parameters.temperature`, or take `ExplorationWorkChain`."
+                f"`exploration.temperatures` is {exploration['temperatures']}, but a walker has one temperature: "
+                "set `exploration.parameters.temperature`, or use `ExplorationWorkChain`."
             )
         if collective_variables is not None and exploration["bias"] is None:
             raise InputError(
-                "`exploration.bias` is null, but collective variables are given: leave one of the two out."
+                "collective variables are given, but `exploration.bias` is null: set the bias, or omit the variables."
             )
         builder = cls.get_builder()
         fill_walker(builder, exploration, codes["lammps"], switches)
@@ -130,47 +135,47 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
         return builder
 
     def setup(self) -> None:
-        """Start with the inputs as they are."""
+        """Initialise the inputs of the first calculation."""
         super().setup()
         self.ctx.inputs = AttributeDict(self.exposed_inputs(ExplorationCalculation, namespace="exploration"))
 
     @property
     def call_label(self) -> str:
-        """Name of the present segment."""
+        """Call link label of the current segment."""
         return f"segment_{self.ctx.iteration - 1:02d}"
 
     @process_handler(priority=300, exit_codes=POTENTIAL_FAILED)
     def handle_potential_failure(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Keep the frames before the failure: they are what active learning needs."""
+        """Keep the frames before the failure, which active learning needs."""
         self.results()
-        return ProcessHandlerReport(True, self.filled_in(self.exit_codes.WARNING_POTENTIAL_FAILED, calculation))
+        return ProcessHandlerReport(True, self.format_exit_code(self.exit_codes.WARNING_POTENTIAL_FAILED, calculation))
 
-    @process_handler(priority=200, exit_codes=CUT_OFF)
-    def handle_end_of_time(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the last saved state."""
+    @process_handler(priority=200, exit_codes=INTERRUPTED)
+    def handle_interruption(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Continue from the last saved state."""
         before = self.ctx.inputs.get("continuation", None)
         now = calculation.outputs.continuation if "continuation" in calculation.outputs else None
         if now is None or (before is not None and now.step <= before.step):
             self.results()
-            return ProcessHandlerReport(True, self.filled_in(self.exit_codes.ERROR_NO_PROGRESS, calculation))
+            return ProcessHandlerReport(True, self.format_exit_code(self.exit_codes.ERROR_NO_PROGRESS, calculation))
         self.ctx.inputs.continuation = now
         settings = ExplorationSettings.from_mapping(self.ctx.inputs.parameters.get_dict())
         self.report(
-            f"{self.call_label} <{calculation.pk}> ended; going on from {now.step * settings.timestep:g} ps of "
-            f"{settings.production:g} ps"
+            f"{self.call_label} <{calculation.pk}> was interrupted; continuing from {now.step * settings.timestep:g} "
+            f"ps of {settings.production:g} ps"
         )
         return ProcessHandlerReport(do_break=True)
 
     @process_handler(priority=100)
     def handle_other_failure(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Keep what there is of a run that failed for another reason, and say which."""
+        """Keep the outputs of a run that failed for another reason."""
         if calculation.is_finished_ok:
             return None
         self.results()
-        return ProcessHandlerReport(True, self.filled_in(self.exit_codes.ERROR_SEGMENT_FAILED, calculation))
+        return ProcessHandlerReport(True, self.format_exit_code(self.exit_codes.ERROR_SEGMENT_FAILED, calculation))
 
     def results(self) -> None:
-        """Hand out what each segment has kept."""
+        """Set the outputs to those of all segments."""
         for index, segment in enumerate(self.ctx.children):
             for name, namespace in zip(SEGMENT_OUTPUTS, ("trajectories", "thermodynamics", "colvars"), strict=True):
                 if name in segment.outputs:
@@ -180,5 +185,5 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
             self.out("continuation", last.outputs.continuation)
 
     def set_partial_outputs(self) -> None:
-        """Hand out the segments of a walker that fails."""
+        """Set the outputs of a walker that fails."""
         self.results()

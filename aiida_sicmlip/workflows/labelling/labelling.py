@@ -1,4 +1,4 @@
-"""Labels for configurations, from first principles or by a reference potential."""
+"""Labelling of configurations from first principles or with a reference potential."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 
-SET_ASIDE = PwLabelWorkChain.exit_codes.ERROR_FORCES_TOO_LARGE
-"""How a label ends whose forces are beyond the bound, from first principles and by a reference alike."""
+REJECTED = PwLabelWorkChain.exit_codes.ERROR_FORCES_TOO_LARGE
+"""Exit code of a label with forces above ``max_force``, identical for DFT and reference potentials."""
 
 
 def validate_fraction(value: orm.Float | None, _: Any) -> str | None:
-    """A fraction lies between zero and one."""
+    """Validate ``allowed_failed_fraction``."""
     if value is not None and not 0 <= value.value < 1:
-        return f"`allowed_failed_fraction` is {value.value}; give a number from 0 up to, but not including, 1."
+        return f"`allowed_failed_fraction` is {value.value}; give a number from 0 to below 1."
     return None
 
 
 def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
-    """A label is the energy and the forces of one configuration as it is."""
+    """Validate that the parameters of pw.x describe a self-consistent calculation with forces."""
     if parameters is None:
         return None
     mistake = mistake_in_namelists(parameters.get_dict())
@@ -56,9 +56,9 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
 class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run one calculation for each configuration, at most ``max_concurrent`` at a time.
 
-    That is a ``PwLabelWorkChain`` or, where `reference` is given, a ``ReferenceLabelCalculation``. Both hand out a
-    label under the same name and in the same form. Labels that these set aside for their forces are not handed out, and
-    do not count against ``allowed_failed_fraction``: they are no trouble of the machine or the settings.
+    The calculation is a ``PwLabelWorkChain`` or, if `reference` is given, a ``ReferenceLabelCalculation``, with the same
+    output for the label. Labels that are rejected for their forces are not part of the outputs, and are not
+    counted in ``allowed_failed_fraction``, as they do not indicate a problem of the machine or the settings.
     """
 
     @classmethod
@@ -69,7 +69,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             "structures",
             dynamic=True,
             valid_type=orm.StructureData,
-            help="Configurations to label; each name becomes the name of its label.",
+            help="Configurations to label; each label has the name of its configuration.",
         )
         spec.expose_inputs(
             PwLabelWorkChain,
@@ -78,7 +78,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             namespace_options={
                 "required": False,
                 "populate_defaults": False,
-                "help": "How each configuration is labelled from first principles.",
+                "help": "Inputs of labels from first principles.",
             },
         )
         spec.inputs["pw"]["kpoints"].required = True
@@ -91,10 +91,10 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             namespace_options={
                 "required": False,
                 "populate_defaults": False,
-                "help": "How each configuration is labelled by a classical potential, in the place of `pw`.",
+                "help": "Inputs of labels with a classical potential, instead of `pw`.",
             },
         )
-        # The check between potential and structure belongs to the calculation; `validate_inputs` does it here.
+        # The structures are not inputs of this namespace; `validate_inputs` checks them with the potential.
         spec.inputs["reference"].validator = None
         spec.input(
             "max_concurrent",
@@ -102,7 +102,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Int(10),
             validator=validate_positive("max_concurrent"),
-            help="Labels computed at the same time; lowered where the daemon has fewer slots than that needs.",
+            help="Maximum number of labels computed at the same time; reduced if the daemon has too few slots.",
         )
         spec.input(
             "allowed_failed_fraction",
@@ -110,7 +110,7 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Float(0.2),
             validator=validate_fraction,
-            help="The step fails when a larger share of the labels does.",
+            help="The work chain fails if a larger fraction of the labels fails.",
         )
         spec.inputs.validator = cls.validate_inputs
         spec.outline(
@@ -127,11 +127,11 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             valid_type=orm.TrajectoryData,
             help="`output_trajectory` of each calculation: positions and cell (A), energy (eV) and forces (eV/A).",
         )
-        spec.output("level_of_theory", valid_type=LevelOfTheoryData, help="The settings that all labels share.")
+        spec.output("level_of_theory", valid_type=LevelOfTheoryData, help="Level of theory of all labels.")
         spec.exit_code(
             401,
             "ERROR_TOO_MANY_FAILED",
-            message="{failed} of {asked} labels failed, more than `allowed_failed_fraction` allows. The first, "
+            message="{failed} of {total} labels failed, more than `allowed_failed_fraction` allows. The first, "
             "`{name}` <{pk}>: {reason}",
         )
 
@@ -142,11 +142,11 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         protocol: str | None = None,
         overrides: Overrides = None,
     ) -> ProcessBuilder:
-        """Return a builder of a labelling alone, for the loop's protocol ``protocol`` with ``overrides`` on top.
+        """Return a builder of a single labelling for ``protocol`` of the loop with ``overrides`` on top.
 
-        :param structures: configurations to label, by the names that their labels get.
-        :param overrides: as of ``ActiveLearningWorkChain``; what concerns other steps is checked and not used.
-        :raises InputError: with a message for whatever is wrong.
+        :param structures: configurations to label, by name.
+        :param overrides: as for ``ActiveLearningWorkChain``; settings of other steps are validated but not used.
+        :raises InputError: if a setting is invalid.
         """
         settings = load_protocol(protocol, overrides)
         code = "pw" if settings["labelling"]["reference"] is None else "reference_label"
@@ -158,42 +158,42 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
-        """Check inputs against each other."""
+        """Validate the inputs."""
         if not inputs.get("structures"):
             return None
-        ways = [name for name in ("pw", "reference") if inputs.get(name)]
-        if len(ways) != 1:
+        methods = [name for name in ("pw", "reference") if inputs.get(name)]
+        if len(methods) != 1:
             return (
-                f"{'both `pw` and `reference` are' if ways else 'neither `pw` nor `reference` is'} given; labels are "
-                "either from first principles (`pw`) or by a potential (`reference`): give one of the two."
+                f"{'both `pw` and `reference` are' if methods else 'neither `pw` nor `reference` is'} given; give "
+                "either `pw` (labels from first principles) or `reference` (labels with a potential)."
             )
         for name, structure in inputs["structures"].items():
-            sentence = cls._validate_structure(name, structure, inputs)
-            if sentence:
-                return sentence
+            message = cls._validate_structure(name, structure, inputs)
+            if message:
+                return message
         return None
 
     @classmethod
     def _validate_structure(cls, name: str, structure: orm.StructureData, inputs: dict[str, Any]) -> str | None:
-        """Say why a structure cannot be labelled, if so."""
+        """Validate that a structure can be labelled."""
         if inputs.get("reference"):
-            sentence = ReferenceLabelCalculation.validate_inputs({**inputs["reference"], "structure": structure}, None)
+            message = ReferenceLabelCalculation.validate_inputs({**inputs["reference"], "structure": structure}, None)
             return (
-                f"for structure `{name}`: {sentence.replace('`potential`', '`reference.potential`')}"
-                if sentence
+                f"for structure `{name}`: {message.replace('`potential`', '`reference.potential`')}"
+                if message
                 else None
             )
         pseudos = set(inputs["pw"].get("pw", {}).get("pseudos", {}))
         missing = sorted(set(structure.get_kind_names()) - pseudos) if pseudos else []
         if missing:
             return (
-                f"`pw.pw.pseudos` has no pseudopotential for {', '.join(missing)}, which structure `{name}` holds; it "
-                f"has {', '.join(sorted(pseudos))}."
+                f"`pw.pw.pseudos` has no pseudopotential for {', '.join(missing)}, which structure `{name}` contains; "
+                f"it has {', '.join(sorted(pseudos))}."
             )
         return None
 
     def setup(self) -> None:
-        """Fix the order, and how many labels run at a time."""
+        """Prepare the labels, and derive the level of theory."""
         self.open_window(self.inputs.structures, self.inputs.max_concurrent.value, "labels")
         if "reference" in self.inputs:
             potential = self.inputs.reference.potential
@@ -211,37 +211,38 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         )
 
     def run_labels(self) -> None:
-        """Keep ``max_concurrent`` labels at work; called again whenever one of them terminates."""
+        """Submit labels up to the maximum number of concurrent ones; repeated whenever one terminates."""
         self.fill_window(self._submit)
 
     def _submit(self, name: str) -> orm.ProcessNode:
         """Submit the label of configuration ``name``."""
         if "reference" in self.inputs:
-            given = self.exposed_inputs(ReferenceLabelCalculation, namespace="reference")
-            return submit_once(self, ReferenceLabelCalculation, name, structure=self.inputs.structures[name], **given)
+            reference = self.exposed_inputs(ReferenceLabelCalculation, namespace="reference")
+            structure = self.inputs.structures[name]
+            return submit_once(self, ReferenceLabelCalculation, name, structure=structure, **reference)
         inputs = AttributeDict(self.exposed_inputs(PwLabelWorkChain, namespace="pw"))
         inputs.pw = AttributeDict({**inputs.pw, "structure": self.inputs.structures[name]})
         return submit_once(self, PwLabelWorkChain, name, **inputs)
 
     def inspect_labels(self) -> ExitCode | None:
-        """Say which labels failed, and fail if they are too many."""
+        """Report failed labels, and fail if there are too many."""
         children = self.window_children()
         failed = {name: child for name, child in children.items() if not child.is_finished_ok}
         for name, child in failed.items():
             self.report(f"label `{name}` <{child.pk}> failed: {failure_message(child)}")
-        set_aside = [name for name, child in failed.items() if child.exit_status == SET_ASIDE.status]
-        words = f", {len(set_aside)} of them set aside for their forces" if set_aside else ""
-        self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed{words}")
-        n_broken = len(failed) - len(set_aside)
-        if len(failed) == len(children) or n_broken > self.inputs.allowed_failed_fraction.value * len(children):
+        rejected = [name for name, child in failed.items() if child.exit_status == REJECTED.status]
+        of_forces = f", {len(rejected)} of them rejected for their forces" if rejected else ""
+        self.report(f"{len(children) - len(failed)} of {len(children)} labels done, {len(failed)} failed{of_forces}")
+        n_counted = len(failed) - len(rejected)
+        if len(failed) == len(children) or n_counted > self.inputs.allowed_failed_fraction.value * len(children):
             name, first = next(iter(failed.items()))
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
-                failed=len(failed), asked=len(children), name=name, pk=first.pk, reason=failure_message(first)
+                failed=len(failed), total=len(children), name=name, pk=first.pk, reason=failure_message(first)
             )
         return None
 
     def results(self) -> None:
-        """Hand out the labels that are done, whether or not they are enough."""
+        """Set the outputs to the finished labels, even if too many have failed."""
         self.out("level_of_theory", self.ctx.level_of_theory)
         labels = {
             name: child.outputs.output_trajectory

@@ -1,4 +1,4 @@
-"""One label from first principles, with answers to jobs that break off."""
+"""Label from first principles, with error handlers for jobs that crash."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from aiida_sicmlip.tools.failure_messages import diagnose_failure, failure_messa
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
 
 CODES = PwCalculation.exit_codes
-BROKEN_OFF = [
+CRASHED = [
     CODES.ERROR_OUTPUT_STDOUT_MISSING,
     CODES.ERROR_OUTPUT_XML_MISSING,
     CODES.ERROR_OUTPUT_FILES,
     CODES.ERROR_OUTPUT_STDOUT_INCOMPLETE,
     CODES.ERROR_SCHEDULER_NODE_FAILURE,
 ]
-"""pw.x did not come to its end, and did not say why in a way that its parser knows."""
+"""pw.x did not finish, and its parser does not recognise the reason."""
 CRASH_FILE = "CRASH"
 
 
 class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
-    """Run ``pw.x`` until there is a label: a ``PwBaseWorkChain`` that tries once more where a job broke off.
+    """Compute a label with ``pw.x``: a ``PwBaseWorkChain`` that repeats a crashed job once.
 
-    Each try is found again after an interruption, and where all fail the exit message names the last one and what it
-    died of. With `max_force`, a label whose forces are beyond it is handed out with status 460.
+    After an interruption the work chain reattaches to its calculations. If all attempts fail, the exit message states
+    the last one and the reason. A label with a force above `max_force` is an output with exit status 460.
     """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
-        """Let labels be set aside for their forces."""
+        """Define the input and the exit code for labels that are rejected for their forces."""
         super().define(spec)
         define_force_bound(spec)
 
     @property
     def call_label(self) -> str:
-        """Label of the call of the present calculation, the one that ``PwBaseWorkChain`` gives."""
+        """Call link label of the current calculation, as in ``PwBaseWorkChain``."""
         return f"iteration_{self.ctx.iteration:02d}"
 
     def setup(self) -> None:
-        """Begin with no try that broke off."""
+        """Initialise the number of crashes."""
         super().setup()
-        self.ctx.broken_off = 0
+        self.ctx.n_crashes = 0
 
     def results(self) -> ExitCode | None:
-        """Hand out the label, and say where its forces are too large."""
+        """Set the outputs, and return an exit code if the forces are too large."""
         code = super().results()
         if code is not None or "max_force" not in self.inputs:
             return code
@@ -56,21 +56,21 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
         reason = reason_to_set_aside(self.inputs.max_force, self.inputs.pw.structure, label)
         return None if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)
 
-    @process_handler(priority=300, exit_codes=BROKEN_OFF)
-    def handle_broken_off(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Try once more where a machine may be to blame; where the program itself has spoken, the same would happen."""
+    @process_handler(priority=300, exit_codes=CRASHED)
+    def handle_crash(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Repeat the calculation once if the machine may be the cause, but not if the program reported an error."""
         kind, _ = diagnose_failure(job_messages(calculation, CRASH_FILE))
-        if kind in ("program", "disk", "memory") or self.ctx.broken_off:
+        if kind in ("program", "disk", "memory") or self.ctx.n_crashes:
             return None
-        self.ctx.broken_off += 1
+        self.ctx.n_crashes += 1
         self.set_restart_type(RestartType.FROM_SCRATCH)
-        self.report_error_handled(calculation, f"{self.reason_of(calculation)} Trying once more.")
+        self.report_error_handled(calculation, f"{self.reason_of(calculation)} Second attempt.")
         return ProcessHandlerReport(True)
 
     def reason_of(self, calculation: orm.ProcessNode) -> str:
-        """Return why a calculation ended as it did, with the last words of its job."""
+        """Return the reason of a failure, with the last messages of the job."""
         reason = failure_message(calculation)
-        if calculation.exit_status not in [code.status for code in BROKEN_OFF]:
+        if calculation.exit_status not in [code.status for code in CRASHED]:
             return reason
-        _, sentence = diagnose_failure(job_messages(calculation, CRASH_FILE))
-        return f"pw.x broke off: {sentence}."
+        _, diagnosis = diagnose_failure(job_messages(calculation, CRASH_FILE))
+        return f"pw.x crashed: {diagnosis}."

@@ -1,4 +1,4 @@
-"""From data sets to a potential that has been compiled and judged."""
+"""Training, compilation and evaluation of a potential."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ from aiida_sicmlip.workflows.training.validation import (
 )
 
 OTHER_MACHINE = CompilationCalculation.exit_codes.ERROR_OTHER_MACHINE.status
-"""Another try would be on the same wrong machine."""
+"""Not repeated, as the next attempt would run on the same wrong machine."""
 FIRST = "member_00"
-"""The member of a committee whose potential is handed out, explores and is evaluated."""
+"""The member of a committee whose potential is the output, explores and is evaluated."""
 
 
 class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
     """Train a potential, compile it, and evaluate the compiled model on its training and validation sets.
 
-    Where the settings ask for a Lennard-Jones prior and none is given, one is fitted to the training set first, with
-    the cutoff of the model. A committee is several potentials that differ by their seed alone; where they disagree,
-    none of them is to be trusted.
+    If the settings require a Lennard-Jones prior and none is given, one is first fitted to the training set, with the
+    cutoff of the model. A committee consists of potentials that differ only in their seeds; their disagreement is a
+    measure of the uncertainty.
     """
 
     @classmethod
@@ -65,7 +65,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         spec.input(
             "prior_settings",
             required=False,
-            **settings_port(PriorParameters, purpose="Where the model wants a prior, and none is given."),
+            **settings_port(PriorParameters, purpose="Used if the model requires a prior and none is given."),
         )
         spec.input(
             "committee_size",
@@ -73,14 +73,14 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Int(1),
             validator=validate_committee_size,
-            help="Number of potentials that are trained, with seeds of their own; the first is the one that is used.",
+            help="Number of potentials that are trained with different seeds; the first one is used.",
         )
         spec.input_namespace(
             "further_sets",
             dynamic=True,
             required=False,
             valid_type=LabelledDataSetData,
-            help="Further sets that the compiled model is evaluated on, under the names that their errors get.",
+            help="Further sets that the compiled model is evaluated on, by name.",
         )
         spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
         spec.input_namespace(
@@ -111,11 +111,11 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             "prior",
             valid_type=LennardJonesPriorData,
             required=False,
-            help="The prior that was fitted here.",
+            help="The prior, if it was fitted here.",
         )
         spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
         spec.output(
-            "training_results", valid_type=orm.Dict, required=False, help="Errors, epochs, reason to stop, versions."
+            "training_results", valid_type=orm.Dict, required=False, help="Errors, epochs, stopping reason, versions."
         )
         spec.output(
             "configuration", valid_type=orm.SinglefileData, required=False, help="The complete NequIP configuration."
@@ -130,7 +130,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             "committee",
             dynamic=True,
             valid_type=CompiledPotentialData,
-            help="The other members of the committee, compiled: `member_01` and so on.",
+            help="The other members of the committee, compiled: `member_01` etc.",
         )
         spec.output_namespace(
             "committee_potentials",
@@ -159,12 +159,12 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
     ) -> ProcessBuilder:
         """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
 
-        The seed of the training is 1 until another one is set.
+        The seed of the training is 1 by default.
 
         :param code: `sicmlip`, for all steps.
         :param protocol: `paper`, `balanced` (default) or `fast`.
         :param overrides: settings as in `workflows/protocols/training.yaml`, or the path of a YAML file of them.
-        :raises InputError: if the protocol or a setting is unknown, or has a value that it does not take.
+        :raises InputError: if the protocol or a setting is unknown, or a value is invalid.
         """
         settings = with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
         builder = cls.get_builder()
@@ -175,7 +175,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
 
     @classmethod
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
-        """Check the inputs of the training against each other."""
+        """Validate the inputs."""
         sets: dict[str, Any] = {name: inputs[name] for name in ("training_set", "validation_set") if name in inputs}
         try:
             check_training({**inputs.get("training", {}), **sets}, fits_prior=True)
@@ -185,21 +185,21 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         return None
 
     def fit_prior(self) -> None:
-        """Fit the prior that the settings ask for, where none is given; a packaged model carries its own."""
+        """Fit a prior if the model requires one and none is given; a packaged model contains its own."""
         self.ctx.prior = self.inputs.training.get("prior")
         parameters = self.inputs.training.parameters.get_dict()
         packaged = "initial_potential" in self.inputs.training
         if self.ctx.prior is not None or packaged or not prior_is_wanted(parameters):
             return
-        given = self.inputs.prior_settings.get_dict() if "prior_settings" in self.inputs else {}
+        prior_settings = self.inputs.prior_settings.get_dict() if "prior_settings" in self.inputs else {}
         cutoff = float(TrainingParameters.from_mapping(parameters).model.cutoff)
-        settings = orm.Dict(LennardJonesSettings.complete({**given, "cutoff": cutoff}))
+        settings = orm.Dict(LennardJonesSettings.complete({**prior_settings, "cutoff": cutoff}))
         self.ctx.prior = run_once(
             self, fit_lennard_jones_prior, "prior", dataset=self.inputs.training_set, settings=settings
         )
         self.out("prior", self.ctx.prior)
         before, after = (self.ctx.prior.residuals[stage]["forces_rmse"] for stage in ("before", "after"))
-        self.report(f"fitted a prior: root mean square force {before:.3f} eV/A, {after:.3f} eV/A of it left")
+        self.report(f"fitted a prior: root mean square force {before:.3f} eV/A, residual {after:.3f} eV/A")
 
     def run_training(self) -> ToContext:
         """Submit the trainings of all members."""
@@ -225,35 +225,35 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         return ToContext(**submitted)
 
     def inspect_training(self) -> ExitCode | None:
-        """Stop where a training failed."""
+        """Check that all trainings have succeeded."""
         labels = [_label("training", member) for member in self._members]
         return self._failure(labels, self.exit_codes.ERROR_TRAINING_FAILED)
 
     def run_compilation(self) -> ToContext:
-        """Submit the compilations: of each member for the machine that runs it, of the first for further ones."""
+        """Submit the compilations: of each member for the exploration, and of the first member for further machines."""
         compilations = self._compilations
         return ToContext(
             **{label: submit_once(self, CompilationCalculation, label, **compilations[label]) for label in compilations}
         )
 
     def run_compilation_again(self) -> ToContext:
-        """Submit once more what failed: a compiler can run out of memory or disk where the next one does not."""
+        """Submit failed compilations again, as they can fail for a temporary lack of memory or disk space."""
         again = {}
         for label, inputs in self._compilations.items():
             failed = self.ctx[label]
             if failed.is_finished_ok or failed.exit_status == OTHER_MACHINE:
                 continue
-            self.report(f"`{label}` <{failed.pk}> failed, trying once more: {failure_message(failed)}")
+            self.report(f"`{label}` <{failed.pk}> failed, second attempt: {failure_message(failed)}")
             again[label] = submit_once(self, CompilationCalculation, f"{label}_again", **inputs)
         return ToContext(**again)
 
     def inspect_compilation(self) -> ExitCode | None:
-        """Stop where a compilation failed twice; what was trained is handed out all the same."""
+        """Check that all compilations have succeeded; if not, still set the outputs of the training."""
         labels = [_label("compilation", member) for member in self._members]
         labels += [f"compilation_for_{name}" for name in self.inputs.get("further_compilations", {})]
         failure = self._failure(labels, self.exit_codes.ERROR_COMPILATION_FAILED)
         if failure is not None:
-            self._hand_out_training()
+            self._set_training_outputs()
         return failure
 
     def run_evaluations(self) -> ToContext:
@@ -278,13 +278,13 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         )
 
     def inspect_evaluations(self) -> ExitCode | None:
-        """Stop where an evaluation failed."""
+        """Check that all evaluations have succeeded."""
         labels = [f"evaluation_{name}" for name in self._sets]
         return self._failure(labels, self.exit_codes.ERROR_EVALUATION_FAILED)
 
     def results(self) -> None:
-        """Hand out the potential and what is known of it."""
-        self._hand_out_training()
+        """Set the outputs to the potential, its compiled models and its errors."""
+        self._set_training_outputs()
         self.out("compiled_potential", self.ctx[_label("compilation", FIRST)].outputs.compiled_potential)
         for name in self.inputs.get("further_compilations", {}):
             compilation = self.ctx[f"compilation_for_{name}"]
@@ -299,8 +299,8 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         )
         self.report(f"force MAE {errors}")
 
-    def _hand_out_training(self) -> None:
-        """Hand out what the training of the first member made."""
+    def _set_training_outputs(self) -> None:
+        """Set the outputs to those of the training of the first member."""
         training = self._training(FIRST)
         for name in ("potential", "training_curve", "results", "configuration"):
             if name in training.outputs:
@@ -308,22 +308,23 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
 
     @property
     def _compilations(self) -> dict[str, dict[str, Any]]:
-        """The inputs of each compilation, by its call label."""
+        """The inputs of each compilation, by call link label."""
         inputs = dict(self.exposed_inputs(CompilationCalculation, namespace="compilation"))
-        found = {
+        compilations = {
             _label("compilation", member): {**inputs, "potential": self._training(member).outputs.potential}
             for member in self._members
         }
         for name, machine in self.inputs.get("further_compilations", {}).items():
-            given = {key: value for key, value in machine.items() if key != "options"}
+            of_machine = {key: value for key, value in machine.items() if key != "options"}
             if "options" in machine:
-                given["metadata"] = {"options": machine["options"].get_dict()}
-            found[f"compilation_for_{name}"] = {**given, "potential": self._training(FIRST).outputs.potential}
-        return found
+                of_machine["metadata"] = {"options": machine["options"].get_dict()}
+            potential = self._training(FIRST).outputs.potential
+            compilations[f"compilation_for_{name}"] = {**of_machine, "potential": potential}
+        return compilations
 
     @property
     def _members(self) -> list[str]:
-        """Names of the committee's members; a single potential is the first of one."""
+        """Names of the members of the committee; a single potential is the only member."""
         return [f"member_{index:02d}" for index in range(self.inputs.committee_size.value)]
 
     @property
@@ -334,7 +335,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
 
     @property
     def _sets(self) -> dict[str, LabelledDataSetData]:
-        """The sets that the model is evaluated on, by name."""
+        """The data sets that the model is evaluated on, by name."""
         further = dict(self.inputs.get("further_sets", {}))
         return {"training": self.inputs.training_set, "validation": self.inputs.validation_set, **further}
 
@@ -343,7 +344,7 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         return self.ctx[_label("training", member)]
 
     def _failure(self, labels: list[str], code: ExitCode) -> ExitCode | None:
-        """Return ``code``, filled in, for the first child that did not finish well."""
+        """Return the formatted exit code ``code`` for the first failed child process; None if there is none."""
         for label in labels:
             child = self.ctx[label]
             if not child.is_finished_ok:
@@ -353,5 +354,5 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
 
 
 def _label(step: str, member: str) -> str:
-    """Return the call label of a member's step; that of the first is the step's own name."""
+    """Return the call link label of a step of a member; for the first member, the name of the step."""
     return step if member == FIRST else f"{step}_{member}"

@@ -76,7 +76,7 @@ def test_finished_child_is_found_again(caller):
 
 @pytest.mark.parametrize("state", [ProcessState.RUNNING, ProcessState.WAITING])
 def test_active_child_is_found_again(caller, state):
-    """A child at work is awaited, not submitted a second time."""
+    """A running child is awaited, not submitted a second time."""
     child = submit_once(caller, Child, "child")
     child.set_process_state(state)
     assert submit_once(caller, Child, "child").pk == child.pk
@@ -135,7 +135,7 @@ def test_namespaces_of_outputs_come_back_as_they_were(caller):
 
 
 def test_interrupted_calcfunction_runs_again(caller):
-    """A function that was at work in the killed process is closed and called again."""
+    """A function that was running in the killed process is closed and called again."""
     CALLS.clear()
     run_once(caller, double, "doubled", number=orm.Int(4))
     (call,) = called(caller.node, "doubled")

@@ -1,4 +1,4 @@
-"""A fixed number of children is always at work, and none waits for the slowest."""
+"""A fixed number of children is always running, and none waits for the slowest."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ class FramePool(SlidingWindowWorkChain):
         spec.outline(cls.setup, while_(cls.should_run)(cls.run_workers))
 
     def setup(self):
-        """Nothing is at work yet."""
+        """Nothing is running yet."""
         self.ctx.pks = {}
 
     def should_run(self):
-        """Return whether a worker is missing or at work."""
+        """Return whether a worker is missing or running."""
         return len(self.ctx.pks) < len(self.NAMES) or any(
             not orm.load_node(pk).is_terminated for pk in self.ctx.pks.values()
         )
 
     def run_workers(self):
-        """Keep two at work."""
+        """Keep two running."""
         active = 0
         for name in self.NAMES:
             if active == 2:

@@ -141,7 +141,10 @@ def test_settings_of_a_structure_that_there_is_not(ready: dict[str, str]) -> Non
     builder = checked_builder(load_protocol("demo", {"codes": ready}), store=False)
     builder.exploration.walker_parameters = {"divacency": {"condition_00": orm.Dict({})}}
     problem = builder._process_class.spec().inputs.validate(builder._inputs(prune=True))
-    assert "`walker_parameters.divacency` belongs to no start structure. Did you mean `divacancy`" in problem.message
+    assert (
+        "`walker_parameters.divacency` is not the name of a start structure. Did you mean `divacancy`"
+        in problem.message
+    )
 
 
 def test_walkers_of_each_structure_at_each_temperature(

@@ -57,7 +57,7 @@ def labelling(chain, inputs):
 
 
 def test_few_failed_labels_are_reported_and_left_out(labelling, caplog):
-    """One of ten may fail by default: the others are handed out, and the report names it."""
+    """One of ten may fail by default: the others are outputs, and the report names it."""
     instance = labelling(*[0] * 9, 410)
     assert instance.inspect_labels() is None
     assert "`frame_s00_000009`" in caplog.text and "no convergence" in caplog.text
@@ -78,17 +78,17 @@ def test_too_many_failed_labels_fail_the_step(labelling, statuses):
 
 
 def test_labels_set_aside_for_their_forces_do_not_count_as_failures_of_the_step(labelling, caplog):
-    """Half of the labels are beyond the bound: the others are handed out. Where all are, nothing is left."""
+    """Half of the labels are beyond the bound: the others are outputs. Where all are, nothing is left."""
     instance = labelling(0, 460, 460, 0)
     assert instance.inspect_labels() is None
-    assert "2 of 4 labels done, 2 failed, 2 of them set aside for their forces" in caplog.text
+    assert "2 of 4 labels done, 2 failed, 2 of them rejected for their forces" in caplog.text
     assert labelling(0, 460, 410, 410).inspect_labels().status == 401
     assert labelling(460, 460).inspect_labels().status == 401
 
 
 @pytest.mark.parametrize(("statuses", "kept"), [((0, 410, 410), ["frame_s00_000000"]), ((410,), None)])
 def test_labels_that_are_done_are_handed_out_by_a_failed_step(labelling, statuses, kept):
-    """They cost the same as all others; a step without a single one hands out none."""
+    """They cost the same as all others; a step without a single one has no outputs."""
     instance = labelling(*statuses)
     handed_out = {}
     instance.out = lambda name, value: handed_out.update({name: value})
@@ -103,7 +103,7 @@ def test_labels_at_once_fit_into_the_slots(labelling, monkeypatch, caplog, input
     instance = labelling(0, 0)
     instance.setup()
     assert instance.ctx.window_size == 1
-    assert "the daemon's slots hold 1 labels at once" in caplog.text
+    assert "the slots of the daemon only suffice for 1 labels at a time" in caplog.text
     monkeypatch.setattr(sliding_window, "daemon_slots", lambda: 200)
     instance.setup()
     assert instance.ctx.window_size == inputs["labelling"]["max_concurrent"].value
@@ -144,19 +144,19 @@ def walker(status, message=None, **outputs):
 
 
 def test_frames_before_a_blow_up_are_kept(exploration, tmp_path, caplog):
-    """A walker that blew up hands out its frames, one without frames is left out, and both are reported."""
+    """A walker that blew up has its frames as outputs, one without frames is left out, and both are reported."""
     good = walker(0, trajectories__s00=trajectory(tmp_path), trajectories__s01=trajectory(tmp_path))
     blown = walker(710, "the potential failed", trajectories__s00=trajectory(tmp_path))
     instance = exploration(good, blown, walker(404, "LAMMPS stopped"))
     assert instance.inspect_walkers() is None
     assert sorted(instance.outputs["trajectories"]["divacancy"]) == ["s00", "s01", "s02"]
     assert instance.outputs["trajectories"]["divacancy"]["s02"].uuid == blown.outputs.trajectories.s00.uuid
-    assert "walker_01" in caplog.text and "ended early with 3 frames: the potential failed" in caplog.text
+    assert "walker_01" in caplog.text and "failed after 3 frames: the potential failed" in caplog.text
     assert "walker_02" in caplog.text and "LAMMPS stopped" in caplog.text
 
 
 def test_segment_without_energies_is_not_filtered(exploration, tmp_path, caplog):
-    """A run that was cut off between a frame and its row leaves nothing to judge the frame by."""
+    """A run interrupted between a frame and its row has no energy for the filter."""
     instance = exploration(walker(0, trajectories__s00=trajectory(tmp_path)))
     assert instance.inspect_walkers() is None
     assert instance.should_run_filter()
@@ -225,7 +225,7 @@ def chain_walker(chain, inputs):
         instance.setup()
         instance.ctx.iteration = iteration
         instance.ctx.children = [calculation] * iteration
-        instance.begin_list_of_handlers()
+        instance.add_list_of_handlers()
         return instance
 
     return make
@@ -244,7 +244,7 @@ def continuation(step):
 @pytest.mark.parametrize("status", [400, 401, 120, 140])
 def test_segment_that_was_cut_off_is_continued(chain_walker, status):
     """The walltime, the scheduler or a failed node: the next segment begins at the last saved state."""
-    calculation = child(status, "cut off", continuation=continuation(500))
+    calculation = child(status, "interrupted", continuation=continuation(500))
     instance = chain_walker(calculation)
     assert instance.inspect_process().status == 0
     assert instance.should_run_process()
@@ -266,7 +266,7 @@ def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
 
 @pytest.mark.parametrize("status", [410, 411, 412, 415, 150])
 def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
-    """Where the potential fails, the walker ends with a warning and hands out what it has."""
+    """Where the potential fails, the walker finishes with a warning and keeps its outputs."""
     instance = chain_walker(child(status, "the temperature ran away", trajectory=trajectory(tmp_path)))
     code = instance.inspect_process()
     assert code.status == 710 and "the temperature ran away" in code.message

@@ -92,7 +92,7 @@ def run(divacancy: Atoms, divacancy_host: Atoms, edip: Any, variables: Any) -> A
 
 
 def segments_of(node: orm.WorkChainNode, namespace: str) -> list[Any]:
-    """Return what each segment of a walker handed out, in order."""
+    """Return what each segment of a walker has as output, in order."""
     found = node.outputs[namespace]
     return [found[label] for label in sorted(found)]
 

@@ -21,7 +21,7 @@ CRASH = " %%%%%%%%%%\n     Error in routine readpp (2):\n     file Si.upf not fo
 
 @pytest.fixture
 def label(chain, inputs, divacancy):
-    """Makes a label whose tries have ended as given: exit status, and what the scheduler's file and CRASH say."""
+    """Makes a label whose attempts have finished as given: exit status, and what the scheduler's file and CRASH say."""
 
     def make(*ends):
         given = dict(inputs["labelling"]["pw"])
@@ -32,7 +32,7 @@ def label(chain, inputs, divacancy):
         for number, (status, stderr, crash) in enumerate(ends, start=1):
             instance.ctx.iteration = number
             instance.ctx.children.append(ended(given["pw"]["code"].computer, status, stderr, crash))
-            instance.begin_list_of_handlers()
+            instance.add_list_of_handlers()
             if number < len(ends):
                 assert instance.inspect_process().status == 0
         return instance
@@ -82,7 +82,7 @@ def ended(computer, status, stderr="", crash=""):
 
 @pytest.mark.parametrize("words", ["job.sh: line 9: 77 Killed pw.x", "line 9: Segmentation fault", "", "slurmd: oops"])
 @pytest.mark.parametrize("status", [303, 305, 312])
-def test_a_broken_off_calculation_is_tried_once_more(label, words, status):
+def test_crashed_calculation_is_repeated_once(label, words, status):
     """A machine may be to blame; twice is no accident."""
     instance = label((status, words, ""))
     assert instance.inspect_process().status == 0
@@ -90,7 +90,7 @@ def test_a_broken_off_calculation_is_tried_once_more(label, words, status):
     instance = label((status, words, ""), (status, words, ""))
     code = instance.inspect_process()
     assert code.status == 402
-    assert code.message.startswith(f"Calculation <{instance.ctx.children[-1].pk}> failed: pw.x broke off: ")
+    assert code.message.startswith(f"Calculation <{instance.ctx.children[-1].pk}> failed: pw.x crashed: ")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_what_would_happen_again_is_not_tried_again(label, stderr, crash, reason
 
 def test_words_that_are_no_failure():
     """Fortran's note on exceptions in the arithmetic comes with good runs, too."""
-    kind, sentence = diagnose_failure("Note: The following floating-point exceptions are signalling: IEEE_DENORMAL")
-    assert kind is None and "IEEE_DENORMAL" in sentence
+    kind, diagnosis = diagnose_failure("Note: The following floating-point exceptions are signalling: IEEE_DENORMAL")
+    assert kind is None and "IEEE_DENORMAL" in diagnosis
 
 
 def test_a_try_is_found_again(label):
@@ -129,4 +129,4 @@ def test_limit_of_tries_names_the_last(label):
     instance._parsed_inputs = type(instance.inputs)({**instance.inputs, "max_iterations": orm.Int(3)})
     code = instance.inspect_process()
     assert code.status == 401
-    assert "3 calculations were not enough" in code.message and "what the parser said" in code.message
+    assert "Not finished after 3 calculations" in code.message and "what the parser said" in code.message

@@ -43,7 +43,7 @@ def test_settings_become_inputs(ready: dict[str, str]) -> None:
     options = reference["metadata"]["options"]
     assert options["max_wallclock_seconds"] == 60
     assert not options.get("withmpi", False)
-    assert any("Labels by tersoff (SiC.tersoff) in the place of DFT: 8 for training" in line for line in plan(settings))
+    assert any("Labels by tersoff (SiC.tersoff) instead of DFT: 8 for training" in line for line in plan(settings))
 
 
 def test_settings_for_pw_are_not_shown_beside_a_reference(ready: dict[str, str]) -> None:

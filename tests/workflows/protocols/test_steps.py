@@ -93,7 +93,7 @@ def test_one_walker(ready, chain, given, edip, variables):
 def test_one_walker_that_cannot_be(ready, structure, edip, variables):
     """A list of temperatures, and variables beside a bias that is switched off."""
     given = (structure, edip, "demo")
-    with pytest.raises(InputError, match=r"one walker has one temperature: set `exploration.parameters.temperature`"):
+    with pytest.raises(InputError, match=r"a walker has one temperature: set `exploration.parameters.temperature`"):
         WalkerWorkChain.get_builder_from_protocol(
             *given, {"codes": ready, "exploration": {"temperatures": [900.0, 1200.0]}}
         )

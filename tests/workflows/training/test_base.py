@@ -126,7 +126,7 @@ def training(chain, generate_code, generate_dataset):
         for number, calculation in enumerate(attempts, start=1):
             instance.ctx.iteration = number
             instance.ctx.children.append(calculation)
-            instance.begin_list_of_handlers()
+            instance.add_list_of_handlers()
             if number < len(attempts):
                 assert instance.inspect_process().status == 0
         return instance
@@ -164,7 +164,7 @@ def test_a_failed_machine_is_tried_once_more(training, attempt):
 
 
 def test_legs_are_bounded(training, attempt):
-    """The last attempt's model and state are handed out, so that someone may go on."""
+    """The last attempt's model and state are outputs, so that the training can be continued."""
     instance = training(attempt(400, 3), attempt(400, 5, model=True), max_iterations=2)
     assert instance.inspect_process().status == 401
     assert instance.outputs["checkpoint"].epochs == 5 and "potential" in instance.outputs

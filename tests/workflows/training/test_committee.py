@@ -1,4 +1,4 @@
-"""Several potentials, several machines and several starts: what a training submits and hands out."""
+"""Several potentials, several machines and several starts: what a training submits and its outputs."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_members_of_a_committee_differ_by_their_seed_alone(
     assert all(job["seed"].creator.process_label == "derive_committee_seeds" for job in jobs[1:])
     same = ("training_set", "validation_set", "parameters", "code")
     assert all(len({job[name].uuid for job in jobs}) == 1 for name in same)
-    # Each potential is compiled, and handed out in both forms; the first one's are the training's own.
+    # Each potential is an output, portable and compiled; those of the first member are outputs of the training itself.
     for member in ("member_01", "member_02"):
         compiled = instance.ctx[f"compilation_{member}"].outputs.compiled_potential
         portable = instance.ctx[f"training_{member}"].outputs.potential
@@ -211,7 +211,7 @@ def test_later_rounds_start_from_scratch_or_from_the_round_before(loop, portable
 
 
 def test_the_exploring_potential_is_evaluated_with_its_own_committee(loop, generate_compiled_potential):
-    """Not with that of the round at work, whose evaluations belong to its training."""
+    """Not with that of the current round, whose evaluations belong to its training."""
     instance, given = loop("scratch")
     instance.ctx.committee = {"member_01": generate_compiled_potential()}
     instance.run_training()
