@@ -43,7 +43,7 @@ def test_loss_that_is_no_number_ends_after_two_tries(program, trained):
     assert (node.exit_status, potential.starts) == (406, 2)
     assert node.exit_message.startswith(
         f"The training diverged again in attempt 1 <{max(child.pk for child in node.called)}>, with a tenth of the "
-        "learning rate: look for a broken label. The loss became not-a-number"
+        "learning rate: check the data set for wrong labels. The loss became not-a-number"
     )
 
 

@@ -56,9 +56,9 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
 class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run one calculation for each configuration, at most ``max_concurrent`` at a time.
 
-    The calculation is a ``PwLabelWorkChain`` or, if `reference` is given, a ``ReferenceLabelCalculation``, with the same
-    output for the label. Labels that are rejected for their forces are not part of the outputs, and are not
-    counted in ``allowed_failed_fraction``, as they do not indicate a problem of the machine or the settings.
+    The calculation is a ``PwLabelWorkChain`` or, if `reference` is given, a ``ReferenceLabelCalculation``; both
+    have the same output for the label. Labels that are rejected for their forces are no outputs and are
+    not counted in ``allowed_failed_fraction``, as they do not indicate a problem of the machine or the settings.
     """
 
     @classmethod

@@ -33,15 +33,15 @@ def test_a_runs_file_names_machines(ready):
 @pytest.mark.parametrize(
     ("machines", "words"),
     [
-        ({"gpu": {}}, r"`further_compilations.gpu` lacks `code`"),
-        ({"gpu": "sicmlip@cluster"}, r"`further_compilations.gpu` lacks `code`"),
+        ({"gpu": {}}, r"`further_compilations.gpu.code` is missing"),
+        ({"gpu": "sicmlip@cluster"}, r"`further_compilations.gpu` is 'sicmlip@cluster'; give settings under it"),
         ({"gpu": {"code": "nothing@nowhere"}}, r"`further_compilations.gpu.code` is `nothing@nowhere`"),
         ({"gpu": {"code": "own", "paramters": {}}}, r"`further_compilations.gpu.paramters` is not.*`parameters`"),
         ({"gpu": {"code": "own", "parameters": 3}}, r"`further_compilations.gpu.parameters` is 3; give settings"),
         ({"gpu": {"code": "own", "parameters": {"devise": "cuda"}}}, r"further_compilations.*Did you mean `device`"),
         ({"gpu": {"code": "own", "options": {"gpus_per_node": 1}}}, r"further_compilations.gpu.options.gpus_per_node"),
-        ({"my gpu": {"code": "own"}}, r"the name becomes a label"),
-        ([], r"`further_compilations` is \[\]; give settings under it"),
+        ({"my gpu": {"code": "own"}}, r"the name is used as a link label"),
+        ([], r"`further_compilations` is \[\]; give a mapping of names to settings"),
     ],
 )
 def test_machines_that_cannot_be(ready, machines, words):

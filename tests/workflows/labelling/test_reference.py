@@ -64,9 +64,12 @@ def test_stored_potential(ready: dict[str, str], edip: Any) -> None:
 @pytest.mark.parametrize(
     ("labelling", "words"),
     [
-        ({"reference": "tersoff"}, "`labelling.reference` is 'tersoff'; give `pair_style`, `file` and `species`"),
+        (
+            {"reference": "tersoff"},
+            "`labelling.reference` is 'tersoff'; give settings under it: pair_style, file, species, node",
+        ),
         ({"reference": {**TERSOFF, "files": "x"}}, "`labelling.reference.files` is not a known setting. Did you mean"),
-        ({"reference": {"pair_style": "tersoff"}}, "`labelling.reference` lacks `file`"),
+        ({"reference": {"pair_style": "tersoff"}}, "`labelling.reference.file` is missing"),
         ({"reference": {**TERSOFF, "species": "SiC"}}, "`labelling.reference.species` is 'SiC'; give a list"),
         ({"reference": {**TERSOFF, "file": "SiC.tersof"}}, "`SiC.tersof` is neither a file here nor one of LAMMPS."),
         ({"reference": {**TERSOFF, "pair_style": "tersof"}}, "`labelling.reference` does not describe a LAMMPS"),
@@ -76,7 +79,7 @@ def test_stored_potential(ready: dict[str, str], edip: Any) -> None:
         ({"reference": TERSOFF, "parameters": {"SYSTEM": {"ecutwfc": 40}}}, "leave one of the two out"),
         ({"reference": TERSOFF, "options": {"queue": "x"}}, "`labelling.options.queue` has no effect on computer"),
         ({"reference": TERSOFF, "max_concurrent": 0}, "is 0; give "),
-        ({"reference": TERSOFF, "max_force": -1}, "`max_force` is -1"),
+        ({"reference": TERSOFF, "max_force": -1}, "`labelling.max_force` is -1"),
     ],
 )
 def test_reference_that_cannot_be_used(

@@ -145,7 +145,7 @@ def test_a_leg_that_was_cut_off_is_continued(training, attempt, status):
 def test_a_walltime_without_an_epoch_ends_the_training(training, attempt):
     """The same time would be spent again."""
     code = training(attempt(402)).inspect_process()
-    assert code.status == 403 and "Allow more time" in code.message
+    assert code.status == 403 and "Increase the walltime" in code.message
     instance = training(attempt(400, 3, model=True), attempt(400, 3, model=True))
     assert instance.inspect_process().status == 403
     assert {"potential", "checkpoint"} <= set(instance.outputs)

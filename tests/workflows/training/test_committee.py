@@ -153,7 +153,7 @@ def test_the_potential_is_compiled_for_further_machines(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"code": None}, "lacks `code`"),
+        ({"code": None}, ".code` is missing"),
         ({"parameters": {"device": "tpu"}}, "give `cpu` or `cuda`"),
         ({"options": {"max_wallclock_second": 7}}, "Did you mean `max_wallclock_seconds`"),
         ({"option": {}}, "Did you mean `options`"),
