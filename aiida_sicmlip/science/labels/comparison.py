@@ -17,10 +17,10 @@ from aiida_sicmlip.science.labels.states import state_of_frame
 class LabelDifference:
     """One configuration with two labels.
 
-    first: its place in the first data set.
-    second: its place in the second.
+    first: its index in the first data set.
+    second: its index in the second.
     energy: difference of the energies, eV.
-    forces: greatest difference of a component of the forces, eV/A.
+    forces: largest difference of a force component, eV/A.
     """
 
     first: int
@@ -33,9 +33,9 @@ class LabelDifference:
 class DatasetComparison:
     """What two data sets have in common.
 
-    only_first: places of configurations that only the first holds.
-    only_second: places of those that only the second holds.
-    both: places in the first and in the second of those that both hold.
+    only_first: indices of configurations that only the first contains.
+    only_second: indices of configurations that only the second contains.
+    both: indices in the first and in the second of configurations in both.
     labels: those of them whose energies or forces differ.
     """
 
@@ -46,7 +46,7 @@ class DatasetComparison:
 
     @property
     def same_order(self) -> bool:
-        """Whether the configurations of both stand in one order."""
+        """Whether the configurations have the same order in both."""
         places = [second for _, second in self.both]
         return places == sorted(places)
 
@@ -57,10 +57,10 @@ class DatasetComparison:
 
 
 def configuration_key(frame: Atoms) -> str:
-    """Return a digest that two frames share if they are the same configuration.
+    """Return a digest, equal for two frames if they are the same configuration.
 
-    That is one of the same species, positions, cell and periodicity, to the last bit, with the same charge and spin.
-    Atoms in another order, or moved by a cell vector, make another one. Minus zero equals zero.
+    The same configuration has bitwise equal species, positions, cell and periodicity, and the same charge and spin. A
+    different order of atoms, or a shift by a cell vector, gives a different one. Minus zero equals zero.
     """
     state = state_of_frame(frame)
     digest = hashlib.sha256(f"{state.charge} {state.spin}".encode())
@@ -74,8 +74,8 @@ def configuration_key(frame: Atoms) -> str:
 def compare_datasets(first: Sequence[Atoms], second: Sequence[Atoms]) -> DatasetComparison:
     """Compare two sequences of labelled frames by the content of their configurations.
 
-    A configuration that stands several times counts as often: the first occurrence in one is compared with the first
-    in the other, and so on.
+    Repeated configurations are counted: the first occurrence in one set is compared with the first in the other, and so
+    on.
 
     :raises InputError: if a frame lacks energy or forces.
     """

@@ -1,7 +1,7 @@
 """Labelled frames in files that other programs read and write: extended XYZ and ASE databases.
 
-Numbers are written with as many digits as they need to come back bit for bit. (ASE's own writer of extended XYZ keeps
-eight decimals.) How charge and spin are read is in :mod:`aiida_sicmlip.science.labels.exchanged_states`.
+Numbers are written with all digits needed to read back the same float64. (ASE's own writer of extended XYZ keeps eight
+decimals.) For charge and spin see :mod:`aiida_sicmlip.science.labels.exchanged_states`.
 """
 
 from __future__ import annotations
@@ -24,32 +24,30 @@ from aiida_sicmlip.science.settings import Settings, setting, text
 from aiida_sicmlip.science.value_tests import is_integer
 
 FORMATS: dict[str, str] = {".xyz": "extxyz", ".extxyz": "extxyz", ".db": "db", ".json": "db"}
-"""Format by the ending of the file's name: extended XYZ, or an ASE database (SQLite or JSON)."""
+"""Format by file extension: extended XYZ, or an ASE database (SQLite or JSON)."""
 FREE_ENERGY_TOLERANCE = 1e-5
-"""eV/atom by which `energy` and `free_energy` of a frame may differ before the user has to say which one counts."""
+"""Largest difference of `energy` and `free_energy` of a frame, in eV/atom, above which the user has to choose one."""
 Columns = Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
 class ImportSettings(Settings):
-    """How the labels of a file are called, and what the file does not say of them."""
+    """Names of the labels in a file, and properties that the file does not contain."""
 
     PREFIX = "import."
 
-    energy: str | None = text(
-        None, "name of the total energy, eV; null for `energy`", "the name that the file has for it"
-    )
-    forces: str = text("forces", "name of the forces, eV/A", "the name that the file has for it")
+    energy: str | None = text(None, "name of the total energy, eV; null for `energy`", "the name used in the file")
+    forces: str = text("forces", "name of the forces, eV/A", "the name used in the file")
     charge: int | str | None = setting(
         None,
-        "total charge of every configuration, e, or `none`; null where the file says it",
+        "total charge of every configuration, e, or `none`; null where the file contains it",
         "a whole number, or `none`",
         lambda value: value == NONE or is_integer(value),
         nullable=True,
     )
     spin: int | str | None = setting(
         None,
-        "number of unpaired electrons of every configuration, or `none`; null where the file says it",
+        "number of unpaired electrons of every configuration, or `none`; null where the file contains it",
         "a whole number of at least 0, or `none`",
         lambda value: value == NONE or (is_integer(value) and value >= 0),
         nullable=True,
@@ -58,10 +56,10 @@ class ImportSettings(Settings):
 
 @dataclass(frozen=True)
 class ExchangedFrames:
-    """What a file holds.
+    """Contents of a file.
 
     frames: the labelled frames, each with charge and spin in `info`.
-    sources: by `charge` and `spin`, where it was taken from, in words.
+    sources: origin of `charge` and `spin`, for messages.
     """
 
     frames: list[Atoms]
@@ -69,9 +67,9 @@ class ExchangedFrames:
 
 
 def format_of_file(name: str) -> str:
-    """Return `extxyz` or `db` for a file's name.
+    """Return `extxyz` or `db` for a file name.
 
-    :raises InputError: if its ending is none of :data:`FORMATS`.
+    :raises InputError: if its extension is none of :data:`FORMATS`.
     """
     ending = Path(name).suffix.lower()
     if ending not in FORMATS:
@@ -88,8 +86,8 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
     Only species, positions, cell, periodicity, energy, forces, charge and spin are taken; forces are those before
     constraints.
 
-    :param path: its ending tells the format, see :data:`FORMATS`.
-    :param settings: how energy and forces are called, and charge and spin where the file does not hold them.
+    :param path: its extension determines the format, see :data:`FORMATS`.
+    :param settings: names of energy and forces, and charge and spin where the file does not contain them.
     :raises InputError: if the file cannot be read, is empty, or a frame lacks what a label needs, with its index; as
         :func:`~aiida_sicmlip.science.labels.exchanged_states.exchanged_states` for charge and spin.
     """
@@ -98,16 +96,16 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
         raise InputError(f"there is no file `{path}`; give one of labelled frames.")
     read = _read_extended_xyz if format_of_file(name) == "extxyz" else _read_database
     try:
-        given = read(path)
+        read_frames = read(path)
     except (OSError, ValueError, TypeError, LookupError, AssertionError, RuntimeError, sqlite3.Error) as error:
         reason = str(error) or type(error).__name__
         raise InputError(
             f"the file `{name}` cannot be read ({reason}); write it again, with ASE for instance."
         ) from error
-    if not given:
+    if not read_frames:
         raise InputError(f"the file `{name}` has no frame; give at least one.")
-    frames = [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(given)]
-    states, sources = exchanged_states(given, name, settings.charge, settings.spin)
+    frames = [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(read_frames)]
+    states, sources = exchanged_states(read_frames, name, settings.charge, settings.spin)
     for frame, state in zip(frames, states, strict=True):
         set_state(frame, state)
     return ExchangedFrames(frames, sources)
@@ -116,7 +114,7 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
 def write_exchanged_frames(path: Path, frames: Sequence[Atoms], columns: Sequence[Columns], kind: str) -> None:
     """Write labelled frames with their energies (eV), forces (eV/A), charges and spins.
 
-    :param columns: for each frame further words and whole numbers by name.
+    :param columns: for each frame further strings and integers by name.
     :param kind: `extxyz` or `db` (SQLite).
     :raises InputError: if the file exists, there is no frame, or one lacks energy or forces.
     """
@@ -127,7 +125,10 @@ def write_exchanged_frames(path: Path, frames: Sequence[Atoms], columns: Sequenc
     if not len(frames):
         raise InputError("There are no frames to write: give at least one labelled frame.")
     labels = [label_of_frame(frame, index) for index, frame in enumerate(frames)]
-    further = [state_columns(frame, kind) | dict(given) for frame, given in zip(frames, columns, strict=True)]
+    further = [
+        state_columns(frame, kind) | dict(further_columns)
+        for frame, further_columns in zip(frames, columns, strict=True)
+    ]
     pairs = list(zip(frames, labels, further, strict=True))
     if kind == "extxyz":
         path.write_text("".join(_extended_xyz(*pair) for pair in pairs), encoding="utf-8")
@@ -161,7 +162,7 @@ def _numbers(values: np.ndarray) -> str:
 
 
 def _write_database(path: Path, pairs: Sequence[tuple[Atoms, tuple[float, np.ndarray], Columns]]) -> None:
-    """Write an SQLite database of ASE, whatever the ending of its name."""
+    """Write an SQLite database of ASE, for any file extension."""
     from ase.db import connect
 
     with connect(path, type="db") as database:
@@ -187,29 +188,29 @@ def _read_database(path: Path) -> list[Atoms]:
     frames = []
     for row in connect(path, type=kind).select():
         frame = row.toatoms(add_additional_information=True)
-        # ASE gives the sum of initial charges for a value that is called `charge`, whatever is stored.
+        # ASE returns the sum of initial charges for a value called `charge`, independent of what is stored.
         frame.info["key_value_pairs"] = {key: row.__dict__[key] for key in row.key_value_pairs}
         frames.append(frame)
     return frames
 
 
 def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
-    """Return the frame with nothing but what a label needs.
+    """Return the frame with only the properties of a label.
 
     :param what: the frame, as the error message names it.
     """
-    known = _values_of_frame(frame)
+    values = _values_of_frame(frame)
     for key, option in ((settings.energy or "energy", "energy"), (settings.forces, "forces")):
-        if known.get(key) is None:
-            held = ", ".join(f"`{entry}`" for entry in sorted(known)) or "nothing besides the positions"
+        if values.get(key) is None:
+            held = ", ".join(f"`{name}`" for name in sorted(values)) or "nothing besides the positions"
             raise InputError(
                 f"{what} has no `{key}`, which a label needs; it holds {held}. If it is called otherwise there, say "
                 f"how with `{option}` (`--{option} NAME`)."
             )
     try:
-        energy = np.asarray(known[settings.energy or "energy"], dtype=np.float64).reshape(())
-        forces = np.asarray(known[settings.forces], dtype=np.float64)
-        free_energy = float(known.get("free_energy", energy))
+        energy = np.asarray(values[settings.energy or "energy"], dtype=np.float64).reshape(())
+        forces = np.asarray(values[settings.forces], dtype=np.float64)
+        free_energy = float(values.get("free_energy", energy))
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} has an energy or forces that are no numbers ({error}).") from error
     if settings.energy is None and abs(free_energy - energy) > FREE_ENERGY_TOLERANCE * len(frame):
@@ -233,12 +234,12 @@ def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
 
 
 def _values_of_frame(frame: Atoms) -> dict[str, Any]:
-    """Return what a frame holds by name, besides its positions and the like."""
-    known: dict[str, Any] = {}
+    """Return the values of a frame by name, besides its positions and the like."""
+    values: dict[str, Any] = {}
     for source in (frame.info.get("data"), frame.info.get("key_value_pairs"), frame.info, frame.arrays):
-        known.update(source or {})
+        values.update(source or {})
     if frame.calc is not None:
-        known.update(frame.calc.results)
+        values.update(frame.calc.results)
     for name in ("numbers", "positions", "data", "key_value_pairs", "unique_id"):
-        known.pop(name, None)
-    return known
+        values.pop(name, None)
+    return values

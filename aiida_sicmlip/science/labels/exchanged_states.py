@@ -1,10 +1,10 @@
 """Charge and spin of labelled frames in files of other programs.
 
-A file says the charge of each frame under `charge` or `total_charge` (e), the spin under `spin` (number of unpaired
+A file contains the charge of each frame as `charge` or `total_charge` (e), the spin as `spin` (number of unpaired
 electrons) or `multiplicity` (one more). In an ASE database the charge is `total_charge`: `charge` there names the sum
-of initial charges. The word `none` says that there is neither.
+of initial charges. The word `none` means that there is no charge or spin.
 
-Nothing is filled in: what the file does not say has to be stated, as a neutral singlet is as good a guess as any other.
+There are no defaults: what the file does not contain has to be stated, since a neutral singlet is only one possibility.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aiida_sicmlip.science.labels.states import CHARGE, LEVEL, NONE, SPIN, Label
 CHARGE_COLUMNS = ("charge", "total_charge")
 SPIN_COLUMNS = ("spin", "multiplicity")
 _MOST_FRAMES = 5
-"""So many frames are named in a message."""
+"""Largest number of frames listed in a message."""
 _MEANING = {
     CHARGE: "the total charge in e, or `none`",
     SPIN: "the number of unpaired electrons (0 for a singlet, 2 for a triplet), or `none` where it was free",
@@ -30,7 +30,7 @@ _MEANING = {
 
 
 def state_columns(frame: Atoms, kind: str) -> dict[str, str | int]:
-    """Return what a file says of a frame's charge, spin and level of theory.
+    """Return the values of charge, spin and level of theory of a frame as a file contains them.
 
     :param kind: `extxyz` or `db`.
     """
@@ -47,15 +47,15 @@ def state_columns(frame: Atoms, kind: str) -> dict[str, str | int]:
 def exchanged_states(
     frames: Sequence[Atoms], file: str, charge: int | str | None, spin: int | str | None
 ) -> tuple[list[LabelState], dict[str, str]]:
-    """Return charge and spin of each frame, and by `charge` and `spin` where it was taken from, in words.
+    """Return charge and spin of each frame, and the origin of `charge` and `spin` for messages.
 
     :param frames: as ASE reads them.
     :param file: name of the file.
-    :param charge: what is stated for all frames; None where the file has to say it.
+    :param charge: value stated for all frames; None where the file must contain it.
     :param spin: the same.
-    :raises InputError: if the file says it of some frames only, or a frame says two things, no whole number, or another
-        thing than what is stated; if neither file nor statement says it; if the spin cannot be that of so many
-        electrons.
+    :raises InputError: if the file contains it for some frames only, or a frame has contradicting values, no integer,
+        or another value than stated; if neither file nor statement gives it; if the spin is impossible for the number
+        of electrons.
     """
     columns = [_columns_of_frame(frame) for frame in frames]
     charges, charge_source = _values(columns, CHARGE, CHARGE_COLUMNS, file, charge)
@@ -68,7 +68,7 @@ def exchanged_states(
 
 
 def _columns_of_frame(frame: Atoms) -> dict[str, Any]:
-    """Return the values of a frame that are not of its atoms."""
+    """Return the values of a frame that are not per atom."""
     columns: dict[str, Any] = {}
     for source in (frame.info.get("data"), frame.info.get("key_value_pairs"), frame.info):
         columns.update(source or {})
@@ -78,10 +78,10 @@ def _columns_of_frame(frame: Atoms) -> dict[str, Any]:
 def _values(
     columns: Sequence[Mapping[str, Any]], what: str, names: Sequence[str], file: str, stated: int | str | None
 ) -> tuple[list[int | None], str]:
-    """Return charge or spin of each frame, and where it was taken from.
+    """Return charge or spin of each frame, and its origin.
 
     :param what: `charge` or `spin`.
-    :param names: of the columns that may hold it.
+    :param names: columns that may contain it.
     """
     there = [name for name in names if any(name in known for known in columns)]
     found: list[int | None] = []
@@ -117,24 +117,24 @@ def _values(
     return [value] * len(columns), source
 
 
-def _value(given: Any, name: str, frame: str) -> int | None:
+def _value(value: Any, name: str, frame: str) -> int | None:
     """Return a charge or the spin of a column.
 
-    :raises InputError: if it is no whole number, or below what it can be.
+    :raises InputError: if it is no integer, or below its minimum.
     """
-    given = given.item() if isinstance(given, np.generic) else given
-    if isinstance(given, str) and given.lower() == NONE:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str) and value.lower() == NONE:
         return None
-    number = whole_number(given)
+    number = whole_number(value)
     least = {"spin": 0, "multiplicity": 1}.get(name)
     if number is None or (least is not None and number < least):
         bound = "" if least is None else f" of at least {least}"
-        raise InputError(f"{frame} has the `{name}` {given!r}; it is a whole number{bound}, or `none`.")
+        raise InputError(f"{frame} has the `{name}` {value!r}; it is a whole number{bound}, or `none`.")
     return number - 1 if name == "multiplicity" else number
 
 
 def _check_parity(frame: Atoms, charge: int | None, spin: int | None, what: str) -> None:
-    """Raise where a number of electrons cannot have so many unpaired ones; spin 0 may be unpolarised instead."""
+    """Raise where a number of electrons cannot have this spin; spin 0 may be unpolarised instead."""
     if charge is None or not spin:
         return
     electrons = int(frame.numbers.sum()) - charge
@@ -147,6 +147,6 @@ def _check_parity(frame: Atoms, charge: int | None, spin: int | None, what: str)
 
 
 def _listed(indices: Sequence[int]) -> str:
-    """Return the first of some frames."""
+    """Return the first of some frame indices, for a message."""
     more = ", ..." if len(indices) > _MOST_FRAMES else ""
     return f"frame{'' if len(indices) == 1 else 's'} {', '.join(map(str, indices[:_MOST_FRAMES]))}{more}"

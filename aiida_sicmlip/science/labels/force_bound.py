@@ -1,4 +1,4 @@
-"""Which labels are too far from what a potential has to describe: a bound on their forces."""
+"""A bound on the forces of labels that a potential is trained on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def message_on_forces(forces: np.ndarray, symbols: Sequence[str], max_force: float) -> str | None:
-    """Return why a label is not trained on: the atom with the largest force, if that is above a bound; else ``None``.
+    """Return a message that names the atom with the largest force if it exceeds a bound; else ``None``.
 
     :param forces: (N, 3) in eV/A.
-    :param symbols: of the N atoms.
-    :param max_force: the bound, in eV/A.
+    :param symbols: chemical symbols of the N atoms.
+    :param max_force: bound on the force on an atom, in eV/A.
     """
     sizes = np.linalg.norm(np.asarray(forces, dtype=np.float64), axis=1)
     atom = int(np.argmax(sizes))

@@ -19,8 +19,8 @@ spin_known    (F,)        bool    whether there is a spin
 levels        (F,)        int64   index of the level of theory
 ============= =========== ======= ====================================================
 
-The last five came later: a file without them is read, and its frames have neither charge nor spin. What the three mean,
-and when there is none, says :mod:`aiida_sicmlip.science.labels.states`.
+The last five are optional: frames of a file without them have neither charge nor spin. Charge, spin and level are
+defined in :mod:`aiida_sicmlip.science.labels.states`.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ Source = str | PathLike[str] | BinaryIO
 
 
 def write_labelled_frames(target: Source, frames: Sequence[Atoms], states: Sequence[LabelState] | None = None) -> None:
-    """Write labelled frames to a path or a binary file; equal data give equal bytes at any time.
+    """Write labelled frames to a path or a binary file; equal data give equal bytes, whenever they are written.
 
     Stored are species, positions, cell, periodicity, energy, forces, charge, spin and index of the level of theory.
-    Velocities, constraints, magnetic moments and the rest of `info` are not: they are no part of a label. Forces are
-    those of the calculator, before any constraint acts on them.
+    Velocities, constraints, magnetic moments and the rest of `info` are no part of a label and are not stored. Forces
+    are those of the calculator, without constraints.
 
-    :param states: charge, spin and level of each frame; those that the frames carry by default.
+    :param states: charge, spin and level of each frame; by default those in `info`.
     :raises InputError: when there is no frame, or a frame lacks a finite energy or forces.
     """
     content = serialise_labelled_frames(frames, states)
@@ -86,14 +86,14 @@ def serialise_labelled_frames(frames: Sequence[Atoms], states: Sequence[LabelSta
 def read_labelled_frames(source: Source) -> list[Atoms]:
     """Read the frames, each with energy (eV) and forces (eV/A) in a SinglePointCalculator, and its state in `info`.
 
-    :raises InputError: when the file is not one of labelled frames, holds pickled objects or contradicts itself;
-        :class:`NoForcesError` when forces are what is missing.
+    :raises InputError: when the file holds no labelled frames, holds pickled objects or is inconsistent;
+        :class:`NoForcesError` when forces are missing.
     """
     return unpack_frames(read_arrays(source))
 
 
 def read_states(source: Source) -> list[LabelState]:
-    """Read charge, spin and level of the frames alone.
+    """Read only charge, spin and level of the frames.
 
     :raises InputError: as :func:`read_labelled_frames`.
     """
@@ -102,7 +102,7 @@ def read_states(source: Source) -> list[LabelState]:
 
 
 def read_arrays(source: Source) -> dict[str, np.ndarray]:
-    """Read the arrays of the module's table and check that they fit together.
+    """Read the arrays of the module's table and check that they are consistent.
 
     :raises InputError: as :func:`read_labelled_frames`.
     """
@@ -156,7 +156,7 @@ def unpack_frames(arrays: Mapping[str, np.ndarray]) -> list[Atoms]:
 
 
 def label_of_frame(frame: Atoms, index: int) -> tuple[float, np.ndarray]:
-    """Return energy (eV) and forces (N, 3) (eV/A) that the frame carries; nothing is computed.
+    """Return energy (eV) and forces (N, 3) (eV/A) stored in the frame; nothing is computed.
 
     :param index: of the frame, for the error message.
     :raises InputError: when energy or forces are missing, not finite or of the wrong shape.
@@ -165,7 +165,7 @@ def label_of_frame(frame: Atoms, index: int) -> tuple[float, np.ndarray]:
         raise InputError(f"Frame {index} has no atoms.")
     values = {}
     for name in ("energy", "forces"):
-        # Without leave to calculate, a calculator whose results do not belong to these positions returns None.
+        # With `allow_calculation=False`, a calculator whose results belong to other positions returns None.
         value = None if frame.calc is None else frame.calc.get_property(name, frame, allow_calculation=False)
         if value is None:
             raise InputError(
@@ -185,11 +185,11 @@ def label_of_frame(frame: Atoms, index: int) -> tuple[float, np.ndarray]:
 
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[np.lib.npyio.NpzFile]:
-    """Open an npz archive for reading, from a path or from a binary file at its current place."""
+    """Open an npz archive for reading, from a path or from a binary file at its current position."""
     try:
         archive = np.load(source, allow_pickle=False)
     except (ValueError, EOFError, zipfile.BadZipFile) as exception:
-        # np.load says ValueError for pickles, and for anything that it takes for one.
+        # np.load raises ValueError for pickles, and for anything that it takes for one.
         raise InputError(
             "The file of labelled frames is not an npz archive, or it holds pickled objects, which are never loaded; "
             "write it with write_labelled_frames."
@@ -228,7 +228,7 @@ def _read(archive: np.lib.npyio.NpzFile, names: Iterable[str]) -> dict[str, np.n
 
 
 def _state_arrays(archive: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
-    """Read charges, spins and levels; of a file without them there are none, and one level."""
+    """Read charges, spins and levels; by default none, and a single level."""
     if set(STATE_ARRAYS) & set(archive.files):
         return _read(archive, STATE_ARRAYS)
     return _pack_states([LabelState()] * len(_read(archive, ["n_atoms"])["n_atoms"]))

@@ -1,7 +1,7 @@
 """The level of theory of labels that were computed elsewhere, stated by their owner in a YAML file.
 
-For labels of pw.x, the settings are given as they stand in its input, so that the level is normalised as that of the
-labels computed here, and both can be compared::
+For labels of pw.x, the settings are given as in its input. The level is normalised like
+that of labels computed here, and can be compared with it::
 
     program: quantumespresso.pw
     parameters:
@@ -11,7 +11,7 @@ labels computed here, and both can be compared::
       C: {md5: 0123456789abcdef0123456789abcdef, functional: PBE}
     kpoints: {mesh: [1, 1, 1]}
 
-For labels of any other program, they are compared as they are given::
+For labels of any other program, settings are compared as given::
 
     program: vasp
     functional: PBE
@@ -22,10 +22,10 @@ For labels of any other program, they are compared as they are given::
     spin: 2
 
 `charge` (e) and `spin` (number of unpaired electrons) are those of every configuration, for files of labels that do not
-say them; `none` stands for a free spin and the like. They are no part of the level. `tot_charge` and
+contain them; `none` means a free spin, for instance. They are no part of the level. `tot_charge` and
 `tot_magnetization` among the parameters or settings state them as well, and so does `nspin: 1` of pw.x.
 
-A file that `aiida-sicmlip dataset export` has written beside a data set of one level is read, too.
+A file that `aiida-sicmlip dataset export` wrote beside a data set of one level can be read too.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ from aiida_sicmlip.science.labels.level_of_theory import (
 from aiida_sicmlip.science.labels.states import CHARGE, NONE, SPIN
 
 PW_PROGRAM = "quantumespresso.pw"
-"""What the labels that are computed here have as their program: the entry point of pw.x in AiiDA."""
+"""Program of labels computed here: the entry point of pw.x in AiiDA."""
 PW_KEYS = ("program", "parameters", "pseudopotentials", "kpoints", "hubbard", CHARGE, SPIN)
 OTHER_KEYS = ("program", "functional", "pseudopotentials", "kpoints", "hubbard", "settings", CHARGE, SPIN)
 EXPORTED = "levels_of_theory"
-"""The one key of a file that an export has written."""
+"""The key of a file written by an export."""
 _LEVEL_KEYS = {"program", "functional", "pseudopotentials", "kpoints", "hubbard", "settings"}
 _KEYS_OF_PSEUDOPOTENTIAL = ("md5", "functional", "element")
 
@@ -72,10 +72,10 @@ def read_statement(path: Path) -> Mapping[str, Any]:
 
 
 def level_of_statement(statement: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the level of theory that a mapping states, normalised.
+    """Return the normalised level of theory stated by a mapping.
 
-    :param folder: where the files of pseudopotentials lie.
-    :raises InputError: if a key is unknown, missing or wrong.
+    :param folder: folder of the pseudopotential files.
+    :raises InputError: if a key is unknown or missing, or a value is invalid.
     """
     if EXPORTED in statement:
         return _exported_level(statement)
@@ -107,10 +107,10 @@ def level_of_statement(statement: Mapping[str, Any], folder: Path) -> dict[str, 
 
 
 def state_of_statement(statement: Mapping[str, Any]) -> dict[str, int | str]:
-    """Return the `charge` and the `spin` that a mapping states for all configurations, each only if it does.
+    """Return the `charge` and the `spin` that a mapping states for all configurations, if any.
 
     :param statement: one that :func:`level_of_statement` accepts.
-    :raises InputError: if one is no whole number, or is stated twice with different values.
+    :raises InputError: if one is no integer, or is stated twice with different values.
     """
     is_pw = _is_of_pw(statement)
     content = (statement.get("parameters") or {}) if is_pw else {"SYSTEM": statement.get("settings") or {}}
@@ -135,10 +135,10 @@ def state_of_statement(statement: Mapping[str, Any]) -> dict[str, int | str]:
     for what in (CHARGE, SPIN):
         if what not in statement:
             continue
-        given = NONE if statement[what] is None else statement[what]
-        number = whole_number(given)
-        if given != NONE and (number is None or (what == SPIN and number < 0)):
-            raise InputError(f"`{what}` of the level of theory is {given!r}; give a whole number, or `none`.")
+        value_stated = NONE if statement[what] is None else statement[what]
+        number = whole_number(value_stated)
+        if value_stated != NONE and (number is None or (what == SPIN and number < 0)):
+            raise InputError(f"`{what}` of the level of theory is {value_stated!r}; give a whole number, or `none`.")
         value = NONE if number is None else number
         if stated.get(what, value) != value:
             raise InputError(
@@ -154,7 +154,7 @@ def _is_of_pw(statement: Mapping[str, Any]) -> bool:
 
 
 def _exported_level(statement: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the level of theory of a file that an export has written."""
+    """Return the level of theory in a file written by an export."""
     levels = statement[EXPORTED]
     if not isinstance(levels, list) or not all(isinstance(level, Mapping) for level in levels) or not levels:
         raise InputError(f"`{EXPORTED}` is {levels!r}; give the list that `aiida-sicmlip dataset export` writes.")
@@ -191,7 +191,7 @@ def _level_of_pw(statement: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _pseudopotential(kind: str, entry: Any, folder: Path) -> dict[str, Any]:
-    """Return md5, and functional and element where they are known, of one pseudopotential."""
+    """Return md5 of a pseudopotential, and functional and element where they are given."""
     name = f"pseudopotentials.{kind}"
     if isinstance(entry, str):
         path = folder / Path(entry).expanduser()
@@ -222,11 +222,11 @@ def _refuse_numbers_as_text(value: Any, name: str) -> None:
             number = repr(float(re.sub(r"[dD]", "e", value)))
         except ValueError:
             return
-        # YAML wants a point in the mantissa.
+        # YAML requires a decimal point in the mantissa.
         written = number if "." in number else number.replace("e", ".0e")
         raise InputError(f"`{name}` is the text {value!r}; to be a number in YAML, it is written as {written}.")
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    """Return names as a list in words."""
+    """Return names as an enumeration."""
     return ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"

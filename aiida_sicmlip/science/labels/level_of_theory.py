@@ -1,29 +1,29 @@
 """The level of theory of a labelling by pw.x: every setting that changes converged energies and forces, normalised.
 
-The energies and forces of two labels are one function of positions and species only if their level of theory, their
-charge and their spin agree. The level holds how electrons are treated:
+The energies and forces of two labels are on the same energy surface only if their level of theory, their charge and
+their spin agree. The level defines how electrons are treated:
 
 * program, functional, pseudopotentials (by content, md5) and k-points;
-* cutoffs and grids, and whatever modifies the plane-wave basis;
+* cutoffs, grids and other parameters of the plane-wave basis;
 * occupations, with smearing and width where occupations are smeared;
 * treatment of spin: nspin, non-collinear, spin-orbit, constraints on the magnetisation;
 * isolation of charged cells, external fields and charged gates;
 * dispersion corrections, exact exchange, Hubbard corrections with their parameters.
 
-It does not hold how many electrons there are, of either spin: charge and spin belong to each configuration
-(:mod:`aiida_sicmlip.science.labels.states`). `tot_charge` and `tot_magnetization` are taken out where they are whole
-numbers; a fractional one, which no charge or spin of a configuration can state, stays a setting of the level.
+It does not contain the numbers of electrons of either spin: charge and spin belong to each configuration
+(:mod:`aiida_sicmlip.science.labels.states`). `tot_charge` and `tot_magnetization` are removed where they are integers;
+a fractional one, which a charge or spin of a configuration cannot represent, remains a setting of the level.
 
-Left out is what decides only how, or whether, self-consistency is reached: mixing, diagonalisation, starting guesses,
-number of bands, conv_thr, use of symmetry, output and disk settings. Error handlers of a work chain change those.
+Settings that only affect whether and how self-consistency is reached are left out: mixing, diagonalisation, starting
+guesses, number of bands, conv_thr, use of symmetry, output and disk settings. Error handlers of a work chain change
+those.
 
 `starting_magnetization` counts only where the magnetisation is free (nspin 2 or non-collinear without
-`tot_magnetization`) or where it is the target of a constraint: with a free moment the start decides which magnetic
-solution is found, that is, on which energy surface the label lies. With a fixed total magnetisation it is only a start.
+`tot_magnetization`) or where it is the target of a constraint: with a free moment the initial value determines the
+magnetic solution, and so the energy surface of the label. With a fixed total magnetisation it is only an initial guess.
 
-Settings of &SYSTEM that are not known here are compared too: a setting that might matter must not pass unseen.
-Defaults of pw.x are filled in (:mod:`aiida_sicmlip.science.labels.pw_settings`): an explicit default equals an absent
-one.
+Unknown settings of &SYSTEM are compared too, since they might affect energies. Defaults of pw.x are filled in
+(:mod:`aiida_sicmlip.science.labels.pw_settings`): an explicit default equals an absent one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from aiida_sicmlip.science.labels.pw_settings import (
 )
 
 POTENTIAL_PROGRAM = "lammps"
-"""What labels by a classical potential have as their program."""
+"""Program of labels by a classical potential."""
 POTENTIAL_FILE = "potential_md5"
 """Their one setting."""
 STATE_SETTINGS = ("tot_charge", "tot_magnetization")
@@ -60,17 +60,17 @@ def pw_level_of_theory(
     *,
     hubbard: Any = None,
 ) -> dict[str, Any]:
-    """Return the normalised level of theory of a pw.x labelling; see the module's text for what counts.
+    """Return the normalised level of theory of a pw.x labelling; the module's docstring defines its content.
 
     :param parameters: namelists of the pw.x input, `{"SYSTEM": {"ecutwfc": 30, ...}, ...}`; case does not matter.
     :param pseudopotentials: for each kind its `md5`, and optionally `element` (default: the kind without digits) and
-        `functional` (from :func:`functional_of_pseudopotential`), which stands where `input_dft` is absent.
+        `functional` (from :func:`functional_of_pseudopotential`), used where `input_dft` is absent.
     :param kpoints: `{"mesh": [n, n, n], "offset": [0, 0, 0]}`, `{"distance": d}` (1/A), or a list of points of three
         numbers (with a fourth, the weight). One Gamma point as a list equals the mesh of one point.
-    :param program: name of the program; compared as it is, so give a version only if versions must not be mixed.
-    :param hubbard: JSON-able content of a HUBBARD card, compared as it is.
+    :param program: name of the program; compared as given, so include a version only if versions must not be mixed.
+    :param hubbard: JSON-serialisable content of a HUBBARD card, compared as given.
     :return: a dict of plain JSON types with keys `program`, `functional`, `pseudopotentials`, `kpoints`, `hubbard` and
-        `settings`. Energies of `settings` keep the program's unit (Ry). Settings at their default are left out.
+        `settings`. Energies in `settings` are in Ry. Settings at their default are left out.
     :raises InputError: when the plane-wave cutoff is missing, a namelist is unknown or a value contradicts itself.
     """
     settings = _pw_settings(parameters)
@@ -100,12 +100,12 @@ def pw_charge_and_spin(parameters: Mapping[str, Any]) -> tuple[int | None, int |
 def charge_and_spin(level: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Return total charge (e) and spin (number of unpaired electrons) that settings of a level imply.
 
-    The charge is that of `tot_charge`, 0 where it is absent; None where it is no whole number or adapts itself
-    (`lgcscf`, `lfcp`). The spin is the absolute value of `tot_magnetization`; 0 for pw.x without spin polarisation;
-    else None: the magnetisation was free. Both are None for a classical potential, which knows no electrons.
+    The charge is `tot_charge`, 0 where it is absent; None where it is no integer or variable (`lgcscf`, `lfcp`). The
+    spin is the absolute value of `tot_magnetization`; 0 for pw.x without spin polarisation;
+    else None: the magnetisation was free. Both are None for a classical potential, which has no electrons.
 
-    :param level: with `tot_charge` and `tot_magnetization` among its settings, as data sets had it whose configurations
-        shared them.
+    :param level: with `tot_charge` and `tot_magnetization` among its settings, as in data sets with one charge and
+        spin.
     """
     settings = level["settings"]
     if is_of_potential(level):
@@ -120,14 +120,14 @@ def charge_and_spin(level: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def without_state(level: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a level of theory without the settings that state charge and spin in whole numbers."""
-    given = level["settings"].items()
-    kept = {name: value for name, value in given if name not in STATE_SETTINGS or whole_number(value) is None}
+    """Return a level of theory without the settings that state an integer charge and spin."""
+    settings = level["settings"].items()
+    kept = {name: value for name, value in settings if name not in STATE_SETTINGS or whole_number(value) is None}
     return {**level, "settings": kept}
 
 
 def whole_number(value: Any) -> int | None:
-    """Return a number as int if it is a whole one, else None."""
+    """Return a number as int if it is an integer, else None."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if is_number and float(value).is_integer() else None
 
@@ -143,11 +143,11 @@ def stated_level_of_theory(
 ) -> dict[str, Any]:
     """Return the level of theory of labels by another program than pw.x, in the form of :func:`pw_level_of_theory`.
 
-    Values are brought into one spelling, but no default of the program is known: what is not stated is not compared
-    with anything. Two levels are equal if they state the same.
+    Values are normalised, but defaults of the program are unknown: only stated settings are compared. Two levels are
+    equal if they state the same.
 
-    :param settings: whatever changes energies and forces. `tot_charge` (e) and `tot_magnetization` (Bohr magnetons)
-        state charge and spin of the configurations and are taken out.
+    :param settings: all settings that change energies and forces. `tot_charge` (e) and `tot_magnetization` (Bohr
+        magnetons) state charge and spin of the configurations and are removed.
     :param pseudopotentials: a name for each element; none for programs without.
     :param kpoints: as in :func:`pw_level_of_theory`; None where there is none.
     :raises InputError: when a name is no text or a value is of the wrong type.
@@ -178,8 +178,8 @@ def stated_level_of_theory(
 def potential_level_of_theory(pair_style: str, md5: str) -> dict[str, Any]:
     """Return the level of theory of labels by a classical potential, in the form of :func:`pw_level_of_theory`.
 
-    Energies and forces are decided by the pair style of LAMMPS and the content of the potential's file, whatever it is
-    called. Such labels are never at the level of those from first principles.
+    Energies and forces are determined by the pair style of LAMMPS and the content of the potential's file; its name is
+    ignored. Such labels are never at the level of those from first principles.
 
     :param md5: of the content of the file.
     """
@@ -192,16 +192,16 @@ def is_of_potential(level: Mapping[str, Any]) -> bool:
 
 
 def species_without_pseudopotential(level: Mapping[str, Any], species: Sequence[str]) -> list[str]:
-    """Return the elements of ``species`` that a level of theory with pseudopotentials has none for."""
-    known = {re.sub(r"[\d_]+.*$", "", kind) for kind in level["pseudopotentials"]}
-    return [symbol for symbol in species if known and symbol not in known]
+    """Return the elements of ``species`` without a pseudopotential in a level of theory that has some."""
+    listed = {re.sub(r"[\d_]+.*$", "", kind) for kind in level["pseudopotentials"]}
+    return [symbol for symbol in species if listed and symbol not in listed]
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return what differs between two levels of theory as (setting, value in the first, value in the second).
+    """Return the differences of two levels of theory as (setting, value in the first, value in the second).
 
-    Values that a level leaves out are shown as the default of pw.x. An element that only one level has a
-    pseudopotential for is a difference as well. An empty list means that labels of both may be mixed.
+    Values left out of a level are given as the default of pw.x. An element with a pseudopotential in only one level is
+    a difference too. An empty list means that labels of both may be mixed.
     """
     defaults = {**SYSTEM_DEFAULTS, **{key: value for each in OTHER_DEFAULTS.values() for key, value in each.items()}}
     found = []
@@ -232,7 +232,7 @@ def functional_of_pseudopotential(content: str) -> str | None:
 
 
 def normalised_functional(name: str) -> str:
-    """Return the one spelling of a functional's name: upper case, short where it is known."""
+    """Return the normalised name of a functional: upper case, short where there is a short name."""
     words = " ".join(re.split(r"[\s+\-]+", name.strip().upper()))
     return FUNCTIONALS.get(words, words)
 
@@ -266,7 +266,7 @@ def normalised_kpoints(kpoints: Mapping[str, Any] | Sequence[Sequence[float]]) -
 
 
 def _normalised_namelists(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return all namelists with lower-case keys and values in one spelling."""
+    """Return all namelists with lower-case keys and normalised values."""
     result: dict[str, dict[str, Any]] = {name: {} for name in NAMELISTS}
     for name, entries in parameters.items():
         upper = str(name).upper()
@@ -301,7 +301,7 @@ def _normalised_value(value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    """Return a number as float, so that 30 and 30.0 are one value.
+    """Return a number as float, so that 30 and 30.0 are equal.
 
     :raises InputError: when it is none.
     """
@@ -314,7 +314,7 @@ def _number(value: Any) -> float:
 
 
 def _pw_settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the compared settings of all namelists that are not at their default."""
+    """Return the compared settings of all namelists that differ from their default."""
     namelists = _normalised_namelists(parameters)
     settings = _system_settings(namelists["SYSTEM"])
     for namelist, defaults in OTHER_DEFAULTS.items():
@@ -325,9 +325,9 @@ def _pw_settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _system_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the compared settings of &SYSTEM that are not at their default, with those resolved that depend."""
-    system = {key: value for key, value in given.items() if key not in SYSTEM_IGNORED}
+def _system_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the compared settings of &SYSTEM that differ from their default, with dependent ones resolved."""
+    system = {key: value for key, value in settings.items() if key not in SYSTEM_IGNORED}
     if not isinstance(system.get("ecutwfc"), float) or system["ecutwfc"] <= 0:
         raise InputError(
             f"`parameters.SYSTEM.ecutwfc` is {system.get('ecutwfc')!r}: give the plane-wave cutoff in Ry, above zero."
@@ -345,7 +345,7 @@ def _system_settings(given: dict[str, Any]) -> dict[str, Any]:
         system.pop("degauss", None)
     if system.get("noncolin") or system.get("nspin") == 4:
         system.update(nspin=4.0, noncolin=True)
-    # The value by which pw.x itself knows "not given". Before 7.3 it was -1, which is a real magnetisation since.
+    # Value that means "not given" in pw.x. Before 7.3 it was -1, which is a valid magnetisation since.
     if system.get("tot_magnetization") in (None, -10000.0):
         system.pop("tot_magnetization", None)
     spin_is_free = system.get("nspin", 1) in (2, 4) and "tot_magnetization" not in system
@@ -364,10 +364,10 @@ def _resolve_dispersion(system: dict[str, Any]) -> None:
         system.pop("vdw_corr")
 
 
-def _not_default(given: Mapping[str, Any], defaults: Mapping[str, Any], unknown_too: bool = False) -> dict[str, Any]:
-    """Return the entries that differ from their default, whole numbers as int where the default is one."""
+def _not_default(settings: Mapping[str, Any], defaults: Mapping[str, Any], unknown_too: bool = False) -> dict[str, Any]:
+    """Return the settings that differ from their default, integers as int where the default is one."""
     kept = {}
-    for key, value in given.items():
+    for key, value in settings.items():
         if key not in defaults and not unknown_too:
             continue
         default = defaults.get(key)
@@ -377,21 +377,23 @@ def _not_default(given: Mapping[str, Any], defaults: Mapping[str, Any], unknown_
     return kept
 
 
-def _normalised_pseudopotentials(given: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], str | None]:
-    """Return md5 by element (by kind where kinds of one element differ), and the functional that they name."""
-    if not given:
+def _normalised_pseudopotentials(
+    pseudopotentials: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, str], str | None]:
+    """Return md5 by element (by kind where kinds of one element differ), and the functional of the headers."""
+    if not pseudopotentials:
         raise InputError("`pseudopotentials` is empty: give the md5 of each kind's file.")
     by_element: dict[str, dict[str, str]] = {}
     functionals = set()
-    for kind, entry in given.items():
-        if not entry.get("md5"):
+    for kind, pseudopotential in pseudopotentials.items():
+        if not pseudopotential.get("md5"):
             raise InputError(f"`pseudopotentials.{kind}` has no `md5`: give the md5 of the file's content.")
-        element = str(entry.get("element") or re.sub(r"[\d_]+.*$", "", kind))
-        by_element.setdefault(element, {})[kind] = str(entry["md5"])
-        if entry.get("functional"):
-            functionals.add(normalised_functional(str(entry["functional"])))
+        element = str(pseudopotential.get("element") or re.sub(r"[\d_]+.*$", "", kind))
+        by_element.setdefault(element, {})[kind] = str(pseudopotential["md5"])
+        if pseudopotential.get("functional"):
+            functionals.add(normalised_functional(str(pseudopotential["functional"])))
     result = {}
     for element, kinds in by_element.items():
         result.update({element: next(iter(kinds.values()))} if len(set(kinds.values())) == 1 else kinds)
-    # pw.x stops on contradicting pseudopotentials; the level then keeps both names rather than choosing one.
+    # pw.x stops for inconsistent pseudopotentials; the level then keeps both names instead of choosing one.
     return dict(sorted(result.items())), " / ".join(sorted(functionals)) or None

@@ -1,12 +1,12 @@
-"""Charge, spin and level of theory of each labelled configuration, which belong to it as its positions do.
+"""Charge, spin and level of theory of each labelled configuration.
 
 `charge` is the total charge of the cell in units of e: pw.x's `tot_charge`, positive where electrons are missing.
-None: not known, or not applicable, as for labels by a classical potential.
+None: unknown or not applicable, as for labels by a classical potential.
 
 `spin` is the number of unpaired electrons, that is, the difference of the numbers of electrons of either spin that was
 imposed: the absolute value of pw.x's `tot_magnetization` and of VASP's `NUPDOWN`. The multiplicity is `spin` + 1: a
-singlet has the spin 0, a triplet 2. A calculation without spin polarisation has the spin 0; that it is not polarised
-stands in its level of theory. None: the magnetisation was free, not known or not applicable.
+singlet has the spin 0, a triplet 2. A calculation without spin polarisation has the spin 0; its level of theory states
+that it is unpolarised. None: the magnetisation was free, unknown or not applicable.
 
 `level` is an index into a list of levels of theory (:mod:`aiida_sicmlip.science.labels.level_of_theory`).
 
@@ -27,13 +27,14 @@ from aiida_sicmlip.science.labels.level_of_theory import differences, is_of_pote
 CHARGE, SPIN, LEVEL = "charge", "spin", "level_of_theory"
 """Keys of `Atoms.info`."""
 NONE = "none"
-"""What stands in files and options for a charge or spin that there is not."""
+"""Representation of a missing charge or spin in files and options."""
 _MULTIPLETS = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
 
 
 @dataclass(frozen=True)
 class LabelState:
-    """What energy and forces of a configuration depend on besides species, positions and cell; see the module's text.
+    """What energy and forces of a configuration depend on besides species, positions and cell; see the module's
+    docstring.
 
     charge: total charge, e.
     spin: number of unpaired electrons.
@@ -59,9 +60,10 @@ class LabelState:
 class EnergySurface:
     """Configurations whose energies and forces are one function of species, positions and cell.
 
-    charge, spin: as of :class:`LabelState`.
+    charge: as in :class:`LabelState`.
+    spin: as in :class:`LabelState`.
     level: their level of theory.
-    n_frames: how many there are; 0 for those to come.
+    n_frames: number of configurations; 0 for future ones.
     """
 
     charge: int | None
@@ -71,15 +73,15 @@ class EnergySurface:
 
 
 def state_of_frame(frame: Atoms) -> LabelState:
-    """Return the state that a frame carries in `info`; what is missing there is None, and level 0.
+    """Return the state of a frame from `info`; missing charge and spin are None, a missing level 0.
 
-    :raises InputError: if a charge or spin is no whole number.
+    :raises InputError: if a charge or spin is no integer.
     """
     return LabelState(frame.info.get(CHARGE), frame.info.get(SPIN), frame.info.get(LEVEL, 0))
 
 
 def set_state(frame: Atoms, state: LabelState) -> None:
-    """Let a frame carry a state in `info`."""
+    """Store a state in the `info` of a frame."""
     frame.info.update({CHARGE: state.charge, SPIN: state.spin, LEVEL: state.level})
 
 
@@ -99,8 +101,8 @@ def spin_in_words(spin: int | None) -> str:
 def require_one_surface(sets: Mapping[str, Sequence[EnergySurface]], purpose: str) -> None:
     """Raise :class:`InputError` unless all configurations have one charge, one spin and one level of theory.
 
-    :param sets: energy surfaces by what holds them, such as ``the training set <5>``.
-    :param purpose: what needs it, the subject of the message, such as ``a training``.
+    :param sets: energy surfaces by the name of their set, such as ``the training set <5>``.
+    :param purpose: subject of the message, such as ``a training``.
     """
     first = next(surface for surfaces in sets.values() for surface in surfaces)
     facts = [
@@ -120,14 +122,14 @@ def require_one_surface(sets: Mapping[str, Sequence[EnergySurface]], purpose: st
     found = [fact for fact in facts if fact is not None]
     if found:
         raise InputError(
-            f"{purpose} takes configurations of one charge, one spin and one level of theory, as its model tells "
-            f"configurations apart by species and positions alone. Here {'; '.join(found)}. Take what belongs together "
+            f"{purpose} takes configurations of one charge, one spin and one level of theory, as its model "
+            f"distinguishes configurations only by species and positions. Here {'; '.join(found)}. Select a subset "
             "with `aiida-sicmlip dataset subset PK --charges N --spins N --levels N`."
         )
 
 
 def _value_of(name: str, here: Any, first: Mapping[str, Any]) -> Callable[[EnergySurface], str]:
-    """Return what shows a setting of a level, of which ``here`` is the value at the first level."""
+    """Return a function that formats a setting of a level; ``here`` is the value at the first level."""
 
     def shown(surface: EnergySurface) -> str:
         return repr({key: there for key, _, there in differences(first, surface.level)}.get(name, here))
