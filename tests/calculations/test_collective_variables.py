@@ -140,7 +140,7 @@ def test_inputs_that_do_not_fit_each_other(
 
     other = orm.StructureData(ase=silicon_carbide_host(repeats=(2, 2, 2)))
     assert "The cells of structure and host differ by a strain" in refused(host=other)
-    assert "The structure has no vacant site and no antisite" in refused(host=inputs["structure"])
+    assert "The structure has no defect" in refused(host=inputs["structure"])
     turned = orm.StructureData(ase=divacancy[::-1])
     assert "`trajectories.s00`" in refused(structure=turned)
     assert "holds other atoms, or in another order, than `structure`" in refused(structure=turned)
@@ -155,7 +155,7 @@ def test_code_of_another_program(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
 ) -> None:
     with pytest.raises(ValueError, match="give a code of `sicmlip`"):
-        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.training")})
+        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.exploration")})
 
 
 def test_segments_are_joined_in_the_order_of_their_numbers(generate_segment: Callable[..., Any]) -> None:

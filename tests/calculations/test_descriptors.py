@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.io import read
 
 from aiida_sicmlip.science.selection.picks import Picks
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 ENTRY_POINT = "sicmlip.descriptors"
 
@@ -37,7 +38,7 @@ def inputs(generate_code: Callable[..., Any], generate_segment: Callable[..., An
         },
         "hosts": {"vv": orm.StructureData(ase=divacancy_host)},
         "filters": {"vv": {"s06": kept.store()}},
-        "parameters": {"n_training": 4, "n_validation": 2},
+        "parameters": SelectionSettings.complete({"n_training": 4, "n_validation": 2}),
         "seed": 99,
     }
 
@@ -51,7 +52,7 @@ def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: 
     settings = settings_of(folder)
     segments = settings.pop("segments")
     assert settings == {
-        "parameters": {"n_training": 4, "n_validation": 2},
+        "parameters": SelectionSettings.complete({"n_training": 4, "n_validation": 2}),
         "seed": 99,
         "hosts": {"vv": "host_vv.extxyz"},
         **{name: [] for name in ("training", "other", "picks", "earlier")},
@@ -68,7 +69,7 @@ def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: 
     assert {(entry["first_time"], entry["interval"], entry["structure"]) for entry in segments} == {(0.0, 0.04, "vv")}
     assert len(read(folder / "host_vv.extxyz")) == 16
     assert calcinfo.codes_info[0].cmdline_params == [
-        *("candidates", "--settings", "descriptors.json", "--processes", "1")
+        *("describe", "--settings", "descriptors.json", "--processes", "1")
     ]
 
 
@@ -171,7 +172,7 @@ def test_code_of_another_program(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_code: Callable[..., Any]
 ) -> None:
     with pytest.raises(ValueError, match="give a code of `sicmlip`"):
-        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.training")})
+        generate_calc_job(ENTRY_POINT, {**inputs, "code": generate_code("sicmlip.exploration")})
 
 
 def test_labelled_frames_of_structures_without_a_trajectory(

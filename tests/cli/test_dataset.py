@@ -218,7 +218,7 @@ def test_merge(generate_dataset, aiida_profile_clean) -> None:
     before = orm.QueryBuilder().append(orm.Node).count()
     assert "--without --places 0,1" in command("merge", parts[0].pk, merged.pk, status=1)
     assert "at least two data sets" in command("merge", parts[0].pk, status=1)
-    assert "is a LevelOfTheoryData" in command("merge", parts[0].pk, _level().pk, status=1)
+    assert "a LevelOfTheoryData; give" in command("merge", parts[0].pk, _level().pk, status=1)
     assert orm.QueryBuilder().append(orm.Node).count() == before + 1
 
 

@@ -150,7 +150,7 @@ def test_only_the_frames_that_count_are_read(folder, suffix):
         ({"groups": {"Si1": [0, 8]}}, "`groups` names atom 8, but the trajectory `0.extxyz` has atoms 0 to 7"),
         ({"groups": {"X": [2, 3]}}, "`groups.X` holds atoms of C and Si"),
         ({"switching": {"r0": -1}}, "`switching.r0` is -1"),
-        ({"switching": 3}, "`switching` is 3; give a mapping"),
+        ({"switching": 3}, "`switching` is 3; give settings under it: r0, exponent"),
         ({"autoencoder": {"latent": 0}}, "`autoencoder.latent` is 0"),
         ({"autoencoder": {"activation": "tanh"}}, "`autoencoder.activation` is not a known setting"),
         ({"every": 0}, "`every` is 0"),
