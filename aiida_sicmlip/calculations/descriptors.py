@@ -165,9 +165,9 @@ class DescriptorsCalculation(SicmlipCalculation):
         copies: list[tuple[str, str, str]] = []
         segments = list(self._segments(copies))
         sets: dict[str, list[str]] = {"training": [], "other": []}
-        given = [("training", "training_set", self.inputs.get("training_set", None))]
-        given += [("other", name, node) for name, node in sorted(self.inputs.get("other_sets", {}).items())]
-        for kind, name, node in given:
+        datasets = [("training", "training_set", self.inputs.get("training_set", None))]
+        datasets += [("other", name, node) for name, node in sorted(self.inputs.get("other_sets", {}).items())]
+        for kind, name, node in datasets:
             if node is not None:
                 copies.append((node.uuid, node.filename, f"{kind}_{name}.npz"))
                 sets[kind].append(f"{kind}_{name}.npz")
@@ -209,12 +209,12 @@ class DescriptorsCalculation(SicmlipCalculation):
 
         :param copies: is added to.
         """
-        found = []
+        numbered = []
         for structure, segments in self.inputs.trajectories.items():
             for joined in joined_segments(segments):
                 first = number_of_segment(joined[0])
-                found += [(number_of_segment(name), name, structure, first, segments[name]) for name in joined]
-        for number, name, structure, trajectory, node in sorted(found, key=lambda entry: entry[0]):
+                numbered += [(number_of_segment(name), name, structure, first, segments[name]) for name in joined]
+        for number, name, structure, trajectory, node in sorted(numbered, key=lambda entry: entry[0]):
             copies.append((node.uuid, node.filename, f"{name}.dcd"))
             entry = {
                 "file": f"{name}.dcd",

@@ -46,10 +46,10 @@ def validate_variables(structure: orm.StructureData, variables: CollectiveVariab
     for name, atoms in variables.groups.items():
         # The groups are called after species and shell, such as `Si1`.
         species = name.rstrip("0123456789")
-        strangers = [atom for atom in atoms if atom >= len(symbols) or symbols[atom] != species]
-        if strangers:
+        unknown = [atom for atom in atoms if atom >= len(symbols) or symbols[atom] != species]
+        if unknown:
             return (
-                f"the collective variables <{variables.pk}> name atom {strangers[0]} in their group `{name}`, but the "
+                f"the collective variables <{variables.pk}> name atom {unknown[0]} in their group `{name}`, but the "
                 f"structure {structure.get_formula()} has another atom, or none, at that place; take variables that "
                 "were learned for this structure."
             )
@@ -217,9 +217,9 @@ class ExplorationCalculation(ProgramCalculation):
     def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
         """Check inputs against each other."""
         if "structure" in inputs and "potential" in inputs:
-            sentence = validate_species(inputs["structure"], inputs["potential"])
-            if sentence:
-                return sentence
+            message = validate_species(inputs["structure"], inputs["potential"])
+            if message:
+                return message
         return cls.validate_bias(inputs) or cls.validate_continuation(inputs) or cls.validate_host(inputs)
 
     @classmethod

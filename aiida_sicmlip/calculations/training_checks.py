@@ -62,16 +62,16 @@ def _check_initial_potential(potential: PotentialData, parameters: Mapping[str, 
             f"there are a `prior` and an `initial_potential` <{potential.pk}>, which carries its own prior where it "
             "has one: leave the `prior` out."
         )
-    known = _model_settings(potential)
+    stored = _model_settings(potential)
     for name, value in _flat(parameters.get("model") or {}):
-        if name not in known:
+        if name not in stored:
             raise InputError(
                 f"`model.{name}` is given, but the model comes from `initial_potential` <{potential.pk}>, with its "
                 "own: leave it out."
             )
-        if value != known[name]:
+        if value != stored[name]:
             raise InputError(
-                f"`model.{name}` is {value}, but `initial_potential` <{potential.pk}> was made with {known[name]}: "
+                f"`model.{name}` is {value}, but `initial_potential` <{potential.pk}> was made with {stored[name]}: "
                 "leave it out, or train from scratch."
             )
 
@@ -109,15 +109,15 @@ def _check_sets(
     """Raise where the sets do not fit each other, or hold what the model would not know."""
     if potential is not None:
         for name, dataset in (("training", training), ("validation", validation)):
-            if strangers := sorted(set(dataset.species) - set(potential.species)):
+            if unknown := sorted(set(dataset.species) - set(potential.species)):
                 raise InputError(
-                    f"the {name} set <{dataset.pk}> holds {', '.join(strangers)}, which `initial_potential` "
+                    f"the {name} set <{dataset.pk}> holds {', '.join(unknown)}, which `initial_potential` "
                     f"<{potential.pk}> does not know (it knows {', '.join(potential.species)}): train from scratch, or "
                     "start from a model that knows them all."
                 )
-    elif strangers := sorted(set(validation.species) - set(training.species)):
+    elif unknown := sorted(set(validation.species) - set(training.species)):
         raise InputError(
-            f"the validation set <{validation.pk}> holds {', '.join(strangers)}, which the training set "
+            f"the validation set <{validation.pk}> holds {', '.join(unknown)}, which the training set "
             f"<{training.pk}> does not: the model would not know them."
         )
     sets = {"training": training, "validation": validation}
@@ -147,9 +147,9 @@ def _check_checkpoint(inputs: Mapping[str, Any]) -> None:
     creator = checkpoint.creator
     if creator is None:
         return
-    given = creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).nested()
+    earlier_inputs = creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).nested()
     for name in TRAINED_WITH:
-        before = given.get(name)
+        before = earlier_inputs.get(name)
         now = inputs.get(name)
         if before is None and now is None:
             continue

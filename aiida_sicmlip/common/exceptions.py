@@ -32,10 +32,10 @@ class ProgramError(SicmlipError, RuntimeError):
     """A program or a library that the package drives failed or is missing."""
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
+def nearest_name(name: str, names: Iterable[str]) -> str:
     """Return a sentence that helps with a misspelt ``name``: the nearest of ``known``, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    names = sorted(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"Did you mean `{close[0]}`?"
-    return "Known are: " + ", ".join(f"`{entry}`" for entry in known) + "."
+    return "Known are: " + ", ".join(f"`{entry}`" for entry in names) + "."

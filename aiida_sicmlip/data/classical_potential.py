@@ -31,16 +31,16 @@ def classical_potential(path: Path, pair_style: str, species: Sequence[str]) -> 
         "attributes.pair_style": pair_style,
         "attributes.species": list(species),
     }
-    found = orm.QueryBuilder().append(LammpsPotentialData, filters=filters).first(flat=True)
-    if found is not None:
-        return found
+    stored = orm.QueryBuilder().append(LammpsPotentialData, filters=filters).first(flat=True)
+    if stored is not None:
+        return stored
     # The class takes its arguments from attributes of itself, and its own `get_or_create` sets them without taking them
     # back, so that every potential of the process has the pair style of the last one; it also looks for the content
     # alone, so that a file is never known under a second pair style.
     before = {name: LammpsPotentialData.__dict__[name] for name in _ARGUMENTS if name in LammpsPotentialData.__dict__}
-    given = (pair_style, list(species), "atomic", "metal", None)
+    arguments = (pair_style, list(species), "atomic", "metal", None)
     try:
-        for name, value in zip(_ARGUMENTS, given, strict=True):
+        for name, value in zip(_ARGUMENTS, arguments, strict=True):
             setattr(LammpsPotentialData, name, value)
         return LammpsPotentialData(io.BytesIO(content), path.name)
     finally:

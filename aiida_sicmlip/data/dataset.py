@@ -42,16 +42,16 @@ class LabelledDataSetData(orm.SinglefileData):
         """
         if not frames:
             raise InputError("The data set has no configuration; give at least one label.")
-        given = [without_state(level) for level in levels_of_theory]
+        stated = [without_state(level) for level in levels_of_theory]
         levels: list[dict[str, Any]] = []
         states = []
         for index, frame in enumerate(frames):
             state = state_of_frame(frame)
-            if state.level >= len(given):
+            if state.level >= len(stated):
                 raise InputError(
-                    f"configuration {index} is at level of theory {state.level}, but there are {len(given)}, from 0."
+                    f"configuration {index} is at level of theory {state.level}, but there are {len(stated)}, from 0."
                 )
-            level = given[state.level]
+            level = stated[state.level]
             if level not in levels:
                 levels.append(level)
             states.append(LabelState(state.charge, state.spin, levels.index(level)))

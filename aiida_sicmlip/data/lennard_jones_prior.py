@@ -32,8 +32,8 @@ class LennardJonesPriorData(orm.Dict):
     @property
     def residuals(self) -> dict[str, dict[str, float]]:
         """Root mean square errors `energy_rmse` (eV/atom) and `forces_rmse` (eV/A), `before` and `after` the fit."""
-        found: dict[str, Any] = self.get_dict().get("residuals", {})
-        return found
+        residuals_of_fit: dict[str, Any] = self.get_dict().get("residuals", {})
+        return residuals_of_fit
 
     def get_description(self) -> str:
         """Return what `verdi` shows beside the node."""

@@ -39,7 +39,7 @@ def require_same_level(mine: dict[str, Any], other: dict[str, Any], what: str) -
     :param other: that of the label.
     :param what: what carries ``other``, as the subject of the message, for example ``label `label_000003```.
     """
-    found = differences(without_state(mine), without_state(other))
-    if found:
-        listed = "; ".join(f"`{setting}` is {theirs!r} there and {ours!r} here" for setting, ours, theirs in found)
+    differing = differences(without_state(mine), without_state(other))
+    if differing:
+        listed = "; ".join(f"`{setting}` is {theirs!r} there and {ours!r} here" for setting, ours, theirs in differing)
         raise InputError(f"{what} was computed at another level of theory: {listed}.")

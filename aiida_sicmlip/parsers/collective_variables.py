@@ -47,17 +47,17 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
     """Return what makes a finished training doubtful, as sentences."""
     if report.get("error"):
         return []
-    found = []
+    remarks = []
     if len(report["n_frames"]) == 1:
-        found.append("There was one trajectory, so none was held out: nothing says whether the model is overfitted.")
+        remarks.append("There was one trajectory, so none was held out: nothing says whether the model is overfitted.")
     explained = report["variance_explained"]["training"]
     if explained < LEAST_VARIANCE_EXPLAINED:
-        found.append(
+        remarks.append(
             f"The model explains {explained:.3f} of the variance of its own training frames: it learnt next to nothing "
             f"up to epoch {report['best_epoch']}, whose weights it has. The held-out trajectories may be unlike the "
             "others, or the training too short: give more trajectories or epochs, or set `autoencoder.held_out` to 0."
         )
-    return found
+    return remarks
 
 
 def _curve_node(curve: list[dict[str, Any]]) -> orm.ArrayData:

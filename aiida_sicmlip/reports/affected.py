@@ -12,17 +12,18 @@ from aiida_sicmlip.tools.lineage import Affected, AffectedSet
 from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes
 
 
-def affected_lines(found: Affected) -> list[str]:
+def affected_lines(affected: Affected) -> list[str]:
     """Return the models and data sets that depend on a node, as two tables with what they mean."""
-    title = f"<{found.node}> ({', '.join(found.kinds)})"
-    if not found.models and not found.datasets:
+    title = f"<{affected.node}> ({', '.join(affected.kinds)})"
+    if not affected.models and not affected.datasets:
         return [f"No data set and no model depends on {title}."]
     lines = [
-        f"On {title} depend {counted(len(found.models), 'model')} and {counted(len(found.datasets), 'data set')}.",
+        f"On {title} depend {counted(len(affected.models), 'model')} and "
+        f"{counted(len(affected.datasets), 'data set')}.",
         "",
     ]
-    if found.models:
-        names = list(dict.fromkeys(name for one in found.models for name in one.sets))
+    if affected.models:
+        names = list(dict.fromkeys(name for one in affected.models for name in one.sets))
         header = ("model", "of", *(f"{name.replace('_', ' ')}\n{what}" for name in names for what in _COLUMNS))
         rows = [
             (
@@ -30,12 +31,12 @@ def affected_lines(found: Affected) -> list[str]:
                 round_title(one.model.round),
                 *(cell for name in names for cell in _cells(one.sets.get(name))),
             )
-            for one in found.models
+            for one in affected.models
         ]
         lines += [table(header, rows), ""]
-    if found.datasets:
+    if affected.datasets:
         header = ("data set", *_COLUMNS)
-        lines += [table(header, [(f"<{one.dataset}>", *_cells(one)) for one in found.datasets]), ""]
+        lines += [table(header, [(f"<{one.dataset}>", *_cells(one)) for one in affected.datasets]), ""]
     return [
         *lines,
         "own: configurations whose label or frame is from the node. driven: others, from runs that were driven by a",
@@ -53,11 +54,11 @@ def _cells(one: AffectedSet | None) -> tuple[str, str]:
     return f"{one.n_own} of {one.n_frames} ({one.share_own:.1%})", f"{one.n_driven} ({one.share_driven:.1%})"
 
 
-def affected_values(found: Affected) -> dict[str, Any]:
+def affected_values(affected: Affected) -> dict[str, Any]:
     """Return what depends on a node as plain values for JSON, with the indices of all configurations."""
-    pks = {one.model.potential for one in found.models} | {one.dataset for one in found.datasets}
-    pks |= {part.dataset for one in found.models for part in one.sets.values()}
-    uuids = uuids_of_nodes({*pks, found.node})
+    pks = {one.model.potential for one in affected.models} | {one.dataset for one in affected.datasets}
+    pks |= {part.dataset for one in affected.models for part in one.sets.values()}
+    uuids = uuids_of_nodes({*pks, affected.node})
 
     def of_set(one: AffectedSet, with_indices: bool) -> dict[str, Any]:
         values: dict[str, Any] = {
@@ -81,12 +82,12 @@ def affected_values(found: Affected) -> dict[str, Any]:
             "round": one.model.round.index if one.model.round is not None else None,
             "sets": {name: of_set(part, False) for name, part in one.sets.items()},
         }
-        for one in found.models
+        for one in affected.models
     ]
     return {
-        "node": found.node,
-        "node_uuid": uuids[found.node],
-        "kinds": list(found.kinds),
+        "node": affected.node,
+        "node_uuid": uuids[affected.node],
+        "kinds": list(affected.kinds),
         "models": models,
-        "datasets": [of_set(one, True) for one in found.datasets],
+        "datasets": [of_set(one, True) for one in affected.datasets],
     }

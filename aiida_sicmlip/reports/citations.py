@@ -24,5 +24,5 @@ def citations(used: Iterable[str]) -> list[str]:
 
     :param used: keys of :data:`BY_INPUT` that apply; others are left out.
     """
-    known = set(used)
-    return [*ALWAYS, *(text for key, text in BY_INPUT.items() if key in known)]
+    keys = set(used)
+    return [*ALWAYS, *(text for key, text in BY_INPUT.items() if key in keys)]

@@ -23,21 +23,21 @@ def shares_of_round(steps: RoundSelection) -> list[PickShare]:
     return composition_of_selection(steps.selection, roles, picks.get_array("segment").tolist())
 
 
-def add_shares(run: orm.WorkChainNode, known: dict[int, list[PickShare]]) -> dict[int, list[PickShare]]:
+def add_shares(run: orm.WorkChainNode, shares_by_round: dict[int, list[PickShare]]) -> dict[int, list[PickShare]]:
     """Add the shares of rounds that have picked to those that are known, by round, and return them.
 
     What a round has picked does not change: a round that is known is not looked at again.
     """
     for steps in round_selections(run):
-        if steps.index not in known and (shares := shares_of_round(steps)):
-            known[steps.index] = shares
-    return known
+        if steps.index not in shares_by_round and (shares := shares_of_round(steps)):
+            shares_by_round[steps.index] = shares
+    return shares_by_round
 
 
 def temperature_of(share: PickShare) -> float:
     """Return the temperature of an origin in K."""
-    given = share.origin.temperature
-    return ExplorationSettings().temperature if given is None else given
+    temperature = share.origin.temperature
+    return ExplorationSettings().temperature if temperature is None else temperature
 
 
 def composition_values(shares: Sequence[PickShare]) -> list[dict[str, Any]]:

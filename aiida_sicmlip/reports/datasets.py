@@ -71,7 +71,7 @@ def statistics_report(dataset: LabelledDataSetData) -> dict[str, Any]:
         "pk": dataset.pk,
         "uuid": dataset.uuid,
         "all": of_all,
-        "rounds": [{"round": index, "statistics": found} for index, found in by_round.items()],
+        "rounds": [{"round": index, "statistics": statistics} for index, statistics in by_round.items()],
     }
 
 
@@ -86,16 +86,21 @@ def statistics_lines(report: dict[str, Any]) -> list[str]:
     lines += [table(("charge", "spin", "level of theory", "configurations"), _state_rows(counts)), ""]
     header = ["round", *(f"{name}{unit}" for name in species for unit in ("\nmean", "\nrms", "\ngreatest"))]
     forces = [
-        (name, *(number(found["forces"].get(s, {}).get(key)) for s in species for key in ("mean", "rms", "greatest")))
-        for name, found in rows
+        (
+            name,
+            *(number(statistics["forces"].get(s, {}).get(key)) for s in species for key in ("mean", "rms", "greatest")),
+        )
+        for name, statistics in rows
     ]
     lines += ["Forces (eV/A): length, rms of components", table(header, forces), ""]
-    distances = [(name, *(number(found["least_distances"].get(pair)) for pair in pairs)) for name, found in rows]
+    distances = [
+        (name, *(number(statistics["least_distances"].get(pair)) for pair in pairs)) for name, statistics in rows
+    ]
     lines += ["Least distances (A)", table(("round", *pairs), distances), "", "Composition"]
     lines += [
-        f"  {name}: {', '.join(f'{f} ({n})' for f, n in found['formulas'].items())}; "
-        f"{', '.join(f'{n} {s}' for s, n in found['species'].items())}"
-        for name, found in rows
+        f"  {name}: {', '.join(f'{f} ({n})' for f, n in statistics['formulas'].items())}; "
+        f"{', '.join(f'{n} {s}' for s, n in statistics['species'].items())}"
+        for name, statistics in rows
     ]
     repeated = report["all"]["n_repeated"]
     return [*lines, "", f"Configurations that repeat an earlier one: {repeated}"] if repeated else lines
@@ -168,11 +173,11 @@ def _energies(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
         "\ngreatest",
     )
     cells = []
-    for name, found in rows:
-        energy, volume = found["energy_per_atom"], found["volume_per_atom"] or {}
+    for name, statistics in rows:
+        energy, volume = statistics["energy_per_atom"], statistics["volume_per_atom"] or {}
         numbers = [energy[key] for key in ("mean", "standard_deviation", "least", "greatest")]
         numbers += [volume.get(key) for key in ("mean", "least", "greatest")]
-        cells.append((name, str(found["n_frames"]), str(found["n_atoms"]), *map(number, numbers)))
+        cells.append((name, str(statistics["n_frames"]), str(statistics["n_atoms"]), *map(number, numbers)))
     return table(header, cells)
 
 
@@ -215,9 +220,9 @@ def _round(index: int | None) -> str:
     return "-" if index is None else str(index)
 
 
-def _listed(found: Sequence[int]) -> str:
+def _listed(indices: Sequence[int]) -> str:
     """Return how many indices there are, and the first of them."""
-    if not found:
+    if not indices:
         return "0"
-    listed = ", ".join(map(str, found[:_MOST_LISTED])) + (", ..." if len(found) > _MOST_LISTED else "")
-    return f"{len(found)} (indices {listed})"
+    listed = ", ".join(map(str, indices[:_MOST_LISTED])) + (", ..." if len(indices) > _MOST_LISTED else "")
+    return f"{len(indices)} (indices {listed})"

@@ -223,12 +223,12 @@ def _rare_events_table(scores: dict[str, Any]) -> str:
 
 def _committee_table(committee: dict[str, Any]) -> str:
     rows = []
-    for name, scale, found in (
+    for name, scale, disagreement in (
         ("forces (eV/A)", 1.0, committee["forces"]),
         ("energies (meV/atom)", 1000.0, committee["energies"]),
     ):
-        values = (number(scale * found["mean"], 3), number(scale * found["maximum"], 3))
-        rows.append((name, *values, number(found["rank_correlation"], 3)))
+        values = (number(scale * disagreement["mean"], 3), number(scale * disagreement["maximum"], 3))
+        rows.append((name, *values, number(disagreement["rank_correlation"], 3)))
     header = ("disagreement", "mean", "largest", "rank correlation\nwith the error")
     return f"Committee of {committee['n_members']}\n{table(header, rows)}"
 
@@ -240,21 +240,23 @@ def _worst_lines(evaluation: Evaluation) -> list[str]:
         ("index", "round", "defect", "force MAE\n(eV/A)", "largest component\n(eV/A)", "energy\n(meV/atom)"),
         [
             (
-                str(entry["index"]),
-                str(entry.get("round", "-")),
-                entry["defect"],
-                f"{entry['force_mae']:.4f}",
-                f"{entry['force_max']:.4f}",
-                f"{1000.0 * entry['energy_error']:.2f}",
+                str(configuration["index"]),
+                str(configuration.get("round", "-")),
+                configuration["defect"],
+                f"{configuration['force_mae']:.4f}",
+                f"{configuration['force_max']:.4f}",
+                f"{1000.0 * configuration['energy_error']:.2f}",
             )
-            for entry in worst
+            for configuration in worst
         ],
     )
     lines = ["Worst configurations", errors]
     keys = ("label_uuid", "structure_uuid", "trajectory_uuid", "frame", "file_uuid", "file_index")
-    shown = [key for key in keys if any(key in entry for entry in worst)]
+    shown = [key for key in keys if any(key in configuration for configuration in worst)]
     if not shown:
         return lines
     header = ("index", *(key.removesuffix("_uuid").replace("_", " ") for key in shown))
-    rows = [(str(entry["index"]), *(str(entry.get(key, "-")) for key in shown)) for entry in worst]
+    rows = [
+        (str(configuration["index"]), *(str(configuration.get(key, "-")) for key in shown)) for configuration in worst
+    ]
     return [*lines, "", "Their sources (UUIDs; frame: index in the trajectory)", table(header, rows)]

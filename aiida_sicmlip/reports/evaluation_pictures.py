@@ -23,7 +23,7 @@ BIN = 0.5
 
 
 def draw_evaluation(
-    found: Evaluation,
+    evaluation: Evaluation,
     folder: Path,
     *,
     ending: str = "png",
@@ -39,33 +39,36 @@ def draw_evaluation(
     :return: the files, and a sentence for each picture that could not be drawn.
     :raises InputError: if the ending names no format, or the folder cannot be made.
     """
-    models = {f"evaluation <{entry.pk}>": entry for entry in (found, *others)}
+    models = {f"evaluation <{one.pk}>": one for one in (evaluation, *others)}
     end = f"_{name}" if name else ""
     pictures: dict[str, Callable[[Path], None]] = {
-        f"parity{end}": lambda path: draw_parity(found, path),
-        f"distance_to_defect{end}": lambda path: draw_distance(found, path, threshold),
+        f"parity{end}": lambda path: draw_parity(evaluation, path),
+        f"distance_to_defect{end}": lambda path: draw_distance(evaluation, path, threshold),
         f"rare_events{end}": lambda path: draw_rare_events(models, path),
     }
-    if found.force_disagreement is not None:
-        pictures[f"committee{end}"] = lambda path: draw_committee(found, path)
+    if evaluation.force_disagreement is not None:
+        pictures[f"committee{end}"] = lambda path: draw_committee(evaluation, path)
     return draw_all(pictures, folder, ending)
 
 
-def draw_parity(found: Evaluation, path: Path) -> None:
+def draw_parity(evaluation: Evaluation, path: Path) -> None:
     """Draw predicted against reference energies and force components, and below them what is left.
 
     :raises InputError: if the ending names no format.
     """
-    save_figure(figure_of_parity(found), path)
+    save_figure(figure_of_parity(evaluation), path)
 
 
-def figure_of_parity(found: Evaluation) -> Figure:
+def figure_of_parity(evaluation: Evaluation) -> Figure:
     """Return the picture of :func:`draw_parity`."""
     from aiida_sicmlip.plots.parity import plot_parity, plot_residuals
 
     figure = new_figure((9, 6.6))
     (energies, forces), (energies_left, forces_left) = figure.subplots(2, 2, height_ratios=[2.2, 1])
-    reference, predicted = found.reference_energies / found.n_atoms, found.predicted_energies / found.n_atoms
+    reference, predicted = (
+        evaluation.reference_energies / evaluation.n_atoms,
+        evaluation.predicted_energies / evaluation.n_atoms,
+    )
     plot_parity(
         energies,
         reference,
@@ -77,13 +80,13 @@ def figure_of_parity(found: Evaluation) -> Figure:
     )
     plot_residuals(energies_left, 1000 * reference, 1000 * predicted, quantity="energy", unit="meV/atom")
     energies_left.set_ylabel("frames")
-    plot_parity(forces, found.reference_forces, found.predicted_forces)
-    plot_residuals(forces_left, found.reference_forces, found.predicted_forces)
+    plot_parity(forces, evaluation.reference_forces, evaluation.predicted_forces)
+    plot_residuals(forces_left, evaluation.reference_forces, evaluation.predicted_forces)
     forces_left.set_ylabel("components")
     return figure
 
 
-def draw_distance(found: Evaluation, path: Path, threshold: float | None = None) -> None:
+def draw_distance(evaluation: Evaluation, path: Path, threshold: float | None = None) -> None:
     """Draw the force errors of the atoms by their distance from the nearest defect.
 
     The error of an atom is the mean of the absolute errors of its three components, whose mean is the force MAE.
@@ -92,16 +95,16 @@ def draw_distance(found: Evaluation, path: Path, threshold: float | None = None)
     """
     from aiida_sicmlip.plots.errors import plot_error_by_distance
 
-    _require_regions(found)
-    distance = found.distance_to_defect
+    _require_regions(evaluation)
+    distance = evaluation.distance_to_defect
     greatest = float(np.nanmax(distance, initial=0.0))
     edges = np.arange(0.0, greatest + BIN, BIN) if greatest else np.array([0.0, BIN])
-    error = np.abs(found.predicted_forces - found.reference_forces).mean(axis=1)
+    error = np.abs(evaluation.predicted_forces - evaluation.reference_forces).mean(axis=1)
     figure = new_figure((6, 5))
     plot_error_by_distance(
         figure.subplots(2, 1, height_ratios=[3, 1]),
         quantiles_by_bin(distance, error, edges),
-        boundary=found.results.get("near_defect_distance"),
+        boundary=evaluation.results.get("near_defect_distance"),
         threshold=threshold,
     )
     save_figure(figure, path)
@@ -117,8 +120,8 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
     """
     from aiida_sicmlip.plots.rare_events import plot_cumulative
 
-    for found in models.values():
-        _require_regions(found)
+    for evaluation in models.values():
+        _require_regions(evaluation)
     # All atoms together are told from those elsewhere by nothing.
     shown = REGIONS[:1] if len(models) > 1 else REGIONS
     figure = new_figure((9.6, 4.8))
@@ -130,30 +133,30 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
         strict=True,
     ):
         distributions = {
-            name: {region: ErrorDistribution(**found.results["rare_events"][region][key]) for region in shown}
-            for name, found in models.items()
+            name: {region: ErrorDistribution(**evaluation.results["rare_events"][region][key]) for region in shown}
+            for name, evaluation in models.items()
         }
         plot_cumulative(axes, distributions, quantity=quantity, unit=unit)
     save_figure(figure, path)
 
 
-def _require_regions(found: Evaluation) -> None:
+def _require_regions(evaluation: Evaluation) -> None:
     """Raise :class:`InputError` where an evaluation does not tell where atoms stand."""
-    if "rare_events" not in found.results:
-        raise InputError(f"evaluation <{found.pk}> was made by a version that told no regions; evaluate again.")
+    if "rare_events" not in evaluation.results:
+        raise InputError(f"evaluation <{evaluation.pk}> was made by a version that told no regions; evaluate again.")
 
 
-def draw_committee(found: Evaluation, path: Path) -> None:
+def draw_committee(evaluation: Evaluation, path: Path) -> None:
     """Draw the force errors of the atoms, the lengths of the differences, against the disagreement of the committee.
 
     :raises InputError: if there was no committee, or the ending names no format.
     """
     from aiida_sicmlip.plots.errors import plot_disagreement
 
-    if found.force_disagreement is None:
+    if evaluation.force_disagreement is None:
         raise InputError("the potential was evaluated without the other members of a committee.")
-    error = np.linalg.norm(found.predicted_forces - found.reference_forces, axis=1)
-    correlation = found.results["committee"]["forces"]["rank_correlation"]
+    error = np.linalg.norm(evaluation.predicted_forces - evaluation.reference_forces, axis=1)
+    correlation = evaluation.results["committee"]["forces"]["rank_correlation"]
     figure = new_figure((5.6, 4.4))
-    plot_disagreement(figure.subplots(), found.force_disagreement, error, correlation=correlation)
+    plot_disagreement(figure.subplots(), evaluation.force_disagreement, error, correlation=correlation)
     save_figure(figure, path)

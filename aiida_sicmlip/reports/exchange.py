@@ -85,14 +85,14 @@ def import_model(folder: Path) -> ImportedModel:
         if _sum(folder / name) != entry["sha256"]:
             raise InputError(f"`{folder / name}` was changed after it was written: its SHA-256 sum is another one.")
     uuid = card["model"]["uuid"]
-    known = orm.QueryBuilder().append(PotentialData, filters={"uuid": uuid}).count() > 0
+    is_there = orm.QueryBuilder().append(PotentialData, filters={"uuid": uuid}).count() > 0
     try:
         IMPORT_LOGGER.setLevel(logging.WARNING)
         import_archive(folder / ARCHIVE_FILE, create_group=False)
         model = orm.load_node(uuid)
     except (ArchiveImportError, IncompatibleStorageSchema, NotExistent, OSError) as error:
         raise InputError(f"`{folder / ARCHIVE_FILE}` cannot be imported: {error}") from error
-    return ImportedModel(model, not known, card)
+    return ImportedModel(model, not is_there, card)
 
 
 def _card(folder: Path) -> dict[str, Any]:

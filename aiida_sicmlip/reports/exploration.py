@@ -43,13 +43,13 @@ class Exploration:
 
         :raises InputError: if they have different ones.
         """
-        found = {temperature_of(walker) for walker in self.walkers}
-        if len(found) > 1:
+        temperatures = {temperature_of(walker) for walker in self.walkers}
+        if len(temperatures) > 1:
             raise InputError(
-                f"the walkers of {self.name} ran at {sorted(found)} K, and the free energy depends on the temperature: "
-                "choose those at one of them with `--temperature`."
+                f"the walkers of {self.name} ran at {sorted(temperatures)} K, and the free energy depends on the "
+                "temperature: choose those at one of them with `--temperature`."
             )
-        return found.pop()
+        return temperatures.pop()
 
     def at(self, temperature: float) -> Exploration:
         """Return the walkers at one temperature, in K.
@@ -58,8 +58,8 @@ class Exploration:
         """
         chosen = [number for number, walker in enumerate(self.walkers) if temperature_of(walker) == temperature]
         if not chosen:
-            known = ", ".join(f"{value:g}" for value in sorted({temperature_of(walker) for walker in self.walkers}))
-            raise InputError(f"no walker of {self.name} ran at {temperature:g} K; temperatures are: {known}.")
+            available = ", ".join(f"{value:g}" for value in sorted({temperature_of(walker) for walker in self.walkers}))
+            raise InputError(f"no walker of {self.name} ran at {temperature:g} K; temperatures are: {available}.")
         return Exploration(
             tuple(self.walkers[number] for number in chosen),
             tuple(self.samples[number] for number in chosen),
@@ -88,43 +88,47 @@ def read_explorations(node: orm.ProcessNode) -> list[Exploration]:
     return [_read(walkers) for walkers in groups.values()]
 
 
-def choose_exploration(found: Sequence[Exploration], index: int | None, structure: str | None) -> Exploration:
+def choose_exploration(explorations: Sequence[Exploration], index: int | None, structure: str | None) -> Exploration:
     """Return the exploration of a round (the last one that has any if None is given) and of a start structure.
 
     :raises InputError: if there is none, or several structures and none of them is named.
     """
-    rounds = sorted({entry.walkers[0].round for entry in found if entry.walkers[0].round is not None})
+    rounds = sorted(
+        {exploration.walkers[0].round for exploration in explorations if exploration.walkers[0].round is not None}
+    )
     wanted = index if index is not None else rounds[-1] if rounds else None
-    chosen = [entry for entry in found if entry.walkers[0].round == wanted]
+    chosen = [exploration for exploration in explorations if exploration.walkers[0].round == wanted]
     if not chosen:
-        known = ", ".join(map(str, rounds)) or "none: it is no active-learning run"
-        raise InputError(f"round {index} has no biased walkers; rounds that have: {known}.")
-    names = [entry.walkers[0].structure for entry in chosen]
+        available = ", ".join(map(str, rounds)) or "none: it is no active-learning run"
+        raise InputError(f"round {index} has no biased walkers; rounds that have: {available}.")
+    names = [exploration.walkers[0].structure for exploration in chosen]
     if structure is not None:
-        chosen = [entry for entry in chosen if entry.walkers[0].structure == structure]
+        chosen = [exploration for exploration in chosen if exploration.walkers[0].structure == structure]
     if len(chosen) != 1:
-        given = f"`--structure {structure}` names none of them" if structure else "choose one with `--structure`"
-        raise InputError(f"the walkers began from the structures {', '.join(names)}: {given}.")
+        hint = f"`--structure {structure}` names none of them" if structure else "choose one with `--structure`"
+        raise InputError(f"the walkers began from the structures {', '.join(names)}: {hint}.")
     return chosen[0]
 
 
-def free_energy_report(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings) -> dict[str, Any]:
+def free_energy_report(
+    exploration: Exploration, variables: Sequence[int], settings: FreeEnergySettings
+) -> dict[str, Any]:
     """Return the free energy along one or two variables (from 0) as plain numbers, eV; None where it is not known.
 
     :raises InputError: for a variable that there is not, and as the estimate does.
     """
-    n_variables = found.walkers[0].variables.n_variables
+    n_variables = exploration.walkers[0].variables.n_variables
     if max(variables) >= n_variables:
         raise InputError(f"CV {max(variables) + 1} is asked for, but there are {n_variables}: give numbers from 1.")
-    result = free_energy_of(found, variables, settings)
-    calculations = [[segment.pk for segment in walker.segments] for walker in found.walkers]
-    long_enough = _long_enough(found, settings)
+    result = free_energy_of(exploration, variables, settings)
+    calculations = [[segment.pk for segment in walker.segments] for walker in exploration.walkers]
+    long_enough = _long_enough(exploration, settings)
     return {
-        "exploration": found.name,
+        "exploration": exploration.name,
         "calculations": [pks for pks, used in zip(calculations, long_enough, strict=True) if used],
         "left_out": [pks for pks, used in zip(calculations, long_enough, strict=True) if not used],
-        "collective_variables": found.walkers[0].variables.pk,
-        "temperature": found.temperature,
+        "collective_variables": exploration.walkers[0].variables.pk,
+        "temperature": exploration.temperature,
         "settings": settings.to_dict(),
         "frames": result.frames,
         "effective_samples": result.effective_samples,
@@ -160,30 +164,32 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def free_energy_of(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings) -> FreeEnergy:
+def free_energy_of(exploration: Exploration, variables: Sequence[int], settings: FreeEnergySettings) -> FreeEnergy:
     """Return the free energy along some of the variables, from 0; walkers that failed early are left out.
 
     :raises InputError: if no walker is long enough, and as the estimate does.
     """
-    enough = _long_enough(found, settings)
+    enough = _long_enough(exploration, settings)
     # Without any, the estimate says what is missing.
-    samples = [sample for sample, used in zip(found.samples, enough, strict=True) if used or not any(enough)]
-    return reweighted_free_energy(samples, variables, temperature=found.temperature, settings=settings)
+    samples = [sample for sample, used in zip(exploration.samples, enough, strict=True) if used or not any(enough)]
+    return reweighted_free_energy(samples, variables, temperature=exploration.temperature, settings=settings)
 
 
-def _long_enough(found: Exploration, settings: FreeEnergySettings) -> list[bool]:
+def _long_enough(exploration: Exploration, settings: FreeEnergySettings) -> list[bool]:
     """Return which walkers have a frame for each block."""
-    return [len(sample.after(settings.discard).bias) >= settings.blocks for sample in found.samples]
+    return [len(sample.after(settings.discard).bias) >= settings.blocks for sample in exploration.samples]
 
 
-def draw_free_energy(found: Exploration, variables: Sequence[int], settings: FreeEnergySettings, path: Path) -> None:
+def draw_free_energy(
+    exploration: Exploration, variables: Sequence[int], settings: FreeEnergySettings, path: Path
+) -> None:
     """Draw the free energy along one or two variables (from 0) into ``path``; its ending decides the format.
 
     :raises InputError: if the ending names no format.
     """
     from aiida_sicmlip.plots.free_energy import plot_free_energy_curve, plot_free_energy_map
 
-    result = free_energy_of(found, variables, settings)
+    result = free_energy_of(exploration, variables, settings)
     names = [f"CV {number + 1}" for number in variables]
     figure = new_figure((6, 4))
     axes = figure.subplots()
@@ -192,7 +198,8 @@ def draw_free_energy(found: Exploration, variables: Sequence[int], settings: Fre
     else:
         plot_free_energy_map(axes, result, variables=names)
     axes.set_title(
-        f"{found.name}, {_walkers(sum(_long_enough(found, settings)))}, {found.temperature:g} K", fontsize="medium"
+        f"{exploration.name}, {_walkers(sum(_long_enough(exploration, settings)))}, {exploration.temperature:g} K",
+        fontsize="medium",
     )
     save_figure(figure, path)
 
@@ -218,8 +225,12 @@ def figure_of_rounds(node: orm.WorkChainNode) -> Figure:
     figure = new_figure((3.6 * columns, 3.4 * rows))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     rounds = [
-        RoundSamples(found.name, [walker.variables[:, :2] for walker in found.samples], selected_points(found, node))
-        for found in explorations
+        RoundSamples(
+            exploration.name,
+            [walker.variables[:, :2] for walker in exploration.samples],
+            selected_points(exploration, node),
+        )
+        for exploration in explorations
     ]
     plot_rounds(list(panels[: len(rounds)]), rounds)
     for axes in panels[len(rounds) :]:
@@ -227,12 +238,12 @@ def figure_of_rounds(node: orm.WorkChainNode) -> Figure:
     return figure
 
 
-def selected_points(found: Exploration, run: orm.WorkChainNode) -> np.ndarray:
+def selected_points(exploration: Exploration, run: orm.WorkChainNode) -> np.ndarray:
     """Return the first two variables of the frames of an exploration that were selected in its round, (K, 2)."""
-    index = found.walkers[0].round
+    index = exploration.walkers[0].round
     selected = selected_frames(run, index) if index is not None else {}
     points = []
-    for walker, sample, times in zip(found.walkers, found.samples, found.times, strict=True):
+    for walker, sample, times in zip(exploration.walkers, exploration.samples, exploration.times, strict=True):
         for segment in walker.segments:
             for time in selected.get(segment.pk, ()):
                 # Variables may be kept less often than frames: the nearest row stands for the frame.

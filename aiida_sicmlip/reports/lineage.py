@@ -69,36 +69,49 @@ def configuration_lines(lineage: Lineage, name: str, index: int) -> list[str]:
             f"the {_name(name)} <{lineage.model.sets[name]}> has no configuration {index}; its indices are 0 to "
             f"{len(configurations) - 1}."
         )
-    entry = configurations[index]
+    configuration = configurations[index]
     rounds = {one.potential: one.round for one in (*lineage.earlier, lineage.model)}
     steps: list[tuple[str, str]] = [("set", f"{_name(name)} <{lineage.model.sets[name]}>, index {index}")]
-    if entry.origin is not None:
-        steps.append(("round", f"{entry.origin.index} of run <{entry.origin.run}>"))
-    if entry.file is not None:
+    if configuration.origin is not None:
+        steps.append(("round", f"{configuration.origin.index} of run <{configuration.origin.run}>"))
+    if configuration.file is not None:
         steps.append(
-            ("imported from", f"{orm.load_node(entry.file).filename} <{entry.file}>, frame {entry.file_index}")
+            (
+                "imported from",
+                f"{orm.load_node(configuration.file).filename} <{configuration.file}>, "
+                f"frame {configuration.file_index}",
+            )
         )
-    if entry.label is not None:
-        steps.append(("label", f"<{entry.label}>"))
-    if entry.calculation is not None:
-        code = f" with {_codes([entry.code])}" if entry.code is not None else ""
-        steps.append(("computed by", f"{orm.load_node(entry.calculation).process_label} <{entry.calculation}>{code}"))
-    if entry.level_of_theory is not None:
-        steps.append(("level of theory", _level(entry.level_of_theory)))
-    steps.append(("electrons", _state(entry)))
-    if entry.structure is not None:
-        steps.append(("structure", f"{orm.load_node(entry.structure).get_formula()} <{entry.structure}>"))
-    if entry.trajectory is not None:
-        time = f", step {entry.step}, {entry.time:g} ps" if entry.step is not None else ""
-        steps.append(("trajectory", f"<{entry.trajectory}>, frame {entry.frame}{time}"))
-    if entry.start is not None:
-        steps.append(("started from", entry.start))
-    if entry.exploration is not None:
-        steps.append(("run by", f"{orm.load_node(entry.exploration).process_label} <{entry.exploration}>"))
-    if entry.potential is not None:
-        steps.append(("driven by", _driver(entry, rounds)))
-    if entry.collective_variables is not None:
-        steps.append(("biased along", f"collective variables <{entry.collective_variables}>"))
+    if configuration.label is not None:
+        steps.append(("label", f"<{configuration.label}>"))
+    if configuration.calculation is not None:
+        code = f" with {_codes([configuration.code])}" if configuration.code is not None else ""
+        steps.append(
+            (
+                "computed by",
+                f"{orm.load_node(configuration.calculation).process_label} <{configuration.calculation}>{code}",
+            )
+        )
+    if configuration.level_of_theory is not None:
+        steps.append(("level of theory", _level(configuration.level_of_theory)))
+    steps.append(("electrons", _state(configuration)))
+    if configuration.structure is not None:
+        steps.append(
+            ("structure", f"{orm.load_node(configuration.structure).get_formula()} <{configuration.structure}>")
+        )
+    if configuration.trajectory is not None:
+        time = f", step {configuration.step}, {configuration.time:g} ps" if configuration.step is not None else ""
+        steps.append(("trajectory", f"<{configuration.trajectory}>, frame {configuration.frame}{time}"))
+    if configuration.start is not None:
+        steps.append(("started from", configuration.start))
+    if configuration.exploration is not None:
+        steps.append(
+            ("run by", f"{orm.load_node(configuration.exploration).process_label} <{configuration.exploration}>")
+        )
+    if configuration.potential is not None:
+        steps.append(("driven by", _driver(configuration, rounds)))
+    if configuration.collective_variables is not None:
+        steps.append(("biased along", f"collective variables <{configuration.collective_variables}>"))
     width = max(len(what) for what, _ in steps)
     return [f"{what.rjust(width)}  {detail}" for what, detail in steps]
 
@@ -125,21 +138,28 @@ def configurations_table(configurations: Sequence[Configuration]) -> str:
         tuple(
             "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
             for value in (
-                *(entry.index, entry.round, entry.label, entry.calculation, entry.code, entry.level_of_theory),
                 *(
-                    entry.charge,
-                    entry.spin,
-                    entry.structure,
-                    entry.start,
-                    entry.trajectory,
-                    entry.frame,
-                    entry.step,
-                    entry.time,
+                    configuration.index,
+                    configuration.round,
+                    configuration.label,
+                    configuration.calculation,
+                    configuration.code,
+                    configuration.level_of_theory,
                 ),
-                *(entry.potential, entry.model, entry.collective_variables),
+                *(
+                    configuration.charge,
+                    configuration.spin,
+                    configuration.structure,
+                    configuration.start,
+                    configuration.trajectory,
+                    configuration.frame,
+                    configuration.step,
+                    configuration.time,
+                ),
+                *(configuration.potential, configuration.model, configuration.collective_variables),
             )
         )
-        for entry in configurations
+        for configuration in configurations
     ]
     return table(header, rows)
 
@@ -147,13 +167,13 @@ def configurations_table(configurations: Sequence[Configuration]) -> str:
 def configuration_values(configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
     """Return each configuration as plain values: its fields, and for each node its UUID, under `..._uuid`."""
     uuids = uuids_of_nodes(nodes_of_configurations(configurations))
-    found = []
-    for entry in configurations:
-        values = asdict(entry)
+    values_of_all = []
+    for configuration in configurations:
+        values = asdict(configuration)
         for name in NODES:
             values[f"{name}_uuid"] = uuids.get(values[name])
-        found.append(values)
-    return found
+        values_of_all.append(values)
+    return values_of_all
 
 
 CONFIGURATION_COLUMNS = (*(entry.name for entry in fields(Configuration)), *(f"{name}_uuid" for name in NODES))
@@ -200,45 +220,53 @@ def round_title(where: RoundOfRun | None) -> str:
 def _rounds(configurations: Iterable[Configuration], rounds: dict[int, RoundOfRun | None]) -> list[Branch]:
     """Return a branch for each round of a data set."""
     branches: list[Branch] = []
-    for where, found in by_round(configurations).items():
-        spans = _spans(entry.index for entry in found)
-        title = f"{round_title(where)}: {counted(len(found), 'configuration')}, indices {spans}"
-        branches.append((title, [(line, []) for line in _of_round(found, rounds)]))
+    for where, of_round in by_round(configurations).items():
+        spans = _spans(configuration.index for configuration in of_round)
+        title = f"{round_title(where)}: {counted(len(of_round), 'configuration')}, indices {spans}"
+        branches.append((title, [(line, []) for line in _of_round(of_round, rounds)]))
     return branches
 
 
-def _of_round(found: Sequence[Configuration], rounds: dict[int, RoundOfRun | None]) -> list[str]:
+def _of_round(configurations: Sequence[Configuration], rounds: dict[int, RoundOfRun | None]) -> list[str]:
     """Return what the frames and labels of a round are from."""
     lines = []
-    files = _distinct(entry.file for entry in found)
+    files = _distinct(configuration.file for configuration in configurations)
     lines += [f"imported from {orm.load_node(pk).filename} <{pk}>" for pk in files]
-    labels = sum(entry.label is not None for entry in found)
+    labels = sum(configuration.label is not None for configuration in configurations)
     if labels:
-        codes = _codes(_distinct(entry.code for entry in found))
-        levels = "; ".join(_level(pk) for pk in _distinct(entry.level_of_theory for entry in found))
-        states = "; ".join(dict.fromkeys(_state(entry) for entry in found if entry.label is not None))
+        codes = _codes(_distinct(configuration.code for configuration in configurations))
+        levels = "; ".join(
+            _level(pk) for pk in _distinct(configuration.level_of_theory for configuration in configurations)
+        )
+        states = "; ".join(
+            dict.fromkeys(_state(configuration) for configuration in configurations if configuration.label is not None)
+        )
         level = levels or "an unknown level of theory"
         lines.append(f"labelled with {codes or 'an unknown code'}, at {level}; {states}")
-    trajectories = _distinct(entry.trajectory for entry in found)
+    trajectories = _distinct(configuration.trajectory for configuration in configurations)
     if trajectories:
-        starts = _distinct(entry.start for entry in found)
+        starts = _distinct(configuration.start for configuration in configurations)
         begun = f", started from {', '.join(starts)}" if starts else ""
         several = "trajectory" if len(trajectories) == 1 else f"{len(trajectories)} trajectories"
         lines.append(f"frames of {several} {_pks(trajectories)}{begun}")
-    driven = {entry.potential: entry for entry in found if entry.potential is not None}
+    driven = {
+        configuration.potential: configuration
+        for configuration in configurations
+        if configuration.potential is not None
+    }
     if driven:
-        lines.append(f"driven by {'; '.join(_driver(entry, rounds) for entry in driven.values())}")
-    variables = _distinct(entry.collective_variables for entry in found)
+        lines.append(f"driven by {'; '.join(_driver(configuration, rounds) for configuration in driven.values())}")
+    variables = _distinct(configuration.collective_variables for configuration in configurations)
     if variables:
         lines.append(f"biased along collective variables {_pks(variables)}")
     return lines or ["given as they are"]
 
 
-def _driver(entry: Configuration, rounds: dict[int, RoundOfRun | None]) -> str:
+def _driver(configuration: Configuration, rounds: dict[int, RoundOfRun | None]) -> str:
     """Return what drove a trajectory."""
-    if entry.model is not None:
-        return f"{_model(entry.model, rounds)}, compiled as <{entry.potential}>"
-    node = orm.load_node(entry.potential)
+    if configuration.model is not None:
+        return f"{_model(configuration.model, rounds)}, compiled as <{configuration.potential}>"
+    node = orm.load_node(configuration.potential)
     style = node.base.attributes.get("pair_style", None)
     return f"{style or 'a given'} potential <{node.pk}>"
 
@@ -272,8 +300,8 @@ def _level(pk: int) -> str:
     return f"{level_in_words(orm.load_node(pk).get_dict())} <{pk}>".lstrip()
 
 
-def _state(entry: Configuration) -> str:
-    return f"charge {charge_in_words(entry.charge)}, spin {spin_in_words(entry.spin)}"
+def _state(configuration: Configuration) -> str:
+    return f"charge {charge_in_words(configuration.charge)}, spin {spin_in_words(configuration.spin)}"
 
 
 def _codes(pks: Iterable[int | None]) -> str:

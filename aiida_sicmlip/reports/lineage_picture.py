@@ -73,7 +73,7 @@ def _rows(entries: Sequence[_Entry], sizes: dict[int, int]) -> list[LineageRow]:
         if row and shown[row - 1] != number - 1:
             rows.append(LineageRow(f"{len(entries) - len(shown)} more\nrounds", (None,) * 5))
         title, taken, model = entries[number]
-        for driver in {entry.model for entry in taken} & set(row_of_model):
+        for driver in {configuration.model for configuration in taken} & set(row_of_model):
             drives.setdefault(row_of_model[driver], len(rows))
         if model is not None:
             row_of_model[model.potential] = len(rows)
@@ -85,11 +85,15 @@ def _boxes(
     taken: Sequence[Configuration], model: Model | None, sizes: dict[int, int]
 ) -> tuple[str | None, str | None, str | None, str | None, str | None]:
     """Return the text of the boxes of a row."""
-    drivers = list(dict.fromkeys(entry.potential for entry in taken if entry.potential is not None))
-    trajectories = {entry.trajectory for entry in taken if entry.trajectory is not None}
-    variables = {entry.collective_variables for entry in taken if entry.collective_variables is not None}
-    codes = list(dict.fromkeys(entry.code for entry in taken if entry.code is not None))
-    files = {entry.file for entry in taken if entry.file is not None}
+    drivers = list(
+        dict.fromkeys(configuration.potential for configuration in taken if configuration.potential is not None)
+    )
+    trajectories = {configuration.trajectory for configuration in taken if configuration.trajectory is not None}
+    variables = {
+        configuration.collective_variables for configuration in taken if configuration.collective_variables is not None
+    }
+    codes = list(dict.fromkeys(configuration.code for configuration in taken if configuration.code is not None))
+    files = {configuration.file for configuration in taken if configuration.file is not None}
     frames = None
     if trajectories:
         biased = f"\n{_some(sorted(variables), 'sets of variables', 'variables')}" if variables else "\nwithout bias"

@@ -127,16 +127,16 @@ def _evidence(model: PotentialData) -> Evidence:
 def _set(entries: Sequence[Configuration]) -> dict[str, Any]:
     """Return how many configurations a set has, by round and by start structure."""
     rounds = {
-        "outside of a run" if where is None else f"round {where.index}": len(found)
-        for where, found in by_round(entries).items()
+        "outside of a run" if where is None else f"round {where.index}": len(configurations)
+        for where, configurations in by_round(entries).items()
     }
     starts = Counter(entry.start or ("imported" if entry.file is not None else "given structures") for entry in entries)
     return {"n_configurations": len(entries), "by_round": rounds, "by_start_structure": dict(sorted(starts.items()))}
 
 
-def _errors(found: dict[str, Any]) -> dict[str, Any]:
+def _errors(errors: dict[str, Any]) -> dict[str, Any]:
     """Return the errors of a set without those of its single configurations."""
-    return {name: found[name] for name in _ERRORS if name in found}
+    return {name: errors[name] for name in _ERRORS if name in errors}
 
 
 def _errors_by_round(where: RoundOfRun | None) -> list[dict[str, Any]]:
@@ -147,9 +147,9 @@ def _errors_by_round(where: RoundOfRun | None) -> list[dict[str, Any]]:
         {
             "round": entry.index,
             **{
-                which: {name: found[name] for name in ("force_mae", "energy_mae") if name in found}
+                which: {name: errors[name] for name in ("force_mae", "energy_mae") if name in errors}
                 for which in ("training", "validation", "fixed_validation", "exploring")
-                if isinstance(found := entry.assessment.get(which), dict)
+                if isinstance(errors := entry.assessment.get(which), dict)
             },
         }
         for entry in read_run(orm.load_node(where.run)).rounds
@@ -175,7 +175,7 @@ def _range(evidence: Evidence) -> dict[str, Any]:
     frames = evidence.training_set.frames()
     statistics = dataset_statistics(frames)
     temperatures = [node.inputs.parameters.get_dict().get("temperature") for node in evidence.explorations]
-    known = [float(value) for value in temperatures if value is not None]
+    of_thermostats = [float(value) for value in temperatures if value is not None]
     entries = [entry for every in evidence.lineage.sets.values() for entry in every]
     return {
         "defects": sorted({entry.start for entry in entries if entry.start is not None}),
@@ -185,12 +185,12 @@ def _range(evidence: Evidence) -> dict[str, Any]:
         "least_distances": statistics["least_distances"],
         "energy_per_atom": statistics["energy_per_atom"],
         "greatest_force": max(float(np.linalg.norm(frame.get_forces(), axis=1).max()) for frame in frames),
-        "temperature": _span(known) if known else None,
+        "temperature": _span(of_thermostats) if of_thermostats else None,
         "states": statistics["states"],
     }
 
 
 def _span(values: Iterable[float]) -> dict[str, float]:
     """Return the least and the greatest of some numbers."""
-    found = list(values)
-    return {"least": min(found), "greatest": max(found)}
+    numbers = list(values)
+    return {"least": min(numbers), "greatest": max(numbers)}

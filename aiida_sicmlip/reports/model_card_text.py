@@ -113,20 +113,20 @@ def _errors_by_round(rounds: Sequence[dict[str, Any]]) -> str:
     return f"By round:\n\n{_table(header, rows)}\n\n{note}" if "exploring" in names else _table(header, rows)
 
 
-def _rare_events(found: dict[str, Any]) -> str:
+def _rare_events(errors: dict[str, Any]) -> str:
     """Return the errors on rare events, or that there are none."""
-    if not found:
+    if not errors:
         return "The model was not judged on migrating atoms. Low mean errors say little about them."
     header = ("set", "region", "atoms", "force MAE (eV/A)", "score P (1 is perfect)")
     rows = [
         (name, region, str(score["n_atoms"]), _number(score["force_mae"]), _number(score["score"]))
-        for name, regions in found.items()
+        for name, regions in errors.items()
         for region, score in regions.items()
     ]
     return _table(header, rows)
 
 
-def _range(found: dict[str, Any]) -> str:
+def _range(seen: dict[str, Any]) -> str:
     """Return what the training has seen."""
 
     def span(values: dict[str, float] | None, unit: str, digits: int = 2) -> str:
@@ -134,20 +134,20 @@ def _range(found: dict[str, Any]) -> str:
             return "not known"
         return f"{values['least']:.{digits}f} to {values['greatest']:.{digits}f} {unit}".strip()
 
-    distances = ", ".join(f"{pair} {value:.2f} A" for pair, value in found["least_distances"].items())
+    distances = ", ".join(f"{pair} {value:.2f} A" for pair, value in seen["least_distances"].items())
     return _list(
         {
-            "defects that runs started from": ", ".join(found["defects"]) or "none that are known",
-            "formulas": ", ".join(f"{formula} ({count})" for formula, count in found["formulas"].items()),
-            "atoms in a cell": span(found["atoms_in_a_cell"], "", 0),
-            "temperatures of the explorations": span(found["temperature"], "K", 0),
-            "volumes": span(found["volume_per_atom"], "A^3/atom"),
+            "defects that runs started from": ", ".join(seen["defects"]) or "none that are known",
+            "formulas": ", ".join(f"{formula} ({count})" for formula, count in seen["formulas"].items()),
+            "atoms in a cell": span(seen["atoms_in_a_cell"], "", 0),
+            "temperatures of the explorations": span(seen["temperature"], "K", 0),
+            "volumes": span(seen["volume_per_atom"], "A^3/atom"),
             "least distances": distances,
-            "energies": span(found["energy_per_atom"], "eV/atom"),
-            "greatest force": f"{found['greatest_force']:.2f} eV/A",
+            "energies": span(seen["energy_per_atom"], "eV/atom"),
+            "greatest force": f"{seen['greatest_force']:.2f} eV/A",
             "charge and spin": "; ".join(
                 f"{charge_in_words(state['charge'])}, {spin_in_words(state['spin'])} ({state['n_frames']})"
-                for state in found["states"]
+                for state in seen["states"]
             ),
         }
     )

@@ -58,62 +58,64 @@ def compare_models(first: PotentialData, second: PotentialData) -> ModelComparis
     :raises InputError: if one was not.
     """
     trainings = training_of(first), training_of(second)
-    found = ModelComparison(first, second, compare_weights(first.weights(), second.weights()))
+    comparison = ModelComparison(first, second, compare_weights(first.weights(), second.weights()))
     inputs = [_inputs(training) for training in trainings]
     for name in SETS:
-        one, other = (given[name] for given in inputs)
+        one, other = (taken[name] for taken in inputs)
         frames = one.frames(), other.frames()
-        found.sets[name] = compare_datasets(*frames)
+        comparison.sets[name] = compare_datasets(*frames)
         kind = name.removesuffix("_set")
         mine, theirs = first.metrics.get(kind), second.metrics.get(kind)
         if mine is not None and theirs is not None:
-            found.errors[f"own {kind} set"] = _whole(mine), _whole(theirs)
-            both = found.sets[name].both
+            comparison.errors[f"own {kind} set"] = _whole(mine), _whole(theirs)
+            both = comparison.sets[name].both
             if both and (len(both) < one.n_frames or len(both) < other.n_frames):
                 sizes = [len(frame) for frame in frames[0]]
-                found.errors[f"{len(both)} in both {kind} sets"] = (
+                comparison.errors[f"{len(both)} in both {kind} sets"] = (
                     _errors_at(mine, [index for index, _ in both], [sizes[index] for index, _ in both]),
                     _errors_at(theirs, [index for _, index in both], [sizes[index] for index, _ in both]),
                 )
-    settings = [dict(flat(TrainingParameters.complete(given["parameters"].get_dict()))) for given in inputs]
+    settings = [dict(flat(TrainingParameters.complete(taken["parameters"].get_dict()))) for taken in inputs]
     names = sorted(set(settings[0]) | set(settings[1]))
-    found.settings.extend(
+    comparison.settings.extend(
         (name, settings[0].get(name), settings[1].get(name))
         for name in names
         if settings[0].get(name) != settings[1].get(name)
     )
-    found.inputs.extend(_other_inputs(*inputs))
-    found.versions.extend(changes(*map(recorded_versions, trainings)))
-    found.machine.extend(changes(*map(surroundings, trainings)))
-    return found
+    comparison.inputs.extend(_other_inputs(*inputs))
+    comparison.versions.extend(changes(*map(recorded_versions, trainings)))
+    comparison.machine.extend(changes(*map(surroundings, trainings)))
+    return comparison
 
 
-def model_comparison_lines(found: ModelComparison) -> list[str]:
+def model_comparison_lines(comparison: ModelComparison) -> list[str]:
     """Return the comparison of two models, one line a fact, and a table of their errors."""
-    first, second = found.first, found.second
+    first, second = comparison.first, comparison.second
     lines = [f"Models <{first.pk}> and <{second.pk}>"]
-    for name, comparison in found.sets.items():
+    for name, of_set in comparison.sets.items():
         one, other = (getattr(training_of(model).inputs, name) for model in (first, second))
         title = name.replace("_", " ")
         if one.uuid == other.uuid:
             lines.append(f"{title}: the same, <{one.pk}>")
             continue
-        told, different = comparison_lines(one, other, comparison)
+        told, different = comparison_lines(one, other, of_set)
         lines.append(f"{title}: <{one.pk}> and <{other.pk}>" + ("" if different else ", with the same content"))
         lines += [f"  {line}" for line in told] if different else []
-    lines += [f"hyperparameter `{name}`: {one!r} and {other!r}" for name, one, other in found.settings]
-    lines += [] if found.settings else ["hyperparameters: the same"]
-    lines += [f"{name}: {text}" for name, text in found.inputs] or ["prior, seeds and what else was given: the same"]
-    lines += [f"version of {name}: {one} and {other}" for name, one, other in found.versions]
-    lines += [] if found.versions else ["versions: the same"]
-    lines += [f"{name}: {one} and {other}" for name, one, other in found.machine]
-    lines.append(f"weights: {weights_text(found.weights)}")
-    if found.errors:
+    lines += [f"hyperparameter `{name}`: {one!r} and {other!r}" for name, one, other in comparison.settings]
+    lines += [] if comparison.settings else ["hyperparameters: the same"]
+    lines += [f"{name}: {text}" for name, text in comparison.inputs] or [
+        "prior, seeds and what else was given: the same"
+    ]
+    lines += [f"version of {name}: {one} and {other}" for name, one, other in comparison.versions]
+    lines += [] if comparison.versions else ["versions: the same"]
+    lines += [f"{name}: {one} and {other}" for name, one, other in comparison.machine]
+    lines.append(f"weights: {weights_text(comparison.weights)}")
+    if comparison.errors:
         header = ["errors on", f"force MAE (eV/A)\n<{first.pk}>", f"\n<{second.pk}>"]
         header += [f"energy MAE (meV/atom)\n<{first.pk}>", f"\n<{second.pk}>"]
         rows = [
             (name, f"{one[0]:.4f}", f"{other[0]:.4f}", f"{1000 * one[1]:.2f}", f"{1000 * other[1]:.2f}")
-            for name, (one, other) in found.errors.items()
+            for name, (one, other) in comparison.errors.items()
         ]
         lines += ["", table(header, rows)]
     return lines

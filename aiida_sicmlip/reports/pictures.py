@@ -66,7 +66,10 @@ def figure_of_errors(run: Run) -> Figure:
 def threshold_of(run: Run) -> float | None:
     """Return the force MAE in eV/A below which a run is converged; None before its first round is complete."""
     assessments = (entry.assessment for entry in run.rounds if entry.assessment is not None)
-    return next((float(found["criteria"][0]["threshold"]) for found in assessments if found.get("criteria")), None)
+    return next(
+        (float(assessment["criteria"][0]["threshold"]) for assessment in assessments if assessment.get("criteria")),
+        None,
+    )
 
 
 def draw_all(pictures: Mapping[str, Callable[[Path], None]], folder: Path, ending: str) -> tuple[list[Path], list[str]]:

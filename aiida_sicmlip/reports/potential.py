@@ -19,34 +19,34 @@ STOPPED = {
 }
 
 
-def potential_report(found: TrainedPotential) -> dict[str, Any]:
+def potential_report(trained: TrainedPotential) -> dict[str, Any]:
     """Return what is known of a potential as plain values for JSON; None for what there is not.
 
     Keys: `pk`, `uuid`, `label`, `species`, `cutoff` (A); `training` (calculations, settings, seed, epochs, time and
     so on), `curve` (columns by epoch), `prior`, `data` and `errors` by set, `compiled`, a list.
     """
-    potential = found.potential
+    potential = trained.potential
     return {
         "pk": potential.pk,
         "uuid": potential.uuid,
         "label": potential.label,
         "species": list(potential.species),
         "cutoff": potential.cutoff,
-        "training": _training(found),
-        "curve": {name: values.tolist() for name, values in (training_curve(found) or {}).items()} or None,
-        "prior": _prior(found),
-        "data": _data(found),
-        "errors": {name: _errors(node) for name, node in found.evaluations.items()},
-        "compiled": [_compiled(node) for node in found.compilations],
+        "training": _training(trained),
+        "curve": {name: values.tolist() for name, values in (training_curve(trained) or {}).items()} or None,
+        "prior": _prior(trained),
+        "data": _data(trained),
+        "errors": {name: _errors(node) for name, node in trained.evaluations.items()},
+        "compiled": [_compiled(node) for node in trained.compilations],
     }
 
 
-def training_curve(found: TrainedPotential) -> dict[str, np.ndarray] | None:
+def training_curve(trained: TrainedPotential) -> dict[str, np.ndarray] | None:
     """Return the columns of the training curve, (E,) each; None where there is none.
 
     That of a continued training is whole: a checkpoint carries what came before it.
     """
-    return None if found.training is None else _curve(found.training)
+    return None if trained.training is None else _curve(trained.training)
 
 
 def _curve(node: orm.CalcJobNode) -> dict[str, np.ndarray] | None:
@@ -56,15 +56,15 @@ def _curve(node: orm.CalcJobNode) -> dict[str, np.ndarray] | None:
     return {name: curve.get_array(name) for name in curve.get_arraynames()}
 
 
-def best_epoch(found: TrainedPotential) -> float | None:
+def best_epoch(trained: TrainedPotential) -> float | None:
     """Return the epoch of the model that was kept."""
-    epoch = _results(found.training).get("best_epoch")
+    epoch = _results(trained.training).get("best_epoch")
     return None if epoch is None else float(epoch)
 
 
-def attempts(found: TrainedPotential) -> list[float]:
+def attempts(trained: TrainedPotential) -> list[float]:
     """Return the first epoch of each part that continued the training."""
-    curves = [_curve(part) for part in found.trainings[:-1]]
+    curves = [_curve(part) for part in trained.trainings[:-1]]
     return [float(curve["epoch"][-1]) + 1.0 for curve in curves if curve is not None]
 
 
@@ -92,36 +92,36 @@ def _results(node: orm.CalcJobNode | None) -> dict[str, Any]:
     return node.outputs.results.get_dict() if node is not None and "results" in node.outputs else {}
 
 
-def _training(found: TrainedPotential) -> dict[str, Any] | None:
+def _training(trained: TrainedPotential) -> dict[str, Any] | None:
     """Return how the potential was trained."""
-    node = found.training
+    node = trained.training
     if node is None:
         return None
     results = _results(node)
     names = ("settings", "n_parameters", "epochs", "best_epoch", "stop_reason", "device", "threads", "versions")
     start = node.inputs.initial_potential.pk if "initial_potential" in node.inputs else None
     return {
-        "calculations": [part.pk for part in found.trainings],
+        "calculations": [part.pk for part in trained.trainings],
         "code": node.inputs.code.full_label,
         "seed": node.inputs.seed.value,
         "initial_potential": start,
-        "seconds": sum(_results(part).get("fit_seconds", 0.0) for part in found.trainings),
+        "seconds": sum(_results(part).get("fit_seconds", 0.0) for part in trained.trainings),
         **{name: results.get(name) for name in names},
     }
 
 
-def _prior(found: TrainedPotential) -> dict[str, Any] | None:
-    if found.training is None or "prior" not in found.training.inputs:
+def _prior(trained: TrainedPotential) -> dict[str, Any] | None:
+    if trained.training is None or "prior" not in trained.training.inputs:
         return None
-    prior = found.training.inputs.prior
+    prior = trained.training.inputs.prior
     return {"pk": prior.pk, "cutoff": prior.prior().cutoff, "residuals": prior.residuals}
 
 
-def _data(found: TrainedPotential) -> dict[str, Any]:
+def _data(trained: TrainedPotential) -> dict[str, Any]:
     """Return the data sets of the training."""
-    if found.training is None:
+    if trained.training is None:
         return {}
-    sets = {name: found.training.inputs[f"{name}_set"] for name in ("training", "validation")}
+    sets = {name: trained.training.inputs[f"{name}_set"] for name in ("training", "validation")}
     return {
         name: {"pk": node.pk, "n_frames": node.n_frames, "n_atoms": node.base.attributes.get("n_atoms")}
         for name, node in sets.items()

@@ -85,8 +85,8 @@ def _fill_boxes(panels: np.ndarray, shown: Mapping[str, Mapping[int, Evaluation]
 
     everywhere = {index for rounds in shown.values() for index in rounds}
     for column, (name, rounds) in enumerate(shown.items()):
-        forces = {index: found.force_mae_per_frame for index, found in rounds.items()}
-        energies = {index: 1000 * np.abs(found.energy_errors) for index, found in rounds.items()}
+        forces = {index: evaluation.force_mae_per_frame for index, evaluation in rounds.items()}
+        energies = {index: 1000 * np.abs(evaluation.energy_errors) for index, evaluation in rounds.items()}
         plot_error_boxes(panels[0, column], forces, threshold=threshold)
         plot_error_boxes(
             panels[1, column],
@@ -106,16 +106,18 @@ def _fill_energies(panels: Sequence[Axes], shown: Mapping[str, Mapping[int, Eval
     from aiida_sicmlip.plots.rounds import plot_energy_distributions
 
     for axes, rounds in zip(panels, shown.values(), strict=True):
-        plot_energy_distributions(axes, {index: _added_energies(found, index) for index, found in rounds.items()})
+        plot_energy_distributions(
+            axes, {index: _added_energies(evaluation, index) for index, evaluation in rounds.items()}
+        )
 
 
-def _added_energies(found: Evaluation, index: int) -> np.ndarray:
+def _added_energies(evaluation: Evaluation, index: int) -> np.ndarray:
     """Return the reference energies (K,) in eV/atom of the configurations that a round has added.
 
     All of them where no round is known, as in a validation set, which each round replaces.
     """
-    energies = found.reference_energies / found.n_atoms
-    added = np.array([number == index for number in found.rounds])
+    energies = evaluation.reference_energies / evaluation.n_atoms
+    added = np.array([number == index for number in evaluation.rounds])
     return np.asarray(energies[added] if added.any() else energies)
 
 
@@ -141,7 +143,7 @@ def draw_training_curve(
 
 
 def draw_potential(
-    found: TrainedPotential,
+    trained: TrainedPotential,
     folder: Path,
     *,
     ending: str = "png",
@@ -155,10 +157,10 @@ def draw_potential(
     """
     pictures: dict[str, Callable[[Path], None]] = {}
     threshold = None if run is None else threshold_of(read_run(run))
-    curve = training_curve(found)
+    curve = training_curve(trained)
     if curve is not None:
         pictures["training_curve"] = lambda path: draw_training_curve(
-            curve, path, best_epoch=best_epoch(found), attempts=attempts(found), threshold=threshold
+            curve, path, best_epoch=best_epoch(trained), attempts=attempts(trained), threshold=threshold
         )
     if run is not None:
         rounds = evaluations_of_rounds(run)
@@ -168,7 +170,7 @@ def draw_potential(
         if len(models) > 1:
             pictures["rare_events_by_round"] = lambda path: draw_rare_events(models, path)
     drawn, missing = draw_all(pictures, folder, ending)
-    for name, node in found.evaluations.items():
+    for name, node in trained.evaluations.items():
         files, reasons = draw_evaluation(
             read_evaluation(node), folder, ending=ending, name=file_name(name), threshold=threshold
         )

@@ -38,8 +38,8 @@ class Reproduction:
     @property
     def identical(self) -> bool:
         """Whether the same came out, to the last bit; what is only reported of it does not count."""
-        results = [found for found in self.outputs if found.decisive]
-        return bool(results) and all(found.identical for found in results)
+        results = [output for output in self.outputs if output.decisive]
+        return bool(results) and all(output.identical for output in results)
 
 
 def reproduction(original: orm.ProcessNode, again: orm.ProcessNode) -> Reproduction:
@@ -80,35 +80,38 @@ def plan_lines(run: Run) -> list[str]:
     return [*lines, f"in all: {labels} DFT calculations, {len(run.rounds)} trainings, {duration(run.seconds)}"]
 
 
-def verdict_lines(found: Reproduction) -> list[str]:
+def verdict_lines(comparison: Reproduction) -> list[str]:
     """Return what came out, one line a fact; the last one is the verdict."""
-    lines = [f"version of {name}: {then} then, {now} now" for name, then, now in found.versions]
-    lines += [f"{name}: {then} then, {now} now" for name, then, now in found.machine]
-    if not found.again.is_finished or found.again.exit_status != found.original.exit_status:
-        message = found.again.exit_message or found.again.process_state.value
-        return [*lines, f"not reproduced: {found.again.process_label} <{found.again.pk}> ended otherwise: {message}"]
-    lines += [f"{entry.name}: {entry.text}" for entry in found.outputs]
-    lines += _metrics(found)
-    if found.identical:
-        besides = "" if all(entry.identical for entry in found.outputs) else ", besides what is reported of it"
+    lines = [f"version of {name}: {then} then, {now} now" for name, then, now in comparison.versions]
+    lines += [f"{name}: {then} then, {now} now" for name, then, now in comparison.machine]
+    if not comparison.again.is_finished or comparison.again.exit_status != comparison.original.exit_status:
+        message = comparison.again.exit_message or comparison.again.process_state.value
+        return [
+            *lines,
+            f"not reproduced: {comparison.again.process_label} <{comparison.again.pk}> ended otherwise: {message}",
+        ]
+    lines += [f"{output.name}: {output.text}" for output in comparison.outputs]
+    lines += _metrics(comparison)
+    if comparison.identical:
+        besides = "" if all(output.identical for output in comparison.outputs) else ", besides what is reported of it"
         return [*lines, f"reproduced: what came out is identical{besides}"]
-    return [*lines, *(f"possible reason: {reason}" for reason in reasons(found)), "not identical"]
+    return [*lines, *(f"possible reason: {reason}" for reason in reasons(comparison)), "not identical"]
 
 
-def reasons(found: Reproduction) -> list[str]:
+def reasons(comparison: Reproduction) -> list[str]:
     """Return why a result may differ from an earlier one, as far as the graph says it."""
-    known = []
-    if found.versions:
-        known.append(f"other versions of {', '.join(name for name, _, _ in found.versions)}")
-    known += [f"another {name.replace('_', ' ')}" for name, _, _ in found.machine if name != "code"]
-    devices = {surroundings(node).get("device", "cpu") for node in (found.original, found.again)}
+    causes = []
+    if comparison.versions:
+        causes.append(f"other versions of {', '.join(name for name, _, _ in comparison.versions)}")
+    causes += [f"another {name.replace('_', ' ')}" for name, _, _ in comparison.machine if name != "code"]
+    devices = {surroundings(node).get("device", "cpu") for node in (comparison.original, comparison.again)}
     if any("cuda" in device for device in devices):
-        known.append("sums on a GPU, whose order is not fixed in all operations")
-    if "wall_time_limit" in {_stop_reason(node) for node in (found.original, found.again)}:
-        known.append("a training that was ended by its walltime, after as many epochs as the machine managed")
-    if not known:
-        known.append("another processor or library of linear algebra, which the graph does not know")
-    return known
+        causes.append("sums on a GPU, whose order is not fixed in all operations")
+    if "wall_time_limit" in {_stop_reason(node) for node in (comparison.original, comparison.again)}:
+        causes.append("a training that was ended by its walltime, after as many epochs as the machine managed")
+    if not causes:
+        causes.append("another processor or library of linear algebra, which the graph does not know")
+    return causes
 
 
 def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[list[str], bool]:
@@ -121,9 +124,9 @@ def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[li
             lines.append(f"{label}: in <{(original if one is not None else again).pk}> only")
             identical = False
             continue
-        different = [entry for entry in compare_outputs(one, other) if entry.decisive and not entry.identical]
+        different = [output for output in compare_outputs(one, other) if output.decisive and not output.identical]
         identical &= not different
-        told = "; ".join(f"{entry.name}: {entry.text}" for entry in different[:3])
+        told = "; ".join(f"{output.name}: {output.text}" for output in different[:3])
         told += f"; {len(different) - 3} more outputs" if len(different) > 3 else ""
         lines.append(f"{label}: {told or 'the same'}")
     return [*lines, "reproduced: every step gave the same" if identical else "not identical"], identical
@@ -148,9 +151,9 @@ def removal_lines(left_out: Mapping[str, Sequence[int]], remaining: Mapping[str,
     return lines
 
 
-def _metrics(found: Reproduction) -> list[str]:
+def _metrics(comparison: Reproduction) -> list[str]:
     """Return the errors of two models side by side, where models were made."""
-    models = [_potential(node) for node in (found.original, found.again)]
+    models = [_potential(node) for node in (comparison.original, comparison.again)]
     if None in models:
         return []
     lines = []

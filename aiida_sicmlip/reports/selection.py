@@ -72,10 +72,10 @@ class Selection:
     @property
     def correlation(self) -> NoveltyCorrelation:
         """Of distance from the training set and error, over all frames that were labelled."""
-        found = novelty_correlation(self.picks.reference_distance, self.force_error)
-        if found.reason is not None and not self.judged and not np.isinf(self.picks.reference_distance).all():
+        coefficients = novelty_correlation(self.picks.reference_distance, self.force_error)
+        if coefficients.reason is not None and not self.judged and not np.isinf(self.picks.reference_distance).all():
             return NoveltyCorrelation(0, reason="the exploring potential was not evaluated on the new labels (yet)")
-        return found
+        return coefficients
 
 
 def read_selections(run: orm.WorkChainNode) -> list[Selection]:
@@ -83,87 +83,88 @@ def read_selections(run: orm.WorkChainNode) -> list[Selection]:
 
     :raises InputError: if there are none at all.
     """
-    found = []
-    for entry in round_selections(run):
-        picks, candidates = entry.picks, entry.candidates
+    selections = []
+    for steps in round_selections(run):
+        picks, candidates = steps.picks, steps.candidates
         if picks is None or candidates is None:
             continue
         parts = [
             Picks.from_arrays({name: node.get_array(name) for name in Picks.names()})
-            for node in (picks, entry.replacing_picks)
+            for node in (picks, steps.replacing_picks)
             if node is not None
         ]
         read = Picks.joined(parts)
         assert read is not None
-        errors = entry.force_errors()
+        errors = steps.force_errors()
         force_error = [
             errors.get((int(segment), int(frame)), np.nan)
             for segment, frame in zip(read.segment, read.frame, strict=True)
         ]
-        found.append(
+        selections.append(
             Selection(
-                entry,
+                steps,
                 candidates,
-                entry.described,
-                entry.summary,
+                steps.described,
+                steps.summary,
                 read,
                 np.array(force_error),
                 judged=bool(errors),
                 n_replacing=len(read) - len(parts[0]),
             )
         )
-    if not found:
+    if not selections:
         raise InputError(f"run <{run.pk}> has picked no frames yet: `aiida-sicmlip status {run.pk}` says where it is.")
-    return found
+    return selections
 
 
-def choose_rounds(found: Sequence[Selection], index: int | None) -> list[Selection]:
+def choose_rounds(selections: Sequence[Selection], index: int | None) -> list[Selection]:
     """Return the selection of a round, or all if None is given.
 
     :raises InputError: if the round has none.
     """
-    chosen = [entry for entry in found if index in (None, entry.steps.index)]
+    chosen = [selection for selection in selections if index in (None, selection.steps.index)]
     if not chosen:
-        known = ", ".join(str(entry.steps.index) for entry in found)
-        raise InputError(f"round {index} has picked no frames; rounds that have: {known}.")
+        available = ", ".join(str(selection.steps.index) for selection in selections)
+        raise InputError(f"round {index} has picked no frames; rounds that have: {available}.")
     return chosen
 
 
 def selection_report(
-    run: orm.WorkChainNode, found: Sequence[Selection], shares: Mapping[int, Sequence[PickShare]] | None = None
+    run: orm.WorkChainNode, selections: Sequence[Selection], shares: Mapping[int, Sequence[PickShare]] | None = None
 ) -> dict[str, Any]:
     """Return selections as plain numbers; None where one is not known, or infinite for want of a training set.
 
     :param shares: by round, what each origin has in its picks, where that is known already.
     """
     rounds = [
-        _round_report(entry, entry.shares if shares is None else shares.get(entry.steps.index, ())) for entry in found
+        _round_report(selection, selection.shares if shares is None else shares.get(selection.steps.index, ()))
+        for selection in selections
     ]
     return {"run": run.pk, "rounds": rounds}
 
 
-def _round_report(entry: Selection, shares: Sequence[PickShare]) -> dict[str, Any]:
-    steps, described, summary, picks = entry.steps, entry.described, entry.summary, entry.picks
+def _round_report(selection: Selection, shares: Sequence[PickShare]) -> dict[str, Any]:
+    steps, described, summary, picks = selection.steps, selection.described, selection.summary, selection.picks
     return {
         "round": steps.index,
         "descriptors": _pk(steps.description),
         "selection": _pk(steps.selection),
         "evaluation": _pk(steps.evaluation),
-        "method": entry.method,
+        "method": selection.method,
         **{name: described.get(name) for name in ("n_frames", "n_overlapping", "n_filtered", "n_candidates")},
         "n_earlier_candidates": described.get("n_earlier_candidates"),
         "n_from_earlier_rounds": summary.get("n_from_earlier_rounds"),
         **{f"n_{role}{end}": summary.get(f"n_{role}{end}") for role in ROLES for end in ("", "_asked")},
-        "distances_when_picked": plain_numbers(entry.distances),
+        "distances_when_picked": plain_numbers(selection.distances),
         "covering_distance": plain_numbers(np.array([described.get("covering_distance", np.nan)]))[0],
         "variance_of_map": described.get("variance_of_map"),
-        "n_labelled": int(np.isfinite(entry.force_error).sum()),
-        "correlation": asdict(entry.correlation),
+        "n_labelled": int(np.isfinite(selection.force_error).sum()),
+        "correlation": asdict(selection.correlation),
         "composition": composition_values(shares),
         "frames": [
             {"role": ROLES[int(role)], "segment": int(segment), "frame": int(frame)}
             | {"distance": distance, "reference_distance": reference_distance, "force_error": force_error}
-            | {"replaces": number >= len(picks) - entry.n_replacing}
+            | {"replaces": number >= len(picks) - selection.n_replacing}
             for number, role, segment, frame, distance, reference_distance, force_error in zip(
                 range(len(picks)),
                 picks.role,
@@ -171,14 +172,14 @@ def _round_report(entry: Selection, shares: Sequence[PickShare]) -> dict[str, An
                 picks.frame,
                 plain_numbers(picks.distance),
                 plain_numbers(picks.reference_distance),
-                plain_numbers(entry.force_error),
+                plain_numbers(selection.force_error),
                 strict=True,
             )
         ],
     }
 
 
-def frames_cells(found: Sequence[Selection]) -> Cells:
+def frames_cells(selections: Sequence[Selection]) -> Cells:
     """Return how many frames were described, left out and picked, by round."""
     return Cells(
         (
@@ -195,18 +196,18 @@ def frames_cells(found: Sequence[Selection]) -> Cells:
         ),
         [
             (
-                f"{entry.steps.index}",
-                *(or_dash(entry.described.get(name)) for name in ("n_frames", "n_overlapping", "n_filtered")),
-                *(or_dash(entry.described.get(name)) for name in ("n_candidates", "n_earlier_candidates")),
-                *(_picked_of_asked(entry.summary, role) for role in ROLES),
-                or_dash(entry.summary.get("n_from_earlier_rounds")),
+                f"{selection.steps.index}",
+                *(or_dash(selection.described.get(name)) for name in ("n_frames", "n_overlapping", "n_filtered")),
+                *(or_dash(selection.described.get(name)) for name in ("n_candidates", "n_earlier_candidates")),
+                *(_picked_of_asked(selection.summary, role) for role in ROLES),
+                or_dash(selection.summary.get("n_from_earlier_rounds")),
             )
-            for entry in found
+            for selection in selections
         ],
     )
 
 
-def distances_cells(found: Sequence[Selection]) -> Cells:
+def distances_cells(selections: Sequence[Selection]) -> Cells:
     """Return at which distances frames were picked, and whether these tell the error, by round."""
     return Cells(
         (
@@ -221,25 +222,25 @@ def distances_cells(found: Sequence[Selection]) -> Cells:
         ),
         [
             (
-                f"{entry.steps.index}",
-                *_first_median_last(entry.distances),
-                _distance(entry.described.get("covering_distance")),
-                f"{np.isfinite(entry.force_error).sum()}" if entry.judged else "-",
-                _coefficient(entry.correlation.rank),
-                _coefficient(entry.correlation.logarithmic),
+                f"{selection.steps.index}",
+                *_first_median_last(selection.distances),
+                _distance(selection.described.get("covering_distance")),
+                f"{np.isfinite(selection.force_error).sum()}" if selection.judged else "-",
+                _coefficient(selection.correlation.rank),
+                _coefficient(selection.correlation.logarithmic),
             )
-            for entry in found
+            for selection in selections
         ],
     )
 
 
-def selection_tables(found: Sequence[Selection]) -> str:
+def selection_tables(selections: Sequence[Selection]) -> str:
     """Return what was picked from what, and how novel it was, by round, with notes."""
-    notes = "\n".join(notes_on_selections(found))
-    return f"{frames_cells(found).text}\n\n{distances_cells(found).text}\n\n{notes}"
+    notes = "\n".join(notes_on_selections(selections))
+    return f"{frames_cells(selections).text}\n\n{distances_cells(selections).text}\n\n{notes}"
 
 
-def notes_on_selections(found: Sequence[Selection]) -> list[str]:
+def notes_on_selections(selections: Sequence[Selection]) -> list[str]:
     """Return what the tables do not say."""
     notes = [
         "distance when picked: of a training configuration from the training set and the picks before it.",
@@ -250,41 +251,41 @@ def notes_on_selections(found: Sequence[Selection]) -> list[str]:
         ("top-k", "the distance when picked is that from the training set alone."),
         ("random", "training configurations are drawn at random, so that distances have no order."),
     ):
-        rounds = [entry.name for entry in found if entry.method == method]
+        rounds = [selection.name for selection in selections if selection.method == method]
         notes += [f"{', '.join(rounds)}: {text}"] if rounds else []
-    for entry in found:
-        if np.isinf(entry.picks.reference_distance).all():
-            notes.append(f"{entry.name}: the first pick is the frame farthest from the mean of all.")
+    for selection in selections:
+        if np.isinf(selection.picks.reference_distance).all():
+            notes.append(f"{selection.name}: the first pick is the frame farthest from the mean of all.")
         for role in ROLES:
-            picked, asked = (entry.summary.get(f"n_{role}{end}", 0) for end in ("", "_asked"))
+            picked, asked = (selection.summary.get(f"n_{role}{end}", 0) for end in ("", "_asked"))
             if picked < asked:
                 notes.append(
-                    f"{entry.name}: {picked} of {asked} {_words(role)} configurations; no other frame is new and far "
-                    "enough in time from those picked."
+                    f"{selection.name}: {picked} of {asked} {_words(role)} configurations; no other frame is new and "
+                    "far enough in time from those picked."
                 )
-        missing = int(np.isnan(entry.force_error).sum())
-        if entry.judged and missing:
-            notes.append(f"{entry.name}: {missing} of {len(entry.picks)} picked frames have no label.")
-        if entry.n_replacing:
+        missing = int(np.isnan(selection.force_error).sum())
+        if selection.judged and missing:
+            notes.append(f"{selection.name}: {missing} of {len(selection.picks)} picked frames have no label.")
+        if selection.n_replacing:
             notes.append(
-                f"{entry.name}: {entry.n_replacing} further frames took the places of failed labels; the table of "
+                f"{selection.name}: {selection.n_replacing} further frames replaced those of failed labels; the table of "
                 "frames counts what was picked first."
             )
-        if entry.correlation.reason is not None:
-            notes.append(f"{entry.name}: no correlation, since {entry.correlation.reason}.")
+        if selection.correlation.reason is not None:
+            notes.append(f"{selection.name}: no correlation, since {selection.correlation.reason}.")
     return notes
 
 
-def draw_selections(found: Sequence[Selection], path: Path, index: int | None = None) -> None:
+def draw_selections(selections: Sequence[Selection], path: Path, index: int | None = None) -> None:
     """Draw distances when picked and errors of all rounds, and below them the maps, into ``path``.
 
     :param index: of the round whose map is drawn; all by default.
     :raises InputError: if the round has none, or the ending names no format.
     """
-    save_figure(figure_of_selections(found, index), path)
+    save_figure(figure_of_selections(selections, index), path)
 
 
-def figure_of_selections(found: Sequence[Selection], index: int | None = None) -> Figure:
+def figure_of_selections(selections: Sequence[Selection], index: int | None = None) -> Figure:
     """Return the picture of :func:`draw_selections`.
 
     :raises InputError: if the round has none.
@@ -297,26 +298,30 @@ def figure_of_selections(found: Sequence[Selection], index: int | None = None) -
     )
     from aiida_sicmlip.plots.style import add_shared_legend
 
-    mapped = choose_rounds(found, index)
+    mapped = choose_rounds(selections, index)
     columns = min(COLUMNS, len(mapped))
     rows = -(-len(mapped) // columns)
     figure = new_figure((9.6, 3.6 + 3.3 * rows))
     top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.6, 3.3 * rows])[:, 0]
     errors = [
-        RoundErrors(entry.name, entry.picks.reference_distance, entry.force_error, entry.correlation.rank)
-        for entry in found
+        RoundErrors(
+            selection.name, selection.picks.reference_distance, selection.force_error, selection.correlation.rank
+        )
+        for selection in selections
     ]
-    panels = top.subplots(1, 2 if any(entry.shown.any() for entry in errors) else 1, squeeze=False)[0]
-    plot_novelty(panels[0], {entry.name: entry.distances for entry in found})
+    panels = top.subplots(1, 2 if any(selection.shown.any() for selection in errors) else 1, squeeze=False)[0]
+    plot_novelty(panels[0], {selection.name: selection.distances for selection in selections})
     if len(panels) > 1:
         plot_error_against_distance(panels[1], errors)
     maps = below.subplots(rows, columns, squeeze=False).ravel()
-    for axes, entry in zip(maps, mapped, strict=False):
-        candidates = entry.candidates.candidates()
-        points = place_on_map(entry.picks.descriptors, candidates.mean, candidates.axes)
-        picked = {_words(role): points[entry.picks.of(role)] for role in ROLES}
-        plot_map(axes, candidates.pool_map, candidates.reference_map, picked, entry.described.get("variance_of_map"))
-        axes.set_title(entry.name, fontsize="medium")
+    for axes, selection in zip(maps, mapped, strict=False):
+        candidates = selection.candidates.candidates()
+        points = place_on_map(selection.picks.descriptors, candidates.mean, candidates.axes)
+        picked = {_words(role): points[selection.picks.of(role)] for role in ROLES}
+        plot_map(
+            axes, candidates.pool_map, candidates.reference_map, picked, selection.described.get("variance_of_map")
+        )
+        axes.set_title(selection.name, fontsize="medium")
     add_shared_legend(maps[: len(mapped)])
     for axes in maps[len(mapped) :]:
         axes.set_visible(False)
@@ -347,6 +352,10 @@ def _first_median_last(distances: np.ndarray) -> tuple[str, str, str]:
     return _distance(distances[0]), _distance(float(np.median(distances))), _distance(distances[-1])
 
 
-def _coefficient(found: Coefficient | None) -> str:
+def _coefficient(coefficient: Coefficient | None) -> str:
     """Return a coefficient with its interval."""
-    return "-" if found is None else f"{found.value:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
+    return (
+        "-"
+        if coefficient is None
+        else f"{coefficient.value:.2f} ({coefficient.lowest:.2f} to {coefficient.highest:.2f})"
+    )

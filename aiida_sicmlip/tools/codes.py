@@ -22,10 +22,10 @@ def program_versions(code: orm.AbstractCode) -> dict[str, str | None] | None:
         answer = subprocess.run(
             [str(code.filepath_executable), "versions"], capture_output=True, text=True, timeout=PATIENCE, check=True
         )
-        found = json.loads(answer.stdout)
+        versions = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, json.JSONDecodeError):
         return None
-    return found if isinstance(found, dict) else None
+    return versions if isinstance(versions, dict) else None
 
 
 def torch_version(code: orm.AbstractCode) -> str | None:

@@ -47,15 +47,15 @@ def compare_outputs(first: orm.ProcessNode, second: orm.ProcessNode) -> list[Dif
     """Return the comparison of what two processes made, by link label; what says when and where is left out."""
     one, other = _outputs(first), _outputs(second)
     decisive = _decisive(one)
-    found = []
+    differences = []
     for name in sorted(set(one) | set(other)):
         if name not in one or name not in other:
             has, lacks = (first, second) if name in one else (second, first)
             text = f"made by <{has.pk}> only, not by <{lacks.pk}>"
-            found.append(Difference(name, False, text, name in decisive))
+            differences.append(Difference(name, False, text, name in decisive))
         elif not isinstance(one[name], NOT_COMPARED):
-            found.append(replace(compare_contents(name, one[name], other[name]), decisive=name in decisive))
-    return found
+            differences.append(replace(compare_contents(name, one[name], other[name]), decisive=name in decisive))
+    return differences
 
 
 def _decisive(outputs: Mapping[str, orm.Data]) -> set[str]:
@@ -74,18 +74,20 @@ def compare_contents(name: str, first: orm.Data, second: orm.Data) -> Difference
     return Difference(name, not parts, "; ".join(parts) if parts else _same(first))
 
 
-def weights_text(found: WeightComparison) -> str:
+def weights_text(weights: WeightComparison) -> str:
     """Return the comparison of the weights of two models in words."""
-    if found.identical:
-        return f"identical weights, all {found.count} numbers"
+    if weights.identical:
+        return f"identical weights, all {weights.count} numbers"
     parts = []
-    if found.different:
+    if weights.different:
         parts.append(
-            f"{found.different} of {found.count} weights differ, by up to {found.largest:.2g} (in `{found.where}`), "
-            f"root mean square {found.relative:.2g} of the weights'"
+            f"{weights.different} of {weights.count} weights differ, by up to {weights.largest:.2g} (in "
+            f"`{weights.where}`), root mean square {weights.relative:.2g} of the weights'"
         )
-    if found.unmatched:
-        parts.append(f"other tensors: {', '.join(found.unmatched[:4])}{', ...' if len(found.unmatched) > 4 else ''}")
+    if weights.unmatched:
+        parts.append(
+            f"other tensors: {', '.join(weights.unmatched[:4])}{', ...' if len(weights.unmatched) > 4 else ''}"
+        )
     return "; ".join(parts)
 
 
@@ -107,8 +109,8 @@ def _same(node: orm.Data) -> str:
 def _parts(first: Any, second: Any) -> Iterator[str | None]:
     """Yield in words in what two nodes of one type differ."""
     if isinstance(first, PotentialData):
-        found = compare_weights(first.weights(), second.weights())
-        yield None if found.identical else weights_text(found)
+        weights = compare_weights(first.weights(), second.weights())
+        yield None if weights.identical else weights_text(weights)
     elif isinstance(first, LabelledDataSetData):
         yield from _datasets(first, second)
     elif isinstance(first, SegmentTrajectoryData):
@@ -130,13 +132,18 @@ def _parts(first: Any, second: Any) -> Iterator[str | None]:
 
 def _datasets(first: LabelledDataSetData, second: LabelledDataSetData) -> Iterator[str]:
     """Yield in what two data sets differ."""
-    found = compare_datasets(first.frames(), second.frames())
-    if found.only_first or found.only_second:
-        yield f"{len(found.only_first)} and {len(found.only_second)} configurations that the other does not hold"
-    if found.labels:
-        energy, forces = max(label.energy for label in found.labels), max(label.forces for label in found.labels)
-        yield f"{len(found.labels)} labels differ, by up to {energy:.2g} eV and {forces:.2g} eV/A"
-    if not found.same_order:
+    comparison = compare_datasets(first.frames(), second.frames())
+    if comparison.only_first or comparison.only_second:
+        yield (
+            f"{len(comparison.only_first)} and {len(comparison.only_second)} configurations that the other does not hold"
+        )
+    if comparison.labels:
+        energy, forces = (
+            max(label.energy for label in comparison.labels),
+            max(label.forces for label in comparison.labels),
+        )
+        yield f"{len(comparison.labels)} labels differ, by up to {energy:.2g} eV and {forces:.2g} eV/A"
+    if not comparison.same_order:
         yield "another order"
 
 
@@ -169,9 +176,9 @@ def _structures(first: orm.StructureData, second: orm.StructureData) -> str | No
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the entries of nested dictionaries under dotted names; keys that say when and where are left out."""
     if isinstance(value, Mapping):
-        for key, entry in value.items():
+        for key, nested in value.items():
             if not any(word in str(key).lower() for word in PASSING):
-                yield from _flat(entry, f"{name}.{key}" if name else str(key))
+                yield from _flat(nested, f"{name}.{key}" if name else str(key))
     else:
         yield name, value
 
@@ -179,27 +186,27 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _mappings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
     """Yield in what two mappings of numbers, arrays and words differ, at most four entries by name."""
     names = [name for name in sorted(set(first) | set(second)) if not any(word in name.lower() for word in PASSING)]
-    found = []
+    texts = []
     for name in names:
         if name not in first or name not in second:
-            found.append(f"`{name}` is there once only")
+            texts.append(f"`{name}` is there once only")
             continue
         one, other = first[name], second[name]
         try:
             numbers = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
         except (TypeError, ValueError):
             if not (np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other):
-                found.append(f"`{name}` is {_short(one)} and {_short(other)}")
+                texts.append(f"`{name}` is {_short(one)} and {_short(other)}")
             continue
         if numbers[0].shape != numbers[1].shape:
-            found.append(f"`{name}` has the shapes {numbers[0].shape} and {numbers[1].shape}")
+            texts.append(f"`{name}` has the shapes {numbers[0].shape} and {numbers[1].shape}")
         elif not np.array_equal(*numbers, equal_nan=True):
             apart = np.nanmax(np.abs(numbers[0] - numbers[1]))
             values = f": {one:.6g} and {other:.6g}" if numbers[0].ndim == 0 else ""
-            found.append(f"`{name}` differs by up to {apart:.2g}{values}")
-    yield from found[:4]
-    if len(found) > 4:
-        yield f"{len(found) - 4} more entries differ"
+            texts.append(f"`{name}` differs by up to {apart:.2g}{values}")
+    yield from texts[:4]
+    if len(texts) > 4:
+        yield f"{len(texts) - 4} more entries differ"
 
 
 def _short(value: Any) -> str:

@@ -56,44 +56,44 @@ def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
         raise InputError(
             f"run <{run.pk}> is still at work; wait until it has ended, or end it with `verdi process kill {run.pk}`."
         )
-    found = _inherited(run)
+    run_outputs = _inherited(run)
     for index, steps in sorted(_finished_steps(run.pk).items()):
         name = f"round_{index:02d}"
         for kind in SETS:
             if kind in steps:
-                found.sets[kind] = steps[kind].outputs.result
+                run_outputs.sets[kind] = steps[kind].outputs.result
         if "exploration" in steps:
             segments = steps["exploration"].outputs.trajectories
-            found.trajectories = {structure: dict(given) for structure, given in segments.items()}
+            run_outputs.trajectories = {structure: dict(nodes) for structure, nodes in segments.items()}
         if "selection" in steps:
             description = steps["descriptors"]
-            found.candidates[name] = description.outputs.candidates
+            run_outputs.candidates[name] = description.outputs.candidates
             if "training_set" in steps:
-                found.picks[name] = _output(steps["selection"], "picks")
+                run_outputs.picks[name] = _output(steps["selection"], "picks")
             if "training_set" in steps and REPLACED in steps:
-                found.picks[f"{name}_{REPLACED}"] = _output(steps[REPLACED], "picks")
-            found.n_segments = 1 + max(_numbers_of_segments(description.pk))
-            found.next_round = index + 1
-            found.seed = _output(steps["seeds"], "next_round")
+                run_outputs.picks[f"{name}_{REPLACED}"] = _output(steps[REPLACED], "picks")
+            run_outputs.n_segments = 1 + max(_numbers_of_segments(description.pk))
+            run_outputs.next_round = index + 1
+            run_outputs.seed = _output(steps["seeds"], "next_round")
         if "training" in steps:
             outputs = steps["training"].outputs
-            found.potential, found.compiled_potential = outputs.potential, outputs.compiled_potential
+            run_outputs.potential, run_outputs.compiled_potential = outputs.potential, outputs.compiled_potential
         if "assessment" in steps:
-            found.assessment = steps["assessment"].outputs.result
-    return found
+            run_outputs.assessment = steps["assessment"].outputs.result
+    return run_outputs
 
 
 def continued_run(run: orm.WorkChainNode) -> int | None:
     """Return the PK of the run that ``run`` continues; None where it continues none."""
-    given = run.base.links.get_incoming(link_type=LinkType.INPUT_WORK).all()
-    inputs = {link.link_label: link.node for link in given if link.link_label in (*_CONTINUED, "initial__first_round")}
+    links = run.base.links.get_incoming(link_type=LinkType.INPUT_WORK).all()
+    inputs = {link.link_label: link.node for link in links if link.link_label in (*_CONTINUED, "initial__first_round")}
     if "initial__first_round" not in inputs:
         return None
     # Labels are what every continuation takes over; the seed tells a run that selected, but labelled nothing.
     creators = {name: inputs[name].creator for name in _CONTINUED if name in inputs}
-    known = {name: creator.pk for name, creator in creators.items() if creator is not None}
-    rounds = rounds_of_calls(known.values())
-    return max((rounds[pk].run for pk in known.values() if pk in rounds), default=None)
+    creator_pks = {name: creator.pk for name, creator in creators.items() if creator is not None}
+    rounds = rounds_of_calls(creator_pks.values())
+    return max((rounds[pk].run for pk in creator_pks.values() if pk in rounds), default=None)
 
 
 def _inherited(run: orm.WorkChainNode) -> RunOutputs:
@@ -105,7 +105,7 @@ def _inherited(run: orm.WorkChainNode) -> RunOutputs:
         potential=initial.get("potential"),
         compiled_potential=explorer if isinstance(explorer, CompiledPotentialData) else None,
         sets={kind: initial[kind] for kind in SETS if kind in initial},
-        trajectories={name: dict(given) for name, given in initial.get("trajectories", {}).items()},
+        trajectories={name: dict(segments) for name, segments in initial.get("trajectories", {}).items()},
         candidates=dict(initial.get("candidates", {})),
         picks=dict(initial.get("picks", {})),
         assessment=initial.get("assessment"),

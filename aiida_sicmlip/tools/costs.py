@@ -50,13 +50,13 @@ class StepCosts:
 
 def costs_by_step(jobs: Iterable[Job]) -> dict[str, StepCosts]:
     """Return what the calculations of each step have used, by the label that the run called it under."""
-    found: dict[str, StepCosts] = {}
+    by_step: dict[str, StepCosts] = {}
     for job in jobs:
-        costs = found.setdefault(job.step, StepCosts())
+        costs = by_step.setdefault(job.step, StepCosts())
         costs.calculations += 1
         costs.core_hours += job.cores * job.seconds / 3600
         costs.gpu_hours += job.gpus * job.seconds / 3600
-    return found
+    return by_step
 
 
 def costs_of_run(node: orm.WorkChainNode, jobs: Sequence[Job] | None = None) -> Costs:
@@ -136,7 +136,7 @@ def _jobs_at(pk: int, depth: int) -> list[Job]:
     attributes = ("process_state", "resources", "custom_scheduler_commands", "last_job_info")
     named = [f"attributes.{attribute}" for attribute in attributes]
     query.add_projection("job", ["id", *named, CACHED, "ctime", "mtime"])
-    found = []
+    jobs = []
     for row in query.dict():
         job, below = row["job"], row.get("caller_2", row["job"])["id"]
         if job["attributes.process_state"] not in TERMINATED or job[CACHED] is not None:
@@ -149,7 +149,7 @@ def _jobs_at(pk: int, depth: int) -> list[Job]:
         if took is None:
             took = _difference(job["ctime"], job["mtime"])
         machines = int(resources.get("num_machines") or 1)
-        found.append(
+        jobs.append(
             Job(
                 job["id"],
                 row["call_1"]["label"],
@@ -159,7 +159,7 @@ def _jobs_at(pk: int, depth: int) -> list[Job]:
                 took,
             )
         )
-    return found
+    return jobs
 
 
 def _own_seconds(pk: int, depth: int) -> dict[int, float]:
@@ -172,12 +172,12 @@ def _own_seconds(pk: int, depth: int) -> dict[int, float]:
         edge_filters={"type": LinkType.CREATE.value, "label": {"in": ["output_parameters", "results"]}},
         project=["attributes.wall_time_seconds", "attributes.seconds"],
     )
-    found = {}
+    own = {}
     for job, wall, seconds in query.all():
         value = wall if wall is not None else seconds
         if isinstance(value, (int, float)):
-            found[job] = float(value)
-    return found
+            own[job] = float(value)
+    return own
 
 
 def _on_gpu(pk: int, depth: int) -> set[int]:
@@ -204,12 +204,12 @@ def asked_cores(resources: Mapping[str, Any]) -> int:
 
 def asked_gpus(commands: str, resources: Mapping[str, Any]) -> int:
     """Return how many GPUs lines of a job script ask Slurm for; 0 where they ask for none."""
-    found = PER_NODE.search(commands)
-    if found is not None:
+    match = PER_NODE.search(commands)
+    if match is not None:
         # `--gres=gpu` without a number is one.
-        return int(found[1] or 1) * int(resources.get("num_machines") or 1)
-    found = IN_ALL.search(commands)
-    return int(found[1]) if found is not None else 0
+        return int(match[1] or 1) * int(resources.get("num_machines") or 1)
+    match = IN_ALL.search(commands)
+    return int(match[1]) if match is not None else 0
 
 
 def _seconds_of_scheduler(info: Any) -> float | None:

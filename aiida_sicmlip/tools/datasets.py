@@ -78,10 +78,10 @@ def select_indices(
         at = {origin.source.label: origin.source.index for origin in origins if origin.source.label is not None}
         chosen &= {_index_of_label(label, at, dataset) for label in labels}
     if rounds is not None:
-        known = sorted({origin.round for origin in origins if origin.round is not None})
+        available = sorted({origin.round for origin in origins if origin.round is not None})
         for index in rounds:
-            if index not in known:
-                held = f"its rounds are {', '.join(map(str, known))}" if known else "none was added in a round"
+            if index not in available:
+                held = f"its rounds are {', '.join(map(str, available))}" if available else "none was added in a round"
                 raise InputError(f"no configuration of data set <{dataset.pk}> is of round {index}; {held}.")
         chosen &= {origin.source.index for origin in origins if origin.round in rounds}
     if structures is not None:
@@ -117,10 +117,10 @@ def source_columns(dataset: LabelledDataSetData) -> list[dict[str, str | int]]:
     columns = []
     for origin in origins:
         source = origin.source
-        found: dict[str, str | int | None] = {f"{name}_uuid": uuids.get(getattr(source, name)) for name in NODES}
-        found |= {"segment": source.segment, "frame": source.frame, "file_index": source.file_index}
-        found |= {"round": origin.round, "start_structure": origin.start}
-        columns.append({key: value for key, value in found.items() if value is not None})
+        values: dict[str, str | int | None] = {f"{name}_uuid": uuids.get(getattr(source, name)) for name in NODES}
+        values |= {"segment": source.segment, "frame": source.frame, "file_index": source.file_index}
+        values |= {"round": origin.round, "start_structure": origin.start}
+        columns.append({key: value for key, value in values.items() if value is not None})
     return columns
 
 
@@ -129,10 +129,10 @@ def _indices_of_states(dataset: LabelledDataSetData, what: str, wanted: Collecti
     values = [getattr(state, what) for state in dataset.states()]
     for value in wanted:
         if value not in values:
-            known = ", ".join("none" if one is None else str(one) for one in dict.fromkeys(values))
+            available = ", ".join("none" if one is None else str(one) for one in dict.fromkeys(values))
             raise InputError(
                 f"no configuration of data set <{dataset.pk}> has the {what} {'none' if value is None else value}; "
-                f"there is {known}."
+                f"there is {available}."
             )
     return {index for index, value in enumerate(values) if value in wanted}
 

@@ -66,7 +66,7 @@ class Evaluation:
     @property
     def rounds(self) -> list[int | None]:
         """The round in which each configuration was added, None outside of a run."""
-        return [None if (found := source.get("round")) is None else int(found) for source in self.sources]
+        return [None if (index := source.get("round")) is None else int(index) for source in self.sources]
 
     @property
     def defects(self) -> list[str]:
@@ -105,10 +105,10 @@ def read_evaluation(node: orm.CalcJobNode) -> Evaluation:
     frames = dataset.frames()
     results = node.outputs.results.get_dict()
     predictions = node.outputs.predictions
-    known = set(predictions.get_arraynames())
+    names = set(predictions.get_arraynames())
 
     def array(name: str) -> np.ndarray | None:
-        return predictions.get_array(name) if name in known else None
+        return predictions.get_array(name) if name in names else None
 
     n_atoms = np.array([len(frame) for frame in frames])
     symbols = np.concatenate([frame.get_chemical_symbols() for frame in frames])

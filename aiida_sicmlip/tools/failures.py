@@ -79,7 +79,7 @@ def processes_below(pk: int) -> list[CalledProcess]:
 
     One query a level for a thousand callers.
     """
-    found: list[CalledProcess] = []
+    processes: list[CalledProcess] = []
     callers = [pk]
     while callers:
         below = []
@@ -98,9 +98,9 @@ def processes_below(pk: int) -> list[CalledProcess]:
                 text = (message or exception or "").strip().splitlines()
                 end = (state or "created", status, text[0] if text else "")
                 below.append(CalledProcess(number, uuid, caller, label, name or "process", kind or "", *end))
-        found += below
+        processes += below
         callers = [called.pk for called in below]
-    return sorted(found, key=lambda called: called.pk)
+    return sorted(processes, key=lambda called: called.pk)
 
 
 def failures_of_run(run: orm.WorkChainNode, processes: Sequence[CalledProcess]) -> list[Failure]:
@@ -115,7 +115,7 @@ def failures_of_run(run: orm.WorkChainNode, processes: Sequence[CalledProcess]) 
     siblings: dict[tuple[int, str], list[CalledProcess]] = {}
     for called in processes:
         siblings.setdefault((called.caller, called.process_type), []).append(called)
-    found = []
+    failures = []
     for called in failed:
         if called.pk in blamed:
             continue
@@ -131,8 +131,8 @@ def failures_of_run(run: orm.WorkChainNode, processes: Sequence[CalledProcess]) 
         top = [called, *callers][-1]
         caught = callers[len(passed)] if len(passed) < len(callers) else None
         ended = caught is None and _ended_badly(run) and top.pk == last_of_run
-        found.append(Failure(called, top.label, tuple(passed), again, caught, ended))
-    return found
+        failures.append(Failure(called, top.label, tuple(passed), again, caught, ended))
+    return failures
 
 
 def _callers(called: CalledProcess, by_pk: dict[int, CalledProcess]) -> list[CalledProcess]:

@@ -54,18 +54,18 @@ def composition_of_selection(
 
     :param roles: what each pick is for. :param segments: number of the segment of each pick.
     """
-    found: dict[OriginOfSegment, PickShare] = {}
+    shares: dict[OriginOfSegment, PickShare] = {}
     current = _description_of_round(selection.pk)
     origins: dict[int, OriginOfSegment] = {}
     for number, description, n_frames, origin in _segments(selection.pk):
         origins[number] = origin
         if description == current:
-            found.setdefault(origin, PickShare(origin)).n_frames += n_frames
+            shares.setdefault(origin, PickShare(origin)).n_frames += n_frames
     for role, segment in zip(roles, segments, strict=True):
         if int(segment) in origins:
             origin = origins[int(segment)]
-            found.setdefault(origin, PickShare(origin)).picks[role] += 1
-    return sorted(found.values(), key=lambda share: (share.origin.structure, share.origin.temperature or 0.0))
+            shares.setdefault(origin, PickShare(origin)).picks[role] += 1
+    return sorted(shares.values(), key=lambda share: (share.origin.structure, share.origin.temperature or 0.0))
 
 
 def defect_in_words(structure: orm.StructureData) -> str:
@@ -105,8 +105,8 @@ def _query_of_descriptions(pk: int, label: str = "%") -> orm.QueryBuilder:
 def _description_of_round(pk: int) -> int | None:
     """Return the PK of the calculation that described the frames of a selection's own round."""
     query = _query_of_descriptions(pk, "candidates")
-    found = query.first(flat=True)
-    return found if found is None else int(found)
+    description = query.first(flat=True)
+    return description if description is None else int(description)
 
 
 def _segments(pk: int) -> list[tuple[int, int, int, OriginOfSegment]]:
@@ -126,12 +126,12 @@ def _segments(pk: int) -> list[tuple[int, int, int, OriginOfSegment]]:
     )
     query.append(orm.StructureData, with_outgoing="run", edge_filters={"label": "structure"}, project="id")
     described: dict[int, tuple[str, int]] = {}
-    found = []
+    segments = []
     for description, _, n_frames, temperature, start, label in query.distinct().all():
         if start not in described:
             structure = orm.load_node(start)
             described[start] = (defect_in_words(structure), len(structure.sites))
         name, segment = label.split("__", 1)[1].rsplit("__", 1)
         origin = OriginOfSegment(name, *described[start], None if temperature is None else float(temperature))
-        found.append((number_of_segment(segment), description, n_frames, origin))
-    return found
+        segments.append((number_of_segment(segment), description, n_frames, origin))
+    return segments

@@ -23,7 +23,7 @@ class PausedProcess:
 
 def paused_processes(pk: int) -> list[PausedProcess]:
     """Return the paused processes of a run, itself included; one query for each depth of calls."""
-    found = []
+    paused = []
     for depth in range(DEEPEST + 1):
         query = orm.QueryBuilder()
         for level in range(depth + 1):
@@ -38,5 +38,5 @@ def paused_processes(pk: int) -> list[PausedProcess]:
                 **({"with_incoming": f"call_{level - 1}", "edge_filters": CALLS} if level else {}),
             )
         query.add_projection(f"call_{depth}", ["id", "attributes.process_label", "attributes.process_status"])
-        found += [PausedProcess(found_pk, name, status or "no reason given") for found_pk, name, status in query.all()]
-    return found
+        paused += [PausedProcess(found_pk, name, status or "no reason given") for found_pk, name, status in query.all()]
+    return paused

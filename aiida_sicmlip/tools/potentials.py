@@ -56,19 +56,19 @@ def model_of(node: orm.Node) -> PotentialData:
     if isinstance(node, (PotentialData, CompiledPotentialData)):
         return portable_model(node)
     if node.process_type == ACTIVE_LEARNING:
-        found = last_potential(read_run(node))
+        model = last_potential(read_run(node))
     else:
         # All trainings have an output of this name, which needs no query of all the others.
         link = node.base.links.get_outgoing(
             link_type=(LinkType.CREATE, LinkType.RETURN), link_label_filter="potential"
         ).first()
-        found = link.node if link is not None else None
-    if not isinstance(found, PotentialData):
+        model = link.node if link is not None else None
+    if not isinstance(model, PotentialData):
         raise InputError(
             f"{node.process_label} <{node.pk}> has made no potential: `verdi process status {node.pk}` says how far it "
             "came."
         )
-    return found
+    return model
 
 
 def training_of(model: PotentialData) -> orm.CalcJobNode:
@@ -94,28 +94,28 @@ def evaluations_of_rounds(run: orm.WorkChainNode) -> dict[str, dict[int, orm.Cal
     Sets: ``training`` and ``validation`` of the round's new potential, and ``exploring``, that of the potential that
     explored it on the new labels.
     """
-    found: dict[str, dict[int, orm.CalcJobNode]] = {"training": {}, "validation": {}, "exploring": {}}
+    evaluations: dict[str, dict[int, orm.CalcJobNode]] = {"training": {}, "validation": {}, "exploring": {}}
     # A step that was called again after an interruption stands under the same label; the latest counts.
     for label, node in called_nodes(run.pk, orm.ProcessNode, "round\\_%"):
         index, step = parse_round_label(label)
         if step == EXPLORING and node.is_finished_ok:
-            found["exploring"][index] = node
+            evaluations["exploring"][index] = node
         elif step == "training":
             for name, evaluation in called_nodes(node.pk, orm.CalcJobNode, "evaluation\\_%"):
                 which = name.removeprefix("evaluation_")
-                if which in found and evaluation.is_finished_ok:
-                    found[which][index] = evaluation
-    return found
+                if which in evaluations and evaluation.is_finished_ok:
+                    evaluations[which][index] = evaluation
+    return evaluations
 
 
 def _trainings(potential: PotentialData) -> list[orm.CalcJobNode]:
     """Return the calculation that made a potential after those that it continued."""
-    found: list[orm.CalcJobNode] = []
+    trainings: list[orm.CalcJobNode] = []
     node = potential.creator
     while node is not None and "training_set" in node.inputs:
-        found.insert(0, node)
+        trainings.insert(0, node)
         node = node.inputs.checkpoint.creator if "checkpoint" in node.inputs else None
-    return found
+    return trainings
 
 
 def _uses(pk: int) -> tuple[list[orm.CalcJobNode], list[orm.CalcJobNode]]:

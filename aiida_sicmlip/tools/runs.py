@@ -188,8 +188,8 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
 def _reference(node: orm.WorkChainNode) -> str | None:
     """Return the name of the potential that labels, None where DFT does."""
     links = node.base.links.get_incoming(link_label_filter="labelling\\_\\_reference\\_\\_potential")
-    given = links.first()
-    return potential_name(given.node) if given is not None else None
+    link = links.first()
+    return potential_name(link.node) if link is not None else None
 
 
 def _called(pk: int) -> list[tuple[str, Step]]:
@@ -205,10 +205,10 @@ def _called(pk: int) -> list[tuple[str, Step]]:
         tag="called",
     )
     query.order_by({"called": "id"})
-    found = []
+    steps = []
     for pk_called, state, status, started, changed, label in query.all():
-        found.append((label, Step(pk_called, state or "created", status, started, changed)))
-    return found
+        steps.append((label, Step(pk_called, state or "created", status, started, changed)))
+    return steps
 
 
 def _read_labels(entry: Round) -> None:

@@ -57,23 +57,23 @@ def present_versions(process: orm.ProcessNode, code: orm.AbstractCode | None = N
     if _is_own(process):
         versions[PACKAGE] = aiida_sicmlip.__version__
     code = code or _code(process)
-    found = program_versions(code) if code is not None and process.process_type in _SPEAKING else None
-    return versions | {name: value for name, value in (found or {}).items() if value is not None}
+    of_program = program_versions(code) if code is not None and process.process_type in _SPEAKING else None
+    return versions | {name: value for name, value in (of_program or {}).items() if value is not None}
 
 
 def surroundings(process: orm.ProcessNode) -> dict[str, str]:
     """Return where a process ran: computer, program, processes, device and threads, as far as its nodes say it."""
-    found: dict[str, str] = {}
+    where: dict[str, str] = {}
     code = _code(process)
     if code is not None:
-        found["code"] = code.full_label
+        where["code"] = code.full_label
     if process.computer is not None:
-        found["computer"] = f"{process.computer.label} ({process.computer.hostname})"
+        where["computer"] = f"{process.computer.label} ({process.computer.hostname})"
     options = process.get_options() if isinstance(process, orm.CalcJobNode) else {}
     if options.get("resources"):
-        found["resources"] = ", ".join(f"{name} {value}" for name, value in sorted(options["resources"].items()))
+        where["resources"] = ", ".join(f"{name} {value}" for name, value in sorted(options["resources"].items()))
     report = _report(process)
-    return found | {name: str(report[name]) for name in _MACHINE if report.get(name) is not None}
+    return where | {name: str(report[name]) for name in _MACHINE if report.get(name) is not None}
 
 
 def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:

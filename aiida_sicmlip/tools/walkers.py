@@ -38,7 +38,7 @@ class BiasedWalker:
 
 def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
     """Return the biased walkers below a process in the order of their calculations; unbiased ones are left out."""
-    found: list[BiasedWalker] = []
+    walkers: list[BiasedWalker] = []
     for index, exploration, calculations in _calculations(node):
         runs: dict[int, list[orm.CalcJobNode]] = {}
         for calculation in calculations:
@@ -51,8 +51,8 @@ def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
                 runs[calculation.pk] = [calculation]
             else:
                 run.append(calculation)
-        found += [BiasedWalker(tuple(run), index, _structure_name(run[0], exploration)) for run in runs.values()]
-    return found
+        walkers += [BiasedWalker(tuple(run), index, _structure_name(run[0], exploration)) for run in runs.values()]
+    return walkers
 
 
 def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]:
@@ -100,8 +100,8 @@ def _calculations(
 def _calculations_of(exploration: orm.ProcessNode) -> list[orm.CalcJobNode]:
     """Return the calculations of all walkers of an exploration."""
     walkers = [walker for _, walker in called_nodes(exploration.pk, orm.WorkChainNode, "walker\\_%")]
-    found = [calculation for walker in walkers for _, calculation in called_nodes(walker.pk, orm.CalcJobNode)]
-    return sorted(found, key=lambda calculation: calculation.pk)
+    calculations = [calculation for walker in walkers for _, calculation in called_nodes(walker.pk, orm.CalcJobNode)]
+    return sorted(calculations, key=lambda calculation: calculation.pk)
 
 
 def called_nodes(pk: int, kind: type[orm.ProcessNode], label: str = "%") -> list[tuple[str, Any]]:

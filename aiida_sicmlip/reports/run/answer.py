@@ -33,9 +33,9 @@ def _kind(run: Run) -> str:
         return "at_work"
     if run.state != "finished":
         return run.state
-    known = {0: "converged", None: "converged", NOT_CONVERGED: "rounds_used_up", NOTHING_NEW: "nothing_new"}
-    known |= dict.fromkeys(STATUSES, "budget_used_up")
-    return known.get(run.exit_status, "failed")
+    kinds = {0: "converged", None: "converged", NOT_CONVERGED: "rounds_used_up", NOTHING_NEW: "nothing_new"}
+    kinds |= dict.fromkeys(STATUSES, "budget_used_up")
+    return kinds.get(run.exit_status, "failed")
 
 
 def _title(kind: str, run: Run) -> str:
@@ -68,7 +68,9 @@ def _sentence(kind: str, run: Run) -> str:
     if entry is None:
         return f"{said} No round is complete."
     criteria = (entry.assessment or {}).get("criteria", ())
-    unmet = [message_of_verdict(found) for found in criteria if not found["met"]]
+    unmet = [
+        message_of_verdict(verdict_of_criterion) for verdict_of_criterion in criteria if not verdict_of_criterion["met"]
+    ]
     lacking = f" Not met in round {entry.index}: {'; '.join(unmet)}." if unmet else ""
     return f"{said}{lacking or ' ' + _errors(entry)}"
 

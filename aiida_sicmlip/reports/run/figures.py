@@ -37,7 +37,7 @@ def figure_of_convergence(run: Run) -> Figure:
     for index, assessment in assessed.items():
         for verdict in assessment.get("criteria", ()):
             criteria.setdefault(verdict["criterion"], {})[index] = verdict
-    further = {name: found for name, found in criteria.items() if name not in OF_FORCES}
+    further = {name: verdicts for name, verdicts in criteria.items() if name not in OF_FORCES}
     columns = min(ACROSS, max(2, 1 + len(further)))
     rows = -(-(1 + len(further)) // columns)
     figure = new_figure((9.6, 3.4 * rows)) if further else new_figure((6.4, 3.8))
@@ -48,9 +48,9 @@ def figure_of_convergence(run: Run) -> Figure:
     panels[0].get_legend().remove()
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4 if further else 2, frameon=False, fontsize="small")
-    for axes, (name, found) in zip(panels[1:], further.items(), strict=False):
-        first = next(iter(found.values()))
-        values = [found[index]["value"] if index in found else None for index in rounds]
+    for axes, (name, verdicts) in zip(panels[1:], further.items(), strict=False):
+        first = next(iter(verdicts.values()))
+        values = [verdicts[index]["value"] if index in verdicts else None for index in rounds]
         plot_criterion(
             axes,
             rounds,
@@ -95,7 +95,7 @@ def drawn(draw: Callable[[], Figure]) -> tuple[Figure | None, str]:
         return None, str(error)
 
 
-def figures_of_run(found: RunMaterial, costs: dict[str, Any] | None) -> dict[str, tuple[Figure | None, str]]:
+def figures_of_run(material: RunMaterial, costs: dict[str, Any] | None) -> dict[str, tuple[Figure | None, str]]:
     """Return the pictures of a run by name, each with the reason where there is none."""
     from aiida_sicmlip.reports.evaluation_pictures import figure_of_parity
     from aiida_sicmlip.reports.exploration import figure_of_rounds
@@ -103,20 +103,20 @@ def figures_of_run(found: RunMaterial, costs: dict[str, Any] | None) -> dict[str
     from aiida_sicmlip.reports.potential_pictures import figure_of_boxes, figure_of_energies
     from aiida_sicmlip.reports.selection import figure_of_selections
 
-    run = found.run
+    run = material.run
     pictures: dict[str, Callable[[], Figure]] = {
         "convergence": lambda: figure_of_convergence(run),
-        "boxes": lambda: figure_of_boxes(found.evaluations, threshold_of(run)),
-        "energies": lambda: figure_of_energies(found.evaluations),
-        "space": lambda: figure_of_rounds(found.node),
+        "boxes": lambda: figure_of_boxes(material.evaluations, threshold_of(run)),
+        "energies": lambda: figure_of_energies(material.evaluations),
+        "space": lambda: figure_of_rounds(material.node),
     }
-    if found.selections:
-        pictures["picks"] = lambda: figure_of_selections(found.selections)
-    for name, evaluation in found.final_evaluations().items():
+    if material.selections:
+        pictures["picks"] = lambda: figure_of_selections(material.selections)
+    for name, evaluation in material.final_evaluations().items():
         pictures[f"parity-{name}"] = partial(figure_of_parity, evaluation)
     if costs is not None and costs["by_step"]:
         pictures["costs"] = lambda: figure_of_costs(costs)
-    lineage = found.lineage
+    lineage = material.lineage
     if lineage is not None:
         pictures["lineage"] = lambda: figure_of_lineage(lineage)
     return {name: drawn(draw) for name, draw in pictures.items()}

@@ -70,16 +70,16 @@ class RunMaterial:
     @cached_property
     def evaluations(self) -> dict[str, dict[int, Evaluation]]:
         """Evaluations by set and round."""
-        found = evaluations_of_rounds(self.node)
+        nodes = evaluations_of_rounds(self.node)
         return {
-            name: {index: read_evaluation(node) for index, node in rounds.items()} for name, rounds in found.items()
+            name: {index: read_evaluation(node) for index, node in rounds.items()} for name, rounds in nodes.items()
         }
 
     @cached_property
     def potential(self) -> TrainedPotential | None:
         """The last potential with its training and its evaluations."""
-        found = last_potential(self.run)
-        return read_potential(found) if isinstance(found, PotentialData) else None
+        last = last_potential(self.run)
+        return read_potential(last) if isinstance(last, PotentialData) else None
 
     @cached_property
     def lineage(self) -> Lineage | None:
@@ -101,9 +101,9 @@ class RunMaterial:
 
     def final_evaluations(self) -> dict[str, Evaluation]:
         """Return the evaluations of the last potential on its training and its validation set."""
-        found: dict[str, Any] = {}
+        final: dict[str, Any] = {}
         for name in ("training", "validation"):
             rounds = self.evaluations.get(name, {})
             if rounds:
-                found[name] = rounds[max(rounds)]
-        return found
+                final[name] = rounds[max(rounds)]
+        return final

@@ -17,15 +17,15 @@ from aiida_sicmlip.reports.text import Cells, duration
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
-def run_page(found: RunMaterial) -> str:
+def run_page(material: RunMaterial) -> str:
     """Return the page of a run as HTML.
 
     Equal graphs give equal pages, once the run has ended. All text from the graph is escaped. What it costs is said by
     :class:`~aiida_sicmlip.reports.run.material.RunMaterial`; drawing takes a few seconds beside that.
     """
-    report = run_report(found)
-    figures = figures_of_run(found, report["costs"])
-    sections = sections_of_run(found, report, figures)
+    report = run_report(material)
+    figures = figures_of_run(material, report["costs"])
+    sections = sections_of_run(material, report, figures)
     titles = {
         block.content: block.caption for section in sections for block in section.blocks if block.kind == "figure"
     }

@@ -71,18 +71,18 @@ class Section:
             self.blocks.append(Block(kind, content))
 
 
-def sections_of_run(found: RunMaterial, report: dict[str, Any], figures: Figures) -> list[Section]:
+def sections_of_run(material: RunMaterial, report: dict[str, Any], figures: Figures) -> list[Section]:
     """Return the sections of the page after question and answer, in their order."""
     return [
-        _convergence(found, report, figures),
-        _spread(found, figures),
+        _convergence(material, report, figures),
+        _spread(material, figures),
         _energies(figures),
-        _exploration(found, figures),
+        _exploration(material, figures),
         _parity(report, figures),
-        _composition(found),
-        _costs(found, report, figures),
+        _composition(material),
+        _costs(material, report, figures),
         _failures(report),
-        _lineage(found, report, figures),
+        _lineage(material, report, figures),
         _reproduce(report),
         _versions(report),
     ]
@@ -112,8 +112,8 @@ def asked_cells(question: dict[str, Any]) -> Cells:
     return Cells(("criterion", "asked"), rows)
 
 
-def _convergence(found: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
-    run = found.run
+def _convergence(material: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
+    run = material.run
     section = Section("convergence", "Convergence by round", empty="No round has begun yet.")
     if run.rounds:
         caption = "Force errors by round, with the threshold that training and validation set have to meet (dashed)."
@@ -128,7 +128,7 @@ def _convergence(found: RunMaterial, report: dict[str, Any], figures: Figures) -
     return section
 
 
-def _spread(found: RunMaterial, figures: Figures) -> Section:
+def _spread(material: RunMaterial, figures: Figures) -> Section:
     section = Section("errors", "Errors of single configurations")
     section.figure(
         figures,
@@ -136,7 +136,7 @@ def _spread(found: RunMaterial, figures: Figures) -> Section:
         "Mean absolute error of each configuration by round: boxes from the first to the third quartile, rings beyond "
         "1.5 times that range. The line at 5 meV/atom is the paper's, and no criterion.",
     )
-    section.table(spread_cells(found.run), "How the force errors of single configurations are spread")
+    section.table(spread_cells(material.run), "How the force errors of single configurations are spread")
     return section
 
 
@@ -146,16 +146,16 @@ def _energies(figures: Figures) -> Section:
     return section
 
 
-def _exploration(found: RunMaterial, figures: Figures) -> Section:
+def _exploration(material: RunMaterial, figures: Figures) -> Section:
     section = Section("exploration", "Exploration and picks", empty="No round has explored yet.")
-    if found.run.rounds:
+    if material.run.rounds:
         section.figure(
             figures,
             "space",
             "Where the walkers of each round were in the space of their learned variables, and the frames that were "
             "taken for labels (rings).",
         )
-    if found.selections:
+    if material.selections:
         section.figure(
             figures,
             "picks",
@@ -163,10 +163,10 @@ def _exploration(found: RunMaterial, figures: Figures) -> Section:
             "that distance tells the error. Below: all frames of a round (grey) on the principal axes of their "
             "descriptors, with the training set of that time and the new picks.",
         )
-        section.table(frames_cells(found.selections), "Frames that were described, left out and picked")
-        section.table(distances_cells(found.selections), "Distances (1 - kernel) at which frames were picked")
-        section.add("items", notes_on_selections(found.selections))
-    elif found.run.rounds:
+        section.table(frames_cells(material.selections), "Frames that were described, left out and picked")
+        section.table(distances_cells(material.selections), "Distances (1 - kernel) at which frames were picked")
+        section.add("items", notes_on_selections(material.selections))
+    elif material.run.rounds:
         section.add("text", "No round has picked frames yet.")
     return section
 
@@ -182,20 +182,20 @@ def _parity(report: dict[str, Any], figures: Figures) -> Section:
     return section
 
 
-def _composition(found: RunMaterial) -> Section:
+def _composition(material: RunMaterial) -> Section:
     section = Section("composition", "What each round was picked from", empty="No round has picked frames yet.")
-    if found.shares:
-        section.table(composition_cells(found.shares), "Frames and picks by start structure and temperature")
+    if material.shares:
+        section.table(composition_cells(material.shares), "Frames and picks by start structure and temperature")
     return section
 
 
-def _costs(found: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
+def _costs(material: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
     section = Section("costs", "Costs")
     costs = report["costs"]
     section.table(budget_cells(costs), "Budgets, and what is left of them")
-    if found.run.rounds:
+    if material.run.rounds:
         section.figure(figures, "costs", "Wall time and core hours of each round by step.")
-        section.table(times_cells(found.run), "Wall time by round")
+        section.table(times_cells(material.run), "Wall time by round")
         section.table(
             step_cells(costs), "All rounds together: calculations that have ended, without those from the cache"
         )
@@ -217,9 +217,9 @@ def _failures(report: dict[str, Any]) -> Section:
     return section
 
 
-def _lineage(found: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
+def _lineage(material: RunMaterial, report: dict[str, Any], figures: Figures) -> Section:
     section = Section("lineage", "Lineage of the last potential", empty="No potential is trained yet.")
-    if found.lineage is not None:
+    if material.lineage is not None:
         section.figure(
             figures, "lineage", "From what drove each round's walkers to the model that was trained on their frames."
         )

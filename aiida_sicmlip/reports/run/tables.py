@@ -111,8 +111,8 @@ def _is_shifted(entry: Round) -> bool:
 
 def _score(entry: Round, which: str) -> str:
     """Return the score of an assessment on migrating atoms and how many these are, or a dash where there is none."""
-    found = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
-    return "-" if found["score"] is None else f"{found['score']:.2f} ({found['n_atoms']})"
+    score = (entry.assessment or {}).get(which, {}).get("migrating", {"score": None})
+    return "-" if score["score"] is None else f"{score['score']:.2f} ({score['n_atoms']})"
 
 
 def status_lines(run: Run) -> list[str]:

@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 """Raised when a key of :func:`run_report` changes its meaning or goes."""
 
 
-def run_report(found: RunMaterial) -> dict[str, Any]:
+def run_report(material: RunMaterial) -> dict[str, Any]:
     """Return all that is known of a run as plain values for JSON; None for what there is not (yet).
 
     Keys: those of :func:`status_report`, and `question`, `potential` (see
@@ -33,30 +33,30 @@ def run_report(found: RunMaterial) -> dict[str, Any]:
     :func:`~aiida_sicmlip.reports.selection.selection_report`), `failures`, `lineage` (`tree`, `path`), `reproduce`
     (`command`, `what`) and `versions`. Energies in eV/atom, forces in eV/A, times in s unless a key says hours.
     """
-    run = found.run
-    report = status_report(found)
+    run = material.run
+    report = status_report(material)
     return report | {
-        "question": question_of_run(found.node, run),
-        "potential": None if found.potential is None else potential_report(found.potential),
-        "selections": selection_report(found.node, found.selections, found.shares)["rounds"],
-        "failures": failure_values(found.failures, run),
+        "question": question_of_run(material.node, run),
+        "potential": None if material.potential is None else potential_report(material.potential),
+        "selections": selection_report(material.node, material.selections, material.shares)["rounds"],
+        "failures": failure_values(material.failures, run),
         "lineage": {
-            "tree": [] if found.lineage is None else lineage_tree(found.lineage),
-            "path": [{"pk": step.pk, "what": step.what, "detail": step.detail} for step in found.path],
+            "tree": [] if material.lineage is None else lineage_tree(material.lineage),
+            "path": [{"pk": step.pk, "what": step.what, "detail": step.detail} for step in material.path],
         },
-        "reproduce": commands_of_run(found),
-        "versions": version_values(found.node, found.processes, level_of_run(found.node, run)),
+        "reproduce": commands_of_run(material),
+        "versions": version_values(material.node, material.processes, level_of_run(material.node, run)),
     }
 
 
-def status_report(found: RunMaterial) -> dict[str, Any]:
+def status_report(material: RunMaterial) -> dict[str, Any]:
     """Return where a run stands as plain values for JSON.
 
     Keys: `schema_version`, `run`, `answer` (see :func:`~aiida_sicmlip.reports.run.answer.answer_of_run`), `continues`
     (PK of a run), `rounds` (see :func:`round_values`), `costs` (see
     :func:`~aiida_sicmlip.reports.run.costs.cost_values`) and `expected_seconds_left` (at most; None where unknown).
     """
-    node, run = found.node, found.run
+    node, run = material.node, material.run
     return {
         "schema_version": SCHEMA_VERSION,
         "run": {
@@ -75,8 +75,8 @@ def status_report(found: RunMaterial) -> dict[str, Any]:
             "reference": run.reference,
         },
         "answer": answer_of_run(run),
-        "continues": found.parent,
-        "rounds": [round_values(entry, run, found.shares.get(entry.index, [])) for entry in run.rounds],
+        "continues": material.parent,
+        "rounds": [round_values(entry, run, material.shares.get(entry.index, [])) for entry in run.rounds],
         "costs": cost_values(run),
         "expected_seconds_left": run.expected_seconds_left,
     }
@@ -121,21 +121,21 @@ def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[st
     }
 
 
-def commands_of_run(found: RunMaterial) -> list[dict[str, str]]:
+def commands_of_run(material: RunMaterial) -> list[dict[str, str]]:
     """Return the commands that check a run and make it again."""
-    pk = found.node.pk
+    pk = material.node.pk
     commands = [
         (f"aiida-sicmlip status {pk}", "where it stands: criteria, labels, costs"),
         (f"verdi process report {pk}", "what it has reported, in its own words"),
         (f"verdi process status {pk}", "all that it called, as a tree"),
     ]
-    if found.run.terminated:
+    if material.run.terminated:
         commands.append((f"aiida-sicmlip verify {pk}", "checks the provenance of all that it rests on"))
         commands.append(
             (f"aiida-sicmlip reproduce {pk} --plan", "what running it again would do; without --plan it does")
         )
-    if found.potential is not None:
-        model = found.potential.potential.pk
+    if material.potential is not None:
+        model = material.potential.potential.pk
         commands += [
             (
                 f"aiida-sicmlip lineage {model}",

@@ -31,8 +31,8 @@ def version_values(
         if called.process_type.startswith(_CALCULATIONS) and called.state == "finished" and called.exit_status == 0:
             chosen.setdefault(called.process_type, []).append(called)
     calculations, codes, used = [], {}, {(level or {}).get("program", "")}
-    for kind, found in chosen.items():
-        for called in {entry.pk: entry for entry in (found[0], found[-1])}.values():
+    for kind, of_kind in chosen.items():
+        for called in {entry.pk: entry for entry in (of_kind[0], of_kind[-1])}.values():
             process = orm.load_node(called.pk)
             entry = {"process": called.process, "pk": called.pk, "versions": recorded_versions(process)}
             calculations.append({**entry, "where": surroundings(process)})

@@ -94,11 +94,11 @@ def affected_by(node: orm.Node) -> Affected:
     start = kinds_of_node(node)
     dependents = Dependents()
     _, own = _closure(dependents, start, {*_ON_THE_WAY, *(["compiled model"] if "model" in start else [])})
-    found, every = _closure(dependents, start, None)
+    reached, every = _closure(dependents, start, None)
     sizes = sizes_of_datasets(every)
     sets = {pk: _affected_set(pk, sizes[pk], own.get(pk, set()), every[pk]) for pk in sorted(every)}
     models = sorted(
-        models_of_potentials(found.get("model", set()) - {node.pk}).values(),
+        models_of_potentials(reached.get("model", set()) - {node.pk}).values(),
         key=lambda model: (model.round or RoundOfRun(0, 0), model.potential),
     )
     return Affected(
@@ -117,7 +117,7 @@ def _closure(dependents: Dependents, start: Found, leading: set[str] | None) -> 
     :param leading: kinds that lead on from what came of the start; all by default. What data sets lead to is left out
         where kinds are limited, but for further data sets.
     """
-    found: Found = {}
+    reached: Found = {}
     indices: Indices = {}
     waiting = {kind: set(pks) for kind, pks in start.items()}
     coming = {pk: set(range(size)) for pk, size in sizes_of_datasets(start.get("data set", set())).items()}
@@ -125,7 +125,7 @@ def _closure(dependents: Dependents, start: Found, leading: set[str] | None) -> 
     while waiting or coming:
         following: Found = {}
         for kind, pks in waiting.items():
-            found.setdefault(kind, set()).update(pks)
+            reached.setdefault(kind, set()).update(pks)
             if leading is None or kind in leading or pks == start.get(kind):
                 more = dependents.step(kind, pks) if kind != "label" else {}
                 following = {name: following.get(name, set()) | more.get(name, set()) for name in {*following, *more}}
@@ -134,13 +134,13 @@ def _closure(dependents: Dependents, start: Found, leading: set[str] | None) -> 
             indices.setdefault(pk, set()).update(here)
         if leading is None:
             following.setdefault("data set", set()).update(coming)
-        waiting = {kind: new for kind, pks in following.items() if (new := pks - found.get(kind, set()))}
+        waiting = {kind: new for kind, pks in following.items() if (new := pks - reached.get(kind, set()))}
         coming = {}
         for part in further:
             for pk, here in part.items():
                 if new := here - indices.get(pk, set()):
                     coming.setdefault(pk, set()).update(new)
-    return found, indices
+    return reached, indices
 
 
 def _affected_set(pk: int, size: int, own: set[int], every: set[int]) -> AffectedSet:

@@ -100,24 +100,24 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
     codes = inputs_of_calls(orm.CalcJobNode, _known(source.calculation for source in sources), "code")
     rounds = rounds_of_calls(calls | _known(source.selection for source in sources))
     starts = starts_of_trajectories(trajectories)
-    drives = sources_of_trajectories(trajectories)
+    trajectory_sources = sources_of_trajectories(trajectories)
     states = dataset.states()
-    found = []
+    configurations = []
     for source in sources:
         where = rounds.get(source.selection or 0) or rounds.get(source.added_by or 0)
-        drive = drives.get(source.trajectory or 0)
+        driven_by = trajectory_sources.get(source.trajectory or 0)
         dynamics: dict[str, Any] = {}
-        if drive is not None and source.frame is not None:
+        if driven_by is not None and source.frame is not None:
             dynamics = {
-                "step": drive.step(source.frame),
-                "time": drive.time(source.frame),
-                "exploration": drive.calculation,
-                "potential": drive.potential,
-                "model": drive.model,
-                "collective_variables": drive.collective_variables,
-                "bias": drive.bias,
+                "step": driven_by.step(source.frame),
+                "time": driven_by.time(source.frame),
+                "exploration": driven_by.calculation,
+                "potential": driven_by.potential,
+                "model": driven_by.model,
+                "collective_variables": driven_by.collective_variables,
+                "bias": driven_by.bias,
             }
-        found.append(
+        configurations.append(
             Configuration(
                 index=source.index,
                 **vars(states[source.index]),
@@ -139,12 +139,14 @@ def configurations_of_dataset(dataset: LabelledDataSetData) -> list[Configuratio
                 **dynamics,
             )
         )
-    return found
+    return configurations
 
 
 def nodes_of_configurations(configurations: Sequence[Configuration]) -> set[int]:
     """Return the PKs of all nodes that the configurations name."""
-    return {pk for entry in configurations for name in NODES if (pk := getattr(entry, name)) is not None}
+    return {
+        pk for configuration in configurations for name in NODES if (pk := getattr(configuration, name)) is not None
+    }
 
 
 def _known(pks: Iterable[int | None]) -> set[int]:

@@ -54,12 +54,12 @@ class Creation:
             return [(parent, {kept[here]: there for here, there in indices.items()})]
         if len(self.parents) == 1:
             return [(self.parents[0][0], indices)]
-        found, start = [], 0
+        in_each, start = [], 0
         for parent, size in self.parents:
             part = {here - start: there for here, there in indices.items() if start <= here < start + size}
-            found.append((parent, part))
+            in_each.append((parent, part))
             start += size
-        return found
+        return in_each
 
     def of_parent(self, parent: int, indices: Iterable[int]) -> set[int]:
         """Return the indices here of what stands at ``indices`` of a parent; what is not kept is left out."""
@@ -153,7 +153,7 @@ def walk_back(dataset: LabelledDataSetData) -> list[tuple[Creation | None, dict[
     :return: creations (None where a data set was given as it is), each with the indices in ``dataset`` of what it adds,
         by their indices in the data set that it made.
     """
-    entries: list[tuple[Creation | None, dict[int, int]]] = []
+    added: list[tuple[Creation | None, dict[int, int]]] = []
     waiting = [(dataset.pk, {index: index for index in range(dataset.n_frames)})]
     while waiting:
         creations = creations_of_datasets({pk for pk, _ in waiting})
@@ -161,12 +161,12 @@ def walk_back(dataset: LabelledDataSetData) -> list[tuple[Creation | None, dict[
         for pk, indices in waiting:
             creation = creations.get(pk)
             if creation is None:
-                entries.append((None, indices))
+                added.append((None, indices))
                 continue
             # Its own leave the indices that go on, which are not copied: sets grow over a hundred rounds and more.
             own = {here: indices.pop(here) for here in range(creation.n_earlier, creation.n_frames) if here in indices}
             following += [(parent, part) for parent, part in creation.in_parents(indices) if part]
             if own:
-                entries.append((creation, own))
+                added.append((creation, own))
         waiting = following
-    return entries
+    return added

@@ -83,17 +83,17 @@ class Dependents:
         return self._steps[key]
 
     def _step(self, kind: str, pks: set[int]) -> Found:
-        found: Found = {}
+        outputs: Found = {}
         for chunk in in_chunks(pks):
             if kind == "trajectory":
-                _add(found, {"structure": self._frames_of_trajectories(chunk)})
+                _add(outputs, {"structure": self._frames_of_trajectories(chunk)})
             if kind == "data set":
-                _add(found, self._priors_of_datasets(chunk))
+                _add(outputs, self._priors_of_datasets(chunk))
             query = orm.QueryBuilder()
             query.append(orm.Data, filters={"id": {"in": chunk}}, tag="given")
             query.append(orm.CalcJobNode, with_incoming="given", tag="call")
-            _add(found, _outputs_of_calculations(query))
-        return found
+            _add(outputs, _outputs_of_calculations(query))
+        return outputs
 
     def indices_of_labels(self, pks: set[int]) -> Indices:
         """Return the indices of labels in the data sets that took them."""
@@ -103,7 +103,7 @@ class Dependents:
         return self._indices[key]
 
     def _indices_of_labels(self, pks: set[int]) -> Indices:
-        found: Indices = {}
+        indices: Indices = {}
         for chunk in in_chunks(pks):
             query = orm.QueryBuilder()
             query.append(orm.TrajectoryData, filters={"id": {"in": chunk}}, tag="label")
@@ -116,8 +116,8 @@ class Dependents:
             )
             query.append(LabelledDataSetData, with_incoming="extension", project="id")
             for dataset, name in query.all():
-                found.setdefault(dataset, set()).add(index_of_label(name))
-        return found
+                indices.setdefault(dataset, set()).add(index_of_label(name))
+        return indices
 
     def indices_of_files(self, pks: Iterable[int]) -> Indices:
         """Return all indices of the data sets that files were imported into."""
@@ -134,13 +134,13 @@ class Dependents:
                 self._children[parent].add(child)
         made = {child for pk in new for child in self._children[pk]}
         self._creations |= creations_of_datasets(made - set(self._creations))
-        found: Indices = {}
+        in_children: Indices = {}
         for pk, here in indices.items():
             for child in self._children[pk]:
                 there = self._creations[child].of_parent(pk, here)
                 if there:
-                    found.setdefault(child, set()).update(there)
-        return found
+                    in_children.setdefault(child, set()).update(there)
+        return in_children
 
     def _made_by_calcfunctions(self, pks: list[int]) -> list[tuple[int, int]]:
         """Return which data set was made of which node, data set or file."""
@@ -173,10 +173,10 @@ class Dependents:
         query.append(orm.CalcFunctionNode, with_incoming="candidates", project="id")
         rows = query.all()
         self._load_picks({selection for selection, _ in rows} - set(self._picked))
-        found: set[int] = set()
+        structures: set[int] = set()
         for selection, name in rows:
-            found |= self._picked[selection].get(number_of_segment(name.rsplit("__", 1)[-1]), set())
-        return found
+            structures |= self._picked[selection].get(number_of_segment(name.rsplit("__", 1)[-1]), set())
+        return structures
 
     def _load_picks(self, selections: set[int]) -> None:
         """Read the structures of selections by segment, of each selection once."""
@@ -203,14 +203,14 @@ def _outputs_of_calculations(query: orm.QueryBuilder) -> Found:
 def _by_kind(rows: Iterable[Any]) -> Found:
     """Return PKs by kind, from rows of PK and type."""
     kinds = {cls.class_node_type: kind for kind, cls in KINDS.items() if issubclass(cls, orm.Data)}
-    found: Found = {}
+    by_kind: Found = {}
     for pk, node_type in rows:
         if node_type in kinds:
-            found.setdefault(kinds[node_type], set()).add(pk)
-    return found
+            by_kind.setdefault(kinds[node_type], set()).add(pk)
+    return by_kind
 
 
-def _add(found: Found, more: Found) -> None:
+def _add(reached: Found, more: Found) -> None:
     """Add PKs to those that are there."""
     for kind, pks in more.items():
-        found.setdefault(kind, set()).update(pks)
+        reached.setdefault(kind, set()).update(pks)

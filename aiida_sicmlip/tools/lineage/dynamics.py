@@ -62,7 +62,7 @@ class TrajectorySource:
 
 def sources_of_trajectories(pks: Iterable[int]) -> dict[int, TrajectorySource]:
     """Return what drove each of the trajectories: four queries for a thousand of them."""
-    found: dict[int, TrajectorySource] = {}
+    sources: dict[int, TrajectorySource] = {}
     for chunk in in_chunks(pks):
         names = ("first_step", "steps_between_frames", "timestep_ps")
         query = orm.QueryBuilder()
@@ -72,12 +72,12 @@ def sources_of_trajectories(pks: Iterable[int]) -> dict[int, TrajectorySource]:
             project=["id", *(f"attributes.{name}" for name in names)],
             tag="trajectory",
         )
-        found |= {row[0]: TrajectorySource(*row) for row in query.all()}
+        sources |= {row[0]: TrajectorySource(*row) for row in query.all()}
         query = orm.QueryBuilder()
         query.append(SegmentTrajectoryData, filters={"id": {"in": chunk}}, project="id", tag="trajectory")
         query.append(orm.CalcJobNode, with_outgoing="trajectory", project="id", tag="run")
         for trajectory, run in query.all():
-            found[trajectory] = replace(found[trajectory], calculation=run)
+            sources[trajectory] = replace(sources[trajectory], calculation=run)
         query.append(
             orm.Data,
             with_outgoing="run",
@@ -86,9 +86,9 @@ def sources_of_trajectories(pks: Iterable[int]) -> dict[int, TrajectorySource]:
             project="id",
         )
         for trajectory, _, node, label in query.all():
-            found[trajectory] = replace(found[trajectory], **{_INPUTS[label]: node})
-    models = models_of_compiled({drive.potential for drive in found.values() if drive.potential is not None})
-    return {pk: replace(drive, model=models.get(drive.potential or 0)) for pk, drive in found.items()}
+            sources[trajectory] = replace(sources[trajectory], **{_INPUTS[label]: node})
+    models = models_of_compiled({source.potential for source in sources.values() if source.potential is not None})
+    return {pk: replace(source, model=models.get(source.potential or 0)) for pk, source in sources.items()}
 
 
 def models_of_compiled(pks: Iterable[int]) -> dict[int, int]:

@@ -36,24 +36,24 @@ def lineage_of_model(potential: PotentialData | CompiledPotentialData) -> Lineag
     portable = portable_model(potential)
     model = model_of_potential(portable)
     sets = {name: configurations_of_dataset(orm.load_node(pk)) for name, pk in model.sets.items()}
-    driving = {entry.model for configurations in sets.values() for entry in configurations if entry.model is not None}
+    driving = {one.model for configurations in sets.values() for one in configurations if one.model is not None}
     return Lineage(model, sets, earlier_models(model, driving))
 
 
 def earlier_models(model: Model, driving: Iterable[int]) -> tuple[Model, ...]:
     """Return the models with the PKs ``driving``, and those whose weights ``model`` and they started from, by round."""
-    found: dict[int, Model] = {}
+    models: dict[int, Model] = {}
     wanted = {*driving, *([model.initial_potential] if model.initial_potential is not None else [])}
     while wanted:
         new = models_of_potentials(wanted)
-        found |= new
-        wanted = {one.initial_potential for one in new.values() if one.initial_potential is not None} - set(found)
-    return tuple(sorted(found.values(), key=lambda one: (one.round or RoundOfRun(0, 0), one.potential)))
+        models |= new
+        wanted = {one.initial_potential for one in new.values() if one.initial_potential is not None} - set(models)
+    return tuple(sorted(models.values(), key=lambda one: (one.round or RoundOfRun(0, 0), one.potential)))
 
 
 def by_round(configurations: Iterable[Configuration]) -> dict[RoundOfRun | None, list[Configuration]]:
     """Return configurations by the round that they are from, rounds in their order, first those outside of a run."""
-    found: dict[RoundOfRun | None, list[Configuration]] = {}
-    for entry in configurations:
-        found.setdefault(entry.origin, []).append(entry)
-    return dict(sorted(found.items(), key=lambda item: (item[0] is not None, item[0] or RoundOfRun(0, 0))))
+    rounds: dict[RoundOfRun | None, list[Configuration]] = {}
+    for configuration in configurations:
+        rounds.setdefault(configuration.origin, []).append(configuration)
+    return dict(sorted(rounds.items(), key=lambda item: (item[0] is not None, item[0] or RoundOfRun(0, 0))))

@@ -57,8 +57,8 @@ class Model:
     @property
     def sets(self) -> dict[str, int]:
         """All data sets by name: `training`, `validation`, and further ones."""
-        given = {"training": self.training_set, "validation": self.validation_set}
-        return {name: pk for name, pk in given.items() if pk is not None} | self.further_sets
+        own = {"training": self.training_set, "validation": self.validation_set}
+        return {name: pk for name, pk in own.items() if pk is not None} | self.further_sets
 
 
 _INPUTS = ("training_set", "validation_set", "parameters", "seed", "code", "prior", "initial_potential")
@@ -85,10 +85,10 @@ def model_of_potential(potential: PotentialData | CompiledPotentialData) -> Mode
     :raises InputError: if it was not trained in this profile.
     """
     portable = portable_model(potential)
-    found = models_of_potentials([portable.pk])
-    if portable.pk not in found:
+    models = models_of_potentials([portable.pk])
+    if portable.pk not in models:
         raise InputError(f"potential <{portable.pk}> was not trained in this profile, so that it has no lineage here.")
-    return found[portable.pk]
+    return models[portable.pk]
 
 
 def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:

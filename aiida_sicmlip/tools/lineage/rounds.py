@@ -84,8 +84,8 @@ def _names_of_structures(explorations: Iterable[int]) -> dict[tuple[int, int], s
 
 def uuids_of_nodes(pks: Iterable[int]) -> dict[int, str]:
     """Return the UUIDs of nodes."""
-    found: dict[int, str] = {}
+    uuids: dict[int, str] = {}
     for chunk in in_chunks(pks):
         query = orm.QueryBuilder().append(orm.Node, filters={"id": {"in": chunk}}, project=["id", "uuid"])
-        found.update(query.all())
-    return found
+        uuids.update(query.all())
+    return uuids

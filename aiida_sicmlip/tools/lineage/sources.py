@@ -66,19 +66,19 @@ def labels_of_dataset(dataset: LabelledDataSetData) -> list[SourceOfLabel]:
     a handful for every twenty calcfunctions that took labels, so that the time grows with the number of data sets and,
     slowly, with that of labels.
     """
-    entries = walk_back(dataset)
-    links = _links_of_extensions({creation.creator for creation, _ in entries if creation and creation.extends})
+    added = walk_back(dataset)
+    links = _links_of_extensions({creation.creator for creation, _ in added if creation and creation.extends})
     segments = segments_of_selections({selection for selection, _ in links.makers.values()})
-    found: list[SourceOfLabel] = []
-    for creation, indices in entries:
+    sources: list[SourceOfLabel] = []
+    for creation, indices in added:
         for here, index in indices.items():
             if creation is None:
-                found.append(SourceOfLabel(index))
+                sources.append(SourceOfLabel(index))
             elif creation.file is not None:
-                found.append(SourceOfLabel(index, file=creation.file, file_index=here, added_by=creation.creator))
+                sources.append(SourceOfLabel(index, file=creation.file, file_index=here, added_by=creation.creator))
             else:
-                found.append(_source(index, creation.creator, links.labels.get((creation.creator, here)), links))
-    return sorted((_with_frame(source, links, segments) for source in found), key=lambda source: source.index)
+                sources.append(_source(index, creation.creator, links.labels.get((creation.creator, here)), links))
+    return sorted((_with_frame(source, links, segments) for source in sources), key=lambda source: source.index)
 
 
 def _source(index: int, creator: int, label: int | None, links: _Links) -> SourceOfLabel:
@@ -160,7 +160,7 @@ def segments_of_selections(pks: Iterable[int]) -> dict[int, dict[str, int]]:
         for selection, candidates in query.all():
             chosen_from.setdefault(selection, []).append(candidates)
     segments: dict[int, dict[str, int]] = {}
-    for chunk in in_chunks({pk for found in chosen_from.values() for pk in found}):
+    for chunk in in_chunks({pk for candidates_of_one in chosen_from.values() for pk in candidates_of_one}):
         query = orm.QueryBuilder()
         query.append(CandidateFramesData, filters={"id": {"in": chunk}}, project="id", tag="candidates")
         query.append(orm.CalcJobNode, with_outgoing="candidates", tag="description")
@@ -174,6 +174,6 @@ def segments_of_selections(pks: Iterable[int]) -> dict[int, dict[str, int]]:
         for candidates, trajectory, label in query.all():
             segments.setdefault(candidates, {})[label.rsplit("__", 1)[-1]] = trajectory
     return {
-        selection: {label: pk for one in found for label, pk in segments.get(one, {}).items()}
-        for selection, found in chosen_from.items()
+        selection: {label: pk for one in candidates_of_one for label, pk in segments.get(one, {}).items()}
+        for selection, candidates_of_one in chosen_from.items()
     }

@@ -142,10 +142,10 @@ def check_validation(graph: Graph) -> tuple[int, list[str]]:
 
 def _labelled(graph: Graph) -> list[tuple[LabelledDataSetData, list[SourceOfLabel]]]:
     """Return the data sets of a graph with those of their configurations that have a label."""
-    found = []
+    labelled = []
     for dataset in graph.nodes(LabelledDataSetData):
-        found.append((dataset, [source for source in labels_of_dataset(dataset) if source.label is not None]))
-    return found
+        labelled.append((dataset, [source for source in labels_of_dataset(dataset) if source.label is not None]))
+    return labelled
 
 
 def _unlike(frame: Atoms, label: Atoms) -> list[str]:

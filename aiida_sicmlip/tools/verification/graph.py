@@ -41,11 +41,11 @@ class Graph:
 
     def nodes(self, kind: type[orm.Node]) -> list[Any]:
         """Return the nodes of a class, by their PKs."""
-        known = self.data if issubclass(kind, orm.Data) else self.processes
-        found = []
-        for batch in _batches(known):
-            found += orm.QueryBuilder().append(kind, filters={"id": {"in": batch}}).all(flat=True)
-        return sorted(found, key=lambda node: node.pk)
+        pks = self.data if issubclass(kind, orm.Data) else self.processes
+        nodes_of_class = []
+        for batch in _batches(pks):
+            nodes_of_class += orm.QueryBuilder().append(kind, filters={"id": {"in": batch}}).all(flat=True)
+        return sorted(nodes_of_class, key=lambda node: node.pk)
 
 
 def collect(root: orm.Node) -> Graph:
