@@ -86,7 +86,7 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
         spec.default_output_node = "results"
 
         cls.define_missing_report(spec)
-        spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training left no model: {error}")
+        spec.exit_code(302, "ERROR_MODEL_MISSING", message="The training produced no model: {error}")
         spec.exit_code(
             410,
             "ERROR_NOT_A_NUMBER",
@@ -106,7 +106,7 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
             if segment.symbols != structure.get_chemical_symbols():
                 return (
                     f"`trajectories.{name}` <{segment.pk}> holds other atoms, or in another order, than `structure`: "
-                    "variables name atoms by their places."
+                    "variables refer to atoms by their indices."
                 )
             if not np.allclose(segment.base.attributes.get("cell"), structure.cell.array, atol=1e-3):
                 return f"`trajectories.{name}` <{segment.pk}> has another cell than `structure`."

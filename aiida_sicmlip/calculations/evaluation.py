@@ -21,7 +21,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 
 
 def validate_members(committee: Mapping[str, CompiledPotentialData] | None, _: Any) -> str | None:
-    """Say which member of a committee cannot be evaluated, if any."""
+    """Return which member of a committee cannot be evaluated, if any."""
     for name, member in (committee or {}).items():
         if member.target != "pair_allegro":
             return (
@@ -35,8 +35,8 @@ class EvaluationCalculation(SicmlipCalculation):
     """Predict energies and forces of a data set with a potential and compare them with its labels.
 
     A classical potential has its own zero of energy: energies are compared after the best shift for each element.
-    Errors are told by element, near defects and in the bulk, and on migrating atoms, which takes the perfect crystals
-    of the configurations; those that fit none are counted, and left out there.
+    Errors are reported by element, near defects and in the bulk, and on migrating atoms. Regions need the perfect
+    crystals of the configurations; configurations that fit none are counted, and left out there.
     """
 
     CACHE_VERSION = 2
@@ -58,7 +58,7 @@ class EvaluationCalculation(SicmlipCalculation):
             "potential",
             valid_type=(LammpsPotentialData, CompiledPotentialData),
             validator=validate_potential,
-            help="What is judged: a compiled model, or a classical potential.",
+            help="The potential to evaluate: a compiled model, or a classical potential.",
         )
         spec.input_namespace(
             "committee",

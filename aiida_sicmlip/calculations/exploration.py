@@ -50,8 +50,8 @@ def validate_variables(structure: orm.StructureData, variables: CollectiveVariab
         if unknown:
             return (
                 f"the collective variables <{variables.pk}> name atom {unknown[0]} in their group `{name}`, but the "
-                f"structure {structure.get_formula()} has another atom, or none, at that place; take variables that "
-                "were learned for this structure."
+                f"structure {structure.get_formula()} has another atom, or none, at that index; use variables that "
+                "were trained for this structure."
             )
     return None
 
@@ -110,7 +110,7 @@ class ExplorationCalculation(ProgramCalculation):
             "host",
             valid_type=orm.StructureData,
             required=False,
-            help="The perfect crystal. With it, hops between its sites are told, and a shell of it can be held.",
+            help="The perfect crystal: needed for hops between its sites, and to restrain a shell of it.",
         )
         spec.input(
             "continuation",
@@ -135,7 +135,7 @@ class ExplorationCalculation(ProgramCalculation):
             "thermodynamics",
             valid_type=orm.ArrayData,
             required=False,
-            help="At each frame: step, energies (eV), temperature (K), pressure (bar), least distance of two atoms "
+            help="At each frame: step, energies (eV), temperature (K), pressure (bar), smallest distance of two atoms "
             "(A), largest force of the potential (eV/A).",
         )
         spec.output(
@@ -150,8 +150,8 @@ class ExplorationCalculation(ProgramCalculation):
             required=False,
             help="Where `host` is given, every move of an atom from one of its sites to another, in order of time: "
             "`frame` of the trajectory, `step`, `time` (ps from the beginning of the production), `atom`, `from_site`, "
-            "`to_site` (places from 0; site -1 for an interstitial), (E,) each. `first_sites` and `last_sites` (N,) of "
-            "all atoms, in the first frame and after the last.",
+            "`to_site` (indices from 0; site -1 for an interstitial), (E,) each. `first_sites` and `last_sites` (N,) "
+            "of all atoms, in the first frame and after the last.",
         )
         spec.output("continuation", valid_type=ContinuationData, required=False, help="Where the run can be continued.")
         spec.output(
@@ -184,13 +184,13 @@ class ExplorationCalculation(ProgramCalculation):
         spec.exit_code(
             401,
             "ERROR_INTERRUPTED",
-            message="The run was cut off from outside; what came before its last saved state is kept, and "
+            message="The run was interrupted from outside; what came before its last saved state is kept, and "
             "`continuation`, if there is one, goes on from there.",
         )
         spec.exit_code(
             410,
             "ERROR_RUNAWAY_TEMPERATURE",
-            message="The temperature ran away: the potential failed here. The frames before it are kept.",
+            message="The temperature diverged: the potential failed here. The frames before it are kept.",
         )
         spec.exit_code(411, "ERROR_LOST_ATOMS", message="Atoms were lost: the potential failed here. Frames are kept.")
         spec.exit_code(
@@ -257,7 +257,7 @@ class ExplorationCalculation(ProgramCalculation):
             kinds = ("a free", "a biased")
             return (
                 f"`continuation` <{continuation.pk}> is of {kinds[continuation.biased]} run, and this is "
-                f"{kinds['bias' in inputs]} one; continue it as it was begun."
+                f"{kinds['bias' in inputs]} one; continue it as it was started."
             )
         return None
 
@@ -270,7 +270,7 @@ class ExplorationCalculation(ProgramCalculation):
         if settings.restrained_shell is not None and "host" not in inputs:
             return (
                 "`restrained_shell` is given, but no `host`: the perfect crystal tells which atoms "
-                "form that shell. Give it, or hold none."
+                "form that shell. Give it, or leave `restrained_shell` out."
             )
         if not settings.retrieve_trajectory:
             stash = inputs.get("metadata", {}).get("options", {}).get("stash", {})
@@ -287,7 +287,7 @@ class ExplorationCalculation(ProgramCalculation):
 
     @staticmethod
     def held_atoms(inputs: Any, settings: ExplorationSettings) -> tuple[int, ...]:
-        """Return the atoms that springs hold to their places, from 0; none where no shell is held.
+        """Return the atoms that springs restrain to their initial positions, from 0; none where no shell is restrained.
 
         :raises InputError: if structure and host do not belong together, or there is no such shell.
         """

@@ -10,19 +10,22 @@ from aiida_sicmlip.science.labels.force_bound import message_on_forces
 
 
 def define_force_bound(spec: ProcessSpec) -> None:
-    """Let a process that makes a label set it aside for its forces."""
+    """Define the bound of a process that makes a label, and the exit code of a rejected label."""
     spec.input(
         "max_force",
         valid_type=orm.Float,
         required=False,
         serializer=orm.to_aiida_type,
         validator=validate_positive("max_force"),
-        help="A label with a larger force on an atom, in eV/A, is set aside; without a number none is.",
+        help="A label with a larger force on an atom, in eV/A, is rejected; by default none is.",
     )
-    spec.exit_code(460, "ERROR_FORCES_TOO_LARGE", message="Set aside: {reason}.")
+    spec.exit_code(460, "ERROR_FORCES_TOO_LARGE", message="Rejected: {reason}.")
 
 
-def reason_to_set_aside(bound: orm.Float, structure: orm.StructureData, label: orm.TrajectoryData) -> str | None:
-    """Return why the label of a structure is set aside with a bound in eV/A, None where it is not."""
+def reason_to_reject(bound: orm.Float, structure: orm.StructureData, label: orm.TrajectoryData) -> str | None:
+    """Return why the label of a structure is rejected, None where it is not.
+
+    :param bound: largest allowed force on an atom, eV/A.
+    """
     symbols = structure.get_ase().get_chemical_symbols()
     return message_on_forces(label.get_array("forces")[-1], symbols, bound.value)

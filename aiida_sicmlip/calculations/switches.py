@@ -20,7 +20,7 @@ OWN_SWITCHES = {
 def checked_switches(value: Any, field: str) -> list[str]:
     """Return the words of a list of switches. YAML reads `on` and `off` as truth values; they become words again.
 
-    :param field: where the list stands, for the sentence.
+    :param field: name of the setting, for messages.
     :raises InputError: for a switch that the calculation gives itself or that this package does not pass on.
     """
     if not isinstance(value, list):

@@ -31,8 +31,8 @@ FRACTION_OF_WALLTIME = 0.9
 class TrainingCalcJob(SicmlipCalculation):
     """Train an Allegro potential on one data set, watch it on another, and package it as a portable model.
 
-    A training that its walltime ends, or a kill, leaves a ``checkpoint``, which another calculation with otherwise the
-    same inputs goes on from.
+    A training that is interrupted, by its walltime or a kill, returns a ``checkpoint``, from which another calculation
+    with otherwise the same inputs continues.
     """
 
     CACHE_VERSION = 2
@@ -74,7 +74,7 @@ class TrainingCalcJob(SicmlipCalculation):
             "checkpoint",
             valid_type=TrainingCheckpointData,
             required=False,
-            help="Where a training with the same inputs was cut off, to go on from.",
+            help="State of an interrupted training with the same inputs, to continue from.",
         )
 
         spec.output(
@@ -92,7 +92,7 @@ class TrainingCalcJob(SicmlipCalculation):
             "checkpoint",
             valid_type=TrainingCheckpointData,
             required=False,
-            help="Where a training that was cut off can go on; one that ended by itself leaves none.",
+            help="State from which an interrupted training can be continued; a complete one returns none.",
         )
         spec.default_output_node = "results"
         cls.define_missing_report(spec)
@@ -174,8 +174,8 @@ def define_exit_codes(spec: CalcJobProcessSpec) -> None:
         401,
         "ERROR_INTERRUPTED",
         invalidates_cache=True,
-        message="The training was cut off from outside after {epochs} epochs; go on with the output `checkpoint` as an "
-        "input.",
+        message="The training was interrupted from outside after {epochs} epochs; go on with the output `checkpoint` "
+        "as an input.",
     )
     spec.exit_code(
         402,

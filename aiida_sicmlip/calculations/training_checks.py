@@ -1,4 +1,4 @@
-"""What is wrong with the inputs of a training, in sentences, before any compute is spent."""
+"""Validation of the inputs of a training at submission."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _check_checkpoint(inputs: Mapping[str, Any]) -> None:
         if before is None or now is None or not _same(before, now):
             raise InputError(
                 f"`checkpoint` <{checkpoint.pk}> was left by calculation <{creator.pk}>, whose `{name}` is another "
-                "one: a training goes on with the same inputs. Give those, or start anew without a checkpoint."
+                "one: a training goes on with the same inputs. Give those, or start again without a checkpoint."
             )
 
 

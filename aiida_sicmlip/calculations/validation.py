@@ -1,4 +1,4 @@
-"""Validators that several processes share: each returns a sentence where something is wrong, else ``None``."""
+"""Validators that several processes share: each returns a message where something is wrong, else ``None``."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def settings_port(kind: type[Settings], *, purpose: str = "", completed: bool = 
     A mapping that is given for it is completed with all defaults, so that the stored node says what ran. A node is
     taken as it is, and whoever reads it fills in defaults.
 
-    :param purpose: for the help, before what the class says. :param completed: False where another input decides what
-        the defaults are.
+    :param purpose: for the help, before what the class says.
+    :param completed: False where another input decides what the defaults are.
     """
 
     def serialize(value: Any) -> orm.Dict:

@@ -33,7 +33,7 @@ class ProgramError(SicmlipError, RuntimeError):
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str:
-    """Return a sentence that helps with a misspelt ``name``: the nearest of ``known``, or all of them."""
+    """Return a hint for a misspelt ``name``: the nearest of the valid names, or all of them."""
     names = sorted(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

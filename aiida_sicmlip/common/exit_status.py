@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 SUCCESS: Final = 0
-#: Something that nobody foresaw; the traceback is on stderr.
+#: An unexpected error; the traceback is on stderr.
 UNEXPECTED: Final = 1
-#: A setting, a data set or a model file cannot be used; one sentence on stderr says why (argparse uses 2, too).
+#: A setting, a data set or a model file cannot be used; a message on stderr says why (argparse uses 2, too).
 INPUT_ERROR: Final = 2
 #: The training loss, or a predicted energy or force, became not-a-number or infinite.
 NOT_A_NUMBER: Final = 42

@@ -1,11 +1,11 @@
-"""What ended a job that could not say so itself, from the words of the scheduler and the shell."""
+"""Why a job ended whose program could not report it, from the messages of scheduler and shell."""
 
 from __future__ import annotations
 
 import re
 
 SCHEDULER_STDERR = "_scheduler-stderr.txt"
-"""AiiDA's own name for the file of what scheduler and shell say."""
+"""AiiDA's name for the file with the messages of scheduler and shell."""
 _MEMORY = re.compile(r"oom[-_ ]?kill|out[-_ ]of[-_ ]memory|exceeded memory limit|TERM_MEMLIMIT|\bv?mem\b.*exceed", re.I)
 _TIME = re.compile(r"time limit|walltime\b.*exceed|exceed\w*.*\bwalltime|TERM_RUNLIMIT", re.I)
 _CANCELLED = re.compile(r"preempt|node[-_ ]?fail|\bcancelled\b", re.I)
@@ -13,8 +13,8 @@ _SIGNAL_9 = re.compile(r"\bKilled\b|signal 9\b|SIGKILL")
 
 
 def cause_of_end(text: str) -> str | None:
-    """Return what ended a job: `memory`, `time`, `cancelled` (by scheduler or user), `kill` (signal 9, with no word of
-    a reason), or ``None``.
+    """Return what ended a job: `memory`, `time`, `cancelled` (by scheduler or user), `kill` (signal 9, for no
+    given reason), or ``None``.
 
     :param text: what scheduler and shell wrote to the job's standard error.
     """

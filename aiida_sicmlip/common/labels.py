@@ -1,11 +1,11 @@
-"""Names of links in the provenance graph: links have no attributes, so that their labels carry what must be known."""
+"""Names of links in the provenance graph: links have no attributes, so that their labels carry the information."""
 
 from __future__ import annotations
 
 import re
 
 REPLACED = "replacements"
-"""The step of a round that picks frames in the places of those whose labels have failed."""
+"""The step of a round that picks frames that replace those whose labels have failed."""
 
 _FRAME = re.compile(r"frame_s(\d{2,})_(\d{6,})")
 _SEGMENT = re.compile(r"s(\d{2,})")

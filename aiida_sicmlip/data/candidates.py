@@ -13,7 +13,7 @@ from aiida_sicmlip.science.selection.candidates_file import Candidates, read_can
 
 
 class CandidateFramesData(orm.SinglefileData):
-    """Frames with positions at full precision, descriptors, and the place of each in the run's trajectories.
+    """Frames with positions at full precision, descriptors, and the position of each in the run's trajectories.
 
     One file (npz) that depends on the frames and settings alone, so that equal candidates hash equally. What it holds
     is described by :class:`~aiida_sicmlip.science.selection.candidates_file.Candidates`.

@@ -1,4 +1,4 @@
-"""Where a training can go on, as a node."""
+"""The state from which a training can be continued, as a node."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aiida_sicmlip.common.filenames import BEST_CHECKPOINT_FILE, LAST_CHECKPOINT
 class TrainingCheckpointData(orm.FolderData):
     """The state of a training after one of its epochs, and that of its best epoch.
 
-    The last state holds weights, optimiser, schedule, random numbers and the curve so far, so that the training goes on
-    as if it had never stopped; the best one is packaged where no later epoch is better. Both are kept in the graph and
-    not on the machine that computed them. Made by a ``TrainingCalcJob`` that was cut off.
+    The last state holds weights, optimiser, schedule, random numbers and the curve so far, so that the training
+    continues as if it had not been interrupted; the best one is packaged where no later epoch is better. Both are kept
+    in the graph and not on the machine that computed them. Made by a ``TrainingCalcJob`` that was interrupted.
     """
 
     @classmethod

@@ -38,7 +38,7 @@ class SegmentTrajectoryData(orm.SinglefileData):
 
         :param symbols: chemical symbol of each atom, in the order of the file.
         :param cell: (3, 3) cell vectors in A in the user's orientation, constant along the segment.
-        :param n_frames: frames of the file that count; one that was cut off may hold more.
+        :param n_frames: number of complete frames; the file of an interrupted run may hold more.
         :param first_step: MD step of the first frame.
         :param timestep_ps: length of an MD step in ps.
         :param continues: whether the segment goes on where the one before it in the same run ended.

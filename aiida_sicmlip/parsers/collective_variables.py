@@ -44,7 +44,7 @@ class CollectiveVariablesParser(SicmlipParser):
 
 
 def _remarks(report: Mapping[str, Any]) -> list[str]:
-    """Return what makes a finished training doubtful, as sentences."""
+    """Return what makes a finished training doubtful, as messages."""
     if report.get("error"):
         return []
     remarks = []

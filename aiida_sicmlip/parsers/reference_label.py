@@ -9,7 +9,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_sicmlip.calculations.force_bound import reason_to_set_aside
+from aiida_sicmlip.calculations.force_bound import reason_to_reject
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.parsers.base import SicmlipParser
 from aiida_sicmlip.parsers.retrieved import COMPLETE
@@ -37,5 +37,5 @@ class ReferenceLabelParser(SicmlipParser):
         self.out("output_trajectory", label)
         if "max_force" not in self.node.inputs:
             return COMPLETE
-        reason = reason_to_set_aside(self.node.inputs.max_force, structure, label)
+        reason = reason_to_reject(self.node.inputs.max_force, structure, label)
         return COMPLETE if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)

@@ -12,8 +12,8 @@ from aiida.engine import ExitCode
 from aiida_sicmlip.common.killed_jobs import SCHEDULER_STDERR
 
 COMPLETE = ExitCode(0)
-"""What a parser returns where everything is there. ``None`` would leave the scheduler's word standing, which calls a
-job out of walltime that was ended after its program had finished."""
+"""What a parser returns where everything is there. ``None`` would keep the scheduler's exit code, which
+reports a job that ended after its program had finished as out of walltime."""
 
 
 def read_text(retrieved: orm.FolderData, name: str) -> str | None:

@@ -43,7 +43,7 @@ class TrainingParser(SicmlipParser):
         """Keep everything the training left, then say how it ended."""
         self.folder = retrieved_temporary_folder
         self.losses = self._keep_curve()
-        # A leg that was killed within its first epoch leaves what it began with.
+        # An attempt that was killed in its first epoch keeps the epochs that it started from.
         before = self.node.inputs.checkpoint.epochs if "checkpoint" in self.node.inputs else 0
         self.epochs = max(before, len(self.losses))
         configuration = read_text(self.retrieved, filenames.NEQUIP_CONFIGURATION_FILE)
@@ -69,7 +69,7 @@ class TrainingParser(SicmlipParser):
         return COMPLETE
 
     def without_report(self) -> ExitCode | None:
-        """Return the exit code of a training that was ended from outside; ``None`` leaves the scheduler's word."""
+        """Return the exit code of a training that was ended from outside; ``None`` keeps the scheduler's exit code."""
         codes = self.exit_codes
         kept = self._keep_checkpoint()
         cause = cause_of_end(scheduler_messages(self.node, self.retrieved))

@@ -28,7 +28,9 @@ _REGION_NAMES = {"near_defect": f"within {NEAR_DEFECT:g} A of a defect"}
 class GroupErrors:
     """Errors on one group of configurations or atoms.
 
-    by: one of :data:`GROUPINGS`. name: of the group. n_frames: configurations in which there are such atoms.
+    by: one of :data:`GROUPINGS`.
+    name: of the group.
+    n_frames: number of configurations with such atoms.
     forces: errors of the forces on the atoms. energies: errors of the energies; None for groups of atoms.
     """
 
@@ -51,7 +53,8 @@ def grouped_errors(evaluation: Evaluation, by: str) -> list[GroupErrors]:
     Configurations that were imported are one group, ``imported``. Regions are those of rare events, which make up all
     atoms of configurations that fit a host, and by distance from a defect, which make them up once more.
 
-    :param by: one of :data:`GROUPINGS`. :raises InputError: when it is not.
+    :param by: one of :data:`GROUPINGS`.
+    :raises InputError: if it is not one of them.
     """
     if by not in GROUPINGS:
         raise InputError(f"Errors are not told by `{by}`. {nearest_name(by, GROUPINGS)}")
@@ -82,7 +85,7 @@ def worst_configurations(evaluation: Evaluation, count: int = N_WORST) -> list[d
 def evaluation_report(evaluation: Evaluation, groupings: Sequence[str] = GROUPINGS) -> dict[str, Any]:
     """Return an evaluation as plain values for JSON.
 
-    Keys: `pk`, `uuid`, `potential` and `dataset` (PKs), `results` (as the calculation handed them out), `groups` (a
+    Keys: `pk`, `uuid`, `potential` and `dataset` (PKs), `results` (output of the calculation), `groups` (a
     list of :class:`GroupErrors` as dicts) and `worst` (see :func:`worst_configurations`).
     """
     groups = [group.to_dict() for by in groupings for group in grouped_errors(evaluation, by)]

@@ -36,7 +36,7 @@ def draw_evaluation(
     :param others: further evaluations, whose rare events are drawn beside.
     :param name: that of the data set, which the names of the files end with.
     :param threshold: of the force error in eV/A.
-    :return: the files, and a sentence for each picture that could not be drawn.
+    :return: the files, and a message for each picture that could not be drawn.
     :raises InputError: if the ending names no format, or the folder cannot be made.
     """
     models = {f"evaluation <{one.pk}>": one for one in (evaluation, *others)}
@@ -115,7 +115,7 @@ def draw_rare_events(models: Mapping[str, Evaluation], path: Path) -> None:
 
     Of several models the migrating atoms alone are drawn, which is where they differ.
 
-    :param models: evaluations by the name of what is judged.
+    :param models: evaluations by the name of what is evaluated.
     :raises InputError: if the regions of one are not known, no region has atoms, or the ending names no format.
     """
     from aiida_sicmlip.plots.rare_events import plot_cumulative

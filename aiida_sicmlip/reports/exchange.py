@@ -32,7 +32,7 @@ class ImportedModel:
     """A model that was brought into a profile.
 
     model: the model.
-    new: whether it was not there before.
+    new: whether it is new in the profile.
     card: its model card.
     """
 
@@ -46,7 +46,7 @@ def export_model(model: PotentialData, folder: Path, statement: Statement, with_
 
     :param with_run: whether the work chains that called the calculations are part of the history, with all that they
         called: the whole run. Without, it holds what the model was made from, and nothing else.
-    :raises InputError: if the folder holds something, the model was not trained here, or a process is still at work.
+    :raises InputError: if the folder holds something, the model was not trained here, or a process is still running.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"`{folder}` exists and is not an empty folder; name another one.")

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class Exploration:
     """Walkers from one start structure along the same collective variables, in one round of a run or outside of one.
 
-    samples: what each walker sampled, in the order of ``walkers``; times: of its frames in ps, (F,) each.
+    walkers: the biased runs.
+    samples: what each walker sampled, in the order of ``walkers``.
+    times: of its frames in ps, (F,) each.
     """
 
     walkers: tuple[BiasedWalker, ...]
@@ -140,7 +142,7 @@ def free_energy_report(
 
 
 def free_energy_lines(report: dict[str, Any]) -> list[str]:
-    """Return a report in sentences."""
+    """Return a report as lines of text."""
     values = np.array(report["free_energy"], dtype=float)
     errors = np.array(report["error"], dtype=float)
 

@@ -40,7 +40,7 @@ def model_card_text(card: dict[str, Any]) -> str:
         "## Errors on rare events",
         _rare_events(card["errors"]["on_rare_events"]),
         "## Where it may be used",
-        "It has seen the following. Beyond that its forces are guesses.",
+        "It was trained on the following. Outside of this range it extrapolates.",
         _range(card["valid_range"]),
         "## Made with",
         _list({**card["made_with"]["versions"], **_without(card["made_with"], "versions")}),
@@ -116,7 +116,7 @@ def _errors_by_round(rounds: Sequence[dict[str, Any]]) -> str:
 def _rare_events(errors: dict[str, Any]) -> str:
     """Return the errors on rare events, or that there are none."""
     if not errors:
-        return "The model was not judged on migrating atoms. Low mean errors say little about them."
+        return "The model was not evaluated on migrating atoms. Low mean errors say little about them."
     header = ("set", "region", "atoms", "force MAE (eV/A)", "score P (1 is perfect)")
     rows = [
         (name, region, str(score["n_atoms"]), _number(score["force_mae"]), _number(score["score"]))

@@ -22,7 +22,7 @@ from aiida_sicmlip.tools.versions import changes, recorded_versions, surrounding
 
 SETS = ("training_set", "validation_set")
 _COMPARED_APART = (*SETS, "parameters", "code", "checkpoint")
-"""Inputs that have a line of their own; where a training was cut off does not change its weights."""
+"""Inputs that have a line of their own; where a training was interrupted does not change its weights."""
 Errors = tuple[float, float]
 
 

@@ -76,7 +76,7 @@ def draw_all(pictures: Mapping[str, Callable[[Path], None]], folder: Path, endin
     """Draw pictures into files of a folder, which is made; a picture that cannot be drawn does not stop the others.
 
     :param pictures: what draws each, by the name of its file without the ending.
-    :return: the files, and a sentence for each picture that could not be drawn.
+    :return: the files, and a message for each picture that could not be drawn.
     :raises InputError: if the ending names no format, or the folder cannot be made.
     """
     make_folder(folder)

@@ -68,7 +68,7 @@ def figure_of_energies(sets: Mapping[str, Mapping[int, Evaluation]]) -> Figure:
 
 
 def _with_evaluations(sets: Mapping[str, Mapping[int, Evaluation]]) -> dict[str, Mapping[int, Evaluation]]:
-    """Return the sets that were judged in any round.
+    """Return the sets that were evaluated in any round.
 
     :raises InputError: if there is none.
     """
@@ -152,7 +152,7 @@ def draw_potential(
     """Draw the training of a potential and its evaluations into files of a folder, which is made.
 
     :param run: the active-learning run that it is of, whose rounds and threshold are drawn too.
-    :return: the files, and a sentence for each picture that could not be drawn.
+    :return: the files, and a message for each picture that could not be drawn.
     :raises InputError: if the ending names no format, or the folder cannot be made.
     """
     pictures: dict[str, Callable[[Path], None]] = {}

@@ -135,7 +135,8 @@ def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[li
 def removal_lines(left_out: Mapping[str, Sequence[int]], remaining: Mapping[str, int], descended: int) -> list[str]:
     """Return what a training without some data leaves out, and what it cannot leave out.
 
-    :param left_out: indices by name of the set. :param remaining: number of configurations that stay.
+    :param left_out: indices by name of the set.
+    :param remaining: number of configurations that stay.
     :param descended: of them, how many are from trajectories of models that had learned from what is left out.
     """
     lines = [

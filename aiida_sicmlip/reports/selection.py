@@ -33,10 +33,14 @@ COLUMNS = 3
 class Selection:
     """What one round of a run picked.
 
-    described, summary: counts and distances, as the description and the selection left them. picks: in the order in
-    which they were picked. force_error: of the exploring potential on each pick, (P,) in eV/A, not a number where there
-    is no label (yet). judged: whether that potential was evaluated on the new labels. n_replacing: so many of the
-    picks, the last ones, took the places of failed labels.
+    steps: the processes of the round.
+    candidates: the frames that the selection chose from.
+    described: counts of frames and distances, results of the description.
+    summary: counts of picks, results of the selection.
+    picks: in the order in which they were picked.
+    force_error: of the exploring potential on each pick, (P,) in eV/A; not a number without a label.
+    evaluated: whether that potential was evaluated on the new labels.
+    n_replacing: number of picks, the last ones, that replaced failed labels.
     """
 
     steps: RoundSelection
@@ -45,7 +49,7 @@ class Selection:
     summary: dict[str, Any]
     picks: Picks
     force_error: np.ndarray
-    judged: bool
+    evaluated: bool
     n_replacing: int = 0
 
     @property
@@ -73,7 +77,7 @@ class Selection:
     def correlation(self) -> NoveltyCorrelation:
         """Of distance from the training set and error, over all frames that were labelled."""
         coefficients = novelty_correlation(self.picks.reference_distance, self.force_error)
-        if coefficients.reason is not None and not self.judged and not np.isinf(self.picks.reference_distance).all():
+        if coefficients.reason is not None and not self.evaluated and not np.isinf(self.picks.reference_distance).all():
             return NoveltyCorrelation(0, reason="the exploring potential was not evaluated on the new labels (yet)")
         return coefficients
 
@@ -108,7 +112,7 @@ def read_selections(run: orm.WorkChainNode) -> list[Selection]:
                 steps.summary,
                 read,
                 np.array(force_error),
-                judged=bool(errors),
+                evaluated=bool(errors),
                 n_replacing=len(read) - len(parts[0]),
             )
         )
@@ -225,7 +229,7 @@ def distances_cells(selections: Sequence[Selection]) -> Cells:
                 f"{selection.steps.index}",
                 *_first_median_last(selection.distances),
                 _distance(selection.described.get("covering_distance")),
-                f"{np.isfinite(selection.force_error).sum()}" if selection.judged else "-",
+                f"{np.isfinite(selection.force_error).sum()}" if selection.evaluated else "-",
                 _coefficient(selection.correlation.rank),
                 _coefficient(selection.correlation.logarithmic),
             )
@@ -264,12 +268,12 @@ def notes_on_selections(selections: Sequence[Selection]) -> list[str]:
                     "far enough in time from those picked."
                 )
         missing = int(np.isnan(selection.force_error).sum())
-        if selection.judged and missing:
+        if selection.evaluated and missing:
             notes.append(f"{selection.name}: {missing} of {len(selection.picks)} picked frames have no label.")
         if selection.n_replacing:
             notes.append(
-                f"{selection.name}: {selection.n_replacing} further frames replaced those of failed labels; the table of "
-                "frames counts what was picked first."
+                f"{selection.name}: {selection.n_replacing} further frames replaced those of failed labels; the "
+                "table of frames counts what was picked first."
             )
         if selection.correlation.reason is not None:
             notes.append(f"{selection.name}: no correlation, since {selection.correlation.reason}.")

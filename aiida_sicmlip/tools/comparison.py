@@ -134,9 +134,7 @@ def _datasets(first: LabelledDataSetData, second: LabelledDataSetData) -> Iterat
     """Yield in what two data sets differ."""
     comparison = compare_datasets(first.frames(), second.frames())
     if comparison.only_first or comparison.only_second:
-        yield (
-            f"{len(comparison.only_first)} and {len(comparison.only_second)} configurations that the other does not hold"
-        )
+        yield (f"{len(comparison.only_first)} and {len(comparison.only_second)} configurations are not in the other")
     if comparison.labels:
         energy, forces = (
             max(label.energy for label in comparison.labels),

@@ -1,4 +1,4 @@
-"""What a run leaves for another one that goes on from it, read from the graph."""
+"""Outputs of a run that another run continues from, read from the graph."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ _CONTINUED = ("seed", "initial__training_set")
 
 @dataclass
 class RunOutputs:
-    """What a run leaves, that of the runs which it continued included.
+    """Outputs of a run, including those of the runs that it continued.
 
-    potential: the last one that was trained, portable. compiled_potential: the same, compiled.
-    sets: the latest data sets, under the names of :data:`SETS`; labels whose training did not end are among them.
+    potential: the last one that was trained, portable.
+    compiled_potential: the same, compiled.
+    sets: the latest data sets, under the names of :data:`SETS`, including labels whose training did not finish.
     trajectories: the segments of the last exploration by start structure, each under ``s00`` and so on.
-    candidates: of all rounds that have selected, by the names of the rounds.
-    picks: of those whose labels are in a data set; what others have picked may be picked again.
+    candidates: of all rounds with a selection, by the names of the rounds.
+    picks: of the rounds whose labels are in a data set; picks of other rounds may be picked again.
     assessment: the last one.
-    next_round: number of the round that comes next. n_segments: of all rounds that have described their frames.
+    next_round: number of the next round.
+    n_segments: number of segments of all rounds that have described their frames.
     seed: of the next round.
     """
 
@@ -48,13 +50,13 @@ class RunOutputs:
 
 
 def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
-    """Return what an active-learning run leaves, however it ended; a handful of queries, whatever its size.
+    """Return the outputs of an active-learning run, however it ended; a handful of queries, whatever its size.
 
-    :raises InputError: if it is still at work.
+    :raises InputError: if it is still running.
     """
     if not run.is_terminated:
         raise InputError(
-            f"run <{run.pk}> is still at work; wait until it has ended, or end it with `verdi process kill {run.pk}`."
+            f"run <{run.pk}> is still running; wait until it has ended, or end it with `verdi process kill {run.pk}`."
         )
     run_outputs = _inherited(run)
     for index, steps in sorted(_finished_steps(run.pk).items()):

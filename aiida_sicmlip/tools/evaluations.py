@@ -22,8 +22,11 @@ GIVEN = "given structures"
 class Evaluation:
     """A potential's predictions for the F configurations of a data set, which have A atoms in all of them together.
 
-    pk: of the evaluation. uuid: of the evaluation. potential: PK of what was judged. dataset: PK of the data set.
-    results: errors, as the evaluation handed them out.
+    pk: of the evaluation.
+    uuid: of the evaluation.
+    potential: PK of the potential that was evaluated.
+    dataset: PK of the data set.
+    results: errors, as in the output of the evaluation.
     n_atoms: of each frame, (F,) int.
     symbols: of the atoms, frame after frame, (A,) str.
     reference_energies: of the labels, (F,) eV.

@@ -49,7 +49,7 @@ def job_messages(job: orm.CalcJobNode, *further: str) -> str:
 
 
 def diagnose_failure(words: str) -> tuple[str | None, str]:
-    """Return what ended a job, from the words of :func:`job_messages`: the kind and a sentence without its stop.
+    """Return what ended a job, from the text of :func:`job_messages`: the kind and a message without a full stop.
 
     The kind is `program` (it could not be started, or stopped with a message of its own), `disk`, one of
     :func:`~aiida_sicmlip.common.killed_jobs.cause_of_end`, `signal`, or None where nothing is said.
@@ -72,5 +72,5 @@ def diagnose_failure(words: str) -> tuple[str | None, str]:
     if (line := line_with(_SIGNAL)) is not None:
         return "signal", f"it was ended by a signal (`{line}`)"
     if lines:
-        return None, f"its last words were `{lines[-1]}`"
+        return None, f"its last message is `{lines[-1]}`"
     return None, "neither the program nor the scheduler left a message"

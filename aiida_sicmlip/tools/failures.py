@@ -1,4 +1,4 @@
-"""What has failed in a run, at any depth, and what came of it."""
+"""Failed processes of a run, at any depth, and how they were handled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_sicmlip.tools.lineage.creations import in_chunks
 
 WARNING = 700
-"""Exit statuses from this on are those of processes that hand out what they have."""
+"""Exit statuses from this one on are warnings: the process has outputs."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CalledProcess:
     process_type: entry point of what it is.
     state: of the process.
     exit_status: None where it has not finished.
-    message: what it says of its end, empty where it says nothing.
+    message: its exit message, empty where there is none.
     """
 
     pk: int
@@ -44,8 +44,8 @@ class CalledProcess:
         return self.state in ("excepted", "killed") or (self.state == "finished" and self.exit_status != 0)
 
     @property
-    def hands_out(self) -> bool:
-        """Whether it is at work, has ended well, or with a warning: statuses from 700 on, with what there is."""
+    def has_outputs(self) -> bool:
+        """Whether it is running, has finished well, or with a warning (status 700 and above), which has outputs."""
         return not self.has_failed or (self.exit_status or 0) >= WARNING
 
     @property
@@ -61,7 +61,7 @@ class Failure:
     called: the process.
     step: label under which the run called it, or what called it.
     passed_to: its callers that failed as well, the nearest first.
-    again: the next process that its caller called in its place; None where there is none.
+    again: the process that its caller called next instead; None where there is none.
     caught_by: the nearest caller below the run that has not failed, or with a warning; None where there is none.
     ended_run: whether the run ended by it.
     """
@@ -122,7 +122,7 @@ def failures_of_run(run: orm.WorkChainNode, processes: Sequence[CalledProcess]) 
         callers = _callers(called, by_pk)
         passed = []
         for caller in callers:
-            if caller.hands_out:
+            if caller.has_outputs:
                 break
             passed.append(caller)
         later = [other for other in siblings[called.caller, called.process_type] if other.pk > called.pk]

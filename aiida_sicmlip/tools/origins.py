@@ -37,7 +37,9 @@ class OriginOfSegment:
 class PickShare:
     """What one origin has in a selection.
 
-    n_frames: of its trajectories that were described in this round. picks: how many were picked, by what for.
+    origin: start structure and temperature.
+    n_frames: number of frames of its trajectories that were described in this round.
+    picks: number of picks by role.
     """
 
     origin: OriginOfSegment
@@ -52,7 +54,8 @@ def composition_of_selection(
 
     Origins of earlier rounds are among them where some of their frames were picked in this one.
 
-    :param roles: what each pick is for. :param segments: number of the segment of each pick.
+    :param roles: what each pick is for.
+    :param segments: number of the segment of each pick.
     """
     shares: dict[OriginOfSegment, PickShare] = {}
     current = _description_of_round(selection.pk)

@@ -1,4 +1,4 @@
-"""Trained potentials: which calculations trained, compiled and judged one, and those of each round of a run."""
+"""Trained potentials: which calculations trained, compiled and evaluated one, and those of each round of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aiida_sicmlip.tools.walkers import called_nodes
 MODELS = (PotentialData, CompiledPotentialData, TRAINING, TRAINING_BASE, TRAINING_CALCULATION, ACTIVE_LEARNING)
 """Kinds of nodes that lead to one model: itself, what it was compiled to, what trained it, a run."""
 EXPLORING = "evaluation_of_exploring_potential"
-"""Step of a round in which the potential that explored is judged on the new labels."""
+"""Step of a round in which the potential that explored is evaluated on the new labels."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _uses(pk: int) -> tuple[list[orm.CalcJobNode], list[orm.CalcJobNode]]:
     query.append(CompiledPotentialData, with_incoming="compilation", tag="compiled")
     query.order_by({"compilation": "id"})
     compilations = query.all(flat=True)
-    # A query of its own: a model that was not judged would not be in a joint one.
+    # A query of its own: a model that was not evaluated would not be in a joint one.
     query.append(
         orm.CalcJobNode,
         with_incoming="compiled",

@@ -1,4 +1,4 @@
-"""Where a run stands and what it has found, read from the graph."""
+"""State and results of a run, read from the graph."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
 REPLACEMENTS = "replacement_labelling"
-"""The labelling of what takes the places of failed labels, where there is one; it comes after the first."""
+"""The labelling of frames that replace those of failed labels, if any; it comes after the first."""
 FIRST_WARNING = 700
-"""Exit statuses from here are those of runs that gave what they could."""
+"""Exit statuses from this one on are warnings: the run has outputs."""
 TERMINATED = ("finished", "excepted", "killed")
 
 
@@ -66,8 +66,8 @@ class FailedLabel:
 class Round:
     """The steps of one round, and its assessment once there is one.
 
-    Labels are those that were asked for first and those that took the places of failed ones: done and failed count
-    both, replaced those of the second kind that are done.
+    Labels are those that were requested first and those that replaced failed ones: done and failed count both,
+    replaced counts the finished ones of the second kind.
     """
 
     index: int
@@ -83,7 +83,7 @@ class Round:
 
     @property
     def current(self) -> str | None:
-        """Name of the shown step that is at work."""
+        """Name of the shown step that is running."""
         names = (*STEPS, REPLACEMENTS)
         return next((name for name in names if name in self.steps and not self.steps[name].terminated), None)
 
@@ -100,10 +100,11 @@ class Round:
 class Run:
     """An active-learning run.
 
-    budget: what it may cost, as its input says. costs: what it has cost so far; None where that was not looked up.
-    jobs: its calculations that have ended, where its costs were looked up.
-    reference: pair style and file of the potential that labels in the place of DFT, None where DFT does.
-    paused: its processes that wait until someone lets them go on.
+    budget: the input of this name.
+    costs: costs so far; None where they were not queried.
+    jobs: its calculations that have ended, where costs were queried.
+    reference: pair style and file of the potential that labels instead of DFT, None where DFT does.
+    paused: its processes that are paused.
     """
 
     pk: int
@@ -127,7 +128,7 @@ class Run:
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended with an error: not converged, and not for want of rounds or budget."""
+        """Whether it has ended with an error: not converged, and not for lack of rounds or budget."""
         return self.terminated and (self.state != "finished" or 0 < (self.exit_status or 0) < FIRST_WARNING)
 
     @property
@@ -148,9 +149,9 @@ class Run:
 
 
 def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
-    """Return where the run stands; a handful of queries, whatever its size.
+    """Return the state of the run; a handful of queries, whatever its size.
 
-    :param with_costs: whether its costs are looked up where it has no budget, too.
+    :param with_costs: whether costs are queried without a budget, too.
     """
     rounds: dict[int, Round] = {}
     for label, step in _called(node.pk):

@@ -45,7 +45,7 @@ class RoundSelection:
 
     @property
     def replacing_picks(self) -> orm.ArrayData | None:
-        """What was picked in the places of failed labels, in the same form."""
+        """What replaced failed labels, in the same form."""
         return _output(self.replacements, "picks")
 
     @property

@@ -1,4 +1,4 @@
-"""The biased walkers of an exploration: which calculations are one run, and where its selected frames stood."""
+"""The biased walkers of an exploration: which calculations are one run, and the times of its selected frames."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ EXPLORING = (ACTIVE_LEARNING, EXPLORATION, WALKER, EXPLORATION_CALCULATION)
 class BiasedWalker:
     """One biased run: its calculations in order, each with the output ``colvar``.
 
-    round: of the active-learning run it belongs to, None outside of one. structure: the name of its start structure in
-    the exploration, or the formula where no exploration named it.
+    segments: calculations of the run, in order.
+    round: of the active-learning run it belongs to, None outside of one.
+    structure: the name of its start structure in the exploration, or its formula outside of one.
     """
 
     segments: tuple[orm.CalcJobNode, ...]
@@ -58,7 +59,7 @@ def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:
 def selected_frames(node: orm.ProcessNode, index: int) -> dict[int, list[float]]:
     """Return the times (ps) of the frames that were selected in a round, by the PK of the calculation they are of.
 
-    Those that took the places of failed labels are among them.
+    Frames that replaced those of failed labels are included.
     """
     times: dict[int, list[float]] = {}
     # A step that was called again after an interruption stands under the same label; the latest counts.

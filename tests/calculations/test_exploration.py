@@ -287,14 +287,14 @@ def other_species(variables: Any) -> Any:
         ({"bias": {"barrier": 1.0, "pace": 0.01, "sigma": [0.1]}}, "gives 1 widths for 2 collective variables"),
         ({"bias": {"barier": 1.0}}, "`exploration.bias.barier` is not a known setting. Did you mean `barrier`"),
         ({"continuation": (5000, True)}, "nothing is left to run. Ask for a longer production"),
-        ({"continuation": (500, False)}, "is of a free run, and this is a biased one; continue it as it was begun"),
+        ({"continuation": (500, False)}, "is of a free run, and this is a biased one; continue it as it was started"),
         (
             {"host": None, "parameters": {"restrained_shell": 3}},
             "`restrained_shell` is given, but no `host`",
         ),
         ({"parameters": {"restrained_shell": 3}}, "shell 3"),
         ({"switches": ["-in", "other"]}, "`switches` holds `-in`, which cannot be given"),
-        ({"collective_variables": other_species}, "take variables that were learned for this structure"),
+        ({"collective_variables": other_species}, "use variables that were trained for this structure"),
     ],
 )
 def test_bias_that_cannot_work(

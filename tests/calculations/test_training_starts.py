@@ -1,4 +1,4 @@
-"""A training that does not start from random weights: from a packaged model, or where an earlier one was cut off."""
+"""A training that does not start from random weights: from a packaged model, or from an interrupted one."""
 
 from __future__ import annotations
 

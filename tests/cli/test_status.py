@@ -28,7 +28,7 @@ def test_status_without_a_terminal_prints_once(run):
     """Where the output goes to a file, the state is printed and the command ends."""
     result = CliRunner().invoke(main, ["status", str(run.pk)])
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[0].startswith(f"ActiveLearningWorkChain <{run.pk}>: at work")
+    assert result.output.splitlines()[0].startswith(f"ActiveLearningWorkChain <{run.pk}>: running")
 
 
 def test_results_before_the_first_round(run):

@@ -165,4 +165,4 @@ def test_labels_beyond_the_bound_on_forces_are_set_aside(program, pw_inputs):
     assert child.outputs.output_trajectory.get_array("forces").shape == (1, 2, 3)
     report = report_of(node)
     assert "1 of 2 labels done, 1 failed, 1 of them rejected for their forces" in report
-    assert f"label `{far}` <{child.pk}> failed: Set aside: the force on atom " in report
+    assert f"label `{far}` <{child.pk}> failed: Rejected: the force on atom " in report

@@ -192,7 +192,7 @@ def test_program_that_is_gone_between_two_rounds(folder, killed_run):
     assert "finished with status 401: The exploration of round 1 <" in first
     assert "No walker has produced frames. 2 failed; the first, walker_00 <" in first
     assert "LAMMPS left no log: " in first and f"{script}: No such file or directory" in first
-    assert f"when the cause is mended, `aiida-sicmlip run SETTINGS --continue {continued}` goes on." in state
+    assert f"when the cause is fixed, `aiida-sicmlip run SETTINGS --continue {continued}` continues it." in state
 
 
 def test_model_with_a_changed_byte(folder, killed_run, switched):
@@ -259,7 +259,7 @@ def interrupt_display(folder: LoopFolder, pk: int) -> None:
     command = folder.begin("aiida-sicmlip", "status", str(pk), "-p", PROFILE, stdout=end)
     os.close(end)
     printed = ""
-    while "at work" not in printed:
+    while "running" not in printed:
         printed += os.read(terminal, 1000).decode()
     command.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):

@@ -107,7 +107,7 @@ def test_labels_are_those_of_the_potential(labelled_run, switched):
             orm.CalcJobNode, filters={"attributes.process_label": "ReferenceLabelCalculation"}, project="id"
         )
         assert set(labels.all(flat=True)) == set(seen)
-        # Tersoff, which explored, is judged on what EDIP says.
+        # Tersoff, which explored, is evaluated on labels of EDIP.
         evaluation = called(pk, "round_00_evaluation_of_exploring_potential")
         assert evaluation.inputs.potential.pair_style == "tersoff"
         assert evaluation.outputs.results["force_mae"] > 0.01
@@ -130,7 +130,7 @@ def test_walkers_are_of_all_structures_and_temperatures(labelled_run, switched):
 def test_commands_say_what_labelled_and_what_was_picked(labelled_run):
     folder, pk = labelled_run
     printed = folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop")
-    assert "labels: by edip/multi (SiC.edip), a reference potential in the place of DFT" in printed
+    assert "labels: by edip/multi (SiC.edip), a reference potential instead of DFT" in printed
     printed = folder.command("aiida-sicmlip", "selection", str(pk), "-p", "loop")
     rows = [line.split() for line in printed.splitlines() if "vacancy" in line and line.startswith("0")]
     # Round, start structure, defect, atoms, temperature, frames; then what was picked.

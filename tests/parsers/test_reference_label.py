@@ -30,14 +30,14 @@ def test_label_is_what_the_program_found(parse_folder: Callable[..., Any], case_
 
 
 @pytest.mark.parametrize(("factor", "status"), [(1.01, 0), (0.99, 460)])
-def test_label_with_too_large_forces_is_set_aside(parse_folder: Callable[..., Any], factor: float, status: int) -> None:
+def test_label_with_too_large_forces_is_rejected(parse_folder: Callable[..., Any], factor: float, status: int) -> None:
     with np.load(DEFAULT / "temporary" / "predictions.npz") as arrays:
         largest = float(np.linalg.norm(arrays["forces"], axis=1).max())
     parsed = parse_folder(DEFAULT, inputs={"max_force": orm.Float(factor * largest)})
     assert parsed.status == status
     assert "output_trajectory" in parsed.outputs
     if status:
-        assert parsed.message.startswith("Set aside: the force on atom ") and f"{largest:.1f} eV/A" in parsed.message
+        assert parsed.message.startswith("Rejected: the force on atom ") and f"{largest:.1f} eV/A" in parsed.message
 
 
 def test_failed_label(parse_folder: Callable[..., Any]) -> None:

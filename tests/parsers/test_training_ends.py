@@ -1,4 +1,4 @@
-"""How a training ends that was cut off, ran out of memory, or did not improve."""
+"""How a training ends that was interrupted, ran out of memory, or did not improve."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_training_that_ended_by_itself_keeps_no_state(ended: Callable[..., Any
         (SLURM_TIME, 400, "after 3 epochs"),
         (SLURM_MEMORY, 411, "`max_memory_kb`"),
         (KILLED, 411, "killed with signal 9"),
-        (b"", 401, "cut off from outside after 3 epochs"),
+        (b"", 401, "interrupted from outside after 3 epochs"),
     ],
 )
 def test_a_kill_leaves_the_state_of_the_last_epoch(
@@ -129,7 +129,7 @@ def test_a_training_that_does_not_improve_on_where_it_started(ended: Callable[..
     assert parsed.status == 500
     assert f"({best:.4g})" in parsed.message
     assert "potential" in parsed.outputs
-    # A training that was cut off may yet improve.
+    # A training that was interrupted may yet improve.
     assert ended(report={"starting_validation_loss": best, "stop_reason": "wall_time_limit"}).status == 400
 
 

@@ -88,7 +88,7 @@ def test_frames_in_the_places_of_failed_labels(explored):
     np.testing.assert_array_equal(second.distances, picks.distance[picks.of("training")])
     frames = selection_report(run, [second])["rounds"][0]["frames"]
     assert [entry["replaces"] for entry in frames] == [False] * len(picks) + [True] * 3
-    assert "round 1: 3 further frames took the places of failed labels" in selection_tables([first, second])
+    assert "round 1: 3 further frames replaced those of failed labels" in selection_tables([first, second])
     assert selection.pk == second.steps.selection.pk
 
 
@@ -172,7 +172,7 @@ def test_picture(run, tmp_path):
         text = path.read_text()
         assert text.count("component 1 (") == maps
         assert "force MAE, exploring potential" in text
-    # Before anything is judged there are no errors to draw.
+    # Before anything is evaluated there are no errors to draw.
     draw_selections(found[2:], tmp_path / "one.svg")
     assert "force MAE" not in (tmp_path / "one.svg").read_text()
 

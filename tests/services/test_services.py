@@ -96,7 +96,7 @@ def run(services_folder: LoopFolder) -> tuple[LoopFolder, int]:
     pk = folder.submit(yaml.safe_dump(given))
     for part, pause in (("", 8.0), ("daemon worker", 20.0)):
         time.sleep(pause)
-        assert "at work" in folder.state(pk).splitlines()[0]
+        assert "running" in folder.state(pk).splitlines()[0]
         assert folder.kill_daemon(part) >= 1
         if not part:
             folder.start_daemon()

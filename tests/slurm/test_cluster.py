@@ -103,7 +103,7 @@ def test_cancelled_jobs_end_with_a_sentence(runs: Runs) -> None:
         runs.ended(pk)
     with runs.switched(runs.folder):
         ran, waited = orm.load_node(runs.running), orm.load_node(runs.waiting)
-        assert ran.exit_status == 401 and ran.exit_message.startswith("The run was cut off from outside")
+        assert ran.exit_status == 401 and ran.exit_message.startswith("The run was interrupted from outside")
         assert ran.outputs.trajectory.n_frames > 0 and ran.outputs.continuation.step > 0
         assert waited.exit_status == 301 and waited.exit_message.startswith("LAMMPS left no log")
         assert [runs.slurm.job(name)["JobState"] for name in (job, other)] == ["CANCELLED"] * 2

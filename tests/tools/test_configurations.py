@@ -58,7 +58,7 @@ def test_configurations(learned: Learned) -> None:
 
 
 def test_model_in_a_run(learned: Learned, portable_potential, generate_dataset) -> None:
-    """The sets of the work chain, the round that called it, a prior, a model before, and attempts that were cut off."""
+    """The sets of the work chain, the round that called it, a prior, a model before, and interrupted attempts."""
     explored, run = learned.explored, learned.datasets[0].creator.caller
     training_set, validation_set = learned.datasets[1], learned.datasets[0]
     prior = fit_lennard_jones_prior(training_set, orm.Dict({}))

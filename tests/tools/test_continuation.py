@@ -101,9 +101,9 @@ def test_run_that_continued_another_hands_on_what_it_was_given(make):
     assert pks(again.trajectories["divacancy"]) == pks(first.trajectories["divacancy"])
 
 
-def test_run_at_work_is_not_continued(make):
+def test_running_run_is_not_continued(make):
     parent = make(ProcessState.WAITING)
-    with pytest.raises(InputError, match="is still at work; wait until it has ended"):
+    with pytest.raises(InputError, match="is still running; wait until it has ended"):
         outputs_of_run(parent.run)
 
 

@@ -12,7 +12,7 @@ from aiida_sicmlip.tools.costs import asked_cores, asked_gpus, costs_of_run, job
 
 
 def chain(caller=None, label=None):
-    """Return a stored work chain that is at work."""
+    """Return a stored work chain that is running."""
     node = orm.WorkChainNode()
     if caller is not None:
         node.base.links.add_incoming(caller, LinkType.CALL_WORK, label)
@@ -51,7 +51,7 @@ def run(aiida_profile_clean):
 
 @pytest.fixture
 def labelling(run):
-    """A labelling of the run with four labels: one done at the second try, one cached, one failed, one at work."""
+    """A labelling of the run with four labels: one done at the second try, one cached, one failed, one running."""
     labelling = chain(run, "round_00_labelling")
     labels = [chain(labelling, f"frame_s00_{index:06d}") for index in range(4)]
     job(labels[0], "iteration_01", machines=2, per_machine=4, output_parameters={"wall_time_seconds": 900.0})
@@ -65,7 +65,7 @@ def labelling(run):
 
 
 def test_labels_and_their_core_hours(run, labelling):
-    """Every try counts, a failed one too; what comes from the cache or is at work does not."""
+    """Every try counts, a failed one too; what comes from the cache or is running does not."""
     costs = costs_of_run(run)
     assert costs.labels == 4
     # 8 cores for a quarter and three quarters of an hour, 4 cores for half an hour.

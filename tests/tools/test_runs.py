@@ -33,7 +33,7 @@ def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0
 
 @pytest.fixture
 def run(aiida_profile_clean):
-    """A run whose round 0 labels: three asked, one done, one failed, one at work."""
+    """A run whose round 0 labels: three asked, one done, one failed, one running."""
     node = orm.WorkChainNode()
     node.process_type = ACTIVE_LEARNING
     node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
@@ -54,7 +54,7 @@ def run(aiida_profile_clean):
 
 
 def test_counts_of_labels(run):
-    """Asked, done and failed labels are counted, and the step at work is named."""
+    """Asked, done and failed labels are counted, and the running step is named."""
     found = read_run(run)
     (entry,) = found.rounds
     assert (entry.labels_asked, entry.labels_done, entry.labels_failed) == (3, 1, 1)
@@ -79,7 +79,7 @@ def test_failed_labels_and_their_replacements(run):
     assert entry.failures[1].pk == failed.pk
 
 
-def test_replacements_are_shown_at_work(run):
+def test_running_replacements_are_shown(run):
     """The first labelling is done; the second is what the round waits for."""
     run.base.links.get_outgoing(link_label_filter="round_00_labelling").first().node.set_process_state(
         ProcessState.FINISHED
@@ -97,7 +97,7 @@ def test_step_that_was_called_again_counts_once(run):
 
 
 def test_paused_processes_are_found_at_every_depth(run):
-    """AiiDA pauses a job whose computer it cannot reach; the run would seem to be at work for ever."""
+    """AiiDA pauses a job whose computer it cannot reach; the run would seem to run for ever."""
     labelling = run.base.links.get_outgoing(link_label_filter="round_00_labelling").first().node
     label = labelling.base.links.get_outgoing(link_label_filter="frame_s00_000002").first().node
     job = process(orm.CalcJobNode, label, "iteration_01", ProcessState.WAITING)
@@ -108,7 +108,7 @@ def test_paused_processes_are_found_at_every_depth(run):
     assert [(paused.pk, paused.name) for paused in found.paused] == [(job.pk, "PwCalculation")]
     shown = "\n".join(status_lines(found))
     assert f"paused: PwCalculation <{job.pk}>: Pausing after failed transport task" in shown
-    assert f"`verdi process play {job.pk}` lets it go on" in shown
+    assert f"`verdi process play {job.pk}` resumes it" in shown
 
 
 def test_broken_off_run_says_why(run):

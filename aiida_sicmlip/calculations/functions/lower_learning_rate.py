@@ -1,4 +1,4 @@
-"""The settings of a training whose loss became not-a-number, for another try."""
+"""The settings of a training whose loss became not-a-number, for another attempt."""
 
 from aiida import orm
 from aiida.engine import calcfunction
@@ -13,7 +13,8 @@ CACHE_VERSION = 1
 def lower_learning_rate(parameters: orm.Dict, factor: orm.Float) -> orm.Dict:
     """Return the settings of a training with a lower learning rate.
 
-    :param parameters: as ``TrainingCalcJob`` takes them. :param factor: between 0 and 1.
+    :param parameters: as ``TrainingCalcJob`` takes them.
+    :param factor: between 0 and 1.
     :raises InputError: where :func:`aiida_sicmlip.science.training.settings.with_lower_learning_rate` does.
     """
     return orm.Dict(with_lower_learning_rate(parameters.get_dict(), factor.value))

@@ -46,7 +46,7 @@ def merged_frames(datasets: Mapping[str, LabelledDataSetData]) -> tuple[list[Ato
                 repeated[index] = f"{index} (which is {there} of <{datasets[owner].pk}>)"
         if repeated:
             raise InputError(
-                f"configurations of data set `{name}` <{dataset.pk}> stand in an earlier data set, exactly: "
+                f"configurations of data set `{name}` <{dataset.pk}> are in an earlier data set, exactly: "
                 f"{', '.join(repeated.values())}. A configuration counts once; leave them out first: "
                 f"`aiida-sicmlip dataset subset {dataset.pk} --without --places {','.join(map(str, repeated))}`."
             )

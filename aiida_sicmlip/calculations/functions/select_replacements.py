@@ -1,4 +1,4 @@
-"""Frames that take the places of picked ones whose labels have failed."""
+"""Frames that replace picked ones whose labels have failed."""
 
 from aiida import orm
 from aiida.engine import calcfunction
@@ -22,7 +22,7 @@ def select_replacements(
     candidates: CandidateFramesData,
     **earlier: CandidateFramesData,
 ) -> dict:
-    """Return structures in the place of picked ones that failed, as many as there are candidates for.
+    """Return structures that replace picked ones that failed, as many as there are candidates for.
 
     :param parameters: of the selection that picked.
     :param failed: link labels of the frames that failed (``frame_s03_012345``), the most important first.

@@ -1,4 +1,4 @@
-"""What a run has answered: how it stands or ended, and what to do next."""
+"""The result of a run: its state or how it ended, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.tools.runs import Round, Run
 
 NOT_CONVERGED, NOTHING_NEW = 701, 410
-"""Exit statuses of the loop that have an advice of their own."""
+"""Exit statuses of the loop with advice of their own."""
 
 
 def answer_of_run(run: Run) -> dict[str, Any]:
     """Return the answer of a run as plain values.
 
     Keys: `verdict` (`converged`, `rounds_used_up`, `budget_used_up`, `nothing_new`, `failed`, `killed`, `excepted` or
-    `at_work`), `title`, `sentence`, and `next`, what to do.
+    `running`), `title`, `sentence`, and `next`, what to do.
     """
     kind = _kind(run)
     return {"verdict": kind, "title": _title(kind, run), "sentence": _sentence(kind, run), "next": _next(kind, run)}
@@ -30,7 +30,7 @@ def last_assessed(run: Run) -> Round | None:
 
 def _kind(run: Run) -> str:
     if not run.terminated:
-        return "at_work"
+        return "running"
     if run.state != "finished":
         return run.state
     kinds = {0: "converged", None: "converged", NOT_CONVERGED: "rounds_used_up", NOTHING_NEW: "nothing_new"}
@@ -39,7 +39,7 @@ def _kind(run: Run) -> str:
 
 
 def _title(kind: str, run: Run) -> str:
-    """Return the verdict in a few words."""
+    """Return the verdict as a title."""
     if kind == "budget_used_up":
         return f"Ended on its budget of {UNITS[STATUSES[run.exit_status or 0]]}"
     return {
@@ -49,14 +49,14 @@ def _title(kind: str, run: Run) -> str:
         "failed": "Failed",
         "killed": "Killed",
         "excepted": "Stopped by an error",
-        "at_work": "At work",
+        "running": "Running",
     }.get(kind, kind.capitalize())
 
 
 def _sentence(kind: str, run: Run) -> str:
-    """Return what is known of the potential, in one sentence or two."""
+    """Return what is known of the potential, in one or two sentences."""
     entry = last_assessed(run)
-    if kind == "at_work":
+    if kind == "running":
         begun = run.rounds[-1] if run.rounds else None
         where = f"{round_name(begun, run)}: {round_status(begun, run)}." if begun is not None else "No round has begun."
         where = where[0].upper() + where[1:]
@@ -88,13 +88,13 @@ def _errors(entry: Round) -> str:
 
 def _next(kind: str, run: Run) -> str:
     """Return what to do."""
-    go_on = f"`aiida-sicmlip run FILE --continue {run.pk}` goes on from here"
+    go_on = f"`aiida-sicmlip run FILE --continue {run.pk}` continues from here"
     report = f"`verdi process report {run.pk}`"
-    if kind == "at_work":
+    if kind == "running":
         return f"`aiida-sicmlip status {run.pk}` follows it; make this page again when it has ended."
     if kind == "converged":
         export = f"`aiida-sicmlip export {run.pk} FOLDER`"
-        return f"{export} writes the potential with its history; judge it on your own question first."
+        return f"{export} writes the potential with its history; evaluate it for your own application first."
     if kind == "rounds_used_up":
         return f"{go_on}, with `max_rounds` for the rounds to come in FILE."
     if kind == "budget_used_up":
@@ -102,5 +102,7 @@ def _next(kind: str, run: Run) -> str:
     if kind == "nothing_new":
         return f"{go_on}, with longer or hotter explorations in FILE (`exploration.parameters`)."
     if any(entry.labels_done for entry in run.rounds):
-        return f"See the failures below and {report}; once the cause is mended, {go_on} with the labels that are done."
-    return f"See the failures below and {report}; mend the cause and start it again."
+        return (
+            f"See the failures below and {report}; once the cause is fixed, {go_on} with the labels that were computed."
+        )
+    return f"See the failures below and {report}; fix the cause and start it again."

@@ -1,4 +1,4 @@
-"""What has failed in a run, why, and what was done about it, in words."""
+"""Failures of a run, their causes and how they were handled, as text."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def failure_values(failures: Sequence[Failure], run: Run) -> list[dict[str, Any]
 
 
 def done_about(failure: Failure, run: Run) -> str:
-    """Return what was done about a failure, in one sentence or two."""
+    """Return what was done about a failure, in one or two sentences."""
     parts = []
     if failure.again is not None:
-        parts.append(f"{failure.again.process} <{failure.again.pk}> took its place.")
+        parts.append(f"{failure.again.process} <{failure.again.pk}> ran instead.")
     index, step = _round(failure.step)
     chain = [failure.called, *failure.passed_to]
     is_label = step in ("labelling", REPLACEMENTS) and any(called.label.startswith("frame_") for called in chain)
@@ -51,15 +51,15 @@ def done_about(failure: Failure, run: Run) -> str:
     if is_label and step == "labelling" and (caught is None or caught.label == failure.step):
         parts += _replacements(index, run)
     if failure.ended_run:
-        parts.append("The run ended by it.")
+        parts.append("The run failed because of it.")
     elif caught is not None and caught.has_failed:
-        parts.append(f"{caught.process} <{caught.pk}> handed out what there was: {caught.message}")
+        parts.append(f"{caught.process} <{caught.pk}> returned partial outputs: {caught.message}")
     elif caught is not None:
-        parts.append(f"{caught.process} <{caught.pk}> went on.")
+        parts.append(f"{caught.process} <{caught.pk}> continued.")
     elif run.terminated and run.exit_status not in (None, 0) and not parts:
-        parts.append("The run went on as far as it could.")
+        parts.append("The run continued as far as possible.")
     elif not parts:
-        parts.append("The run went on without it.")
+        parts.append("The run continued without it.")
     return " ".join(parts)
 
 
@@ -91,7 +91,7 @@ def _replacements(index: int | None, run: Run) -> list[str]:
                 f"{entry.labels_replaced} of the round's {entry.labels_failed} failed labels were replaced by other "
                 f"frames, in <{entry.steps[REPLACEMENTS].pk}>."
             ]
-    return ["No other frame took the place of this label."]
+    return ["No other frame replaced this label."]
 
 
 def _round(step: str) -> tuple[int | None, str]:

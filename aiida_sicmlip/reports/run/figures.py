@@ -88,7 +88,7 @@ def figure_of_costs(costs: dict[str, Any]) -> Figure:
 
 
 def drawn(draw: Callable[[], Figure]) -> tuple[Figure | None, str]:
-    """Return a figure, or None and the sentence that says why there is none."""
+    """Return a figure, or None and the message that says why there is none."""
     try:
         return draw(), ""
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The sections of the page of a run: which tables, pictures and sentences stand where."""
+"""The sections of the page of a run: their tables, pictures and text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Block:
     """A part of a section.
 
     kind: `text`, `table`, `figure`, `lines` (as they are, in a fixed width) or `items`.
-    content: a sentence, :class:`~aiida_sicmlip.reports.text.Cells`, the name of a figure, or lines.
+    content: text, :class:`~aiida_sicmlip.reports.text.Cells`, the name of a figure, or lines.
     caption: what a table or a figure shows.
     """
 
@@ -44,7 +44,10 @@ class Block:
 class Section:
     """A section of the page.
 
-    name: its anchor. title: its heading. blocks: what it holds. empty: why it holds nothing, where it does not.
+    name: its anchor.
+    title: its heading.
+    blocks: what it holds.
+    empty: what is said where it holds nothing.
     """
 
     name: str
@@ -66,7 +69,7 @@ class Section:
             )
 
     def add(self, kind: str, content: Any) -> None:
-        """Add a sentence, lines or items, where there are any."""
+        """Add text, lines or items, where there are any."""
         if content:
             self.blocks.append(Block(kind, content))
 
@@ -172,7 +175,7 @@ def _exploration(material: RunMaterial, figures: Figures) -> Section:
 
 
 def _parity(report: dict[str, Any], figures: Figures) -> Section:
-    section = Section("parity", "Parity of the last potential", empty="No potential is trained and judged yet.")
+    section = Section("parity", "Parity of the last potential", empty="No potential is trained and evaluated yet.")
     potential = report["potential"]
     if potential is not None:
         for name in ("training", "validation"):

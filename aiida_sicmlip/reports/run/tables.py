@@ -80,7 +80,7 @@ def notes_on_errors(run: Run) -> list[str]:
     """Return what :func:`errors_cells` does not say."""
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
     if run.reference is not None:
-        notes.append(f"labels: by {run.reference}, a reference potential in the place of DFT.")
+        notes.append(f"labels: by {run.reference}, a reference potential instead of DFT.")
     if _has_scores(run):
         notes.append("P: score of the forces on atoms between two sites, 1 is perfect; in brackets how many these are.")
     if any(map(_is_shifted, run.rounds)):
@@ -100,7 +100,7 @@ def results_table(run: Run) -> str:
 
 
 def _has_scores(run: Run) -> bool:
-    """Whether migrating atoms were judged in any round."""
+    """Whether errors on migrating atoms were evaluated in any round."""
     return any(_score(entry, which) != "-" for entry in run.rounds for which in SCORED)
 
 
@@ -119,7 +119,7 @@ def status_lines(run: Run) -> list[str]:
     """Return where the run stands, one line a fact."""
     lines = [f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}, {duration(run.seconds)}"]
     if run.reference is not None:
-        lines.append(f"  labelled by {run.reference}, a reference potential in the place of DFT")
+        lines.append(f"  labelled by {run.reference}, a reference potential instead of DFT")
     assessed = [entry.index for entry in run.rounds if entry.assessment is not None]
     for entry in run.rounds:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
@@ -127,12 +127,12 @@ def status_lines(run: Run) -> list[str]:
             lines += [f"    {line}" for line in verdict_lines(entry.assessment)]
     for process in run.paused:
         lines.append(f"  paused: {process.name} <{process.pk}>: {process.reason}")
-        lines.append(f"    When its cause is mended, `verdi process play {process.pk}` lets it go on.")
+        lines.append(f"    When the cause is fixed, `verdi process play {process.pk}` resumes it.")
     lines += [f"  {line}" for line in cost_lines(run)]
     if run.failed:
         lines.append(
-            f"  What is done is kept. `verdi process report {run.pk}` says more; when the cause is mended, "
-            f"`aiida-sicmlip run SETTINGS --continue {run.pk}` goes on."
+            f"  Completed steps are kept. `verdi process report {run.pk}` gives details; when the cause is fixed, "
+            f"`aiida-sicmlip run SETTINGS --continue {run.pk}` continues it."
         )
     left = run.expected_seconds_left
     if left is not None:
@@ -161,7 +161,7 @@ def detail_lines(run: Run, shares: Mapping[int, Sequence[PickShare]], parent: in
 
 
 def failure_lines(run: Run) -> list[str]:
-    """Return the labels that failed with their reasons, and how many others took their places, round by round."""
+    """Return the labels that failed with their reasons, and how many were replaced, round by round."""
     return [line for entry in run.rounds if entry.failures for line in label_lines(entry)]
 
 
@@ -186,9 +186,9 @@ def cost_lines(run: Run) -> list[str]:
 
 
 def verdict(run: Run) -> str:
-    """Return how the run ended, or that it is at work."""
+    """Return how the run ended, or that it is running."""
     if not run.terminated:
-        return "at work"
+        return "running"
     if run.state != "finished":
         return run.exit_message or run.state
     if run.exit_status == 0:
@@ -225,7 +225,7 @@ def round_status(entry: Round, run: Run) -> str:
 
 
 def progress_events(run: Run) -> list[str]:
-    """Return what has happened so far as sentences without times, so that a repeated look shows which are new."""
+    """Return what has happened so far as messages without times, so that a repeated look shows which are new."""
     events = []
     for entry in run.rounds:
         name = round_name(entry, run)

@@ -11,7 +11,7 @@ from aiida_sicmlip.common.labels import dataset_label, index_of_dataset
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 
 _CHUNK = 1000
-"""So many nodes are named in one query; databases limit the length of a query."""
+"""Number of nodes in one query; databases limit the length of a query."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def walk_back(dataset: LabelledDataSetData) -> list[tuple[Creation | None, dict[
             if creation is None:
                 added.append((None, indices))
                 continue
-            # Its own leave the indices that go on, which are not copied: sets grow over a hundred rounds and more.
+            # Its own are removed from the mapping, which is not copied: sets are extended in a hundred rounds and more.
             own = {here: indices.pop(here) for here in range(creation.n_earlier, creation.n_frames) if here in indices}
             following += [(parent, part) for parent, part in creation.in_parents(indices) if part]
             if own:

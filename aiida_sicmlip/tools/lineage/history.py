@@ -16,7 +16,7 @@ from aiida_sicmlip.tools.lineage.rounds import RoundOfRun
 
 @dataclass(frozen=True)
 class Lineage:
-    """A model with all that it was trained and judged on.
+    """A model with all that it was trained and evaluated on.
 
     model: the model.
     sets: configurations of each of its data sets, in their order, by name: `training`, `validation` and further ones.

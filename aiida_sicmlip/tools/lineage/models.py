@@ -116,7 +116,7 @@ def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:
             for (potential, training), inputs in taken.items()
             if "training_set" in inputs
         }
-    attempts = _legs_of_trainings({model.training for model in models.values()})
+    attempts = _attempts_of_trainings({model.training for model in models.values()})
     fitted = _sets_of_priors({model.prior for model in models.values() if model.prior is not None})
     rounds, further = _callers_of_trainings({model.training for model in models.values()})
     return {
@@ -131,7 +131,7 @@ def models_of_potentials(pks: Iterable[int]) -> dict[int, Model]:
     }
 
 
-def _legs_of_trainings(pks: Iterable[int]) -> dict[int, tuple[int, ...]]:
+def _attempts_of_trainings(pks: Iterable[int]) -> dict[int, tuple[int, ...]]:
     """Return the calculations that each training consists of, in order."""
     attempts: dict[int, tuple[int, ...]] = {pk: (pk,) for pk in pks}
     firsts = {pk: pk for pk in attempts}

@@ -14,7 +14,7 @@ from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.creations import in_chunks, walk_back
 
 _EXTENSIONS = 20
-"""The labels of so many calcfunctions are asked for at once."""
+"""Number of calcfunctions whose labels are queried at once."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Check:
 
     name: what should hold.
     examined: how many nodes, files or configurations were looked at.
-    problems: a sentence for each that is wrong.
+    problems: a message for each problem.
     """
 
     name: str

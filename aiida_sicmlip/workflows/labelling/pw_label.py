@@ -8,7 +8,7 @@ from aiida_quantumespresso.calculations.pw import PwCalculation
 from aiida_quantumespresso.common.types import RestartType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
-from aiida_sicmlip.calculations.force_bound import define_force_bound, reason_to_set_aside
+from aiida_sicmlip.calculations.force_bound import define_force_bound, reason_to_reject
 from aiida_sicmlip.tools.failure_messages import diagnose_failure, failure_message, job_messages
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
 
@@ -53,7 +53,7 @@ class PwLabelWorkChain(RestartWorkChain, PwBaseWorkChain):
         if code is not None or "max_force" not in self.inputs:
             return code
         label = self.ctx.children[-1].outputs.output_trajectory
-        reason = reason_to_set_aside(self.inputs.max_force, self.inputs.pw.structure, label)
+        reason = reason_to_reject(self.inputs.max_force, self.inputs.pw.structure, label)
         return None if reason is None else self.exit_codes.ERROR_FORCES_TOO_LARGE.format(reason=reason)
 
     @process_handler(priority=300, exit_codes=CRASHED)

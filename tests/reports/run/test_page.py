@@ -155,7 +155,7 @@ def test_failures_say_what_was_done(made, page, report):
     assert (label["round"], label["step"], label["exit_status"]) == (0, "labelling", 410)
     assert label["message"] == "The electrons did not converge."
     assert "1 of the round's 1 failed labels were replaced" in label["done"]
-    assert walker["done"].endswith("handed out what there was: The frames before are kept.")
+    assert walker["done"].endswith("returned partial outputs: The frames before are kept.")
     for entry in (label, walker):
         assert entry["command"] in page.words["failures"] and entry["uuid"] in page.words["failures"]
     labels = report["rounds"][0]["labels"]
@@ -176,19 +176,19 @@ def test_costs_and_composition(report):
         assert sum(share["n_training"] for share in entry["composition"]) == 5
 
 
-def test_a_run_at_work_says_what_is_not_there_yet(aiida_profile):
+def test_a_running_run_says_what_is_not_there_yet(aiida_profile):
     node = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
     node.base.links.add_incoming(orm.Int(3).store(), LinkType.INPUT_WORK, "max_rounds")
     node.store()
     node.set_process_state(ProcessState.WAITING)
     page = Page(run_page(RunMaterial(node)))
-    assert "At work" in page.words["answer"] and "No round has begun" in page.words["answer"]
+    assert "Running" in page.words["answer"] and "No round has begun" in page.words["answer"]
     expected = {
         "convergence": "No round has begun yet.",
         "errors": "No round has an evaluation yet",
         "energies": "No round has an evaluation yet",
         "exploration": "No round has explored yet.",
-        "parity": "No potential is trained and judged yet.",
+        "parity": "No potential is trained and evaluated yet.",
         "composition": "No round has picked frames yet.",
         "failures": "Nothing has failed.",
         "lineage": "No potential is trained yet.",

@@ -93,9 +93,9 @@ def test_results_table_holds_scores_where_there_are_any(run):
 
 
 def test_status_says_step_and_counts(run):
-    """The round that is at work shows its step, its counts and what is left."""
+    """The round that is running shows its step, its counts and what is left."""
     lines = status_lines(run)
-    assert "at work" in lines[0]
+    assert "running" in lines[0]
     assert "round 0 (1 of at most 3): force MAE 0.123 eV/A" in lines[1]
     assert "round 1 (2 of at most 3): labelling, 3 of 12 labels" in lines[2]
     assert lines[3].startswith("  expected: at most")
@@ -110,7 +110,7 @@ def test_a_failed_label_is_not_hidden(run):
 @pytest.mark.parametrize(
     ("state", "status", "message", "text"),
     [
-        ("waiting", None, None, "at work"),
+        ("waiting", None, None, "running"),
         ("finished", 0, None, "finished, converged"),
         ("finished", 701, "why", "finished with status 701: why"),
         ("killed", None, "killed: Killed by a user", "killed: Killed by a user"),

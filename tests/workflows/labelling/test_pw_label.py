@@ -60,7 +60,7 @@ def test_label_with_too_large_forces_is_set_aside(label, divacancy, bound, statu
     assert (code.status if code else 0) == status
     assert instance.outputs["output_trajectory"].uuid == trajectory.uuid
     if status:
-        assert code.message == (f"Set aside: the force on atom 5 ({kinds[5]}) is 5.0 eV/A, above `max_force`, 4 eV/A.")
+        assert code.message == (f"Rejected: the force on atom 5 ({kinds[5]}) is 5.0 eV/A, above `max_force`, 4 eV/A.")
 
 
 def ended(computer, status, stderr="", crash=""):
