@@ -181,6 +181,11 @@ def test_imports_follow_the_rooms() -> None:
     assert wrong_rooms(ROOT) == []
 
 
+def test_what_is_imported_is_there() -> None:
+    inside = [entry for entry in imports(ROOT) if f"{entry.target}.".startswith(f"{PACKAGE}.")]
+    assert [entry for entry in inside if entry.target not in modules(ROOT)] == []
+
+
 def test_programs_are_imported_by_nothing() -> None:
     programs = f"{PACKAGE}.engine.programs"
     reached = [entry for entry in imports(ROOT) if f"{entry.target}.".startswith(f"{programs}.")]

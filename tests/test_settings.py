@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import aiida_sicmlip
+from aiida_sicmlip import calculations, engine, science, workflows
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.settings import (
     REQUIRED,
@@ -45,13 +45,9 @@ def subclasses(base: type[Settings]) -> list[type[Settings]]:
     return [*found, *(cls for each in found for cls in subclasses(each))]
 
 
-for module in pkgutil.walk_packages(aiida_sicmlip.__path__, "aiida_sicmlip."):
-    if module.name.rsplit(".", 1)[-1] in ("settings", "bias_settings", "convergence", "budgets", "frame_filter"):
+for layer in (calculations, engine, science, workflows):
+    for module in pkgutil.walk_packages(layer.__path__, f"{layer.__name__}."):
         importlib.import_module(module.name)
-for name in ("training.lennard_jones_fit", "labels.exchange_formats", "free_energy.reweighting"):
-    importlib.import_module(f"aiida_sicmlip.science.{name}")
-for name in ("cv_training", "candidates"):
-    importlib.import_module(f"aiida_sicmlip.engine.{name}")
 
 CLASSES = sorted(set(subclasses(Settings)), key=lambda cls: cls.__name__)
 COMPLETE = [cls for cls in CLASSES if set(cls.names()) <= {*cls.defaults(), *NEEDED.get(cls.__name__, {})}]

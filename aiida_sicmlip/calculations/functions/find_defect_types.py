@@ -1,5 +1,7 @@
 """The types of defects that labelled configurations show."""
 
+from collections.abc import Mapping
+
 from aiida import orm
 from aiida.engine import calcfunction
 
@@ -11,12 +13,13 @@ CACHE_VERSION = 1
 
 
 @calcfunction
-def find_defect_types(dataset: LabelledDataSetData, **hosts: orm.StructureData) -> orm.Dict:
+def find_defect_types(dataset: LabelledDataSetData, **namespaces: Mapping[str, orm.StructureData]) -> orm.Dict:
     """Return how many configurations show each type of defect, by the name of the type.
 
     :param dataset: the configurations.
-    :param hosts: perfect crystals; a configuration belongs to the first, in the order of their names, that it fits.
+    :param namespaces: `hosts`, the perfect crystals by the name that the user gave to each, which may be any; a
+        configuration belongs to the first, in the order of their names, that it fits.
     :raises InputError: if there is no host.
     """
-    crystals = {name: host.get_ase() for name, host in hosts.items()}
+    crystals = {name: host.get_ase() for name, host in namespaces.get("hosts", {}).items()}
     return orm.Dict(count_defect_types(dataset.frames(), crystals))

@@ -275,7 +275,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         training = self.ctx.training.outputs
         optional = {} if self.ctx.assessment is None else {"previous": self.ctx.assessment}
         if self._hosts:
-            types = self._run(find_defect_types, "defect_types", dataset=self.ctx.new_labels, **self._hosts)
+            types = self._run(find_defect_types, "defect_types", dataset=self.ctx.new_labels, hosts=dict(self._hosts))
             optional["defect_types"] = types
         assessment = self._run(
             assess_round,
@@ -334,11 +334,11 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         """Return the call label of ``step`` in this round."""
         return round_label(self.ctx.round, step)
 
-    def _run(self, function: Callable[..., Any], step: str, **inputs: Any) -> Any:
+    def _run(self, function: Callable[..., Any], step: str, /, **inputs: Any) -> Any:
         """Run the calcfunction of ``step`` once, and return its result."""
         return run_once(self, function, self._label(step), **inputs)
 
-    def _submit(self, process: type[Process], step: str, **inputs: Any) -> ToContext:
+    def _submit(self, process: type[Process], step: str, /, **inputs: Any) -> ToContext:
         """Submit the child process of ``step`` once; the context holds it under the name of the step."""
         return ToContext(**{step: submit_once(self, process, self._label(step), **inputs)})
 

@@ -28,7 +28,7 @@ def called(node: orm.WorkChainNode, label: str) -> list[orm.ProcessNode]:
     return sorted((link.node for link in links), key=lambda child: child.pk)
 
 
-def submit_once(workchain: WorkChain, process: type[Process] | Any, label: str, **inputs: Any) -> orm.ProcessNode:
+def submit_once(workchain: WorkChain, process: type[Process] | Any, label: str, /, **inputs: Any) -> orm.ProcessNode:
     """Submit ``process`` with the call link label ``label``, or return the child that was submitted with it before.
 
     :return: the node of the child, for ``ToContext``; it may have terminated already.
@@ -47,7 +47,7 @@ def submit_once(workchain: WorkChain, process: type[Process] | Any, label: str, 
     return child
 
 
-def run_once(workchain: WorkChain, function: Callable[..., Any], label: str, **inputs: Any) -> Any:
+def run_once(workchain: WorkChain, function: Callable[..., Any], label: str, /, **inputs: Any) -> Any:
     """Run a calcfunction with the call link label ``label``, or return the outputs of the earlier call.
 
     :return: result of the calcfunction: a node, or a mapping of nodes (nested for output namespaces).
