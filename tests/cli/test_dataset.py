@@ -183,7 +183,7 @@ def test_diff(generate_dataset, labelled_frames, aiida_profile_clean) -> None:
 
 
 def test_subset(labelled, labels) -> None:
-    part = made(command("subset", labelled.pk, "--places", "0,2-3"))
+    part = made(command("subset", labelled.pk, "--indices", "0,2-3"))
     assert part.creator.inputs.places.get_list() == [0, 2, 3]
     rest = made(command("subset", labelled.pk, "--without", "--labels", f"{labels[1].pk},{labels[2].uuid}"))
     assert rest.creator.inputs.places.get_list() == [0, 3]
@@ -194,12 +194,12 @@ def test_subset(labelled, labels) -> None:
     ("options", "words"),
     [
         ((), "nothing says what to take"),
-        (("--places", "a"), "`--places` holds `a`; give numbers and ranges"),
-        (("--places", "3-1"), "`--places` holds `3-1`"),
+        (("--indices", "a"), "`--indices` holds `a`; give numbers and ranges"),
+        (("--indices", "3-1"), "`--indices` holds `3-1`"),
         (("--labels", " ,"), "`--labels` is ' ,', which names nothing"),
-        (("--places", "0-3"), "all of the 4 configurations"),
-        (("--places", "0-3", "--without"), "none of the 4 configurations"),
-        (("--places", "4"), "has no configuration 4"),
+        (("--indices", "0-3"), "all of the 4 configurations"),
+        (("--indices", "0-3", "--without"), "none of the 4 configurations"),
+        (("--indices", "4"), "has no configuration 4"),
         (("--rounds", "0"), "is of round 0; none was added in a round"),
         (("--structures", "vv"), "started from `vv`"),
     ],
@@ -216,7 +216,7 @@ def test_merge(generate_dataset, aiida_profile_clean) -> None:
     assert merged.n_frames == 6
     assert merged.levels_of_theory == [LEVEL_OF_THEORY]
     before = orm.QueryBuilder().append(orm.Node).count()
-    assert "--without --places 0,1" in command("merge", parts[0].pk, merged.pk, status=1)
+    assert "--without --indices 0,1" in command("merge", parts[0].pk, merged.pk, status=1)
     assert "at least two data sets" in command("merge", parts[0].pk, status=1)
     assert "a LevelOfTheoryData; give" in command("merge", parts[0].pk, _level().pk, status=1)
     assert orm.QueryBuilder().append(orm.Node).count() == before + 1
@@ -268,5 +268,5 @@ def _level() -> orm.Data:
 @pytest.mark.parametrize("words", [("show", "1"), ("stats", "1"), ("export", "1", "a.xyz"), ("subset", "1")])
 def test_nodes_that_are_not_there(aiida_profile_clean, words: tuple[str, ...], tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    options = ("--places", "0") if words[0] == "subset" else ()
+    options = ("--indices", "0") if words[0] == "subset" else ()
     assert "is 987654, and no node is called that" in command(words[0], 987654, *words[2:], *options, status=1)

@@ -48,7 +48,7 @@ def merged_frames(datasets: Mapping[str, LabelledDataSetData]) -> tuple[list[Ato
             raise InputError(
                 f"configurations of data set `{name}` <{dataset.pk}> are in an earlier data set, exactly: "
                 f"{', '.join(repeated.values())}. A configuration counts once; leave them out first: "
-                f"`aiida-sicmlip dataset subset {dataset.pk} --without --places {','.join(map(str, repeated))}`."
+                f"`aiida-sicmlip dataset subset {dataset.pk} --without --indices {','.join(map(str, repeated))}`."
             )
         frames += new
     return frames, levels

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--rounds", metavar="N,N-N", help="Configurations that these rounds added, for example `0,2-4`.")
 @click.option("--structures", metavar="NAME,...", help="Those picked from walkers that started from these structures.")
 @click.option("--labels", metavar="PK,...", help="Those with these labels, by PK or UUID.")
-@click.option("--places", metavar="N,N-N", help="Those at these places, which count from 0.")
+@click.option("--indices", metavar="N,N-N", help="Those with these indices in the data set, from 0.")
 @click.option("--charges", metavar="N,...", help="Those of these total charges (e); `none` for those without one.")
 @click.option("--spins", metavar="N,...", help="Those with so many unpaired electrons; `none` for those without one.")
 @click.option("--levels", metavar="N,N-N", help="Those at these levels of theory, as `dataset show` counts them.")
@@ -31,7 +31,7 @@ def subset(
     rounds: str | None,
     structures: str | None,
     labels: str | None,
-    places: str | None,
+    indices: str | None,
     charges: str | None,
     spins: str | None,
     levels: str | None,
@@ -46,14 +46,14 @@ def subset(
         "rounds": whole_numbers(rounds, "--rounds"),
         "structures": words(structures, "--structures"),
         "labels": words(labels, "--labels"),
-        "indices": whole_numbers(places, "--places"),
+        "indices": whole_numbers(indices, "--indices"),
         "charges": numbers_or_none(charges, "--charges"),
         "spins": numbers_or_none(spins, "--spins"),
         "levels": whole_numbers(levels, "--levels"),
     }
     if all(value is None for value in conditions.values()):
         raise InputError(
-            "nothing says what to take; give `--rounds`, `--structures`, `--labels`, `--places`, `--charges`, "
+            "nothing says what to take; give `--rounds`, `--structures`, `--labels`, `--indices`, `--charges`, "
             "`--spins` or `--levels`."
         )
     load_profile(profile_name)

@@ -22,9 +22,9 @@ def defect_type(frame: Atoms, host: Atoms, sites: HostSites | None = None) -> st
 
     ``V_C`` is a vacant carbon site, ``C_Si`` a carbon atom on a silicon site, ``C_i`` a carbon atom without a site, as
     :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` assigns them. Positions are ignored: a divacancy and
-        two distant vacancies have the same type, as have split interstitials (one of the two atoms has the site) and
-        others: ``Si_i``. In crystals with hexagonal and cubic sites these are distinguished: ``V_C(k) + V_Si(h)`` is
-        the divacancy hk.
+    two distant vacancies have the same type, as have split interstitials (one of the two atoms has the site) and
+    others: ``Si_i``. In crystals with hexagonal and cubic sites these are distinguished: ``V_C(k) + V_Si(h)`` is
+    the divacancy hk.
 
     An atom of another species on a site is named likewise: ``N_C``, and ``H_C`` for hydrogen anywhere in a carbon
     vacancy (VH), bonded to any neighbour. With a second hydrogen atom there it is ``H_C + H_i``, with the hydrogen
