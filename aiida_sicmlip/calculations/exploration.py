@@ -41,7 +41,7 @@ FRACTION_OF_WALLTIME = 0.9
 
 
 def validate_variables(structure: orm.StructureData, variables: CollectiveVariablesData) -> str | None:
-    """Say why collective variables do not fit ``structure``, if they do not."""
+    """Return a message where collective variables do not fit ``structure``, else None."""
     symbols = structure.get_ase().get_chemical_symbols()
     for name, atoms in variables.groups.items():
         # The groups are called after species and shell, such as `Si1`.
@@ -116,7 +116,7 @@ class ExplorationCalculation(ProgramCalculation):
             "continuation",
             valid_type=ContinuationData,
             required=False,
-            help="Where an earlier calculation of the same run ended; this one goes on from there.",
+            help="Where an earlier calculation of the same run ended; this one continues from there.",
         )
         spec.input(
             "switches",
@@ -224,7 +224,7 @@ class ExplorationCalculation(ProgramCalculation):
 
     @classmethod
     def validate_bias(cls, inputs: dict[str, Any]) -> str | None:
-        """Say why the bias cannot work on these variables, if so."""
+        """Return a message where the bias does not fit the variables, else None."""
         biased = [name for name in ("bias", "collective_variables") if name in inputs]
         if len(biased) == 1:
             missing = "collective_variables" if biased == ["bias"] else "bias"
@@ -242,7 +242,7 @@ class ExplorationCalculation(ProgramCalculation):
 
     @classmethod
     def validate_continuation(cls, inputs: dict[str, Any]) -> str | None:
-        """Say why the run cannot go on, if so."""
+        """Return a message where the run cannot be continued, else None."""
         if "continuation" not in inputs or "parameters" not in inputs:
             return None
         continuation = inputs["continuation"]
@@ -263,7 +263,7 @@ class ExplorationCalculation(ProgramCalculation):
 
     @classmethod
     def validate_host(cls, inputs: dict[str, Any]) -> str | None:
-        """Say why what depends on the host crystal cannot be done, if so."""
+        """Return a message where inputs that depend on the host crystal are inconsistent, else None."""
         if "parameters" not in inputs or "structure" not in inputs:
             return None
         settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())

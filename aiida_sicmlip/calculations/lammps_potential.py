@@ -27,7 +27,7 @@ def potential_file(potential: LammpsPotentialData | CompiledPotentialData) -> tu
 
 
 def validate_potential(potential: orm.Data, _: Any) -> str | None:
-    """Say what makes ``potential`` unfit for LAMMPS."""
+    """Return a message where ``potential`` cannot be used in LAMMPS, else None."""
     if isinstance(potential, CompiledPotentialData) and potential.target != "pair_allegro":
         return (
             f"`potential` <{potential.pk}> was compiled for the target `{potential.target}`; LAMMPS needs one compiled "
@@ -37,7 +37,7 @@ def validate_potential(potential: orm.Data, _: Any) -> str | None:
 
 
 def validate_species(structure: orm.StructureData, potential: Any) -> str | None:
-    """Say which species of ``structure`` the potential does not know, if any."""
+    """Return a message where the potential does not cover a species of ``structure``, else None."""
     unknown = sorted(structure.get_symbols_set() - set(potential.species))
     if unknown:
         return (

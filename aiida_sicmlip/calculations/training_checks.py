@@ -134,7 +134,7 @@ def _check_sets(
 
 
 def _frames(dataset: LabelledDataSetData, name: str) -> list[Any]:
-    """Return the configurations of a set; one without forces, say, is told by its name."""
+    """Return the configurations of a set; an error names the set."""
     try:
         return dataset.frames()
     except InputError as error:

@@ -155,7 +155,7 @@ def validate_not_negative(name: str) -> Validator:
 
 
 def validate_switches(switches: orm.List | None, _: Any) -> str | None:
-    """Say which command-line switch of LAMMPS cannot be used, if any."""
+    """Return a message where a command-line switch of LAMMPS cannot be used, else None."""
     if switches is None:
         return None
     try:

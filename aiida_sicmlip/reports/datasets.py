@@ -18,7 +18,7 @@ from aiida_sicmlip.science.labels.statistics import grouped_statistics
 from aiida_sicmlip.tools.datasets import Origin, origins_of_dataset
 
 _MOST_LISTED = 20
-"""So many indices are listed one by one; more would hide the rest."""
+"""Largest number of indices that are listed."""
 
 
 def dataset_lines(dataset: LabelledDataSetData) -> list[str]:

@@ -17,7 +17,7 @@ from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, AtomRegions
 from aiida_sicmlip.tools.evaluations import IMPORTED, Evaluation
 
 GROUPINGS = ("round", "defect", "species", "region")
-"""What errors are told by: that of configurations, or of atoms."""
+"""Groupings of errors: of configurations, or of atoms."""
 
 _NO_ROUND = "no round"
 _NO_HOST = "no host"
@@ -31,7 +31,8 @@ class GroupErrors:
     by: one of :data:`GROUPINGS`.
     name: of the group.
     n_frames: number of configurations with such atoms.
-    forces: errors of the forces on the atoms. energies: errors of the energies; None for groups of atoms.
+    forces: errors of the forces on the atoms.
+    energies: errors of the energies; None for groups of atoms.
     """
 
     by: str

@@ -18,7 +18,7 @@ from aiida_sicmlip.tools.lineage.rounds import uuids_of_nodes
 Branch = tuple[str, list[Any]]
 """A line of a tree with the branches below it."""
 _MOST = 4
-"""So many nodes of a kind are named in a line; more would hide the rest."""
+"""Largest number of nodes of a kind that are named in a line."""
 
 
 def configurations_of_set(lineage: Lineage, name: str) -> list[Configuration]:

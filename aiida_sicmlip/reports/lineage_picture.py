@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIRST, LAST = 3, 5
-"""So many rounds at the beginning and at the end are drawn of a long history."""
+"""Numbers of rounds at the beginning and at the end that are drawn of a long history."""
 
 
 def draw_lineage(lineage: Lineage, path: Path) -> None:

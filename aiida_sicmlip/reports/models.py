@@ -154,6 +154,9 @@ def _whole(errors: Mapping[str, Any]) -> Errors:
 
 
 def _errors_at(errors: Mapping[str, Any], indices: list[int], sizes: list[int]) -> Errors:
-    """Return force (eV/A) and energy MAE (eV/atom) of some configurations of a set, with so many atoms each."""
+    """Return force (eV/A) and energy MAE (eV/atom) of some configurations of a set.
+
+    :param sizes: number of atoms of each.
+    """
     forces = np.average(np.asarray(errors["force_mae_per_frame"])[indices], weights=sizes)
     return float(forces), float(np.abs(np.asarray(errors["energy_error_per_frame"])[indices]).mean())

@@ -11,7 +11,7 @@ from aiida_sicmlip.reports.text import Cells, duration, number, or_dash, table
 from aiida_sicmlip.tools.potentials import TrainedPotential
 
 ERRORS = ("force_mae", "force_rmse", "force_r2", "energy_mae", "energy_rmse", "energy_r2")
-"""Errors of an evaluation that are told, in eV/A and eV/atom; not all are there in evaluations of earlier versions."""
+"""Errors of an evaluation that are shown, in eV/A and eV/atom; not all are there in evaluations of earlier versions."""
 STOPPED = {
     "maximum_epochs": "all epochs done",
     "early_stopping": "the validation loss did not fall any more",

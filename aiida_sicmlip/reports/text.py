@@ -44,7 +44,7 @@ def or_dash(value: object) -> str:
 
 
 def number(value: float | None, digits: int = 4, scale: float = 1.0) -> str:
-    """Return a number, times a scale, with so many digits after the point, or a dash where it is not known."""
+    """Return a number, times a scale, with ``digits`` digits after the point, or a dash where it is not known."""
     return "-" if value is None else f"{scale * value:.{digits}f}"
 
 

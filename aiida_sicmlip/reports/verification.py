@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_sicmlip.tools.verification import Check
 
 _MOST_PROBLEMS = 20
-"""So many problems of a check are listed; the number of all is said."""
+"""Largest number of problems of a check that are listed, after which only their number is given."""
 
 
 def verification_lines(node: orm.Node, checks: Sequence[Check]) -> list[str]:

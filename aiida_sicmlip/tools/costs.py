@@ -109,7 +109,7 @@ def _count_labels(pk: int) -> int:
 
 
 def _path_to_jobs(pk: int, depth: int) -> orm.QueryBuilder:
-    """Return a query that leads from a run over so many calls to its calculations, with the label of the first call."""
+    """Return a query from a run over ``depth`` calls to its calculations, with the label of the first call."""
     query = orm.QueryBuilder()
     query.append(orm.WorkChainNode, filters={"id": pk}, tag="caller_0")
     for level in range(1, depth + 1):
@@ -126,7 +126,7 @@ def _path_to_jobs(pk: int, depth: int) -> orm.QueryBuilder:
 
 
 def _jobs_at(pk: int, depth: int) -> list[Job]:
-    """Return the calculations that are so many calls below a run."""
+    """Return the calculations that are ``depth`` calls below a run."""
     seconds = _own_seconds(pk, depth)
     on_gpu = _on_gpu(pk, depth)
     query = _path_to_jobs(pk, depth)

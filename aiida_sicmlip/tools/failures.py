@@ -126,7 +126,7 @@ def failures_of_run(run: orm.WorkChainNode, processes: Sequence[CalledProcess]) 
                 break
             passed.append(caller)
         later = [other for other in siblings[called.caller, called.process_type] if other.pk > called.pk]
-        # What a work chain runs beside each other is told apart by its labels; what it runs again is not.
+        # What a work chain runs beside each other differs in its labels; what it runs again does not.
         again = next((other for other in later if _place(other.label) == _place(called.label)), None)
         top = [called, *callers][-1]
         caught = callers[len(passed)] if len(passed) < len(callers) else None

@@ -1,4 +1,4 @@
-"""Processes that wait for someone: AiiDA pauses those whose computer it could not reach."""
+"""Paused processes: AiiDA pauses those whose computer it could not reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEEPEST = 4
 
 @dataclass(frozen=True)
 class PausedProcess:
-    """A process that goes on when it is told to: its kind, and why it was paused, as AiiDA says."""
+    """A paused process: its PK, its kind, and AiiDA's reason."""
 
     pk: int
     name: str

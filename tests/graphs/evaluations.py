@@ -54,7 +54,7 @@ def evaluated(
         scores = score_regions(arrays.get_array("forces"), reference, masks)
         results["rare_events"] = {name: score.to_dict() for name, score in scores.items()}
     if committee:
-        judged, *others = (
+        first, *others = (
             Predictions(
                 arrays.get_array("energies") + shift * rng.normal(size=len(frames)),
                 arrays.get_array("forces") + shift * rng.normal(size=(sum(map(len, frames)), 3)),
@@ -63,7 +63,7 @@ def evaluated(
             )
             for shift in [0.0, *[noise] * (committee - 1)]
         )
-        found, disagreement = report_committee(frames, judged, others, results["energy_error_per_frame"])
+        found, disagreement = report_committee(frames, first, others, results["energy_error_per_frame"])
         results["committee"] = found
         for name, array in disagreement.items():
             arrays.set_array(name, array)

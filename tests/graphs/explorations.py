@@ -168,7 +168,7 @@ class Explored:
         self.picks(self.process(orm.CalcFunctionNode, "", run, label, candidates=own, **inputs), found.picks)
         return found.picks
 
-    def judgement(self, run: Any, index: int, selection: Any, errors: dict[tuple[int, int], float]) -> Any:
+    def evaluation_of_labels(self, run: Any, index: int, selection: Any, errors: dict[tuple[int, int], float]) -> Any:
         """Return the evaluation of the potential that explored a round, on labels of frames that were picked.
 
         :param errors: force MAE in eV/A of each labelled frame, by segment and frame.

@@ -1,4 +1,4 @@
-"""Graphs of trained and judged potentials made by hand, with what a real training left and real comparisons."""
+"""Graphs of trained and evaluated potentials made by hand, with what a real training left and real comparisons."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEFT = Path(__file__).parents[1] / "parsers" / "fixtures" / "training" / "defaul
 """What a training of three epochs left."""
 
 
-class Judged:
+class EvaluatedPotentials:
     """Makes trainings, compilations and evaluations; predictions are the labels with noise."""
 
     def __init__(self, explored: Explored, host: Atoms) -> None:
@@ -99,19 +99,19 @@ class Judged:
                     None,
                 )
             )
-        judged = members[0]
-        report = prediction_errors(frames, judged.by_frame())
+        evaluated = members[0]
+        report = prediction_errors(frames, evaluated.by_frame())
         known = {"vv": self.host} if hosts is None else hosts
-        regions, arrays = report_regions(frames, judged.forces, known, set(known))
+        regions, arrays = report_regions(frames, evaluated.forces, known, set(known))
         report |= regions
         if committee:
-            summary, disagreement = report_committee(frames, judged, members[1:], report["energy_error_per_frame"])
+            summary, disagreement = report_committee(frames, evaluated, members[1:], report["energy_error_per_frame"])
             report["committee"] = summary
             arrays |= disagreement
         node = self.process(orm.CalcJobNode, EVALUATION, caller, label, dataset=dataset, potential=potential)
         self.output(node, "results", orm.Dict(report))
         predictions = orm.ArrayData()
-        for name, array in {**judged.arrays(), **arrays}.items():
+        for name, array in {**evaluated.arrays(), **arrays}.items():
             predictions.set_array(name, array)
         self.output(node, "predictions", predictions)
         return node

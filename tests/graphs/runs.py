@@ -23,7 +23,7 @@ from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from tests.conftest import LEVEL_OF_THEORY
 from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
-from tests.graphs.potentials import Judged
+from tests.graphs.potentials import EvaluatedPotentials
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)
@@ -39,7 +39,7 @@ class MadeRun:
 
     def __init__(self, rounds: int = 2, name: str = "vv") -> None:
         self.explored = Explored(DEFECT.atoms, CollectiveVariablesData.from_folder(VARIABLES).store())
-        self.judged = Judged(self.explored, HOST)
+        self.evaluated = EvaluatedPotentials(self.explored, HOST)
         self.process, self.output = self.explored.process, self.explored.output
         self.structure = orm.StructureData(ase=DEFECT.atoms, label=name).store()
         host = orm.StructureData(ase=HOST).store()
@@ -83,10 +83,10 @@ class MadeRun:
             self._labelling(index, "replacement_labelling", [frame_label(parse_frame_label(frames[0])[0], 29)])
         sets = [self._dataset(index, f"{name}_set", count) for name, count in (("training", 5), ("validation", 3))]
         new = self._dataset(index, "new_labels", 8)
-        potential = self.judged.compilation(None, self.judged.training(None, *sets).outputs.potential)
+        potential = self.evaluated.compilation(None, self.evaluated.training(None, *sets).outputs.potential)
         label = round_label(index, "evaluation_of_exploring_potential")
-        exploring = self.judged.evaluation(new, potential.outputs.compiled_potential, self.node, label, noise=0.6)
-        chain = self.judged.training_chain(*sets, self.node, index, noise=0.4 / (1 + index))
+        exploring = self.evaluated.evaluation(new, potential.outputs.compiled_potential, self.node, label, noise=0.6)
+        chain = self.evaluated.training_chain(*sets, self.node, index, noise=0.4 / (1 + index))
         results = {
             link.link_label: link.node.outputs.results.get_dict()
             for link in chain.base.links.get_outgoing(link_type=LinkType.CALL_CALC).all()

@@ -84,7 +84,7 @@ def test_model_that_was_not_trained_here(tmp_path: Path, labels, level, code) ->
         compare_models(model, given)
 
 
-def judged(model, dataset, rare_events) -> None:
+def evaluated(model, dataset, rare_events) -> None:
     """Let a model have been compiled, and evaluated with scores on rare events."""
     compilation = finished(orm.CalcJobNode, COMPILATION, "", potential=model)
     compiled = CompiledPotentialData(io.BytesIO(b"compiled"), "c.nequip.pt2", species=["C", "Si"], cutoff=4.0)
@@ -99,7 +99,7 @@ def test_card(tmp_path: Path, labels, level, code, labelled_frames) -> None:
     model = trained(tmp_path / "a", code, training, validation, scale=0.1)
     predicted, reference = np.ones((6, 3)), np.full((6, 3), 1.1)
     scores = score_regions(predicted, reference, {"migrating": np.arange(6) < 2})
-    judged(model, validation, {name: score.to_dict() for name, score in scores.items()})
+    evaluated(model, validation, {name: score.to_dict() for name, score in scores.items()})
     card = model_card(model, Statement(purpose="Divacancies.", licence="CC-BY-4.0", citation="Doe, 2030."))
     assert json.loads(json.dumps(card)) == card
     assert card["trained_on"]["training"] == {
@@ -127,7 +127,7 @@ def test_card(tmp_path: Path, labels, level, code, labelled_frames) -> None:
 
 def test_card_without_rare_events_says_so(tmp_path: Path, labels, level, code) -> None:
     model = trained(tmp_path / "a", code, grown(labels, level, 4), grown(labels[4:], level, 1))
-    assert "was not judged on migrating atoms" in model_card_text(model_card(model, Statement()))
+    assert "was not evaluated on migrating atoms" in model_card_text(model_card(model, Statement()))
 
 
 def test_folders_that_are_not_whole(tmp_path: Path, labels, level, code) -> None:

@@ -24,7 +24,7 @@ from aiida_sicmlip.tools.potentials import evaluations_of_rounds, read_potential
 from tests.conftest import LEVEL_OF_THEORY
 from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
-from tests.graphs.potentials import LEFT, Judged
+from tests.graphs.potentials import LEFT, EvaluatedPotentials
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)
@@ -32,8 +32,8 @@ DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)
 
 # Hundreds of nodes, which no test changes: made once.
 @pytest.fixture(scope="module")
-def judged(aiida_profile) -> Judged:
-    return Judged(Explored(DEFECT.atoms, None), HOST)
+def evaluated(aiida_profile) -> EvaluatedPotentials:
+    return EvaluatedPotentials(Explored(DEFECT.atoms, None), HOST)
 
 
 def dataset(count: int, seed: int) -> LabelledDataSetData:
@@ -54,26 +54,26 @@ def dataset(count: int, seed: int) -> LabelledDataSetData:
 
 
 @pytest.fixture(scope="module")
-def sets(judged) -> list[LabelledDataSetData]:
+def sets(evaluated) -> list[LabelledDataSetData]:
     """Training and validation set of a first and of a second round."""
     return [dataset(count, seed) for seed, count in enumerate((6, 4, 8, 4))]
 
 
 @pytest.fixture(scope="module")
-def found(judged, sets):
-    """A potential that is compiled and judged."""
-    return read_potential(judged.training_chain(*sets[:2], committee=True).outputs.potential)
+def found(evaluated, sets):
+    """A potential that is compiled and evaluated."""
+    return read_potential(evaluated.training_chain(*sets[:2], committee=True).outputs.potential)
 
 
 @pytest.fixture(scope="module")
-def run(judged, sets):
+def run(evaluated, sets):
     """A run of two rounds, whose errors are smaller in the second one."""
-    node = judged.explored.run()
+    node = evaluated.explored.run()
     for index, noise in ((0, 0.3), (1, 0.1)):
-        judged.training_chain(*sets[2 * index : 2 * index + 2], node, index, noise=noise)
-    exploring = judged.compilation(None, judged.training(None, *sets[:2]).outputs.potential)
+        evaluated.training_chain(*sets[2 * index : 2 * index + 2], node, index, noise=noise)
+    exploring = evaluated.compilation(None, evaluated.training(None, *sets[:2]).outputs.potential)
     label = "round_01_evaluation_of_exploring_potential"
-    judged.evaluation(sets[3], exploring.outputs.compiled_potential, node, label, noise=0.4)
+    evaluated.evaluation(sets[3], exploring.outputs.compiled_potential, node, label, noise=0.4)
     return node
 
 
@@ -111,37 +111,37 @@ def test_text(found):
     assert row[7:9] == [f"{1000 * results[name]:.1f}" for name in ("energy_mae", "energy_rmse")]
 
 
-def test_a_prior_is_told(judged, sets, entry_points):
+def test_a_prior_is_told(evaluated, sets, entry_points):
     from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
     from aiida_sicmlip.science.training.lennard_jones_fit import fit_prior
 
     prior = LennardJonesPriorData.from_fit(fit_prior(sets[0].frames())).store()
-    node = judged.training(None, *sets[:2], prior=prior)
+    node = evaluated.training(None, *sets[:2], prior=prior)
     text = "\n".join(potential_lines(potential_report(read_potential(node.outputs.potential))))
     before, after = (prior.residuals[stage]["forces_rmse"] for stage in ("before", "after"))
     assert f"Lennard-Jones <{prior.pk}>, cutoff 5 A; root mean square force {before:.3f} eV/A, {after:.3f} eV/A" in text
     assert "It is compiled for no machine." in text
 
 
-def test_a_potential_that_was_not_trained_here(judged, portable_potential):
+def test_a_potential_that_was_not_trained_here(evaluated, portable_potential):
     report = potential_report(read_potential(portable_potential))
     assert (report["training"], report["curve"], report["data"]) == (None, None, {})
     assert "given as it is" in "\n".join(potential_lines(report))
 
 
-def test_parts_of_a_continued_training(judged, sets):
-    first = judged.training(None, *sets[:2])
+def test_parts_of_a_continued_training(evaluated, sets):
+    first = evaluated.training(None, *sets[:2])
     checkpoint = orm.SinglefileData.from_string("state", filename="last.ckpt")
-    judged.output(first, "checkpoint", checkpoint)
-    second = judged.training(None, *sets[:2], checkpoint=checkpoint)
+    evaluated.output(first, "checkpoint", checkpoint)
+    second = evaluated.training(None, *sets[:2], checkpoint=checkpoint)
     continued = read_potential(second.outputs.potential)
     assert attempts(continued) == [4.0]
     assert f"<{first.pk}>, <{second.pk}> (continued)" in "\n".join(potential_lines(potential_report(continued)))
 
 
-def test_a_training_that_started_from_a_potential(judged, sets, found):
+def test_a_training_that_started_from_a_potential(evaluated, sets, found):
     """The settings of a model are those of the potential then, not of the training."""
-    further = judged.training(None, *sets[:2], initial_potential=found.potential)
+    further = evaluated.training(None, *sets[:2], initial_potential=found.potential)
     text = "\n".join(potential_lines(potential_report(read_potential(further.outputs.potential))))
     assert f"that of potential <{found.potential.pk}>, trained further, 672 weights" in text
     assert "scalar features" not in text
@@ -196,15 +196,15 @@ def test_evaluations_beside_each_other(found, tmp_path):
     assert "one, migrating" in text and "other, migrating" in text and "elsewhere" not in text
 
 
-def test_what_an_evaluation_lacks_is_said(judged, sets, found, tmp_path):
+def test_what_an_evaluation_lacks_is_said(evaluated, sets, found, tmp_path):
     compiled = found.compilations[0].outputs.compiled_potential
-    without = read_evaluation(judged.evaluation(sets[2], compiled, hosts={}))
+    without = read_evaluation(evaluated.evaluation(sets[2], compiled, hosts={}))
     drawn, missing = draw_evaluation(without, tmp_path, name="other")
     assert [path.name for path in drawn] == ["parity_other.png"]
     assert len(missing) == 2
     assert "distance_to_defect_other.png: No atom has a known distance" in missing[0]
     assert "rare_events_other.png: No region has atoms" in missing[1]
-    node = judged.evaluation(sets[3], compiled)
+    node = evaluated.evaluation(sets[3], compiled)
     older = replace(read_evaluation(node), results={})
     _, missing = draw_evaluation(older, tmp_path, name="older")
     assert all(f"evaluation <{node.pk}> was made by a version that told no regions" in sentence for sentence in missing)

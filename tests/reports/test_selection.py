@@ -42,7 +42,7 @@ def errors_of(picks, seed: int) -> dict[tuple[int, int], float]:
 
 @pytest.fixture(scope="module")
 def run(explored):
-    """A run of three rounds with four walkers each; the last one has not judged its exploring potential yet."""
+    """A run of three rounds with four walkers each; the last one has not evaluated its exploring potential yet."""
     run = explored.run()
     explored.errors = {}
     for index in range(3):
@@ -53,7 +53,7 @@ def run(explored):
             # One label of the second round failed.
             explored.errors[index].popitem()
         if index < 2:
-            explored.judgement(run, index, selection, explored.errors[index])
+            explored.evaluation_of_labels(run, index, selection, explored.errors[index])
     return run
 
 

@@ -10,34 +10,34 @@ from aiida_sicmlip.common.process_types import EVALUATION, TRAINING_CALCULATION
 from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.tools.potentials import MODELS, evaluations_of_rounds, model_of, read_potential
 from tests.graphs.explorations import Explored
-from tests.graphs.potentials import Judged
+from tests.graphs.potentials import EvaluatedPotentials
 
 
 @pytest.fixture
-def judged(aiida_profile_clean, divacancy, divacancy_host, variables) -> Judged:
-    return Judged(Explored(divacancy, variables), divacancy_host)
+def evaluated(aiida_profile_clean, divacancy, divacancy_host, variables) -> EvaluatedPotentials:
+    return EvaluatedPotentials(Explored(divacancy, variables), divacancy_host)
 
 
 @pytest.fixture
-def chain(judged, generate_dataset):
-    """A training on four configurations, judged on them and on two others."""
-    return judged.training_chain(generate_dataset(4, seed=1), generate_dataset(2, seed=2))
+def chain(evaluated, generate_dataset):
+    """A training on four configurations, evaluated on them and on two others."""
+    return evaluated.training_chain(generate_dataset(4, seed=1), generate_dataset(2, seed=2))
 
 
-def test_a_potential_is_found_from_all_that_belongs_to_it(judged, chain):
+def test_a_potential_is_found_from_all_that_belongs_to_it(evaluated, chain):
     potential = chain.outputs.potential
-    compiled = judged.compilation(None, potential).outputs.compiled_potential
+    compiled = evaluated.compilation(None, potential).outputs.compiled_potential
     for node in (potential, chain, potential.creator, compiled):
         assert model_of(load(node.pk, MODELS, "MODEL")) == potential
 
 
-def test_calculations_of_a_potential(judged, chain, generate_dataset):
+def test_calculations_of_a_potential(evaluated, chain, generate_dataset):
     potential = chain.outputs.potential
     # Another training with the same data has evaluations of its own.
-    judged.training_chain(potential.creator.inputs.training_set, potential.creator.inputs.validation_set)
+    evaluated.training_chain(potential.creator.inputs.training_set, potential.creator.inputs.validation_set)
     other = generate_dataset(3, seed=5)
-    on_gpu = judged.compilation(None, potential, device="cuda")
-    later = judged.evaluation(other, on_gpu.outputs.compiled_potential)
+    on_gpu = evaluated.compilation(None, potential, device="cuda")
+    later = evaluated.evaluation(other, on_gpu.outputs.compiled_potential)
     found = read_potential(potential)
     assert found.trainings == [potential.creator]
     assert [node.outputs.compiled_potential.device for node in found.compilations] == ["cpu", "cuda"]
@@ -48,13 +48,13 @@ def test_calculations_of_a_potential(judged, chain, generate_dataset):
         assert found.evaluations[name].caller == chain
 
 
-def test_a_continued_training_has_its_parts_in_order(judged, generate_dataset):
+def test_a_continued_training_has_its_parts_in_order(evaluated, generate_dataset):
     sets = generate_dataset(4, seed=1), generate_dataset(2, seed=2)
     parts, inputs = [], {}
     for _ in range(3):
-        parts.append(judged.training(None, *sets, **inputs))
+        parts.append(evaluated.training(None, *sets, **inputs))
         checkpoint = orm.SinglefileData.from_string("state", filename="last.ckpt")
-        judged.output(parts[-1], "checkpoint", checkpoint)
+        evaluated.output(parts[-1], "checkpoint", checkpoint)
         inputs = {"checkpoint": checkpoint}
     assert read_potential(parts[-1].outputs.potential).trainings == parts
     assert read_potential(parts[0].outputs.potential).trainings == parts[:1]
@@ -65,11 +65,11 @@ def test_a_potential_that_was_not_trained_here(portable_potential):
     assert (found.trainings, found.training, found.compilations, found.evaluations) == ([], None, [], {})
 
 
-def test_evaluations_of_a_run(judged, generate_dataset):
-    run = judged.explored.run()
+def test_evaluations_of_a_run(evaluated, generate_dataset):
+    run = evaluated.explored.run()
     datasets = [generate_dataset(count, seed=count) for count in (4, 2, 5, 3)]
-    chains = [judged.training_chain(*datasets[:2], run, 0), judged.training_chain(*datasets[2:], run, 1)]
-    exploring = judged.evaluation(
+    chains = [evaluated.training_chain(*datasets[:2], run, 0), evaluated.training_chain(*datasets[2:], run, 1)]
+    exploring = evaluated.evaluation(
         datasets[2],
         chains[0].outputs.potential.base.links.get_outgoing().first().node.outputs.compiled_potential,
         run,
@@ -87,18 +87,18 @@ def test_evaluations_of_a_run(judged, generate_dataset):
     assert "new labels of round 1" in read_potential(chains[0].outputs.potential).evaluations
 
 
-def test_a_training_that_was_called_again_counts_once(judged, generate_dataset):
+def test_a_training_that_was_called_again_counts_once(evaluated, generate_dataset):
     """After an interruption a step stands twice under its label; the later one counts."""
-    run = judged.explored.run()
+    run = evaluated.explored.run()
     sets = generate_dataset(4, seed=1), generate_dataset(2, seed=2)
-    judged.training_chain(*sets, run, 0)
-    again = judged.training_chain(*sets, run, 0)
+    evaluated.training_chain(*sets, run, 0)
+    again = evaluated.training_chain(*sets, run, 0)
     assert evaluations_of_rounds(run)["training"][0].caller == again
 
 
-def test_what_has_no_potential_is_said(judged):
-    for node in (judged.explored.run(), judged.process(orm.CalcJobNode, TRAINING_CALCULATION)):
+def test_what_has_no_potential_is_said(evaluated):
+    for node in (evaluated.explored.run(), evaluated.process(orm.CalcJobNode, TRAINING_CALCULATION)):
         with pytest.raises(InputError, match=f"<{node.pk}> has made no potential"):
             model_of(load(node.pk, MODELS, "MODEL"))
     with pytest.raises(InputError, match="a CalcJobNode; give the PK or UUID of a PotentialData"):
-        load(judged.process(orm.CalcJobNode, EVALUATION).pk, MODELS, "MODEL")
+        load(evaluated.process(orm.CalcJobNode, EVALUATION).pk, MODELS, "MODEL")

@@ -56,7 +56,7 @@ def test_force_errors_are_those_of_the_frames(explored):
     run = explored.run()
     selection = select(explored, run, 0)
     errors = {frame: 0.1 * (place + 1) for place, frame in enumerate(reversed(PICKS))}
-    node = explored.judgement(run, 0, selection, errors)
+    node = explored.evaluation_of_labels(run, 0, selection, errors)
     (found,) = round_selections(run)
     assert found.force_errors() == pytest.approx(errors)
     # As a mean over all frames it is the error that the evaluation has.

@@ -127,7 +127,7 @@ def creations_of_datasets(pks: Iterable[int]) -> dict[int, Creation]:
 
 
 def _creation(dataset: int, n_frames: int, creator: int, inputs: dict[str, tuple[int, int | None]]) -> Creation:
-    """Return what a calcfunction did, told by the labels of its inputs."""
+    """Return what a calcfunction did, identified by the labels of its inputs."""
     level = inputs["level_of_theory"][0] if "level_of_theory" in inputs else None
 
     def parents(labels: Sequence[str]) -> tuple[tuple[int, int], ...]:

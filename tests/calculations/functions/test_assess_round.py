@@ -86,9 +86,9 @@ def test_wrong_criteria(criteria: dict[str, Any], sentence: str) -> None:
 
 def test_score_on_migrating_atoms_is_kept_but_decides_nothing() -> None:
     bad = {"n_atoms": 3, "score": 0.0, "force_mae": 2.0}
-    judged = orm.Dict({**errors(0.05).get_dict(), "rare_events": {"migrating": bad, "all": {"n_atoms": 56}}})
+    evaluated = orm.Dict({**errors(0.05).get_dict(), "rare_events": {"migrating": bad, "all": {"n_atoms": 56}}})
     result = assess_round(
-        orm.Dict({}), exploring=errors(0.5), training=errors(0.05), validation=judged, selection=orm.Dict({})
+        orm.Dict({}), exploring=errors(0.5), training=errors(0.05), validation=evaluated, selection=orm.Dict({})
     ).get_dict()
     assert result["validation"]["migrating"] == {"n_atoms": 3, "score": 0.0}
     assert "migrating" not in result["exploring"]
