@@ -16,7 +16,7 @@ from aiida_sicmlip.common.exceptions import SicmlipError
 
 
 class LazyCommand(NamedTuple):
-    """Where a command lives, and the line that the group's help shows without importing it."""
+    """Module and name of a command, and its line in the help of the group, which does not import it."""
 
     module: str
     attribute: str
@@ -25,27 +25,25 @@ class LazyCommand(NamedTuple):
 
 COMMANDS = {
     "setup": LazyCommand(
-        "aiida_sicmlip.cli.cmd_setup", "setup", "Make what a run needs: profile, computer, codes, pseudopotentials."
+        "aiida_sicmlip.cli.cmd_setup", "setup", "Set up what a run needs: profile, computer, codes, pseudopotentials."
     ),
     "run": LazyCommand("aiida_sicmlip.cli.cmd_run", "run", "Start a run from a protocol or an input file."),
-    "status": LazyCommand("aiida_sicmlip.cli.cmd_status", "status", "Say how far a run has come."),
+    "status": LazyCommand("aiida_sicmlip.cli.cmd_status", "status", "Show the progress of a run."),
     "results": LazyCommand(
         "aiida_sicmlip.cli.cmd_results",
         "results",
-        "Print errors and times by round, and where the potential comes from.",
+        "Print errors and times by round, and the provenance of the potential.",
     ),
-    "report": LazyCommand(
-        "aiida_sicmlip.cli.cmd_report", "report", "Write one HTML page on a run, from its question to its lineage."
-    ),
+    "report": LazyCommand("aiida_sicmlip.cli.cmd_report", "report", "Write an HTML report on a run."),
     "selection": LazyCommand(
         "aiida_sicmlip.cli.cmd_selection",
         "selection",
-        "Print what was picked for labels in each round, and how novel it was.",
+        "Print the selection of each round, and the novelty of the picked frames.",
     ),
     "potential": LazyCommand(
         "aiida_sicmlip.cli.cmd_potential",
         "potential",
-        "Print how a potential was trained, its errors, and where it is compiled; draw pictures of it.",
+        "Print training, errors and compilations of a potential, and plot them.",
     ),
     "dataset": LazyCommand(
         "aiida_sicmlip.cli.cmd_dataset", "dataset", "Look at data sets, export, import, part and merge them."
@@ -56,26 +54,26 @@ COMMANDS = {
         "Print errors of a potential on a data set, by round, defect, element and region.",
     ),
     "lineage": LazyCommand(
-        "aiida_sicmlip.cli.cmd_lineage", "lineage", "Print what a model was trained on, and where all of it is from."
+        "aiida_sicmlip.cli.cmd_lineage", "lineage", "Print the training data of a model, and their provenance."
     ),
     "affected-by": LazyCommand(
         "aiida_sicmlip.cli.cmd_affected_by",
         "affected_by",
-        "Print every data set and model that depends on a label, a frame, a code and so on.",
+        "Print all data sets and models that depend on a label, a frame, a code or another node.",
     ),
-    "diff": LazyCommand("aiida_sicmlip.cli.cmd_diff", "diff", "Say how two models differ: data, settings, errors."),
+    "diff": LazyCommand("aiida_sicmlip.cli.cmd_diff", "diff", "Compare two models: data, settings, errors."),
     "reproduce": LazyCommand(
-        "aiida_sicmlip.cli.cmd_reproduce", "reproduce", "Make a node again from its inputs, and compare."
+        "aiida_sicmlip.cli.cmd_reproduce", "reproduce", "Repeat the calculation of a node, and compare the results."
     ),
     "retrain": LazyCommand(
         "aiida_sicmlip.cli.cmd_retrain", "retrain", "Train a model again without some of its data, and compare."
     ),
     "verify": LazyCommand("aiida_sicmlip.cli.cmd_verify", "verify", "Check the provenance of a run or a model."),
     "export": LazyCommand(
-        "aiida_sicmlip.cli.cmd_export", "export", "Write a model with its history, its model card and its file."
+        "aiida_sicmlip.cli.cmd_export", "export", "Export a model with its provenance and a model card."
     ),
     "import": LazyCommand(
-        "aiida_sicmlip.cli.cmd_import", "import_", "Bring an exported model with its history into a profile."
+        "aiida_sicmlip.cli.cmd_import", "import_", "Import an exported model with its provenance into a profile."
     ),
     "free-energy": LazyCommand(
         "aiida_sicmlip.cli.cmd_free_energy",
@@ -87,28 +85,28 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, not when the group's help is shown."""
+    """Group whose commands are imported only when they are called."""
 
     def __init__(self, *args: Any, lazy_commands: dict[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy_commands = lazy_commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, in the order in which a user meets them."""
+        """Return the names of all commands, in the order of a typical workflow."""
         return [*self.lazy_commands, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the command ``cmd_name``, or ``None`` where there is no such command."""
+        """Import and return the command ``cmd_name``, or return ``None`` if there is no such command."""
         lazy = self.lazy_commands.get(cmd_name)
         if lazy is None:
             return super().get_command(ctx, cmd_name)
         command = getattr(importlib.import_module(lazy.module), lazy.attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"`{lazy.module}:{lazy.attribute}` is no click command")
+            raise TypeError(f"`{lazy.module}:{lazy.attribute}` is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the lines kept here; click's own way imports every command."""
+        """Write the list of commands without importing them, as click would."""
         rows = [(name, lazy.help) for name, lazy in self.lazy_commands.items()]
         rows += [
             (name, command.get_short_help_str(80)) for name, command in self.commands.items() if not command.hidden
@@ -117,10 +115,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error that the package raises on purpose becomes one sentence, not a traceback.
-
-        So does Ctrl-C, where the command has nothing of its own to say.
-        """
+        """Run the command; print errors of the package and Ctrl-C as a message without a traceback."""
         try:
             return super().invoke(ctx)
         except SicmlipError as error:
@@ -139,10 +134,9 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="aiida-sicmlip")
 def main() -> None:
     """Train interatomic potentials for point defects in silicon carbide by active learning."""
-    # AiiDA makes its folder when it is imported first, and warns that it does.
+    # AiiDA creates its folder on the first import, with a warning.
     warnings.filterwarnings("ignore", message="Creating AiiDA configuration folder")
-    # AiiDA looks for `verdi`, which starts its daemon, when it is imported; it is here even where the environment is
-    # not activated.
+    # AiiDA searches PATH for `verdi`, which starts the daemon, on import; the environment may not be activated.
     folder = str(Path(sys.executable).parent)
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     if folder not in folders:

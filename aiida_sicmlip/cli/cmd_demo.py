@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROFILE_NAME = "demo"
 WORKERS = 2
 STOP_TIMEOUT = 60
-"""Seconds that the daemon is given to stop; a busy machine needs more than AiiDA's default."""
+"""Timeout (s) for stopping the daemon; a busy machine needs more than the default of AiiDA."""
 
 
 @click.command("demo")
@@ -28,14 +28,14 @@ STOP_TIMEOUT = 60
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo"),
     show_default=True,
-    help="Everything the demo makes lies here; delete the folder to be rid of it.",
+    help="Folder for all data of the demo; delete it to remove everything.",
 )
-@click.option("--again", is_flag=True, help="Start a new run although the folder holds a finished one.")
+@click.option("--again", is_flag=True, help="Start a new run even if the folder contains a finished one.")
 def demo(folder: Path, again: bool) -> None:
-    """Train a potential from nothing in two small rounds: LAMMPS, SOAP, Quantum ESPRESSO and Allegro, in AiiDA.
+    """Train a potential from scratch in two small rounds: LAMMPS, SOAP, Quantum ESPRESSO and Allegro, in AiiDA.
 
-    Takes ten to fifteen minutes on two cores. The profile, the work folders and the results are kept in one folder, and
-    the profiles of the user are left alone. A second call goes on where the first was stopped, or shows its results.
+    Takes ten to fifteen minutes on two cores. The profile, the work folders and the results are stored in one folder;
+    other profiles are not changed. If called again, the command continues the run, or shows its results.
     """
     folder = folder.absolute()
     use_folder(folder)
@@ -57,10 +57,10 @@ def demo(folder: Path, again: bool) -> None:
         if pk is None or again:
             pk = start_run()
         else:
-            click.echo(f"Going on with run <{pk}>, which was begun before.")
+            click.echo(f"Continuing run <{pk}>.")
         follow_by_lines(pk)
     else:
-        click.echo(f"Run <{pk}> has ended already; `--again` starts another.")
+        click.echo(f"Run <{pk}> has already terminated; `--again` starts a new one.")
 
     node = load(pk, [ACTIVE_LEARNING], "run")
     run = read_run(node)
@@ -73,21 +73,21 @@ def demo(folder: Path, again: bool) -> None:
         text += f"\nWhere the last potential comes from:\n\n{path}\n"
     click.echo(f"\n{text}")
     (folder / "results.txt").write_text(text, encoding="utf-8")
-    if any(entry.assessment for entry in run.rounds):
+    if any(steps.assessment for steps in run.rounds):
         draw_errors(run, folder / "errors.png")
         draw_rounds(node, folder / "space.png")
     stop_daemon()
     click.echo(
-        f"Kept in {folder}: results.txt, errors.png, space.png, the profile and the work folders. Look further with\n"
+        f"Stored in {folder}: results.txt, errors.png, space.png, the profile and the work folders. Inspect it with\n"
         f"  export AIIDA_PATH={folder}\n"
         f"  {Path(sys.prefix) / 'bin' / 'verdi'} process status {pk}"
     )
     if potential is None:
-        raise SicmlipError(f"the run ended without a potential; `verdi process report {pk}` says why.")
+        raise SicmlipError(f"the run terminated without a potential; `verdi process report {pk}` shows the reason.")
 
 
 def use_folder(folder: Path) -> None:
-    """Keep AiiDA's configuration and what is compiled in ``folder``, for this process and those that it starts."""
+    """Use ``folder`` for the AiiDA configuration and compiled files, in this process and its child processes."""
     (folder / ".aiida").mkdir(parents=True, exist_ok=True)
     os.environ["AIIDA_PATH"] = str(folder)
     os.environ["SICMLIP_CACHE"] = str(folder / "cache")
@@ -95,9 +95,9 @@ def use_folder(folder: Path) -> None:
 
 
 def set_up_profile(folder: Path) -> None:
-    """Make what is missing in ``folder``: profile, computer, codes, pseudopotentials.
+    """Create what is missing in ``folder``: profile, computer, codes, pseudopotentials.
 
-    :raises SicmlipError: if something cannot be had.
+    :raises SicmlipError: if the set-up is incomplete.
     """
     from aiida_sicmlip.cli.cmd_setup import table
     from aiida_sicmlip.cli.setup import SetupRequest, set_up
@@ -106,7 +106,7 @@ def set_up_profile(folder: Path) -> None:
     click.echo("\n".join(table(items)) + "\n")
     lacking = [item.name for item in items if not item.state.is_good]
     if lacking:
-        raise SicmlipError(f"not ready: {', '.join(lacking)}; the lines above say what to do.")
+        raise SicmlipError(f"not ready: {', '.join(lacking)}; the lines above describe what to do.")
 
 
 def latest_run() -> int | None:
@@ -118,8 +118,8 @@ def latest_run() -> int | None:
     query = orm.QueryBuilder().append(
         orm.WorkChainNode, filters={"process_type": ACTIVE_LEARNING}, project="id", tag="run"
     )
-    found = query.order_by({"run": {"id": "desc"}}).first()
-    return found[0] if found else None
+    latest = query.order_by({"run": {"id": "desc"}}).first()
+    return latest[0] if latest else None
 
 
 def start_run() -> int:
@@ -137,7 +137,7 @@ def start_run() -> int:
 
 
 def stop_daemon() -> None:
-    """Stop the daemon, so that nothing runs on in a folder that may be deleted."""
+    """Stop the daemon, as the folder may be deleted."""
     from aiida.engine.daemon.client import DaemonException, get_daemon_client
 
     client = get_daemon_client()
@@ -145,20 +145,20 @@ def stop_daemon() -> None:
         if client.is_daemon_running:
             client.stop_daemon(wait=True, timeout=STOP_TIMEOUT)
     except DaemonException as error:
-        click.echo(f"The daemon could not be stopped ({error}); `verdi -p {PROFILE_NAME} daemon stop` does it.")
+        click.echo(f"The daemon could not be stopped ({error}); stop it with `verdi -p {PROFILE_NAME} daemon stop`.")
 
 
 def follow_by_lines(pk: int) -> None:
-    """Print a line whenever something has happened, until the run ends; Ctrl-C leaves the run at work."""
+    """Print a line for each event until the run terminates; Ctrl-C does not stop the run."""
     from aiida_sicmlip.cli.cmd_status import follow
 
     if not follow(pk, line_printer(), interval=1.0):
-        click.echo("Left the display; the run goes on. The same command shows it again.")
+        click.echo("The run continues. Call the command again to follow it.")
         raise SystemExit(EXIT_STATUS)
 
 
 def line_printer() -> Callable[[Run], None]:
-    """Return a function that prints what has changed since it was called last."""
+    """Return a function that prints the events since its last call."""
     from aiida_sicmlip.reports.run.tables import progress_events
     from aiida_sicmlip.reports.text import duration
 

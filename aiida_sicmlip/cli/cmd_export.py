@@ -12,14 +12,14 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @click.command("export")
 @click.argument("identifier", metavar="MODEL")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--purpose", metavar="TEXT", help="What the model is meant for; the card says it first.")
-@click.option("--authors", metavar="TEXT", help="Who made the model.")
-@click.option("--citation", metavar="TEXT", help="What to cite for the model, before its programs.")
-@click.option("--licence", metavar="TEXT", help="Under which licence it is given away.")
+@click.option("--purpose", metavar="TEXT", help="Intended use of the model, stated first in the model card.")
+@click.option("--authors", metavar="TEXT", help="Authors of the model.")
+@click.option("--citation", metavar="TEXT", help="Citation of the model, in addition to those of the programs.")
+@click.option("--licence", metavar="TEXT", help="Licence of the model.")
 @click.option(
     "--without-run",
     is_flag=True,
-    help="Write only what MODEL was made from, not the work chains of its run with all that they called.",
+    help="Export only the provenance of MODEL, without the work chains of its run and the processes they called.",
 )
 @PROFILE
 def export(
@@ -33,10 +33,10 @@ def export(
     without_run: bool,
     profile_name: str | None,
 ) -> None:
-    """Write MODEL into FOLDER: the packaged model, its history as an AiiDA archive, and a model card.
+    """Export MODEL to FOLDER: the packaged model, its provenance as an AiiDA archive, and a model card.
 
-    The card (Markdown and JSON) says what the model was trained on, its errors, its level of theory and the cells,
-    temperatures and defects that it has seen. `import` brings all into another profile.
+    The card (Markdown and JSON) states the training data, errors, level of theory, and the cells, temperatures and
+    defects of the training set. `import` imports all of it into another profile.
 
     For example: `aiida-sicmlip export 462 divacancy-model --licence CC-BY-4.0`.
     """

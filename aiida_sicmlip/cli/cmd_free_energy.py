@@ -18,30 +18,36 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
     multiple=True,
     default=(1,),
     show_default=True,
-    help="Number of a collective variable, from 1; give it twice for a map of two.",
+    help="Number of a collective variable, from 1; give it twice for a two-dimensional free energy.",
 )
-@click.option("--round", "index", type=click.IntRange(min=0), help="Round of a run; the last biased one if not given.")
-@click.option("--structure", help="Name of the start structure, where there are several.")
-@click.option("--temperature", type=float, help="Of the walkers to take, in K, where they differ in that.")
+@click.option("--round", "index", type=click.IntRange(min=0), help="Round of a run; the last biased one by default.")
+@click.option("--structure", help="Name of the start structure, if there are several.")
+@click.option("--temperature", type=float, help="Temperature (K) of the walkers, if there are several.")
 @click.option(
     "--discard",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
-    help="Fraction of each walker to leave out at its beginning.",
+    help="Fraction of each walker that is discarded at the start.",
 )
-@click.option("--bins", type=click.IntRange(min=2), default=50, show_default=True, help="Bins along a variable.")
+@click.option(
+    "--bins", type=click.IntRange(min=2), default=50, show_default=True, help="Number of bins along a variable."
+)
 @click.option(
     "--smoothing",
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Width of smoothing kernels in bins.",
+    help="Width of the smoothing kernels, in bins.",
 )
 @click.option(
-    "--blocks", type=click.IntRange(min=2), default=10, show_default=True, help="Blocks of time for the errors."
+    "--blocks",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    help="Number of blocks for the error estimate.",
 )
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this file.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @PROFILE
 def free_energy(
@@ -76,14 +82,14 @@ def free_energy(
     from aiida_sicmlip.tools.walkers import EXPLORING
 
     if len(variables) > 2:
-        raise InputError(f"`--variables` is given {len(variables)} times: a curve has one variable, a map two.")
+        raise InputError(f"`--variables` is given {len(variables)} times; give one or two variables.")
     load_profile(profile_name)
-    found = choose_exploration(read_explorations(load(identifier, EXPLORING, "PK")), index, structure)
-    found = found if temperature is None else found.at(temperature)
+    exploration = choose_exploration(read_explorations(load(identifier, EXPLORING, "PK")), index, structure)
+    exploration = exploration if temperature is None else exploration.at(temperature)
     settings = FreeEnergySettings(discard=discard, bins=bins, smoothing=smoothing, blocks=blocks)
     columns = [number - 1 for number in variables]
-    report = free_energy_report(found, columns, settings)
+    report = free_energy_report(exploration, columns, settings)
     click.echo(json.dumps(report) if as_json else "\n".join(free_energy_lines(report)))
     if plot is not None:
-        draw_free_energy(found, columns, settings, plot)
+        draw_free_energy(exploration, columns, settings, plot)
         click.echo(f"The free energy is drawn in {plot}.", err=as_json)

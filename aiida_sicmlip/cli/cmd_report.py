@@ -18,15 +18,15 @@ from aiida_sicmlip.common.exceptions import InputError
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File of the page; `report-PK.html` in this folder if not given.",
+    help="File of the report; `report-PK.html` in the current folder by default.",
 )
-@click.option("--force", is_flag=True, help="Write over the file where it is there already.")
-@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON instead of a page.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@click.option("--json", "as_json", is_flag=True, help="Print all values as JSON instead of writing the report.")
 @PROFILE
 def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, profile_name: str | None) -> None:
-    """Write one HTML page on run PK: its question and answer, convergence, errors, costs, failures and lineage.
+    """Write an HTML report on run PK: question and answer, convergence, errors, costs, failures and lineage.
 
-    The page needs no network and prints well. A run at work has one as well, of what there is.
+    The page is self-contained and can be printed. For a running run it contains the available results.
 
     For example: `aiida-sicmlip report 46 --output divacancy.html`.
     """
@@ -37,23 +37,21 @@ def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, 
     from aiida_sicmlip.tools.nodes import load
 
     if as_json and output is not None:
-        raise InputError("`--json` prints to standard output: leave `--output` out, and send it to a file with `>`.")
+        raise InputError("`--json` prints to standard output: omit `--output`, and redirect it to a file with `>`.")
     load_profile(profile_name)
-    found = RunMaterial(load(identifier, [ACTIVE_LEARNING], "PK"))
+    material = RunMaterial(load(identifier, [ACTIVE_LEARNING], "PK"))
     if as_json:
         with working("Reading the run"):
-            values = run_report(found)
+            values = run_report(material)
         click.echo(json.dumps(values, indent=1, allow_nan=False))
         return
-    path = output or Path(f"report-{found.node.pk}.html")
+    path = output or Path(f"report-{material.node.pk}.html")
     if path.exists() and not force:
-        raise InputError(
-            f"`{path}` is there already: give `--force` to write over it, or another file with `--output`."
-        )
+        raise InputError(f"`{path}` exists already: give `--force` to overwrite it, or another file with `--output`.")
     with working("Reading and drawing the run"):
-        page = run_page(found)
+        page = run_page(material)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"`{path}` cannot be written: {error.strerror}.") from error
-    click.echo(f"The report of run <{found.node.pk}> is in {path} ({len(page.encode()) / 1e6:.1f} MB).")
+    click.echo(f"The report of run <{material.node.pk}> is in {path} ({len(page.encode()) / 1e6:.1f} MB).")

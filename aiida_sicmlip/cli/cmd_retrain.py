@@ -14,20 +14,20 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs
     metavar="NODE,...",
     multiple=True,
     required=True,
-    help="What the new model must not depend on: labels, DFT calculations, structures, trajectories and what made or "
-    "drove them, selections, imported files. May be repeated.",
+    help="Nodes that the new model must not depend on: labels, DFT calculations, structures, selections, trajectories, "
+    "their explorations and potentials, imported files. May be repeated.",
 )
-@click.option("--plan", is_flag=True, help="Say what would be left out, and run nothing.")
-@click.option("--code", metavar="LABEL", help="Train with this code, where no work chain trained MODEL.")
+@click.option("--plan", is_flag=True, help="Show what would be left out, and run nothing.")
+@click.option("--code", metavar="LABEL", help="Code for the training, if MODEL was trained without a work chain.")
 @PROFILE
 def retrain(
     *, identifier: str, without: tuple[str, ...], plan: bool, code: str | None, profile_name: str | None
 ) -> None:
     """Train MODEL again without some of its data, and compare the two models.
 
-    The data sets are made anew, round by round, from the labels that stay, so that the new model does not descend from
-    what is left out; settings and seeds are those of MODEL. Trajectories of models that had learned from it stay, and
-    are counted.
+    The data sets are created again, round by round, from the remaining labels, so that the provenance of the new model
+    does not contain what is left out; settings and seeds are those of MODEL. Configurations from trajectories of models
+    that were trained on it remain, and their number is shown.
 
     For example: `aiida-sicmlip retrain 462 --without 139,345`.
     """

@@ -18,14 +18,14 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
     metavar="KEY=VALUE",
     help="Override one setting, for example `-s exploration.parameters.temperature=1200`. May be repeated.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Check everything, say what would run, and submit nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Validate the inputs, show what would run, and submit nothing.")
 @click.option(
     "--continue",
     "parent",
     metavar="PK",
-    help="Go on from the run PK, which has ended: with its labels, its last potential and all that it has learned.",
+    help="Continue the terminated run PK: with its labels, its last potential, its candidates and its trajectories.",
 )
-@click.option("--show", is_flag=True, help="Print the complete settings as YAML and end.")
+@click.option("--show", is_flag=True, help="Print the complete settings as YAML and exit.")
 @PROFILE
 def run(
     *,
@@ -38,15 +38,16 @@ def run(
 ) -> None:
     """Start a run from a protocol (`demo`, `fast`, `moderate`, `paper`) or from a YAML file.
 
-    A file holds what differs from a protocol, which it names under `protocol`. All of it is checked before anything is
-    submitted, and what the run would do and cost is said. Without PROTOCOL or FILE, the protocols are listed.
+    A file contains the name of a protocol (`protocol`) and the settings that differ from it. All inputs are validated
+    before the submission, and the steps and estimated costs of the run are printed. Without PROTOCOL or FILE, the
+    protocols are listed.
     """
     submitted: list[int] = []
     try:
         _run(what, assignments, submitted, dry_run=dry_run, parent=parent, show=show, profile_name=profile_name)
     except KeyboardInterrupt:
-        said = f"the run <{submitted[0]}> goes on" if submitted else "nothing was submitted"
-        click.echo(f"\nInterrupted: {said}.", err=True)
+        state = f"the run <{submitted[0]}> continues" if submitted else "nothing was submitted"
+        click.echo(f"\nInterrupted: {state}.", err=True)
         raise SystemExit(EXIT_STATUS) from None
 
 
@@ -60,7 +61,7 @@ def _run(
     show: bool,
     profile_name: str | None,
 ) -> None:
-    """Do what the command is for; the PK of the run is put into ``submitted``."""
+    """Run the command; the PK of the run is appended to ``submitted``."""
     if what is None:
         list_protocols()
         return
@@ -80,9 +81,9 @@ def _run(
     for line in (*taken_over, *plan(settings, initial), *cost_lines(settings, initial)):
         click.echo(line)
     if dry_run:
-        click.echo("Everything is in order; nothing was submitted.")
+        click.echo("All inputs are valid; nothing was submitted.")
         return
-    # Between the storing of the run and its task in the daemon's queue lies a run that never initial.
+    # A run that is stored, but whose task has not been sent to the daemon, would never start.
     with uninterrupted():
         pk = submit(builder)
         submitted.append(pk)
@@ -90,7 +91,7 @@ def _run(
 
 
 def list_protocols() -> None:
-    """Print the protocols, what each is for, and what it costs."""
+    """Print name, description and cost of each protocol."""
     from aiida_sicmlip.workflows.active_learning.plan import short_cost
     from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 

@@ -1,4 +1,4 @@
-"""`aiida-sicmlip setup`."""
+"""The command `aiida-sicmlip setup`."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ COLOURS = {"found": "green", "made": "green", "missing": "red", "differs": "red"
 
 @click.command("setup")
 @options.PROFILE
-@click.option("--check", is_flag=True, help="Only look: make nothing, and end with status 1 if something is missing.")
+@click.option("--check", is_flag=True, help="Only check, and exit with status 1 if something is missing.")
 @click.option(
     "--replace",
     is_flag=True,
-    help="Where a code or the family of pseudopotentials differs from what is asked for, make a new one, and keep the "
-    "old one under another label.",
+    help="Replace a code or pseudopotential family that differs from the request; the old one is kept with another "
+    "label.",
 )
 @click.option(
     "--database",
     envvar="SICMLIP_DATABASE",
     metavar="ADDRESS",
-    help="Let a new profile keep its data in an empty PostgreSQL database, postgresql://USER:PASSWORD@HOST:PORT/NAME; "
-    "SQLite if not given. Or in the variable SICMLIP_DATABASE, which keeps the password out of the shell's history.",
+    help="Empty PostgreSQL database for a new profile, postgresql://USER:PASSWORD@HOST:PORT/NAME; SQLite by default. "
+    "Use the environment variable SICMLIP_DATABASE to keep the password out of the shell history.",
 )
 @click.option(
     "--broker",
     envvar="SICMLIP_BROKER",
     metavar="ADDRESS",
-    help="Let the daemon of a new profile use RabbitMQ, amqp://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST; ZeroMQ if not "
-    "given. Or in the variable SICMLIP_BROKER.",
+    help="RabbitMQ broker for a new profile, amqp://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST; ZeroMQ by default. Also read "
+    "from the environment variable SICMLIP_BROKER.",
 )
-@click.option("--pw", type=FILE, metavar="FILE", help="pw.x of Quantum ESPRESSO; the one on PATH if not given.")
-@click.option("--pw-mpi/--no-pw-mpi", default=None, help="Whether pw.x is started through MPI; a new code is not.")
-@click.option("--lmp", type=FILE, metavar="FILE", help="sicmlip-lmp; the one of this environment if not given.")
-@click.option("--sicmlip", type=FILE, metavar="FILE", help="sicmlip; the one of this environment if not given.")
-@click.option("--work-folder", type=FILE, metavar="FOLDER", help="Where the jobs of this machine run.")
+@click.option("--pw", type=FILE, metavar="FILE", help="pw.x of Quantum ESPRESSO; searched on PATH by default.")
+@click.option("--pw-mpi/--no-pw-mpi", default=None, help="Whether pw.x runs with MPI; a new code does not by default.")
+@click.option("--lmp", type=FILE, metavar="FILE", help="sicmlip-lmp; that of this environment by default.")
+@click.option("--sicmlip", type=FILE, metavar="FILE", help="sicmlip; that of this environment by default.")
+@click.option("--work-folder", type=FILE, metavar="FOLDER", help="Work folder for jobs on this machine.")
 @click.option(
     "--species",
     default="Si C",
     show_default=True,
     metavar="ELEMENTS",
-    help="Elements that need a pseudopotential, divided by blanks or commas.",
+    help="Elements that need a pseudopotential, separated by spaces or commas.",
 )
-@click.option("--pseudo-label", default="sicmlip", show_default=True, help="Label of the family made from files.")
+@click.option("--pseudo-label", default="sicmlip", show_default=True, help="Label of the family created from files.")
 @click.option(
-    "--pseudo-folder", type=FILE, metavar="FOLDER", help="Folder of UPF files; only those for --species are taken."
+    "--pseudo-folder", type=FILE, metavar="FOLDER", help="Folder with UPF files, of which those for --species are used."
 )
 @click.option(
     "--pseudo-file",
@@ -67,20 +67,22 @@ COLOURS = {"found": "green", "made": "green", "missing": "red", "differs": "red"
     type=FILE,
     metavar="FILE",
     multiple=True,
-    help="UPF file of one element; repeat it.",
+    help="UPF file of one element. May be repeated.",
 )
-@click.option("--pseudo-family", metavar="LABEL", help="A family that is there already, only checked.")
+@click.option("--pseudo-family", metavar="LABEL", help="Existing family to use.")
 @click.option(
-    "--pseudo-install", type=click.Choice(["sssp", "pseudo-dojo"]), help="Download a PBE family through aiida-pseudo."
+    "--pseudo-install", type=click.Choice(["sssp", "pseudo-dojo"]), help="Download a PBE family with aiida-pseudo."
 )
-@click.option("--start-daemon", is_flag=True, help="Start the daemon too.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Start the daemon, with this many workers.")
+@click.option("--start-daemon", is_flag=True, help="Start the daemon.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Start the daemon with this number of workers."
+)
 @click.pass_context
 def setup(ctx: click.Context, species: str, work_folder: Path | None, **settings: Any) -> None:
-    """Make what a run needs: an AiiDA profile, this machine as a computer, the codes and the pseudopotentials.
+    """Set up what a run needs: an AiiDA profile, this machine as a computer, the codes and the pseudopotentials.
 
-    What is there already is left as it is, so that the command can be repeated. Without further options it works with
-    the default profile, or makes one named `sicmlip` that needs no service.
+    Existing items are not changed, so that the command can be repeated. Without options it uses the default profile, or
+    creates one named `sicmlip` that does not need any services.
     """
     from aiida_sicmlip.cli.setup import SetupRequest, set_up
 
@@ -96,7 +98,7 @@ def setup(ctx: click.Context, species: str, work_folder: Path | None, **settings
     click.echo("")
     if lacking:
         things = ", ".join(item.name for item in lacking)
-        click.echo(f"Not ready: {things}; the lines above say what to do.")
+        click.echo(f"Not ready: {things}; the lines above describe what to do.")
         ctx.exit(1)
     if any(item.name == "daemon" for item in items):
         click.echo("Ready.")
@@ -105,20 +107,20 @@ def setup(ctx: click.Context, species: str, work_folder: Path | None, **settings
     command = "verdi" if is_activated else str(Path(sys.executable).parent / "verdi")
     if request.profile_name is not None:
         command += f" -p {request.profile_name}"
-    click.echo(f"Ready. Start the daemon with `{command} daemon start 2` (2: its number of workers).")
+    click.echo(f"Ready. Start the daemon with `{command} daemon start 2` (2 is the number of workers).")
 
 
 def elements(text: str) -> tuple[str, ...]:
-    """Return the symbols in ``text``, divided by blanks or commas.
+    """Return the symbols in ``text``, separated by spaces or commas.
 
-    :raises InputError: if there are none, or one is no element.
+    :raises InputError: if there are none, or a symbol is not an element.
     """
     from ase.data import atomic_numbers
 
     symbols = tuple(dict.fromkeys(re.split(r"[\s,]+", text.strip())))
     for symbol in symbols:
         if symbol == "X" or symbol not in atomic_numbers:
-            raise InputError(f"`--species` holds `{symbol}`, which is no element; give symbols such as `Si C`.")
+            raise InputError(f"`--species` contains `{symbol}`, which is not an element; give symbols such as `Si C`.")
     return symbols
 
 
@@ -133,8 +135,8 @@ def table(items: Sequence[SetupItem]) -> list[str]:
 
 
 def _refuse_contradictions(settings: dict[str, Any]) -> None:
-    """Refuse options that each name a family of pseudopotentials in another way."""
-    given = [
+    """Reject options that specify different families of pseudopotentials."""
+    options_given = [
         option
         for option, value in {
             "--pseudo-folder/--pseudo-file": settings["pseudo_folder"] or settings["pseudo_files"],
@@ -143,5 +145,7 @@ def _refuse_contradictions(settings: dict[str, Any]) -> None:
         }.items()
         if value
     ]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} name different families of pseudopotentials; give one of them.")
+    if len(options_given) > 1:
+        raise InputError(
+            f"{' and '.join(options_given)} specify different families of pseudopotentials; give one of them."
+        )

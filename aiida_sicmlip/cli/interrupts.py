@@ -1,4 +1,4 @@
-"""What Ctrl-C does to a command: it ends at once, but never between two things that belong together."""
+"""Handling of Ctrl-C: a command stops at once, except in blocks that must be completed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 EXIT_STATUS = 130
-"""What a shell expects of a program that Ctrl-C ended."""
-RUNS_GO_ON = "Interrupted. Runs that were submitted go on; `aiida-sicmlip status PK` shows them."
+"""Exit status of a program that was interrupted by Ctrl-C, by convention of shells."""
+RUNS_GO_ON = "Interrupted. Submitted runs continue; `aiida-sicmlip status PK` shows them."
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done, and raise ``KeyboardInterrupt`` then; a second one does not wait."""
+    """Delay ``KeyboardInterrupt`` by Ctrl-C until the block has finished; a second Ctrl-C is not delayed."""
     pressed = 0
 
     def note(_: int, __: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""A line that says what a command is at while it takes its time."""
+"""Progress message of a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
-    """Show a line while the block runs, where errors go to a terminal; it is gone afterwards."""
+    """Show a message while the block runs if standard error is a terminal, and remove it afterwards."""
     shown = sys.stderr.isatty()
     if shown:
         click.echo(f"{what} ...", err=True, nl=False)

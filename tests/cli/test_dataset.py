@@ -1,4 +1,4 @@
-"""`aiida-sicmlip dataset`: what the commands print and make, and one sentence for whatever is wrong."""
+"""`aiida-sicmlip dataset`: what the commands print and make, and one message for invalid input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C in a command: one sentence, exit status 130, and nothing half done."""
+"""Ctrl-C in a command: one message, exit status 130, and nothing half done."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_any_command_ends_with_a_sentence(monkeypatch):
 
 @pytest.mark.parametrize(
     ("when", "said"),
-    [("before", "Interrupted: nothing was submitted."), ("while", "Interrupted: the run <12> goes on.")],
+    [("before", "Interrupted: nothing was submitted."), ("while", "Interrupted: the run <12> continues.")],
 )
 def test_run_says_whether_it_was_submitted(monkeypatch, when, said):
     """An interrupt while it submits comes after the run is in the queue."""

@@ -1,4 +1,4 @@
-"""`aiida-sicmlip lineage` and `affected-by`: what they print, and one sentence for whatever is wrong."""
+"""`aiida-sicmlip lineage` and `affected-by`: what they print, and one message for invalid input."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_picture(graph: Graph, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "message"),
     [
         (("987654",), "is 987654, and no node is called that"),
         (("MODEL", "--frame", "6"), "has no configuration 6; its indices are 0 to 5"),
@@ -104,9 +104,9 @@ def test_picture(graph: Graph, tmp_path: Path) -> None:
         (("LABEL",), "a TrajectoryData; give the PK or UUID of a PotentialData or a Compiled"),
     ],
 )
-def test_what_is_wrong(graph: Graph, words: tuple[str, ...], sentence: str) -> None:
+def test_what_is_wrong(graph: Graph, words: tuple[str, ...], message: str) -> None:
     named = {"MODEL": str(graph.models[1]), "LABEL": str(graph.labels[0][0])}
-    assert sentence in command("lineage", *(named.get(word, word) for word in words), status=1)
+    assert message in command("lineage", *(named.get(word, word) for word in words), status=1)
 
 
 def test_affected(graph: Graph) -> None:

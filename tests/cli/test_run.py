@@ -67,7 +67,7 @@ def test_dry_run_submits_nothing(write_settings: Callable[..., str]) -> None:
         "DFT calculations: 8 for training and 4 for validation per round, 36 in total, at most 2 at a time"
         in result.output
     )
-    assert "Everything is in order; nothing was submitted." in result.output
+    assert "All inputs are valid; nothing was submitted." in result.output
     assert processes() == []
 
 

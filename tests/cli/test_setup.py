@@ -205,22 +205,22 @@ def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.Complete
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["--pw=nowhere/pw.x"], "which is no file"),
         (["--pseudo-folder=nowhere"], "`--pseudo-folder` names nowhere, which is no folder"),
         (["--pseudo-file=bin/pw.x"], "which is no UPF file"),
-        (["--species=Si Q"], "`Q`, which is no element"),
+        (["--species=Si Q"], "`Q`, which is not an element"),
         (["--pseudo-family=a", "--pseudo-install=sssp"], "give one of them"),
     ],
 )
-def test_wrong_input_is_a_sentence(
-    ready: tuple[Home, subprocess.CompletedProcess[str]], arguments: list[str], sentence: str
+def test_wrong_input_is_a_message(
+    ready: tuple[Home, subprocess.CompletedProcess[str]], arguments: list[str], message: str
 ) -> None:
     home, _ = ready
     result = home.setup(*arguments)
     assert result.returncode == 1
-    assert sentence in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -107,7 +107,7 @@ def test_addresses_of_services() -> None:
     ],
 )
 def test_addresses_that_cannot_be_used(address: str, words: str) -> None:
-    """The sentence does not show the password."""
+    """The message does not show the password."""
     with pytest.raises(InputError) as caught:
         database_settings(address, Path("/files"))
     assert words in str(caught.value) and "secret" not in str(caught.value)
@@ -195,7 +195,7 @@ def test_elements_are_divided_by_blanks_or_commas(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "Si Xx", "silicon"])
 def test_elements_must_exist(text: str) -> None:
-    with pytest.raises(InputError, match="which is no element"):
+    with pytest.raises(InputError, match="which is not an element"):
         elements(text)
 
 

@@ -249,7 +249,7 @@ def submit_and_interrupt(folder: LoopFolder) -> int:
     if found is None:
         assert "Interrupted: nothing was submitted." in said
         return folder.submit(settings(seed=1, trains=False))
-    assert f"Interrupted: the run <{found[1]}> goes on." in said
+    assert f"Interrupted: the run <{found[1]}> continues." in said
     return int(found[1])
 
 

@@ -1,4 +1,4 @@
-"""The exploration's part of a settings file, turned into inputs."""
+"""Inputs of the exploration from its settings."""
 
 from __future__ import annotations
 
@@ -14,60 +14,62 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.workflows.protocols.settings import OwnExplorationSettings
 
 
-def exploration_settings(exploration: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the exploration without the one temperature where there is a list of them.
+def exploration_settings(exploration: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the exploration without the single temperature if there is a list of temperatures.
 
-    :param exploration: complete settings. :param given: those that a user gave.
-    :raises InputError: if a user gave both.
+    :param exploration: complete settings.
+    :param overrides: settings given by the user.
+    :raises InputError: if the overrides contain both.
     """
     if exploration["temperatures"] is None:
         return dict(exploration)
-    if "temperature" in (given.get("parameters") or {}):
+    if "temperature" in (overrides.get("parameters") or {}):
         raise InputError(
-            "`exploration.temperatures` and `exploration.parameters.temperature` are both given; leave one of them out."
+            "`exploration.temperatures` and `exploration.parameters.temperature` are both given; remove one of them."
         )
     parameters = {key: value for key, value in exploration["parameters"].items() if key != "temperature"}
     return {**exploration, "parameters": parameters}
 
 
 def own_settings(description: Any, field: str) -> dict[str, Any]:
-    """Return the settings of exploration that a start structure has of its own; none where it has none.
+    """Return the exploration settings that are specific to a start structure, if any.
 
-    :param description: of the structure, as in a settings file. :param field: where it stands.
-    :raises InputError: for an unknown setting, or a temperature beside temperatures.
+    :param description: description of the structure, as in a settings file.
+    :param field: path of the description in the settings.
+    :raises InputError: for an unknown setting, or if both `temperature` and `temperatures` are given.
     """
     own = description.get("exploration") if isinstance(description, Mapping) else None
     if own is None:
         return {}
     OwnExplorationSettings.check_given(own, f"{field}.exploration.")
     if "temperatures" in own and "temperature" in own:
-        raise InputError(f"`{field}.exploration` has `temperature` and `temperatures`; leave one of them out.")
+        raise InputError(f"`{field}.exploration` has `temperature` and `temperatures`; remove one of them.")
     return dict(own)
 
 
 def conditions_of_structures(
     exploration: Mapping[str, Any], structures: Mapping[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return how the walkers of each start structure run: complete parameters, one entry for each temperature.
+    """Return the complete parameters of the walkers of each start structure, one mapping for each temperature.
 
-    :param exploration: the settings called ``exploration``. :param structures: those called ``structures``.
+    :param exploration: settings ``exploration``.
+    :param structures: settings ``structures``.
     """
-    found = {}
+    conditions_by_name = {}
     for name, description in structures.items():
         own = own_settings(description, f"structures.{name}")
-        # What a structure says of its temperature goes before what is said for all.
+        # Temperatures of a structure take precedence over the common ones.
         temperatures = own.pop("temperatures", None if "temperature" in own else exploration["temperatures"])
         common = {**exploration["parameters"], **own}
         conditions = [{**common, "temperature": value} for value in temperatures] if temperatures else [common]
-        found[name] = [{**ExplorationSettings.defaults(), **condition} for condition in conditions]
-    return found
+        conditions_by_name[name] = [{**ExplorationSettings.defaults(), **condition} for condition in conditions]
+    return conditions_by_name
 
 
 def unbiased_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return how the unbiased runs run: as the walkers do, but for what `exploration.unbiased.parameters` says
-    otherwise.
+    """Return the parameters of the unbiased runs: those of the walkers, updated by `exploration.unbiased.parameters`.
 
-    :param own: settings that the start structure has of its own; those of the unbiased runs go before them.
+    :param own: settings that are specific to the start structure; those of the unbiased runs take precedence.
     """
     parameters = {**exploration["parameters"], **(own or {})}
     walkers = {key: value for key, value in parameters.items() if key not in ("restart_interval", "temperatures")}
@@ -75,10 +77,11 @@ def unbiased_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] |
 
 
 def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.AbstractCode, switches: list[str]) -> None:
-    """Fill ``namespace``, that of a ``WalkerWorkChain`` in a builder, but for where it starts and its bias.
+    """Set the inputs of a ``WalkerWorkChain`` in a builder, except for start structure and bias.
 
-    :param exploration: the settings called ``exploration``, with options as AiiDA takes them.
-    :param code: LAMMPS. :param switches: its command-line switches.
+    :param exploration: settings ``exploration``, with options in the form of AiiDA.
+    :param code: code of LAMMPS.
+    :param switches: command-line switches of LAMMPS.
     """
     namespace.max_iterations = orm.Int(exploration["max_segments"])
     namespace.clean_workdir = orm.Bool(exploration["clean_workdir"])
@@ -99,10 +102,10 @@ def fill_exploration(
     codes: Mapping[str, orm.AbstractCode],
     switches: list[str],
 ) -> None:
-    """Fill ``namespace``, that of an ``ExplorationWorkChain`` in a builder.
+    """Set the inputs of an ``ExplorationWorkChain`` in a builder.
 
-    :param exploration: the settings called ``exploration``, with options as AiiDA takes them.
-    :param structures: those called ``structures``.
+    :param exploration: settings ``exploration``, with options in the form of AiiDA.
+    :param structures: settings ``structures``.
     :param codes: the codes ``lammps`` and ``collective_variables``.
     :param switches: command-line switches of ``lammps``.
     """

@@ -1,4 +1,4 @@
-"""What all protocols share: reading their files, choosing one, settings on top of settings, codes by their labels."""
+"""Functions for all protocols: reading files, choosing a protocol, merging settings, loading codes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from aiida_quantumespresso.workflows.protocols.utils import ProtocolMixin
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 
 Overrides = Mapping[str, Any] | str | Path | None
-"""Settings on top of a protocol: a mapping, or the path of a YAML file that holds one."""
+"""Settings that override a protocol: a mapping, or the path of a YAML file."""
 
 
 class ProtocolFileMixin(ProtocolMixin):
-    """A work chain whose inputs a protocol of the file ``PROTOCOL_FILE`` gives.
+    """Mixin for work chains whose inputs are defined by the protocols of the file ``PROTOCOL_FILE``.
 
     `get_available_protocols`, `get_default_protocol` and `get_protocol_filepath` are as in aiida-quantumespresso;
-    `get_protocol_inputs`, which takes misspelt names there, checks them here.
+    `get_protocol_inputs` also rejects unknown settings.
     """
 
     PROTOCOL_FILE: ClassVar[str]
 
     @classmethod
     def get_protocol_filepath(cls) -> Path:
-        """Return the path of the file that holds the protocols."""
+        """Return the path of the file of the protocols."""
         return protocol_path(cls.PROTOCOL_FILE)
 
 
@@ -39,7 +39,7 @@ def protocol_path(file: str) -> Path:
 
 
 def read_protocols(file: str) -> dict[str, Any]:
-    """Return what a file of protocols of this package holds."""
+    """Return the content of a file of protocols of this package."""
     return yaml.safe_load(protocol_path(file).read_text(encoding="utf-8"))
 
 
@@ -49,10 +49,11 @@ def describe_protocols(file: str) -> dict[str, str]:
 
 
 def choose_protocol(content: Mapping[str, Any], name: Any, noun: str) -> dict[str, Any]:
-    """Return the settings of the protocol ``name``, or of the default one, of what :func:`read_protocols` gives.
+    """Return the settings of the protocol ``name``, or of the default one.
 
-    :param noun: what the protocols are called in a sentence, such as "protocol of trainings".
-    :raises InputError: if there is no such protocol (with the nearest one).
+    :param content: result of :func:`read_protocols`.
+    :param noun: name of the kind of protocol in messages, such as "protocol of trainings".
+    :raises InputError: if there is no such protocol; the message contains the nearest name.
     """
     protocols = content["protocols"]
     name = content["default_protocol"] if name is None else name
@@ -63,12 +64,12 @@ def choose_protocol(content: Mapping[str, Any], name: Any, noun: str) -> dict[st
 
 
 def read_overrides(overrides: Overrides, protocol: str | None = None) -> tuple[str | None, dict[str, Any]]:
-    """Return the protocol and the settings on top of it, where those may stand in a file.
+    """Return the name of the protocol and the settings that override it.
 
-    A file may name its protocol under `protocol`, as one for `aiida-sicmlip run` does.
+    A file may contain the name of its protocol under `protocol`.
 
-    :param protocol: asked for beside the settings.
-    :raises InputError: if the file cannot be read, holds no settings, or names another protocol than is asked for.
+    :param protocol: requested protocol.
+    :raises InputError: if the file cannot be read, has no settings, or contains the name of another protocol.
     """
     if overrides is None or isinstance(overrides, Mapping):
         return protocol, dict(overrides or {})
@@ -80,16 +81,16 @@ def read_overrides(overrides: Overrides, protocol: str | None = None) -> tuple[s
         raise InputError(f"the file `{overrides}` is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(
-            f"the file `{overrides}` holds no settings; give `protocol: moderate` and what differs from it."
+            f"the file `{overrides}` contains no settings; give `protocol: moderate` and the settings that differ."
         )
     named = content.pop("protocol", None)
     if named is not None and protocol is not None and named != protocol:
-        raise InputError(f"the file `{overrides}` names the protocol `{named}`, but `{protocol}` is asked for.")
+        raise InputError(f"the file `{overrides}` names the protocol `{named}`, but `{protocol}` is requested.")
     return (protocol if named is None else named), content
 
 
 def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``top`` over it, mapping by mapping; neither is changed."""
+    """Return ``base`` recursively updated by ``top``; neither is changed."""
     merged = dict(base)
     for key, value in top.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -100,15 +101,15 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 def load_code(label: Any, field: str) -> orm.AbstractCode:
     """Return the code ``label``.
 
-    :raises InputError: if there is none, with those that there are.
+    :raises InputError: if there is no such code; the message contains the nearest label.
     """
     try:
         return orm.load_code(str(label))
     except MultipleObjectsError as error:
-        raise InputError(f"`{field}` is `{label}`, and several codes are called that; give its PK or UUID.") from error
+        raise InputError(f"`{field}` is `{label}`, which is the label of several codes; give a PK or UUID.") from error
     except NotExistent as error:
         query = orm.QueryBuilder().append(orm.AbstractCode, project="label", tag="code")
         query.append(orm.Computer, with_node="code", project="label")
-        known = [f"{name}@{computer}" for name, computer in query.all()]
-        hint = nearest_name(str(label), known) if known else "No code is set up yet: run `aiida-sicmlip setup`."
+        labels = [f"{name}@{computer}" for name, computer in query.all()]
+        hint = nearest_name(str(label), labels) if labels else "No code is set up yet: run `aiida-sicmlip setup`."
         raise InputError(f"`{field}` is `{label}`, which does not exist. {hint}") from error

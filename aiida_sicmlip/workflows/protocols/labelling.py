@@ -1,4 +1,4 @@
-"""The labelling's part of a settings file, turned into inputs."""
+"""Inputs of the labelling from its settings."""
 
 from __future__ import annotations
 
@@ -13,68 +13,69 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.workflows.protocols.nodes import described_potential
 
 PW_ALONE = ("pseudo_family", "kpoints", "gamma_only", "max_iterations", "clean_workdir", "parameters")
-"""Settings that a labelling by a reference potential does not have."""
+"""Settings that do not apply to labels with a reference potential."""
 
 
 def labelling_settings(
-    labelling: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, Any]
+    labelling: Mapping[str, Any], overrides: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the settings of the labelling without those that would do nothing.
+    """Return the settings of the labelling without those that do not apply.
 
-    :param labelling: complete settings. :param given: those that a user gave.
-    :param options: of the jobs of a reference potential, where the user gives no others.
-    :raises InputError: if a user gave settings of pw.x beside a reference potential.
+    :param labelling: complete settings.
+    :param overrides: settings given by the user.
+    :param options: default options of the jobs of a reference potential.
+    :raises InputError: if the overrides contain both settings of pw.x and a reference potential.
     """
     reference = labelling["reference"]
     if reference is None:
         return dict(labelling)
     for key in PW_ALONE:
-        if key in given:
+        if key in overrides:
             raise InputError(
                 f"`labelling.{key}` is a setting for pw.x, but `labelling.reference` labels with a potential instead; "
-                "leave one of the two out."
+                "remove one of them."
             )
     kept = {key: value for key, value in labelling.items() if key not in PW_ALONE}
-    return {**kept, "options": {**options, **given.get("options", {})}}
+    return {**kept, "options": {**options, **overrides.get("options", {})}}
 
 
 def check_kpoints(labelling: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` unless the mesh of k-points is Gamma alone where that is asked for."""
+    """Raise :class:`InputError` if ``gamma_only`` is set and the k-point mesh is not the gamma point."""
     mesh = labelling["kpoints"]
     if labelling["gamma_only"] and mesh != [1, 1, 1]:
         raise InputError(
-            f"`labelling.gamma_only` is true, but `labelling.kpoints` is {mesh}; set the one to false or the other to "
-            "[1, 1, 1]."
+            f"`labelling.gamma_only` is true, but `labelling.kpoints` is {mesh}; set the former to false or the latter "
+            "to [1, 1, 1]."
         )
 
 
 def pseudopotentials(family: str, structures: Mapping[str, orm.StructureData]) -> dict[str, orm.Data]:
-    """Return the pseudopotential of each kind of the structures from the family called ``family``.
+    """Return the pseudopotential of each kind of the structures from the family ``family``.
 
-    :raises InputError: if there is no such family, or an element is missing from it.
+    :raises InputError: if there is no such family, or it lacks an element.
     """
     from aiida_pseudo.groups.family import PseudoPotentialFamily
 
     try:
         group = orm.load_group(family)
     except NotExistent as error:
-        known = orm.QueryBuilder().append(PseudoPotentialFamily, project="label").all(flat=True)
-        hint = nearest_name(family, known) if known else "None is installed: run `aiida-sicmlip setup`."
+        families = orm.QueryBuilder().append(PseudoPotentialFamily, project="label").all(flat=True)
+        hint = nearest_name(family, families) if families else "None is installed: run `aiida-sicmlip setup`."
         raise InputError(f"`labelling.pseudo_family` is `{family}`, which does not exist. {hint}") from error
-    found: dict[str, orm.Data] = {}
+    pseudos: dict[str, orm.Data] = {}
     for name, structure in structures.items():
         try:
-            found.update(group.get_pseudos(structure=structure))
+            pseudos.update(group.get_pseudos(structure=structure))
         except ValueError as error:
             raise InputError(
                 f"the pseudopotential family `{family}` lacks an element of structure `{name}`: {error} It has "
                 f"{', '.join(sorted(group.elements))}. Install a family that has it, or change the structure."
             ) from error
-    return found
+    return pseudos
 
 
 def without_nulls(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``mapping`` without the keys that are set to null, which is how a file takes a setting out."""
+    """Return ``mapping`` without keys that are null, with which a settings file removes a setting."""
     return {
         key: without_nulls(value) if isinstance(value, Mapping) else value
         for key, value in mapping.items()
@@ -88,11 +89,11 @@ def fill_labelling(
     codes: Mapping[str, orm.AbstractCode],
     structures: Mapping[str, orm.StructureData],
 ) -> None:
-    """Fill ``namespace``, that of a ``LabellingWorkChain`` in a builder.
+    """Set the inputs of a ``LabellingWorkChain`` in a builder.
 
-    :param labelling: the settings called ``labelling``, with options as AiiDA takes them.
-    :param codes: the code ``pw``, or ``reference_label`` where a reference potential labels.
-    :raises InputError: for settings that cannot be used.
+    :param labelling: settings ``labelling``, with options in the form of AiiDA.
+    :param codes: the code ``pw``, or ``reference_label`` for a reference potential.
+    :raises InputError: if a setting is invalid.
     """
     namespace.max_concurrent = labelling["max_concurrent"]
     namespace.allowed_failed_fraction = labelling["allowed_failed_fraction"]

@@ -1,4 +1,4 @@
-"""From a protocol and overrides to the inputs of a work chain."""
+"""Protocols of the active-learning loop: settings from a protocol and overrides, codes and options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STEPS_OF_SICMLIP = (
     *("training", "compilation", "evaluation"),
     *("collective_variables", "descriptors", "reference_label"),
 )
-"""Calculations that `codes.sicmlip` runs where `codes` names no other code for one of them."""
+"""Calculations that `codes.sicmlip` runs by default."""
 OPTIONS_OF_STEPS = {
     "exploration": "lammps",
     "exploration.collective_variables": "collective_variables",
@@ -40,17 +40,17 @@ OPTIONS_OF_STEPS = {
     "compilation": "compilation",
     "evaluation": "evaluation",
 }
-"""Steps with options of their own, and the codes that they run."""
+"""Steps with options, and their codes."""
 
 
 class LoopProtocolMixin(ProtocolFileMixin):
-    """A work chain whose inputs follow from the protocols of the loop, all or one step of them."""
+    """Mixin for work chains whose inputs are defined by the protocols of the loop."""
 
     PROTOCOL_FILE = PROTOCOL_FILE
 
     @classmethod
     def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
-        """Return the complete settings of a protocol, those of all steps; see :func:`load_protocol`."""
+        """Return the complete settings of a protocol; see :func:`load_protocol`."""
         return load_protocol(protocol, overrides)
 
 
@@ -72,13 +72,13 @@ def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[
         LoopSettings.check_given(overrides)
         settings = merge(settings, overrides)
         if "structures" in overrides:
-            # Who names structures means those alone, not those of the protocol beside them.
+            # Given structures replace those of the protocol.
             settings["structures"] = {name: settings["structures"][name] for name in overrides["structures"]}
-    # The training's own protocol lies under what is said of it here.
-    said = {key: settings[key] for key in TrainingProtocolSettings.names() if key in settings}
-    of_loop = {key: value for key, value in said["training"].items() if key not in TrainingStep.names()}
-    of_child = {key: value for key, value in said["training"].items() if key in TrainingStep.names()}
-    complete = load_training_protocol(of_loop["protocol"], {**said, "training": of_child})
+    # These settings override those of the training protocol.
+    of_training = {key: settings[key] for key in TrainingProtocolSettings.names() if key in settings}
+    of_loop = {key: value for key, value in of_training["training"].items() if key not in TrainingStep.names()}
+    of_child = {key: value for key, value in of_training["training"].items() if key in TrainingStep.names()}
+    complete = load_training_protocol(of_loop["protocol"], {**of_training, "training": of_child})
     settings = LoopSettings.complete({**settings, **complete, "training": {**complete["training"], **of_loop}})
     settings["exploration"] = exploration_settings(settings["exploration"], overrides.get("exploration", {}))
     settings["labelling"] = labelling_settings(
@@ -88,7 +88,7 @@ def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[
 
 
 def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:
-    """Raise :class:`InputError` where a code and the options of a run disagree on MPI; AiiDA would at submission."""
+    """Raise :class:`InputError` if ``withmpi`` of the code and of the options are inconsistent."""
     asked = options.get("withmpi")
     if asked is not None and code.with_mpi is not None and code.with_mpi != asked:
         raise InputError(
@@ -98,9 +98,9 @@ def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) ->
 
 
 def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> dict[str, Any]:
-    """Return ``settings`` with the options of each step as AiiDA takes them for the scheduler of its code's computer.
+    """Return ``settings`` with the options of each step in the form of AiiDA, for the scheduler of its computer.
 
-    :raises InputError: where a scheduler does not take them, or code and options disagree on MPI.
+    :raises InputError: if an option is invalid for the scheduler, or code and options disagree on MPI.
     """
     translated = copy.deepcopy(dict(settings))
     steps = dict(OPTIONS_OF_STEPS)
@@ -120,12 +120,12 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
 def load_codes(
     settings: Mapping[str, Any], wanted: Collection[str] | None = None
 ) -> tuple[dict[str, Any], dict[str, orm.AbstractCode], list[str]]:
-    """Return settings with options as AiiDA takes them, the codes of the settings, and the switches of `lammps`.
+    """Return settings with options in the form of AiiDA, the codes of the settings, and the switches of `lammps`.
 
-    The codes are `lammps`, `pw` and one for each of :data:`STEPS_OF_SICMLIP`. Those that would not run need not be
-    there: `collective_variables` where nothing is learned, `pw` beside a reference potential.
+    The codes are `lammps`, `pw` and one for each of :data:`STEPS_OF_SICMLIP`. Codes that do not run are not required:
+    `collective_variables` without a bias, `pw` with a reference potential.
 
-    :param wanted: names of the codes that are needed; all by default.
+    :param wanted: names of the required codes; all by default.
     :raises InputError: if a code is missing, or options do not fit its computer.
     """
     lammps, switches = code_and_switches(settings["codes"]["lammps"], "codes.lammps")

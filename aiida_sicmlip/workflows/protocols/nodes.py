@@ -1,4 +1,4 @@
-"""Nodes that a settings file names or describes: start structures, their host crystals, potentials of LAMMPS."""
+"""Nodes from a settings file: start structures, host crystals, potentials of LAMMPS."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from aiida_sicmlip.workflows.protocols.settings import StructureSettings
 
 
 def build_structure(description: Any, field: str, store: bool = True) -> orm.StructureData:
-    """Return the structure that ``description`` names (`node`) or describes (`host` and `defects`).
+    """Return the structure of ``description``, an existing node (`node`) or a host with defects (`host`, `defects`).
 
-    :param store: whether what builds it becomes part of the graph.
+    :param store: whether to store the structure and the calcfunction that builds it.
     :raises InputError: if it cannot be built.
     """
     StructureSettings.check_given(description, f"{field}.")
@@ -47,9 +47,9 @@ def build_structure(description: Any, field: str, store: bool = True) -> orm.Str
 
 
 def build_host(description: Mapping[str, Any], field: str, store: bool = True) -> orm.StructureData | None:
-    """Return the perfect crystal of the structure that ``description`` names or describes, if it says which that is.
+    """Return the host crystal of a start structure, if ``description`` contains one.
 
-    `host` describes it, or, beside `node`, names it (PK or UUID).
+    `host` is its description or, together with `node`, its PK or UUID.
 
     :param store: as in :func:`build_structure`.
     :raises InputError: if it cannot be built.
@@ -68,10 +68,10 @@ def build_host(description: Mapping[str, Any], field: str, store: bool = True) -
 def build_structures(
     descriptions: Mapping[str, Any], store: bool = True
 ) -> tuple[dict[str, orm.StructureData], dict[str, orm.StructureData]]:
-    """Return the start structures and their perfect crystals, by name, of the settings called `structures`.
+    """Return the start structures and their host crystals, by name, of the settings `structures`.
 
     :param store: as in :func:`build_structure`.
-    :raises InputError: if there is none, or one cannot be built.
+    :raises InputError: if there are no structures, or one cannot be built.
     """
     check_structures(descriptions)
     structures, hosts = {}, {}
@@ -86,7 +86,7 @@ def build_structures(
 def described_potential(settings: Mapping[str, Any], field: str, *kinds: type[orm.Data]) -> orm.Data:
     """Return the potential of a settings file: a stored node of one of the classes ``kinds``, or a LAMMPS file.
 
-    :raises InputError: if there is no such node or file, or LAMMPS knows no such potential.
+    :raises InputError: if there is no such node or file, or it is not a LAMMPS potential.
     """
     if settings.get("node") is not None:
         return load(settings["node"], kinds, f"{field}.node")
@@ -106,11 +106,9 @@ def check_host(host: Mapping[str, Any], field: str) -> None:
 
 
 def check_structures(structures: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` unless there are start structures, under names that links can have."""
+    """Raise :class:`InputError` if there are no start structures, or a name is not a valid link label."""
     if not structures:
         raise InputError("`structures` is empty; give at least one start structure.")
     for name in structures:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
-            raise InputError(
-                f"`structures.{name}` has a name that cannot be used; take letters, digits and single `_`."
-            )
+            raise InputError(f"`structures.{name}` is not a valid name; use letters, digits and single underscores.")

@@ -1,4 +1,4 @@
-"""What a settings file says about codes and the scheduler, turned into what AiiDA takes."""
+"""Translation of the options of a settings file to those of AiiDA."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.settings import require_known_names
 
 SHORT_OPTIONS = ("account", "gpus_per_node", "memory_gb", "queue")
-"""Options that every settings file may use, beside those of AiiDA under their own names."""
+"""Options of this package, in addition to those of AiiDA."""
 RENAMED = {"queue": "queue_name", "memory_gb": "max_memory_kb"}
-"""Options of this package and those of AiiDA that they become."""
+"""Options of this package and the corresponding ones of AiiDA."""
 KB_PER_GB = 1024**2
 """AiiDA's kB and GB are powers of two: for Slurm, 16 GB become `--mem=16384` (in MB)."""
 DEFAULT_RESOURCES = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
-"""What the calculations of this package ask for where a settings file asks for nothing."""
+"""Default resources of the calculations of this package."""
 IGNORED = {
     "core.direct": ("account", "max_memory_kb", "priority", "qos", "queue_name"),
     "core.lsf": ("qos",),
@@ -27,7 +27,7 @@ IGNORED = {
     "core.sge": ("max_memory_kb", "qos"),
     "core.torque": ("qos",),
 }
-"""Options that AiiDA's plugins for these schedulers leave out of the job script without a word."""
+"""Options that AiiDA ignores for these schedulers without a warning."""
 GPU_REQUESTS = {
     "core.direct": "jobs there see all GPUs of the machine; to choose one, set `environment_variables: "
     '{CUDA_VISIBLE_DEVICES: "0"}`',
@@ -38,20 +38,20 @@ GPU_REQUESTS = {
     "core.torque": "Torque takes GPUs in its line `nodes` alone, which AiiDA writes without them; name a `queue` whose "
     "jobs get a GPU",
 }
-"""How a job gets a GPU where `gpus_per_node` cannot say it; these requests differ from site to site."""
+"""How to request a GPU from schedulers for which `gpus_per_node` is not supported."""
 KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "text", dict: "a mapping"}
-"""Types of AiiDA's options, in words."""
+"""Names of the types of options, for messages."""
 
 
 def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field: str) -> dict[str, Any]:
     """Return the ``metadata.options`` of a calculation that runs ``code``.
 
     `queue`, `memory_gb` and `gpus_per_node` become what AiiDA calls them for the scheduler of the code's computer;
-    every option of AiiDA passes as it is. A value of ``None`` takes an option of a protocol out.
+    options of AiiDA are not changed. A value of ``None`` removes an option of a protocol.
 
-    :param field: where the options stand in the settings, such as ``exploration.options``.
-    :raises InputError: for an option or a resource that AiiDA or the scheduler does not know or leaves out, a value of
-        the wrong kind, and two options that say the same.
+    :param field: path of the options in the settings, such as ``exploration.options``.
+    :raises InputError: for an option or a resource that is unknown or ignored, a value of the wrong type, and two
+        options with the same meaning.
     """
     ports = CalcJob.spec().inputs["metadata"]["options"]
     given = {key: value for key, value in options.items() if value is not None}
@@ -59,7 +59,7 @@ def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field:
     computer = code.computer
     if computer is None:
         raise InputError(
-            f"`{field}` cannot be checked: code `{code.full_label}` belongs to no computer. Set up an installed or a "
+            f"`{field}` cannot be checked: code `{code.full_label}` has no computer. Set up an installed or a "
             "containerized code."
         )
     _check_scheduler(given, computer, field)
@@ -68,13 +68,15 @@ def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field:
         if short not in given:
             continue
         if name in given:
-            raise InputError(f"`{field}` has both `{short}` and `{name}`, which say the same; leave one out.")
+            raise InputError(
+                f"`{field}` has both `{short}` and `{name}`, which have the same meaning; remove one of them."
+            )
         value = given[short]
         translated[name] = value if short == "queue" else round(_positive(value, f"{field}.{short}") * KB_PER_GB)
     if "gpus_per_node" in given:
         translated["custom_scheduler_commands"] = _with_gpus(given, computer.scheduler_type, field)
     for key, value in translated.items():
-        _check_value(ports[key], value, f"{field}.{_as_given(key, given)}")
+        _check_value(ports[key], value, f"{field}.{_user_name(key, given)}")
     resources = translated.get("resources", DEFAULT_RESOURCES)
     resources = {key: value for key, value in resources.items() if value is not None}
     _check_resources(resources, computer, f"{field}.resources")
@@ -82,12 +84,12 @@ def scheduler_options(options: Mapping[str, Any], code: orm.AbstractCode, field:
 
 
 def code_and_switches(value: Any, field: str) -> tuple[str, list[str]]:
-    """Return the label of a LAMMPS code and the switches to start it with.
+    """Return the label of a LAMMPS code and its command-line switches.
 
-    :param value: a label, or a mapping with `code` and `switches`. YAML reads `on` and `off` as truth values; they
-        become words again.
-    :param field: where it stands in the settings, such as ``codes.lammps``.
-    :raises InputError: for a switch that the calculation gives itself or that this package does not pass on.
+    :param value: label, or mapping with `code` and `switches`. `on` and `off`, which YAML reads as booleans, are
+        converted to text.
+    :param field: path in the settings, such as ``codes.lammps``.
+    :raises InputError: for a switch that the calculation sets itself, or that is not supported.
     """
     if isinstance(value, Mapping):
         require_known_names(value, ("code", "switches"), f"{field}.")
@@ -98,17 +100,17 @@ def code_and_switches(value: Any, field: str) -> tuple[str, list[str]]:
 
 
 def _check_scheduler(given: Mapping[str, Any], computer: orm.Computer, field: str) -> None:
-    """Raise InputError for options that the plugin of the scheduler would leave out of the job script."""
+    """Raise InputError for options that AiiDA ignores for the scheduler."""
     for key in given:
         if RENAMED.get(key, key) in IGNORED.get(computer.scheduler_type, ()):
             raise InputError(
                 f"`{field}.{key}` has no effect on computer `{computer.label}`, whose scheduler is "
-                f"`{computer.scheduler_type}`; leave it out."
+                f"`{computer.scheduler_type}`; remove it."
             )
 
 
 def _with_gpus(given: Mapping[str, Any], scheduler: str, field: str) -> str:
-    """Return the lines of a job script that ask Slurm for GPUs, after those that the user wrote."""
+    """Return the scheduler commands of the user, followed by the request of GPUs from Slurm."""
     count = _positive(given["gpus_per_node"], f"{field}.gpus_per_node")
     if count != int(count):
         raise InputError(f"`{field}.gpus_per_node` is {count!r}; give a whole number from 1.")
@@ -118,43 +120,43 @@ def _with_gpus(given: Mapping[str, Any], scheduler: str, field: str) -> str:
     lines = str(given.get("custom_scheduler_commands", "")).rstrip()
     if "--gpus" in lines or "--gres=gpu" in lines:
         raise InputError(
-            f"`{field}` asks for GPUs in `gpus_per_node` and in `custom_scheduler_commands`; leave one out."
+            f"`{field}` requests GPUs in `gpus_per_node` and in `custom_scheduler_commands`; remove one of them."
         )
     return "\n".join(line for line in (lines, f"#SBATCH --gpus-per-node={int(count)}") if line)
 
 
 def _positive(value: Any, where: str) -> float:
-    """Return ``value`` where it is a number above zero."""
+    """Return ``value`` if it is a number above zero, and raise InputError otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise InputError(f"`{where}` is {value!r}; give a number above zero.")
     return value
 
 
-def _as_given(key: str, given: Mapping[str, Any]) -> str:
-    """Return the name under which the user gave an option of AiiDA."""
+def _user_name(key: str, given: Mapping[str, Any]) -> str:
+    """Return the name of an option of AiiDA in the settings file."""
     return next((short for short, name in RENAMED.items() if name == key and short in given), key)
 
 
 def _check_value(port: Any, value: Any, where: str) -> None:
-    """Raise InputError where AiiDA would refuse ``value`` at submission."""
+    """Raise InputError if AiiDA would reject ``value`` at submission."""
     kinds = port.valid_type if isinstance(port.valid_type, tuple) else (port.valid_type,)
     words = KINDS.get(kinds[0])
     if words is not None and (not isinstance(value, kinds[0]) or isinstance(value, bool) is not (kinds[0] is bool)):
         raise InputError(f"`{where}` is {value!r}; give {words}.")
     error = port.validate(value)
     if error is not None:
-        raise InputError(f"`{where}` is {value!r}, which AiiDA refuses: {error.message}")
+        raise InputError(f"`{where}` is {value!r}, which AiiDA rejects: {error.message}")
 
 
 def _check_resources(resources: Mapping[str, Any], computer: orm.Computer, where: str) -> None:
-    """Raise InputError where the scheduler does not take the resources, or they contradict each other."""
+    """Raise InputError if the scheduler does not support the resources, or they are inconsistent."""
     scheduler = computer.get_scheduler()
-    known = scheduler.job_resource_class.get_valid_keys()
+    valid = scheduler.job_resource_class.get_valid_keys()
     for key in resources:
-        if key not in known:
+        if key not in valid:
             raise InputError(
-                f"`{where}.{key}` is not a resource of `{computer.scheduler_type}`. {nearest_name(str(key), known)} A "
-                "null takes one of the protocol out."
+                f"`{where}.{key}` is not a resource of `{computer.scheduler_type}`. {nearest_name(str(key), valid)} "
+                "Null removes a resource of the protocol."
             )
     asked = dict(resources)
     scheduler.preprocess_resources(asked, computer.get_default_mpiprocs_per_machine())

@@ -1,4 +1,4 @@
-"""From a protocol and overrides to the inputs of a training."""
+"""Protocols of the training: settings from a protocol and overrides, and inputs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from aiida_sicmlip.workflows.protocols.settings import MachineSettings, Training
 
 PROTOCOL_FILE = "training.yaml"
 STEPS = ("training", "compilation", "evaluation")
-"""Calculations of a training, each with a code and options."""
+"""Steps of a training, each with a code and options."""
 
 
 class TrainingProtocolMixin(ProtocolFileMixin):
-    """A work chain whose inputs follow from the protocols of trainings."""
+    """Mixin for work chains whose inputs are defined by the protocols of trainings."""
 
     PROTOCOL_FILE = PROTOCOL_FILE
 
@@ -53,7 +53,7 @@ def load_training_protocol(name: str | None = None, overrides: Overrides = None)
     if overrides:
         TrainingProtocolSettings.check_given(overrides)
         if overrides.get("training", {}).get("initial_potential") is not None:
-            # The model is there already: what the protocol says of one does not count.
+            # An existing model replaces the model settings of the protocol.
             settings["training"].get("parameters", {}).pop("model", None)
         settings = merge(settings, overrides)
     settings = TrainingProtocolSettings.complete(settings)
@@ -66,7 +66,7 @@ def load_training_protocol(name: str | None = None, overrides: Overrides = None)
 
 
 def with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
-    """Return settings of a training with options as AiiDA takes them for the scheduler of the code's computer."""
+    """Return settings of a training with options in the form of AiiDA, for the scheduler of the code."""
     for step in STEPS:
         options = scheduler_options(settings[step]["options"], code, f"{step}.options")
         settings = merge(settings, {step: {"options": options}})
@@ -74,7 +74,7 @@ def with_options_of_scheduler(settings: dict[str, Any], code: orm.AbstractCode) 
 
 
 def fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) -> None:
-    """Fill the inputs of one calculation: its code, options and, where it has some, parameters."""
+    """Set code, options and, if there are any, parameters of a calculation."""
     part.code = code
     part.metadata.options = settings["options"]
     if "parameters" in settings:
@@ -82,20 +82,22 @@ def fill_step(part: Any, settings: Mapping[str, Any], code: orm.AbstractCode) ->
 
 
 def fill_initial_potential(part: Any, training: Mapping[str, Any]) -> None:
-    """Fill in the model that a training starts from, where one is given."""
-    given = training["initial_potential"]
-    if given is not None:
-        known = given if isinstance(given, PotentialData) else None
-        part.initial_potential = known or load(given, [PotentialData], "training.initial_potential")
+    """Set the model that a training starts from, if there is one."""
+    potential = training["initial_potential"]
+    if potential is None:
+        return
+    if not isinstance(potential, PotentialData):
+        potential = load(potential, [PotentialData], "training.initial_potential")
+    part.initial_potential = potential
 
 
 def fill_training(namespace: Any, settings: Mapping[str, Any], codes: Mapping[str, orm.AbstractCode]) -> None:
-    """Fill the inputs of a ``TrainingWorkChain``, ``namespace``, from complete settings.
+    """Set the inputs of a ``TrainingWorkChain``, ``namespace``, from complete settings.
 
-    :param settings: with the keys `training`, `compilation`, `further_compilations` and `evaluation`; options as AiiDA
-        takes them, but for those of further machines.
-    :param codes: what runs each of the :data:`STEPS`, but for the compilations of further machines.
-    :raises InputError: if a further machine is not described rightly.
+    :param settings: with the keys `training`, `compilation`, `further_compilations` and `evaluation`; options in the
+        form of AiiDA, except for those of further machines.
+    :param codes: codes of the :data:`STEPS`, except for the compilations of further machines.
+    :raises InputError: if the settings of a further machine are invalid.
     """
     for step in STEPS:
         fill_step(namespace[step], settings[step], codes[step])
@@ -115,9 +117,9 @@ def fill_training(namespace: Any, settings: Mapping[str, Any], codes: Mapping[st
 
 
 def _with_torch_version(parameters: Mapping[str, Any], code: orm.AbstractCode) -> dict[str, Any]:
-    """Return settings of a compilation with the version of torch of the code, where it is known.
+    """Return settings of a compilation with the version of torch of the code, if it is known.
 
-    What a compiled model depends on is an input, so that another torch does not take it from the cache.
+    The compiled model depends on this version, which is therefore an input and part of the hash for caching.
     """
     return {**parameters, "torch_version": parameters.get("torch_version") or torch_version(code)}
 
@@ -125,7 +127,7 @@ def _with_torch_version(parameters: Mapping[str, Any], code: orm.AbstractCode) -
 def _machine(machine: Any, where: str) -> dict[str, orm.Node]:
     """Return code, settings and options of a further machine as nodes.
 
-    :raises InputError: if one is missing, unknown or none that a compilation takes.
+    :raises InputError: if one is missing, unknown or invalid.
     """
     machine = MachineSettings.complete(machine, f"{where}.")
     code = machine["code"]

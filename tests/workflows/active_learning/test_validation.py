@@ -92,7 +92,7 @@ WRONG = [
     # Start structures
     ("structures", {}, "`structures` is empty; give at least one start structure"),
     ("structures", ["divacancy"], "`structures` is ['divacancy']; give a mapping of names"),
-    ("structures", {"my structure": {"node": 1}}, "`structures.my structure` has a name that cannot be used"),
+    ("structures", {"my structure": {"node": 1}}, "`structures.my structure` is not a valid name"),
     ("structures", {"x": 5}, "`structures.x` is 5; give settings under it: node, host"),
     ("structures", {"x": {"node": 999999}}, "`structures.x.node` is 999999, and no node is called that"),
     ("structures.divacancy.defect", [], "`structures.divacancy.defect` is not a known setting. Did you mean `defects`"),
@@ -258,8 +258,8 @@ def test_node_that_is_no_structure(write_settings: Callable[..., str]) -> None:
     [
         ("exploration: [walkers: 3", "is not YAML"),
         ("a: 1\n b: 2\n", "is not YAML"),
-        ("", "holds no settings; give `protocol: moderate`"),
-        ("- a\n- b\n", "holds no settings"),
+        ("", "contains no settings; give `protocol: moderate`"),
+        ("- a\n- b\n", "contains no settings"),
         ("protocol: medium\n", "`medium` is not a protocol."),
         ("protocol: [demo]\n", "`['demo']` is not a protocol."),
         ("protocol: demo\n1: 2\n", "`1` is not a known setting."),

@@ -94,7 +94,7 @@ def test_shown_settings_can_be_given_again(settings: dict[str, Any]) -> None:
             "`exploration.temperatures` and `exploration.parameters.temperature` are both given",
         ),
         ({}, {"temperture": 500.0}, "`structures.small.exploration.temperture` is not a known setting. Did you mean"),
-        ({}, {"temperature": 500.0, "temperatures": [600.0]}, "has `temperature` and `temperatures`; leave one"),
+        ({}, {"temperature": 500.0, "temperatures": [600.0]}, "has `temperature` and `temperatures`; remove one"),
         ({}, {"temperatures": "hot"}, "`structures.small.exploration.temperatures` is 'hot'; give a list"),
         ({}, [500.0], "`structures.small.exploration` is [500.0]; give settings under it"),
         ({}, {"temperature": 0}, "`structures.small.exploration.temperature` is 0"),

@@ -76,7 +76,7 @@ def test_stored_potential(ready: dict[str, str], edip: Any) -> None:
         ({"reference": {"node": 999999}}, "`labelling.reference.node` is 999999, and no node is called that"),
         ({"reference": {**TERSOFF, "species": ["Si"]}}, "knows the species Si, but the structure C7Si7 holds C too"),
         ({"reference": TERSOFF, "kpoints": [2, 2, 2]}, "`labelling.kpoints` is a setting for pw.x, but"),
-        ({"reference": TERSOFF, "parameters": {"SYSTEM": {"ecutwfc": 40}}}, "leave one of the two out"),
+        ({"reference": TERSOFF, "parameters": {"SYSTEM": {"ecutwfc": 40}}}, "remove one of them"),
         ({"reference": TERSOFF, "options": {"queue": "x"}}, "`labelling.options.queue` has no effect on computer"),
         ({"reference": TERSOFF, "max_concurrent": 0}, "is 0; give "),
         ({"reference": TERSOFF, "max_force": -1}, "`labelling.max_force` is -1"),

@@ -187,7 +187,7 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("overrides", "sentence"),
+    ("overrides", "message"),
     [
         ({"bias": {"pace": 0.0005}}, "`exploration.bias.pace` is 0.0005 ps"),
         ({"bias": {"paces": 0.5}}, "`exploration.bias.paces` is not a known setting. Did you mean `pace`"),
@@ -203,10 +203,10 @@ def test_biased_exploration_has_all_that_it_needs(ready: dict[str, str]) -> None
         ({"parameters": {"retrieve_trajectory": False}}, "retrieve_trajectory"),
     ],
 )
-def test_exploration_that_cannot_run(ready: dict[str, str], overrides: dict[str, Any], sentence: str) -> None:
+def test_exploration_that_cannot_run(ready: dict[str, str], overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         checked_builder(load_protocol("demo", {"codes": ready, "exploration": overrides}), store=False)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_stored_structure_without_its_host_is_told(ready: dict[str, str], divacancy: Any) -> None:

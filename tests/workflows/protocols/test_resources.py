@@ -107,11 +107,11 @@ def test_processes_of_the_computer_complete_the_resources(code_on: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "message"),
     [
         ({"memry_gb": 4}, "`exploration.options.memry_gb` is not a known setting. Did you mean `memory_gb`?"),
         ({"que": "gpu"}, "Did you mean `queue`?"),
-        ({"memory_gb": 4, "max_memory_kb": 4}, "has both `memory_gb` and `max_memory_kb`, which say the same"),
+        ({"memory_gb": 4, "max_memory_kb": 4}, "has both `memory_gb` and `max_memory_kb`, which have the same meaning"),
         ({"queue": "a", "queue_name": "b"}, "has both `queue` and `queue_name`"),
         ({"memory_gb": 0}, "`exploration.options.memory_gb` is 0; give a number above zero"),
         ({"memory_gb": "16 GB"}, "`exploration.options.memory_gb` is '16 GB'; give a number above zero"),
@@ -120,7 +120,7 @@ def test_processes_of_the_computer_complete_the_resources(code_on: Callable[...,
         ({"gpus_per_node": True}, "`exploration.options.gpus_per_node` is True"),
         (
             {"gpus_per_node": 1, "custom_scheduler_commands": "#SBATCH --gres=gpu:1"},
-            "asks for GPUs in `gpus_per_node` and in `custom_scheduler_commands`; leave one out",
+            "requests GPUs in `gpus_per_node` and in `custom_scheduler_commands`; remove one",
         ),
         ({"queue": 7}, "`exploration.options.queue` is 7; give text"),
         ({"max_wallclock_seconds": "12 h"}, "`exploration.options.max_wallclock_seconds` is '12 h'; give a whole"),
@@ -143,14 +143,14 @@ def test_processes_of_the_computer_complete_the_resources(code_on: Callable[...,
         ),
     ],
 )
-def test_wrong_options(code_on: Callable[..., Any], given: dict[str, Any], sentence: str) -> None:
+def test_wrong_options(code_on: Callable[..., Any], given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         scheduler_options(given, code_on(), FIELD)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "given", "sentence"),
+    ("scheduler", "given", "message"),
     [
         ("core.direct", {"queue": "gpu"}, "has no effect on computer `test-core.direct`, whose scheduler is"),
         ("core.direct", {"memory_gb": 4}, "`exploration.options.memory_gb` has no effect"),
@@ -163,11 +163,11 @@ def test_wrong_options(code_on: Callable[..., Any], given: dict[str, Any], sente
     ],
 )
 def test_options_that_a_scheduler_does_not_take(
-    code_on: Callable[..., Any], scheduler: str, given: dict[str, Any], sentence: str
+    code_on: Callable[..., Any], scheduler: str, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         scheduler_options(given, code_on(scheduler), FIELD)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("scheduler", ["core.direct", "core.lsf", "core.pbspro", "core.sge", "core.torque"])
@@ -187,7 +187,7 @@ def test_table_of_ignored_options_is_that_of_aiida(scheduler: str) -> None:
 
 def test_code_without_a_computer() -> None:
     code = SimpleNamespace(computer=None, full_label="lammps")
-    with pytest.raises(InputError, match="code `lammps` belongs to no computer"):
+    with pytest.raises(InputError, match="code `lammps` has no computer"):
         scheduler_options({}, code, FIELD)
 
 
@@ -210,7 +210,7 @@ def test_codes_by_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "sentence"),
+    ("value", "message"),
     [
         ({"switches": ["-sf", "kk"]}, "`codes.lammps` lacks `code`"),
         ({"code": "a", "switch": []}, "`codes.lammps.switch` is not a known setting. Did you mean `switches`?"),
@@ -232,10 +232,10 @@ def test_codes_by_number() -> None:
         ),
     ],
 )
-def test_wrong_switches(value: dict[str, Any], sentence: str) -> None:
+def test_wrong_switches(value: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         code_and_switches(value, "codes.lammps")
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_numbers_below_zero_are_values() -> None:

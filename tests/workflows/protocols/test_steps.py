@@ -138,12 +138,12 @@ def test_overrides_from_a_file(ready, structure, tmp_path: Path):
     assert builder.pw.pw.parameters["SYSTEM"]["ecutwfc"] == 30.0
     assert ActiveLearningWorkChain.get_builder_from_protocol(overrides=str(path)).max_rounds.value == 2
     assert read_overrides(path) == ("demo", {key: content[key] for key in ("codes", "labelling")})
-    with pytest.raises(InputError, match=r"names the protocol `demo`, but `fast` is asked for"):
+    with pytest.raises(InputError, match=r"names the protocol `demo`, but `fast` is requested"):
         LabellingWorkChain.get_builder_from_protocol({"a": structure}, "fast", path)
     with pytest.raises(InputError, match=r"missing.yaml` does not exist"):
         ActiveLearningWorkChain.get_protocol_inputs(overrides=tmp_path / "missing.yaml")
     path.write_text("- a list")
-    with pytest.raises(InputError, match=r"holds no settings"):
+    with pytest.raises(InputError, match=r"contains no settings"):
         TrainingWorkChain.get_protocol_inputs(overrides=path)
 
 
