@@ -306,7 +306,7 @@ def test_more_frames_than_exploration_gives(
 ) -> None:
     message = refusal(write_settings(nested(f"selection.parameters.{name}", value)))
     assert words in message
-    assert "Explore longer, with more walkers, keep frames more often, or ask for less" in message
+    assert "Explore longer, with more walkers, keep frames more often, or ask for fewer" in message
 
 
 def test_nearest_distance_sees_periodic_images(write_settings: Callable[..., str]) -> None:

@@ -212,5 +212,5 @@ def test_exploration_that_cannot_run(ready: dict[str, str], overrides: dict[str,
 def test_stored_structure_without_its_host_is_told(ready: dict[str, str], divacancy: Any) -> None:
     structure = orm.StructureData(ase=divacancy).store()
     overrides = {"codes": ready, "structures": {"mine": {"node": structure.pk}}}
-    with pytest.raises(InputError, match=r"`hosts\.mine` is missing: the perfect crystal tells which atoms"):
+    with pytest.raises(InputError, match=r"`hosts\.mine` is missing: the atoms of the collective variables"):
         checked_builder(load_protocol("demo", overrides), store=False)

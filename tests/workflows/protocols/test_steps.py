@@ -97,7 +97,7 @@ def test_one_walker_that_cannot_be(ready, structure, edip, variables):
         WalkerWorkChain.get_builder_from_protocol(
             *given, {"codes": ready, "exploration": {"temperatures": [900.0, 1200.0]}}
         )
-    with pytest.raises(InputError, match=r"`exploration.bias` is null, but collective variables are given"):
+    with pytest.raises(InputError, match=r"collective variables are given, but `exploration.bias` is null"):
         WalkerWorkChain.get_builder_from_protocol(
             *given, {"codes": ready, "exploration": {"bias": None}}, collective_variables=variables
         )
@@ -121,7 +121,7 @@ def test_training_alone(chain, generate_code, generate_dataset, generate_prior):
         builder = TrainingBaseWorkChain.get_builder_from_protocol(*given, name)
         inputs = chain(TrainingBaseWorkChain, builder._inputs(prune=True)).inputs
         assert inputs.training.training_set.uuid == given[1].uuid and inputs.max_iterations.value == 20
-    with pytest.raises(InputError, match=r"there is no prior: give `prior`.*or take `TrainingWorkChain`"):
+    with pytest.raises(InputError, match=r"there is no prior: give `prior`.*or use `TrainingWorkChain`"):
         TrainingBaseWorkChain.get_builder_from_protocol(*given, "paper")
     prior = generate_prior(given[1], cutoff=6.0)
     builder = TrainingBaseWorkChain.get_builder_from_protocol(*given, "paper", prior=prior)
