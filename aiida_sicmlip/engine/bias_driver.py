@@ -17,7 +17,7 @@ from aiida_sicmlip.science.bias.units import EV_IN_KJ_MOL, LENGTHS, unit_size
 
 
 def drive(options: argparse.Namespace) -> None:
-    """Evaluate the actions of a plumed.dat on each frame of a trajectory; their files are written as they say.
+    """Evaluate the actions of a plumed.dat on each frame of a trajectory; and write their files.
 
     :raises InputError: when a file or an option cannot be used.
     """
@@ -54,7 +54,8 @@ def read_frames(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
     The box is three edges, nine numbers (the vectors one after the other), or zeros for no box.
 
-    :raises InputError: when the file cannot be read, or a frame is cut or has another number of atoms; names the frame.
+    :raises InputError: when the file cannot be read, or a frame is truncated or has another number of atoms; the
+        message names the frame.
     """
     n_atoms = None
     frame = 0

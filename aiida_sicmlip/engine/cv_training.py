@@ -24,14 +24,14 @@ from aiida_sicmlip.science.value_tests import is_integer
 
 @dataclass(frozen=True)
 class CvTrainingSettings(Settings):
-    """What `cv_settings.json` holds."""
+    """Contents of `cv_settings.json`."""
 
     groups: Mapping[str, Sequence[int]] = mapping(REQUIRED, "atoms that count as identical, by name: indices from 0")
     switching: SwitchingFunction = group(SwitchingFunction, "the switching function")
     autoencoder: AutoencoderSettings = group(AutoencoderSettings, "the autoencoder")
     every: int = integer(1, "train on each n-th frame of each file", at_least=1)
     n_frames: Mapping[str, int] = mapping(
-        {}, "how many frames of a file count, by its path as the command line has it; of the others, all"
+        {}, "number of frames to use of a file, by its path as on the command line; of other files, all"
     )
     threads: int = integer(
         1, "threads of torch; with another number the weights differ in their last digits", at_least=1

@@ -1,4 +1,4 @@
-"""Trajectories for `sicmlip cv`: the chosen atoms of every n-th frame, file by file and in pieces."""
+"""Trajectories for `sicmlip cv`: the chosen atoms of every n-th frame, file by file and in chunks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Frames:
 class ChosenAtoms:
     """The atoms to read, and the group of each, whose atoms must be of one element.
 
-    symbols: of all atoms of the structure, where a file of its own gives them.
+    symbols: of all atoms, where a structure file gives them.
     """
 
     atoms: Sequence[int]
@@ -64,16 +64,16 @@ def read_structure_symbols(path: Path) -> list[str]:
     """
     try:
         found = read(path, index=-1)
-    except Exception as error:  # ASE's readers raise whatever they stumble on
+    except Exception as error:  # ASE's readers raise any class of error
         raise InputError(f"The structure `{path}` cannot be read: {error}.") from error
     # One index gives one structure; the other return type of `read` is for slices.
     return found.get_chemical_symbols() if isinstance(found, Atoms) else []
 
 
 def read_frames(path: Path, chosen: ChosenAtoms, every: int, n_frames: int | None = None) -> Iterator[Frames]:
-    """Yield the frames 0, `every`, 2 `every`, ... of one file in pieces.
+    """Yield the frames 0, `every`, 2 `every`, ... of one file in chunks.
 
-    :param n_frames: how many frames of the file count, from the first; all of them by default.
+    :param n_frames: number of frames to use, from the first; all of them by default.
     :raises InputError: when the file cannot be read or does not hold the chosen atoms.
     """
     if not path.is_file():
@@ -81,28 +81,28 @@ def read_frames(path: Path, chosen: ChosenAtoms, every: int, n_frames: int | Non
     yield from (_from_dcd if path.suffix == ".dcd" else _from_xyz)(path, chosen, every, n_frames)
 
 
-def _from_dcd(path: Path, chosen: ChosenAtoms, every: int, told: int | None) -> Iterator[Frames]:
+def _from_dcd(path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int | None) -> Iterator[Frames]:
     n_frames = count_dcd_frames(path)
     what = f"the trajectory `{path}`"
-    if told is not None and told > n_frames:
-        raise InputError(f"`n_frames` says {told} for {what}, which has {n_frames}.")
+    if n_frames_given is not None and n_frames_given > n_frames:
+        raise InputError(f"`n_frames` says {n_frames_given} for {what}, which has {n_frames}.")
     if not n_frames:
         return
     header = read_dcd_header(path)
     chosen.check(header.n_atoms, None, what)
     if not header.has_cell:
         raise InputError(f"{what.capitalize()} has no cells, which distances to the nearest image need.")
-    wanted = np.arange(0, told or n_frames, every)
+    wanted = np.arange(0, n_frames_given or n_frames, every)
     for begin in range(0, len(wanted), _FRAMES_AT_ONCE):
         positions, parameters = read_dcd(path, wanted[begin : begin + _FRAMES_AT_ONCE])
         cells = np.stack([cellpar_to_cell(row) for row in parameters])
         yield _checked(Frames(positions[:, list(chosen.atoms)], cells, np.array([True] * 3)), what)
 
 
-def _from_xyz(path: Path, chosen: ChosenAtoms, every: int, told: int | None) -> Iterator[Frames]:
+def _from_xyz(path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int | None) -> Iterator[Frames]:
     what = f"the trajectory `{path}`"
     piece: list[Atoms] = []
-    frames = iread(path, index=slice(0, told, every), format="extxyz")
+    frames = iread(path, index=slice(0, n_frames_given, every), format="extxyz")
     while True:
         try:
             frame = next(frames, None)

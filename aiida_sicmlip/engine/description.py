@@ -1,4 +1,4 @@
-"""SOAP descriptors of many frames, on several processes and without holding more than a few frames in memory."""
+"""SOAP descriptors of many frames, with several processes and only a few frames in memory."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from aiida_sicmlip.science.selection.descriptors import averaged_soap, number_of
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 CHUNK = 100
-"""Frames that a process describes at a time."""
+"""Frames per task of a process."""
 _CHUNKS_AHEAD = 3
-"""Chunks for each process that may be read but not yet be described: they bound the memory."""
+"""Chunks per process that may be queued: bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Describer:
-    """How frames are described.
+    """Parameters of the descriptors.
 
-    species: all that occur in any frame. hosts: perfect crystals by name; of a frame that names none, the first one
-    that fits. Needed where the centres are those of defects.
+    species: all species of any frame.
+    hosts: perfect crystals by name, needed for centres at defects; by default the first that fits a frame is used.
     """
 
     settings: SelectionSettings
@@ -94,7 +94,7 @@ def _alike(frames: Sequence[Atoms]) -> Iterator[list[Atoms]]:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames of one file, or given as they are; a process that describes them reads them itself."""
+    """Frames of one file, read by the process that describes them, or frames in memory."""
 
     segment: SegmentFile | None = None
     begin: int = 0
@@ -110,7 +110,7 @@ class Chunk:
 
     @property
     def host(self) -> str | None:
-        """Name of the perfect crystal of the frames, where it is known."""
+        """Name of the perfect crystal of the frames, if known."""
         return self.segment.structure if self.segment is not None else None
 
 
@@ -141,9 +141,9 @@ def describe_chunks(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield for each chunk the descriptors (F, D), float32, and which frames have overlapping atoms, (F,) bool.
 
-    Chunks are described by so many processes and come out in their order, whatever their number.
+    The order of the chunks is kept for any number of processes.
 
-    :param progress: is told the number of frames that are done.
+    :param progress: called with the number of completed frames.
     :raises InputError: as :meth:`Describer.describe`.
     """
     done = 0
@@ -154,7 +154,7 @@ def describe_chunks(
             progress(done)
         return
     waiting: deque[tuple[int, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
-    # A new interpreter for each: a copy of this one could hold locks of libraries that another thread had taken.
+    # Spawned, since a forked process could inherit locks held by threads of libraries.
     with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (describer,)) as pool:
         try:
             for chunk in chunks:
@@ -178,8 +178,8 @@ _of_process: Describer
 
 
 def _start_process(describer: Describer) -> None:
-    """Keep what all chunks of a process share, and leave the other cores to the other processes."""
-    global _of_process  # noqa: PLW0603 - the only way to hand something to all tasks of a process
+    """Store what all chunks of a process share, and limit it to one core."""
+    global _of_process  # noqa: PLW0603 - the only way to pass an object to all tasks of a process
     _of_process = describer
     from threadpoolctl import threadpool_limits
 
@@ -205,7 +205,7 @@ def _describe(describer: Describer, chunk: Chunk) -> tuple[np.ndarray, np.ndarra
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use: a scheduler often gives a job a part of a machine."""
+    """Return the number of cores available to this process, which a scheduler may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -232,7 +232,7 @@ class RowFile:
 
 
 class Progress:
-    """Lines that say how far the description has come: at most one every few seconds."""
+    """Prints progress lines, at most one every few seconds."""
 
     def __init__(self, total: int | None, seconds: float = 5.0) -> None:
         self._total = total
@@ -240,7 +240,7 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def __call__(self, done: int) -> None:
-        """Print a line where the last one is some time ago, or everything is done."""
+        """Print a line if enough time has passed since the last one, or all frames are done."""
         now = time.monotonic()
         if done != self._total and now - self._last < self._seconds:
             return

@@ -1,4 +1,4 @@
-"""Known failures of `sicmlip` that have an exit status of their own."""
+"""Failures of `sicmlip` with their own exit status."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class NoModelError(ProgramError):
 
 
 class OutOfMemoryError(ProgramError):
-    """The memory of the machine does not suffice."""
+    """The machine ran out of memory."""
 
     exit_status = OUT_OF_MEMORY
 
 
 class OutOfGpuMemoryError(ProgramError):
-    """The memory of the GPU does not suffice."""
+    """The GPU ran out of memory."""
 
     exit_status = OUT_OF_GPU_MEMORY
 

@@ -18,7 +18,7 @@ from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
 
-#: Energy, eV, forces (N, 3), eV/A, and energies of the atoms (N,), eV, of one frame; None where there are no such.
+#: Energy, eV, forces (N, 3), eV/A, and energies of the atoms (N,), eV, of one frame; None where not available.
 AtomicPrediction = tuple[float, NDArray[np.float64], NDArray[np.float64] | None]
 
 
@@ -38,10 +38,10 @@ def evaluate(
     ``output`` (``.npz``) gets, frame after frame, with A atoms in all F frames together: ``energies`` (F,) eV,
     ``forces`` (A, 3) eV/A, ``n_atoms`` (F,), ``atomic_energies`` (A,) eV where the potential gives them, ``region``
     (A,) and ``distance_to_defect`` (A,) A, and with a committee ``energy_disagreement`` (F,) eV/atom and
-    ``force_disagreement`` (A,) eV/A. A classical potential has an energy zero of its own, so its energies are compared
-    after the best shift of each element; the predictions are written as they are.
+    ``force_disagreement`` (A,) eV/A. A classical potential has another zero of energy, so its energies are compared
+    after a fitted shift per element; predictions are written without it.
 
-    :param committee: compiled models that a compiled model is a committee with, for the same device.
+    :param committee: compiled models of the other members, for the same device.
     :param hosts: perfect crystals in the cells of the frames; for other cells they are found from the frames. Frames
         that fit none have no regions, and are counted.
     :raises InputError: when a file cannot be used or the data hold an element that the potential does not know.
@@ -82,7 +82,7 @@ def evaluate(
 
 
 def _predict_compiled(path: Path, device: str, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:
-    # Only who evaluates a model pays for torch.
+    # torch is slow to import and needed only for a compiled model.
     from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 
     potential = CompiledPotential.load(path, device)
@@ -108,9 +108,9 @@ def _predict_classical(path: Path, frames: Sequence[Atoms]) -> tuple[Predictions
 
 
 def _predict(predict: Callable[[Atoms], AtomicPrediction], frames: Sequence[Atoms], what: str) -> Predictions:
-    """Return what a potential says of all frames.
+    """Return the predictions of a potential for all frames.
 
-    :param what: it is, for the message.
+    :param what: name of the potential, for the message.
     :raises NotANumberError: when a prediction is not finite.
     """
     energies, forces, of_atoms = [], [], []

@@ -1,4 +1,4 @@
-"""What an evaluation says besides the plain errors: regions, rare events, and the disagreement of a committee."""
+"""Parts of an evaluation besides the plain errors: regions, rare events, and the disagreement of a committee."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, AtomRegions, r
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one potential says of F frames with A atoms in all of them together.
+    """Predictions of a potential for F frames with A atoms in total.
 
-    energies: (F,) eV. forces: (A, 3) eV/A. n_atoms: of each frame, (F,). atomic_energies: (A,) eV, None where the
-    potential does not give them.
+    energies: (F,) eV.
+    forces: (A, 3) eV/A.
+    n_atoms: number of atoms of each frame, (F,).
+    atomic_energies: (A,) eV, None where the potential does not give them.
     """
 
     energies: NDArray[np.float64]
@@ -30,7 +32,7 @@ class Predictions:
     atomic_energies: NDArray[np.float64] | None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays under the names that they have in the file of predictions."""
+        """Return the arrays by their names in the file of predictions."""
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in ("energies", "forces", "n_atoms")}
         return arrays if self.atomic_energies is None else {**arrays, "atomic_energies": self.atomic_energies}
 
@@ -43,10 +45,10 @@ class Predictions:
 def report_regions(
     frames: Sequence[Atoms], predicted: NDArray[np.float64], hosts: Mapping[str, Atoms], given: set[str]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the errors of predicted forces (A, 3) by region, and where each atom stands.
+    """Return the errors of predicted forces (A, 3) by region, and the region of each atom.
 
     :param hosts: perfect crystals by name.
-    :param given: names of those that were given, not found from the frames.
+    :param given: names of those given by the user, not inferred from the frames.
     :return: for the report ``by_region``, ``near_defect_distance``, ``rare_events``, ``hosts`` and ``n_without_host``;
         for the file of predictions ``region`` (A,) and ``distance_to_defect`` (A,), as
         :class:`~aiida_sicmlip.science.evaluation.regions.AtomRegions` has them.
@@ -77,23 +79,23 @@ def report_regions(
 
 
 def report_committee(
-    frames: Sequence[Atoms], judged: Predictions, others: Sequence[Predictions], energy_errors: Sequence[float]
+    frames: Sequence[Atoms], evaluated: Predictions, others: Sequence[Predictions], energy_errors: Sequence[float]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return how much the members of a committee disagree, and whether that tells the errors of the one that is judged.
+    """Return the disagreement of a committee, and its correlation with the errors of the evaluated member.
 
-    :param others: of the other members.
-    :param energy_errors: of the judged one, (F,) eV/atom.
+    :param others: predictions of the other members.
+    :param energy_errors: of the evaluated member, (F,) eV/atom.
     :return: for the report ``n_members``, ``forces`` and ``energies``, as
         :class:`~aiida_sicmlip.science.evaluation.committee.DisagreementSummary` has them; for the file of predictions
         ``energy_disagreement`` (F,) eV/atom and ``force_disagreement`` (A,) eV/A.
     """
-    members = [judged, *others]
+    members = [evaluated, *others]
     reference = np.concatenate([frame.get_forces() for frame in frames])
     of_forces = force_disagreement([member.forces for member in members])
-    of_energies = energy_disagreement([member.energies for member in members], judged.n_atoms)
+    of_energies = energy_disagreement([member.energies for member in members], evaluated.n_atoms)
     report = {
         "n_members": len(members),
-        "forces": summarise_disagreement(of_forces, np.linalg.norm(judged.forces - reference, axis=1)).to_dict(),
+        "forces": summarise_disagreement(of_forces, np.linalg.norm(evaluated.forces - reference, axis=1)).to_dict(),
         "energies": summarise_disagreement(of_energies, np.abs(energy_errors)).to_dict(),
     }
     return report, {"energy_disagreement": of_energies, "force_disagreement": of_forces}

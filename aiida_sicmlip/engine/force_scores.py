@@ -86,7 +86,7 @@ def _find(finders: Mapping[str, DefectFinder], frame: Atoms, index: int) -> tupl
 
 
 def _host_entry(finder: DefectFinder, given: bool) -> dict[str, Any]:
-    """Return what the report says of a host: lengths in A, and its sites where no file has them."""
+    """Return the report of a host: lengths in A, and its sites where it was inferred."""
     nearest = finder.sites.nearest_distance
     sites = {"symbols": finder.host.get_chemical_symbols(), "positions": finder.host.positions.tolist()}
     return {
@@ -102,7 +102,7 @@ def _host_entry(finder: DefectFinder, given: bool) -> dict[str, Any]:
 
 
 def _frame_entry(defects: FrameDefects, difference: np.ndarray) -> dict[str, Any]:
-    """Return what the report says of a frame; `difference` is predicted minus reference force, (N, 3) in eV/A."""
+    """Return the report of a frame; `difference` is predicted minus reference force, (N, 3) in eV/A."""
     return {
         "n_atoms": len(difference),
         **{f"n_{name}": int(atoms.sum()) for name, atoms in defects.regions.items()},

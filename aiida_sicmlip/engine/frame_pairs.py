@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
 
-# Positions and cell vectors that differ by less (A) are the same, written by programs with few digits.
+# Positions and cell vectors that differ by less (A) are equal up to the digits of a file.
 _SAME_PLACE = 1e-3
 
 
@@ -39,7 +39,7 @@ def read_pairs(reference: Path, prediction: Path) -> list[tuple[Atoms, Atoms]]:
 
 
 def _difference(frame: Atoms, other: Atoms) -> str | None:
-    """Return in what a frame of the prediction is not that of the reference, if in anything."""
+    """Return how a frame of the prediction differs from the reference, if it does."""
     import numpy as np
 
     if not len(frame):
@@ -47,7 +47,7 @@ def _difference(frame: Atoms, other: Atoms) -> str | None:
     if not np.array_equal(frame.numbers, other.numbers):
         return (
             f"is {frame.get_chemical_formula()} in the reference and {other.get_chemical_formula()} in the "
-            "prediction, or its atoms stand in another order"
+            "prediction, or its atoms are in another order"
         )
     if not np.allclose(frame.cell.array, other.cell.array, rtol=0.0, atol=_SAME_PLACE):
         return "has another cell in the prediction than in the reference"
@@ -56,10 +56,12 @@ def _difference(frame: Atoms, other: Atoms) -> str | None:
         fractional = vectors @ np.linalg.inv(frame.cell.array)
         vectors = (fractional - np.round(fractional)) @ frame.cell.array
     distances = np.linalg.norm(vectors, axis=1)
-    # Not a number, too, is no distance that is small enough.
+    # Written so that NaN counts as different.
     if not distances.max() <= _SAME_PLACE:
         atom = int(distances.argmax())
-        return f"has atom {atom} in another place in the prediction, {distances[atom]:.4f} A from that of the reference"
+        return (
+            f"has atom {atom} at another position in the prediction, {distances[atom]:.4f} A from that of the reference"
+        )
     return None
 
 
@@ -70,7 +72,7 @@ def forces_of_frame(frame: Atoms, path: Path, index: int) -> np.ndarray:
     """
     import numpy as np
 
-    # Those of the calculator, before any constraint acts on them.
+    # Those of the calculator, without constraints.
     forces = None if frame.calc is None else frame.calc.get_property("forces", frame, allow_calculation=False)
     if forces is None:
         raise InputError(
@@ -83,7 +85,7 @@ def forces_of_frame(frame: Atoms, path: Path, index: int) -> np.ndarray:
 
 
 def energy_of_frame(frame: Atoms) -> float:
-    """Return the total energy that a frame carries, in eV; not a number where there is none or it is not finite."""
+    """Return the total energy that a frame carries, in eV; NaN where there is none or it is not finite."""
     import numpy as np
 
     energy = None if frame.calc is None else frame.calc.get_property("energy", frame, allow_calculation=False)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from aiida_sicmlip.science.defects.host_sites import HostSites
 
 FRAMES_FOR_HOST = 50
-"""Configurations that a perfect crystal is found from, at most."""
+"""Maximum number of configurations that a perfect crystal is inferred from."""
 
 FRAMES_TO_TRY = 5
-"""Configurations that are tried one by one where they have no perfect crystal together."""
+"""Number of configurations tried individually where they have no common perfect crystal."""
 
 
 def read_frames(path: Path) -> Iterator[Atoms]:
@@ -47,14 +47,14 @@ def read_hosts(paths: Sequence[Path]) -> dict[str, Atoms]:
     for path in paths:
         try:
             found = read(path)
-        except Exception as error:  # ASE's readers raise whatever they stumble on
+        except Exception as error:  # ASE's readers raise any class of error
             raise InputError(f"The perfect crystal `{path}` cannot be read: {error}.") from error
         hosts[str(path)] = found if isinstance(found, Atoms) else found[0]
     return hosts
 
 
 def find_hosts(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None) -> dict[str, Atoms]:
-    """Return the known perfect crystals and one for each other cell, found from the frames that have it, and say so.
+    """Return the known perfect crystals, and one inferred from the frames of each other cell, and print it.
 
     :raises InputError: when there is none.
     """
@@ -77,7 +77,7 @@ def find_hosts(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None
 
 
 def find_hosts_where_possible(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None) -> dict[str, Atoms]:
-    """Return the known perfect crystals and those that are found from frames in other cells, and say so.
+    """Return the known perfect crystals, and those inferred from frames in other cells, and print them.
 
     Frames in whose cell no perfect crystal is found have none: they may be molten, or no crystals at all. Where all
     frames of a cell together have none, single ones are tried.
@@ -99,13 +99,13 @@ def find_hosts_where_possible(frames: Sequence[Atoms], known: Mapping[str, Atoms
             print(f"perfect crystal of {len(host)} sites, found from {len(chosen)} configurations", flush=True)
             hosts[f"cell {len(hosts)}"] = host
             break
-        # Its cell, which other frames have up to a small strain, is not looked at again.
+        # Other frames with this cell, up to a small strain, are skipped.
         seen.append(HostSites(frame))
     return hosts
 
 
 def _alike(frame: Atoms, frames: Sequence[Atoms]) -> list[Atoms]:
-    """Return the frames that have the cell of one of them, no more than a perfect crystal is found from."""
+    """Return the frames with the cell of one of them, up to the maximum for inferring a perfect crystal."""
     import numpy as np
 
     same = [other for other in frames if other.pbc.all() and np.allclose(other.cell.array, frame.cell.array, atol=1e-3)]

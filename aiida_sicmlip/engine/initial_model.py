@@ -17,7 +17,7 @@ from aiida_sicmlip.science.training.nequip_config import StartingModel, per_type
 def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:
     """Read the package that a training starts from.
 
-    :param given: settings as they were given, without defaults; species and cutoff among them are compared.
+    :param given: settings as given, without defaults; species and cutoff are compared.
     :raises InputError: where the package cannot be read, has types that are no elements, or contradicts ``given``.
     """
     model = PackagedModel.load(path)
@@ -42,16 +42,16 @@ def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:
 
 
 def starting_model(path: str, model: PackagedModel, frames: Sequence[Atoms]) -> StartingModel:
-    """Return what NequIP needs to start from ``model``, with energies of the elements that suit ``frames``.
+    """Return the starting point for NequIP from ``model``, with energies of the elements fitted to ``frames``.
 
-    The energies move by what brings the model's total energies nearest to the labels, so that the training need not
-    learn another zero of energy through the network. Elements that ``frames`` lack keep theirs.
+    The energies are shifted to fit the model's total energies to the labels, so that the network need not learn another
+    zero of energy. Elements that ``frames`` lack are unchanged.
     """
     return StartingModel(path, model.species, model.cutoff, _fitting_energies(model, frames))
 
 
 def _fitting_energies(model: PackagedModel, frames: Sequence[Atoms]) -> dict[str, float]:
-    """Return the model's energies of the elements in ``frames``, eV, moved; nothing where the model has none."""
+    """Return the model's energies of the elements in ``frames``, eV, shifted; empty where the model has none."""
     before = model.energies_of_elements()
     present = sorted({symbol for frame in frames for symbol in frame.symbols})
     if not before:

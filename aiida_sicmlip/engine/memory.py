@@ -1,4 +1,4 @@
-"""Memory that does not suffice, told apart from other errors of the libraries."""
+"""Out-of-memory errors of the libraries, distinguished from other errors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _REMEDY = (
 
 @contextlib.contextmanager
 def memory_errors_told() -> Iterator[None]:
-    """Turn errors of torch and NumPy about memory into ones with an exit status of their own.
+    """Convert out-of-memory errors of torch and NumPy into errors with their own exit status.
 
-    :raises OutOfGpuMemoryError: where a GPU has too little.
-    :raises OutOfMemoryError: where the machine has.
+    :raises OutOfGpuMemoryError: where a GPU runs out of memory.
+    :raises OutOfMemoryError: where the machine runs out of memory.
     """
     try:
         yield
@@ -30,7 +30,7 @@ def memory_errors_told() -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError(f"The memory does not suffice: {_REMEDY} {first_line(error)}") from error
     except RuntimeError as error:
-        # torch has no class of its own for the memory of the machine.
+        # torch has no class for out-of-memory errors of the machine.
         if "DefaultCPUAllocator" not in str(error):
             raise
         raise OutOfMemoryError(f"The memory does not suffice: {_REMEDY} {first_line(error)}") from error

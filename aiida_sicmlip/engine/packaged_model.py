@@ -1,4 +1,4 @@
-"""A packaged model (``.nequip.zip``) evaluated as it is, without compilation: exact, portable and slow."""
+"""A packaged model (``.nequip.zip``) evaluated without compilation: exact, portable and slow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aiida_sicmlip.engine.compiled_file import first_line
 
 
 def require_package(path: str | Path) -> None:
-    """Check that ``path`` is there, named as a package, and as it was written.
+    """Check that ``path`` exists, is named as a package, and is undamaged.
 
     :raises InputError: when not.
     """
@@ -56,7 +56,7 @@ class PackagedModel:
         try:
             return cls(load_saved_model(str(path)))
         except Exception as error:
-            # torch and zipfile raise whatever they like for a file that is damaged or from another version.
+            # torch and zipfile raise any class of error for a damaged file or one of another version.
             raise InputError(
                 f"`{path}` cannot be read as a packaged model; give one that `sicmlip train` or "
                 f"`nequip-package` wrote. The libraries say: {first_line(error)}"
@@ -64,9 +64,9 @@ class PackagedModel:
 
     def energies_of_elements(self) -> dict[str, float]:
         """Return the constant energy of each element in the model, eV; empty where the model has no such constants."""
-        # A package brings its own classes, so that they are known by their names.
+        # A package contains its own classes, which are identified by name.
         found = [module for module in self._model.modules() if type(module).__name__ == "PerTypeScaleShift"]
-        # NequIP replaces the energies only where there are scales, too.
+        # NequIP replaces the energies only where there are scales.
         if len(found) != 1 or not (found[0].has_shifts and found[0].has_scales):
             return {}
         shifts = found[0].shifts.detach().reshape(-1).tolist()

@@ -1,4 +1,4 @@
-"""Picks of the most novel configurations of a pool, from file to file: `sicmlip select`."""
+"""Picks of the most novel configurations of a pool, `sicmlip select`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aiida_sicmlip.science.selection.settings import SelectionSettings
 def select_from_pool(options: argparse.Namespace) -> None:
     """Pick configurations and write them, with `pool_index`, `distance` and `reference_distance` of each.
 
-    Memory does not grow with the size of the pool: descriptors lie in a temporary file.
+    Memory does not grow with the size of the pool: descriptors are in a temporary file.
 
     :raises InputError: when a file or a setting cannot be used.
     """
@@ -79,11 +79,11 @@ def select_from_pool(options: argparse.Namespace) -> None:
         print(f"{number:8d}  {pick.index:10d}  {pick.distance:16.9e}  {pick.reference_distance:19.9e}")
     print(f"{len(picks)} of {options.count} are in {options.output}")
     if len(picks) < options.count:
-        print("The rest of the pool repeats what is known or was picked.", file=sys.stderr)
+        print("The rest of the pool repeats known or picked configurations.", file=sys.stderr)
 
 
 def _write(output: Path, pool: Path, picks: Sequence[Pick]) -> None:
-    """Write the picks in their order; the pool is read again as far as it needs."""
+    """Write the picks in their order; the pool is read again as far as needed."""
     wanted = {pick.index for pick in picks}
     found = {}
     for index, frame in enumerate(read_frames(pool)):

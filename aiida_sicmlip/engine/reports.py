@@ -1,4 +1,4 @@
-"""Reports of the programs as JSON files: one is written however a command ends."""
+"""Reports of the programs as JSON files: one is written for success and failure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def exit_status(error: BaseException) -> int:
 
 @contextlib.contextmanager
 def reported(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Give a report to fill, and write it to ``path`` at the end, with the error that ended the work, if any.
+    """Yield a report to fill, and write it to ``path`` at the end, with the error, if any.
 
     Keys that every report has: ``error`` (null, or ``status`` and ``message``), ``versions`` and ``seconds``.
     """
@@ -46,7 +46,7 @@ def reported(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def write_report(path: str | Path, report: Mapping[str, Any]) -> None:
-    """Write ``report`` as JSON, whole or not at all; numbers that are not finite are refused, since JSON has none."""
+    """Write ``report`` as JSON, atomically; numbers that are not finite are refused, since JSON has none."""
     unfinished = Path(f"{path}.part")
     unfinished.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     unfinished.replace(path)
@@ -64,8 +64,8 @@ def read_json(path: str | Path, what: str) -> Any:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python and of the packages that decide the numbers; null where one is not installed."""
-    # Here, as half of the time that `--help` takes would be spent on it.
+    """Return the versions of Python and of the packages that affect results; null where one is not installed."""
+    # Imported here, since it takes half of the time of `--help`.
     import importlib.metadata
 
     found: dict[str, str | None] = {"python": platform.python_version()}

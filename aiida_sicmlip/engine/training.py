@@ -42,7 +42,7 @@ BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT_FILE}"
 
 
 def train(settings_file: str | Path, report: dict[str, Any]) -> None:
-    """Train in the current folder with the settings of ``settings_file``, filling ``report`` on the way.
+    """Train in the current folder with the settings of ``settings_file``, and fill ``report``.
 
     Writes ``potential.nequip.zip`` (the model with the lowest validation loss), ``training_curve.json``,
     ``nequip.yaml`` and ``checkpoints/``.
@@ -50,7 +50,7 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
     :raises InputError: when the settings or the data cannot be used.
     :raises NotANumberError: when the loss is no longer finite.
     :raises NoModelError: when no epoch was finished.
-    :raises OutOfMemoryError, OutOfGpuMemoryError: when the memory does not suffice.
+    :raises OutOfMemoryError, OutOfGpuMemoryError: when the memory is exhausted.
     """
     with memory_errors_told():
         _train(read_json(settings_file, "settings file"), report)
@@ -91,8 +91,8 @@ def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
 
 
 def _fix_numerics(settings: Mapping[str, Any]) -> None:
-    """Fix what decides the numbers: threads, algorithms and seeds."""
-    # cuBLAS reads this when it starts; without it, matrix products on a GPU differ from run to run.
+    """Fix what affects results: threads, algorithms and seeds."""
+    # Read by cuBLAS at start; without it, matrix products on a GPU differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(settings["threads"])
     # On a GPU a few operations have no deterministic form, and a warning is better than no training.
@@ -102,7 +102,7 @@ def _fix_numerics(settings: Mapping[str, Any]) -> None:
 
 
 def _quieten_lightning() -> None:
-    """Silence what Lightning says about devices and its makers' products; it sets its level when it is imported."""
+    """Silence Lightning's messages on devices and products; it sets its log level at import."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -118,7 +118,7 @@ def _read_prior(path: str | None) -> LennardJonesPrior | None:
     values = read_json(path, "file of the prior")
     if not isinstance(values, dict):
         raise InputError(f"`{path}` holds no prior, but {type(values).__name__}: give the coefficients by their names.")
-    # Said before hours of training, not after.
+    # Checked before the training, not after.
     if "aiida_sicmlip.nequip_extension" not in {entry.value for entry in entry_points(group="nequip.extension")}:
         raise ProgramError(
             "The installed aiida-sicmlip does not announce its modules to NequIP, which could not package a model with "
@@ -146,10 +146,10 @@ def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None)
     """Train, write the curve, and fill the report with how it ended."""
     datamodule = instantiate(config["data"], _recursive_=False)
     if restart is not None:
-        # Lightning restores the data module after NequIP has seeded its order of frames: too late to have an effect.
+        # Lightning restores the data module after NequIP has seeded the order of frames, which is too late.
         state = torch.load(restart, map_location="cpu", weights_only=False)
         datamodule.load_state_dict(state[type(datamodule).__qualname__])
-    # Gradients of the energy are forces, needed in validation too: inference mode would forbid them.
+    # Validation needs forces, which are gradients of the energy: not possible in inference mode.
     changes: dict[str, Any] = {"inference_mode": False}
     if restart is not None:
         # The loss before the first epoch is part of the restored state.
@@ -200,7 +200,7 @@ def package_model(checkpoint: str | Path, target: str | Path) -> None:
 
     It runs in this process, since another one costs seconds of imports.
     """
-    # Importing NequIP's program changes the logging of the whole process, so only who packages pays for it.
+    # Importing NequIP's program changes the logging of the process, so it is imported only to package.
     from nequip.scripts.package import main as nequip_package
 
     Path(target).unlink(missing_ok=True)

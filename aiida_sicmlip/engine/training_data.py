@@ -1,4 +1,4 @@
-"""Labelled frames as NequIP takes them, and the statistics that scale a model."""
+"""Labelled frames for NequIP, and the statistics that scale a model."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms
 
     :raises InputError: when the file is missing or is not one of labelled frames with finite energies and forces.
     :raises NoForcesError: when it has no forces.
-    :raises UnknownSpeciesError: when it holds an element that is not in
-        ``species``.
+    :raises UnknownSpeciesError: when it holds an element that is not in ``species``.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,7 +30,7 @@ def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms
     try:
         frames = read_labelled_frames(path)
     except InputError as error:
-        # A set without forces keeps its own kind of error.
+        # A set without forces keeps its own class of error.
         raise type(error)(f"`{path}` cannot be used: {error}") from error
     for index, frame in enumerate(frames):
         for symbol in frame.symbols:
@@ -71,8 +70,8 @@ def dataset_statistics(
 ) -> DatasetStatistics:
     """Return the mean number of neighbours, an energy for each species and the root mean square force of ``dataset``.
 
-    :param explained: what a prior says about each frame; energies and forces are those that it leaves.
-    :raises InputError: when one of ``species`` is in no frame: the model would know nothing of it.
+    :param explained: prediction of a prior for each frame, which is subtracted from energies and forces.
+    :raises InputError: when one of ``species`` is in no frame, so that the model could not be trained for it.
     """
     counts = np.zeros((len(dataset), len(species)))
     energies = np.zeros(len(dataset))

@@ -1,4 +1,4 @@
-"""Progress of a training: a printed line, a stored row and a saved state for each epoch, and the reasons to stop."""
+"""Progress of a training: a line, a row of the curve and a checkpoint for each epoch, and the reasons to stop."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class TrainingProgress(Callback):
     """Records the curve, prints it, stops at the wall-time limit and at the first loss that is not finite.
 
     ``wall_time_limit`` is in seconds from when this object was made. Training errors are means over the epoch's steps,
-    while the weights change; validation errors are of the weights at the end of the epoch.
-    ``starting_validation_loss`` is that of the weights before the first epoch; None where it is not finite. It is kept
-    in the checkpoints with the curve, so that a training that goes on has both from its beginning.
+    while the weights change; validation errors are of the weights at the end of the epoch. ``starting_validation_loss``
+    is that of the weights before the first epoch; None where it is not finite. It is kept in the checkpoints with the
+    curve, so that a continued training has both from its start.
     """
 
     def __init__(self, maximum_epochs: int, wall_time_limit: float | None = None) -> None:
@@ -56,11 +56,11 @@ class TrainingProgress(Callback):
         self.starting_validation_loss = state_dict["starting_validation_loss"]
 
     def write_curve(self) -> None:
-        """Write what there is of the curve."""
+        """Write the curve up to the current epoch."""
         write_report(TRAINING_CURVE_FILE, {"units": CURVE_COLUMNS, "columns": self.curve})
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        # The schedule moves on before the epoch's validation.
+        # The schedule is advanced before the epoch's validation.
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
@@ -115,8 +115,8 @@ class TrainingProgress(Callback):
 class TrainingCheckpoints(ModelCheckpoint):
     """Saves the best and the last state after each epoch, then the curve up to there.
 
-    A training goes on in another folder than the one that saved its state. Lightning would forget there which loss the
-    best model has, and take the first epoch's for the best; here it is known wherever the best model itself is there.
+    A training continues in another folder than the one that saved its state. Lightning would then lose the loss of the
+    best model, and take the first epoch for the best; here the loss is kept wherever the best model exists.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -131,7 +131,7 @@ def test_model_for_another_target_is_refused(allegro_model):
 
 @program
 def test_other_device_or_machine_is_refused(allegro_model):
-    with pytest.raises(InputError, match="was compiled for the device `cpu`, but `cuda` is asked for"):
+    with pytest.raises(InputError, match="was compiled for the device `cpu`, but `cuda` is requested"):
         CompiledPotential.load(allegro_model.pair_allegro, device="cuda")
     file = CompiledFile.read(allegro_model.pair_allegro)
     other = CompiledFile(file.path, {**file.metadata, "AOTI_MACHINE": "riscv64"}, {}, ())

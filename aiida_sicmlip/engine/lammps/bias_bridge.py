@@ -71,7 +71,7 @@ class Evaluator(Protocol):
         *,
         counted: bool,
     ) -> tuple[float, np.ndarray, np.ndarray, bool]:
-        """Return energy (eV), forces (M, 3) (eV/A), virial (3, 3) (eV, sum of r f) and whether the run has to end.
+        """Return energy (eV), forces (M, 3) (eV/A), virial (3, 3) (eV, sum of r f) and whether the run has to stop.
 
         ``counted``: whether this is a new step, at which kernels are deposited and files are written.
         """
@@ -107,9 +107,9 @@ class BuiltIn:
 
 
 class BiasBridge:
-    """Gives the plugin its functions and keeps the biases that inputs have opened.
+    """Gives the plugin its functions and keeps the biases opened by inputs.
 
-    The object has to live as long as LAMMPS may call the plugin.
+    The object must exist as long as LAMMPS may call the plugin.
     """
 
     def __init__(self, library: str | Path):
@@ -168,7 +168,7 @@ class BiasBridge:
         virial: int,
         stop: ctypes._Pointer[ctypes.c_int32],
     ) -> None:
-        # A run begins with an evaluation of the step that the run before ended with; it must not deposit twice.
+        # A run starts with an evaluation of the last step of the previous run, which must not deposit a kernel again.
         counted = self._last_steps.get(number) != step
         answer = self._biases[number].evaluate(
             step,
@@ -192,9 +192,9 @@ class BiasBridge:
 
 
 def open_built_in(path: Path, log: Path | None, n_atoms: int, timestep_ps: float) -> BuiltIn:
-    """Read a plumed.dat for the built-in evaluator and write to ``log`` what will be done.
+    """Read a plumed.dat for the built-in evaluator and write a summary to ``log``.
 
-    LAMMPS' own fix plumed tells PLUMED no temperature either, so actions need their `TEMP=`.
+    Like LAMMPS' own fix plumed, this passes no temperature to PLUMED, so actions need their `TEMP=`.
 
     :raises InputError: for an action, a keyword or a value that the evaluator does not know, or a log that cannot be
         written.
@@ -205,7 +205,7 @@ def open_built_in(path: Path, log: Path | None, n_atoms: int, timestep_ps: float
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         bias = Bias.from_file(path, kt_ev=None, timestep_ps=timestep_ps, n_atoms=n_atoms)
-    # Those of the evaluator are for the user; torch announces what it will give up in categories of its own.
+    # The evaluator's warnings are UserWarnings; torch's deprecations have other categories.
     notes = [f"WARNING: fix plumed: {warning.message}" for warning in caught if warning.category is UserWarning]
     for note in notes:
         print(note, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What the Python sides of the LAMMPS plugin's styles share: functions that C++ can call, and views of its memory."""
+"""Common code of the plugin's styles: functions that C++ can call, and views of its memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _from_memory.restype = ctypes.py_object
 def guard(function: Callable[..., None]) -> Callable[..., int]:
     """Return ``function`` for C++, which passes a buffer for a message and its size after the arguments.
 
-    No exception may leave a function that C++ calls: it becomes the message, one line, and the return value 1.
+    Exceptions must not propagate into C++: they become a one-line message and the return value 1.
     """
 
     def guarded(*arguments: Any) -> int:
@@ -42,7 +42,7 @@ def guard(function: Callable[..., None]) -> Callable[..., int]:
 def view(address: int, n_bytes: int) -> memoryview:
     """Return memory that C++ owns, to read and to write, without a copy.
 
-    (numpy.ctypeslib would make, and keep, a new ctypes type for each length that turns up.)
+    (numpy.ctypeslib would create and keep a new ctypes type for each length.)
     """
     return _from_memory(address, n_bytes, _PyBUF_WRITE)
 
@@ -50,6 +50,6 @@ def view(address: int, n_bytes: int) -> memoryview:
 def load_library(path: str | os.PathLike[str]) -> ctypes.CDLL:
     """Load the plugin's shared library; LAMMPS' own library has to be loaded before.
 
-    Who holds it keeps its functions set when LAMMPS unloads the plugin, as it does at ``clear``.
+    A reference to it keeps its functions set when LAMMPS unloads the plugin, as at ``clear``.
     """
     return ctypes.CDLL(os.fspath(path), mode=ctypes.RTLD_GLOBAL)

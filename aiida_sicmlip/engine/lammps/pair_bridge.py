@@ -41,14 +41,14 @@ _COMPUTE = ctypes.CFUNCTYPE(
     ctypes.c_void_p,
     ctypes.c_int,
 )
-# Variables in which launchers tell a process its number on its machine.
+# Variables in which launchers set the local rank of a process.
 _LOCAL_RANK_VARIABLES = ["MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"]
 
 
 class PairBridge:
-    """Gives the plugin its functions and keeps the models that inputs have loaded.
+    """Gives the plugin its functions and keeps the models loaded by inputs.
 
-    The object has to live as long as LAMMPS may call the plugin.
+    The object must exist as long as LAMMPS may call the plugin.
     """
 
     def __init__(self, library: str | Path):
@@ -64,7 +64,7 @@ class PairBridge:
         set_callbacks(self._load, self._compute)
 
     def close(self) -> None:
-        """Forget the models, so that torch removes what it unpacked of them."""
+        """Release the models, so that torch removes their unpacked files."""
         self._potentials.clear()
         self._known.clear()
 
@@ -81,7 +81,7 @@ class PairBridge:
                 cutoffs[k * count + m] = potential.pair_cutoffs[index, other] if both else 0.0
 
     def _number_of(self, path: Path) -> int:
-        """Number of the model in this file; a file that an input names again is loaded once."""
+        """Number of the model in this file; each file is loaded once."""
         from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 
         try:
@@ -122,7 +122,7 @@ class PairBridge:
 
 
 def species_index(name: str, species: tuple[str, ...], lammps_type: int) -> int:
-    """Place of a species in the model; -1 for ``NULL``, which leaves an atom type to other pair styles.
+    """Index of a species in the model; -1 for ``NULL``, which leaves an atom type to other pair styles.
 
     :raises InputError: where the model does not know the species.
     """

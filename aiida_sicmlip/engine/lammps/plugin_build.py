@@ -21,7 +21,7 @@ from aiida_sicmlip.common.exceptions import ProgramError
 _SOURCES = Path(__file__).parents[1] / "plugin"
 _FLAGS = ["-std=c++17", "-O3", "-fPIC", "-shared"]
 _COMPILERS = ["g++", "c++", "clang++"]
-# LAMMPS loads of a plugin folder the files whose names end like this.
+# LAMMPS loads the files of a plugin folder with this suffix.
 _LIBRARY_NAME = "sicmlipplugin.so"
 
 
@@ -72,7 +72,7 @@ def lammps_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Folder for what is compiled once: ``$SICMLIP_CACHE``, else ``aiida_sicmlip`` in the user's cache folder."""
+    """Folder for compiled files: ``$SICMLIP_CACHE``, else ``aiida_sicmlip`` in the user's cache folder."""
     if os.environ.get("SICMLIP_CACHE"):
         return Path(os.environ["SICMLIP_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -90,10 +90,10 @@ def plugin_library() -> Path:
 
 
 def build_plugin(force: bool = False) -> Path:
-    """Compile the plugin unless it is there already; return its path.
+    """Compile the plugin unless it exists; return its path.
 
-    Processes that build at the same time each compile into a folder of their own, and the last one to finish replaces
-    the library with an equal one in one step.
+    Processes that build concurrently compile into separate folders, and the last one to finish replaces the library
+    atomically by an equal one.
 
     :raises ProgramError: where there is no compiler, a header is missing, or the compilation fails.
     """
@@ -116,7 +116,7 @@ def build_plugin(force: bool = False) -> Path:
 
 
 def _compile(compiler: list[str], built: Path) -> None:
-    # Run where the sources lie, so that LAMMPS' error messages name the file and not where it is installed.
+    # Run in the folder of the sources, so that LAMMPS' error messages contain only the file name.
     sources = sorted(path.name for path in _SOURCES.glob("*.cpp"))
     includes = [f"-I{lammps_folder() / 'include' / 'lammps'}", f"-I{_mpi_include()}", "-I."]
     command = [*compiler, *_FLAGS, *includes, *sources, "-o", str(built)]
@@ -129,7 +129,7 @@ def _compile(compiler: list[str], built: Path) -> None:
 
 
 def find_compiler() -> list[str]:
-    """Return the words of the command that compiles C++: the variable CXX, or the first that is there.
+    """Return the words of the command that compiles C++: the variable CXX, or the first available one.
 
     :raises ProgramError: where there is none.
     """

@@ -1,6 +1,6 @@
 """PLUMED's own library as the evaluator of a plumed.dat, through the table of C functions that it exports.
 
-PyPI's package ``plumed`` speaks to the same table, but its version 2.10 keeps Python's lock during a call. PLUMED's
+PyPI's package ``plumed`` uses the same table, but its version 2.10 holds Python's global lock during a call. PLUMED's
 PYTORCH_MODEL then fails as soon as the potential has imported torch in the same process: torch refuses to differentiate
 while the lock is held. ctypes releases it.
 """
@@ -21,7 +21,7 @@ _ERROR_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_
 
 
 class _Nothrow(ctypes.Structure):
-    """Whom a function of the library tells of an error, instead of throwing it."""
+    """Error handler that a function of the library calls instead of throwing an exception."""
 
     _fields_ = [("pointer", ctypes.c_void_p), ("handler", _ERROR_HANDLER)]
 
@@ -32,7 +32,7 @@ _COMMAND = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_voi
 
 
 class _SymbolTable(ctypes.Structure):
-    """The beginning of what PLUMED exports as ``plumed_symbol_table``; the last entry is there from version 2 on."""
+    """The first entries of PLUMED's ``plumed_symbol_table``; the last one exists from version 2 on."""
 
     _fields_ = [
         ("version", ctypes.c_int),
@@ -49,7 +49,7 @@ class PlumedLibrary:
     def __init__(self, path: Path, log: Path | None, n_atoms: int, timestep_ps: float):
         """Load the library and let it read the actions in ``path``; it writes its own log to ``log``.
 
-        :raises ProgramError: when the library cannot be loaded, or PLUMED refuses the input; the message says which.
+        :raises ProgramError: when the library cannot be loaded, or PLUMED refuses the input.
         """
         self.atoms = np.arange(n_atoms)
         self._table = _load(os.environ["PLUMED_KERNEL"])
@@ -90,7 +90,7 @@ class PlumedLibrary:
         """
         forces, virial = np.zeros((len(positions), 3)), np.zeros((3, 3))
         stop, needs_energy, bias = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_double(0.0)
-        # PLUMED keeps the addresses of these until it is done with the step.
+        # PLUMED keeps the addresses of these until the end of the step.
         self._command("setStepLong", ctypes.c_long(step))
         self._command("setStopFlag", stop)
         self._command("setPositions", positions)
@@ -103,7 +103,7 @@ class PlumedLibrary:
         self._command("isEnergyNeeded", needs_energy)
         if needs_energy.value:
             raise InputError(
-                "An action asks for the potential energy (ENERGY), which sicmlip-lmp does not hand on; leave it out, "
+                "An action asks for the potential energy (ENERGY), which sicmlip-lmp does not pass on; leave it out, "
                 "or use a LAMMPS that was built with PLUMED."
             )
         self._command("performCalc" if counted else "performCalcNoUpdate")
@@ -118,7 +118,7 @@ class PlumedLibrary:
             self._plumed = None
 
     def _command(self, name: str, value: Any = None) -> None:
-        """Give a command with the address of a ctypes object, of a contiguous array or of a text."""
+        """Call a command with the address of a ctypes object, of a contiguous array or of a string."""
         if isinstance(value, np.ndarray):
             address = ctypes.c_void_p(value.ctypes.data)
         elif isinstance(value, ctypes.c_char_p):
@@ -139,7 +139,7 @@ def _load(kernel: str) -> _SymbolTable:
     :raises ProgramError: when it cannot be loaded or has no such table.
     """
     try:
-        # Its symbols stay its own: a library of PLUMED may bring others, which must not replace those of the process.
+        # Loaded with local symbols: libraries linked to PLUMED must not replace those of the process.
         table = _SymbolTable.in_dll(ctypes.CDLL(kernel, mode=os.RTLD_NOW | os.RTLD_LOCAL), "plumed_symbol_table")
     except (OSError, ValueError) as error:
         raise ProgramError(

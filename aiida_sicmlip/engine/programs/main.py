@@ -1,4 +1,4 @@
-"""`sicmlip`: the work of a compute machine, one subcommand for each task. It works from files and knows no AiiDA."""
+"""`sicmlip`: the programs of a compute machine, one subcommand for each task. They work on files, without AiiDA."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUBCOMMANDS = {
     "describe": "describe the frames of a round, and keep candidates for labels",
     "select": "pick the most novel configurations of a pool",
     "score": "compare predicted forces on migrating atoms, their surroundings and elsewhere",
-    "versions": "print the versions that decide the numbers, as JSON",
+    "versions": "print the versions that affect results, as JSON",
 }
 """The subcommands and what each is for. The module of the same name holds its `DESCRIPTION`, `add_arguments` and `run`;
 none of them imports a library that computes before `run` is called, so that help and completion answer at once."""
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def main_parser() -> argparse.ArgumentParser:
-    """Return the parser of what stands before a subcommand; its help lists what each of them is for."""
+    """Return the parser of the options before a subcommand; its help lists the subcommands."""
     parser = argparse.ArgumentParser(
         prog="sicmlip",
         usage="sicmlip SUBCOMMAND [OPTIONS]",

@@ -1,4 +1,4 @@
-"""`sicmlip versions`: prints the versions that decide the numbers."""
+"""`sicmlip versions`: prints the versions that affect results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 from aiida_sicmlip.engine.reports import versions
 
-DESCRIPTION = "Print the versions of Python and of the packages that decide the numbers, as JSON."
+DESCRIPTION = "Print the versions of Python and of the packages that affect results, as JSON."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

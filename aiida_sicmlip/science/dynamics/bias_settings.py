@@ -22,9 +22,9 @@ class WallSettings(Settings):
     """A wall: kappa ((x - at) / eps)^exponent beyond `at`, above it (upper wall) or below (lower wall)."""
 
     variable: int = integer(REQUIRED, "number of the collective variable, from 0", at_least=0)
-    at: float = number(REQUIRED, "where the wall begins")
-    kappa: float = number(10.0, "energy at the distance `eps` from the wall's beginning", unit="eV", above=0)
-    exponent: float = number(2.0, "how the energy grows", at_least=1)
+    at: float = number(REQUIRED, "position of the wall")
+    kappa: float = number(10.0, "energy at the distance `eps` from the wall", unit="eV", above=0)
+    exponent: float = number(2.0, "exponent of the energy", at_least=1)
     eps: float = number(1.0, "distance at which the energy is `kappa`", above=0)
 
 
@@ -33,7 +33,7 @@ class RestraintSettings(Settings):
     """A restraint: kappa/2 (x - at)^2 + slope (x - at)."""
 
     variable: int = integer(REQUIRED, "number of the collective variable, from 0", at_least=0)
-    at: float = number(REQUIRED, "where the restraint draws to")
+    at: float = number(REQUIRED, "centre of the restraint")
     kappa: float = number(0.0, "force constant", unit="eV", at_least=0)
     slope: float = number(0.0, "constant slope", unit="eV")
 
@@ -47,7 +47,7 @@ class RestraintSettings(Settings):
 class BiasSettings(Settings):
     """OPES-Explore on all collective variables (Invernizzi and Parrinello, JCTC 18, 3988 (2022)).
 
-    Variables have no unit; :meth:`check` holds what depends on their number and on the run.
+    Variables have no unit; :meth:`check` tests the conditions that depend on their number and on the run.
     """
 
     PREFIX = "exploration.bias."
@@ -58,13 +58,13 @@ class BiasSettings(Settings):
     )
     sigma: tuple[float, ...] | None = sequence(
         None,
-        "width of the kernels for each variable, in the unbiased basin; null measures it as the run goes",
+        "width of the kernels for each variable, in the unbiased basin; null to measure it during the run",
         "a list of positive numbers, one a variable",
         _is_width,
     )
     sigma_min: tuple[float, ...] | None = sequence(
         None,
-        "least width for each variable; null for none",
+        "minimum width for each variable; null for none",
         "a list of positive numbers, one a variable",
         _is_width,
     )
@@ -76,7 +76,7 @@ class BiasSettings(Settings):
         above=0,
     )
     biasfactor: float | None = number(
-        None, "how much flatter the sampled distribution is made; null for barrier/kT", above=1
+        None, "bias factor, by which the sampled distribution is flattened; null for barrier/kT", above=1
     )
     compression_threshold: float | None = number(
         None,
@@ -112,13 +112,13 @@ class BiasSettings(Settings):
     def check(self, n_variables: int, exploration: ExplorationSettings) -> None:
         """Check the settings against the number of variables and the run.
 
-        :raises InputError: saying which setting does not fit.
+        :raises InputError: naming the setting that does not fit.
         """
         kt = kB * exploration.temperature
         if self.barrier <= kt:
             raise InputError(
                 f"`{self.PREFIX}barrier` is {self.barrier!r} eV, not above kT, {kt:.3f} eV at "
-                f"{exploration.temperature:g} K: heat alone overcomes it. Raise it, or leave the bias out."
+                f"{exploration.temperature:g} K: it needs no bias. Raise it, or leave the bias out."
             )
         for name in ("pace", "adaptive_sigma_interval", "colvar_interval"):
             time = getattr(self, name)

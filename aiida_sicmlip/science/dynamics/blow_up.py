@@ -1,4 +1,4 @@
-"""Runs whose potential has failed, as their logs tell it, while they run or afterwards."""
+"""Detection of runs whose potential has failed from their logs, during the run or afterwards."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.settings import Settings, integer, number
 
 TAIL_BYTES = 65536
-"""How much of the end of a log is fetched at a time: some hundred rows."""
+"""Bytes of the end of a log that are fetched at a time: about a hundred rows."""
 
 
 @dataclass(frozen=True)
 class MonitorSettings(Settings):
-    """When a monitor stops a run. The limits have to be passed in the last ``rows`` rows of the log alike."""
+    """When a monitor stops a run. The limits have to be exceeded in all of the last ``rows`` rows of the log."""
 
     PREFIX = "exploration.monitor."
 
     minimum_poll_interval: int = integer(
         60,
-        "least time between two looks at a log; AiiDA looks no more often than it asks the scheduler",
+        "minimum time between two checks of a log; AiiDA checks no more often than it polls the scheduler",
         unit="s",
         at_least=1,
     )
     maximum_temperature: float | None = number(
         None,
-        "temperature above which a run has blown up; null for the one at which the run stops by itself",
+        "temperature above which a run has blown up; null for the `maximum_temperature` of the run",
         unit="K",
         above=0,
     )
@@ -53,7 +53,7 @@ def excerpt_command(log: str = filenames.LAMMPS_LOG_FILE, tail: int = TAIL_BYTES
     """
     file = shlex.quote(log)
     names = "grep -a '^keywords:'"
-    # A byte that is no ASCII could not be decoded where the tail begins within a character.
+    # Non-ASCII bytes are removed, since the tail may start within a multi-byte character.
     return (
         f"{{ {names} -m 1 -A 2 {file}; {names} {file} | tail -n 1; tail -c {tail} {file}; }} 2>/dev/null "
         "| LC_ALL=C tr -d '\\200-\\377'"

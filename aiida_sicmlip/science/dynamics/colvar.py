@@ -1,4 +1,4 @@
-"""What a biased run leaves: the table of its variables (COLVAR), and the newest state that it can go on from."""
+"""Output of a biased run: the table of its variables (COLVAR), and the newest state to continue from."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ RESTART_MAGIC = b"LammpS RestartT\x00"
 class Colvar:
     """The variables of a run and the bias on them, row by row.
 
-    time (F,) in ps from the beginning of the production. variables (F, n). bias (F,) in eV: OPES, walls and restraints
-    together. quantities, (F,) each: `bias` (of OPES alone, eV), `rct` (eV), `zed`, `neff` and `nker` of OPES, and
-    `upper_walls_0.bias` (eV) and the like of the walls and restraints.
+    time: (F,) in ps from the start of the production.
+    variables: (F, n).
+    bias: (F,) in eV, the sum of OPES, walls and restraints.
+    quantities: (F,) each: `bias` (of OPES alone, eV), `rct` (eV), `zed`, `neff` and `nker` of OPES, and the energies of
+        walls and restraints, such as `upper_walls_0.bias` (eV).
     """
 
     time: np.ndarray
@@ -58,7 +60,7 @@ def read_colvar(path: Path) -> Colvar:
 
 @dataclass(frozen=True)
 class SavedState:
-    """A step that a later segment can continue from, and its files; no state of a bias for an unbiased run."""
+    """A step that a later segment can continue from, and its files; an unbiased run has no bias state."""
 
     step: int
     restart_file: Path
@@ -66,11 +68,11 @@ class SavedState:
 
 
 def newest_state(folder: Path, *, timestep: float, biased: bool) -> SavedState | None:
-    """Return the newest step of which ``folder`` holds all that a run needs to continue, None where there is none.
+    """Return the newest step for which ``folder`` contains all files needed to continue, None where there is none.
 
     That is a complete restart file of LAMMPS and, of a biased run, the state of the bias at the same step, which is the
-    last or the last but one that was written. A state of the bias is trusted when the restart file of its step is
-    complete: that one was written after it.
+    last or the last but one that was written. A state of the bias is complete when the restart file of its step is
+    complete, which is written after it.
 
     :param timestep: of the run, ps.
     """
@@ -91,7 +93,7 @@ def newest_state(folder: Path, *, timestep: float, biased: bool) -> SavedState |
 
 
 def _is_complete(path: Path) -> bool:
-    """Say whether a restart file of LAMMPS was written to its end."""
+    """Return whether a restart file of LAMMPS is complete."""
     with path.open("rb") as file:
         begins = file.read(len(RESTART_MAGIC)) == RESTART_MAGIC
     size = path.stat().st_size
@@ -103,7 +105,7 @@ def _is_complete(path: Path) -> bool:
 
 
 def _time_of_state(path: Path) -> float | None:
-    """Return the time of a state of the bias in ps; None where it is missing, cut or without kernels."""
+    """Return the time of a state of the bias in ps; None where it is missing, truncated or without kernels."""
     try:
         times = read_table(path).columns["time"]
         cut = not path.read_bytes().endswith(b"\n")

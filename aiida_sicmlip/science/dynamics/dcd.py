@@ -2,8 +2,8 @@
 
 A DCD is a sequence of Fortran records (a 4-byte length, the content, the length again): a header of 84 bytes, a title,
 the number of atoms; then for each frame the cell (six float64) and x, y, z (float32 each). Every frame has the same
-size, so that frame k lies at a known place. Atoms are in the order of their ids. Positions are those of LAMMPS's own
-frame; :func:`aiida_sicmlip.science.dynamics.lammps_input.rotation_to_lammps` leads back to the user's.
+size, so that the position of frame k is known. Atoms are in the order of their ids. Positions are in the orientation of
+LAMMPS; :func:`aiida_sicmlip.science.dynamics.lammps_input.rotation_to_lammps` gives the rotation to the user's.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _CELL_RECORD = 48
 
 @dataclass(frozen=True)
 class DcdHeader:
-    """What a DCD says about itself: sizes, and the simulation step of each frame.
+    """Header of a DCD: sizes, and the simulation step of each frame.
 
-    `n_frames` counts the complete frames in the file, whatever the file's own counter says: a killed run leaves the
-    counter and the last frame incomplete.
+    `n_frames` is the number of complete frames in the file, independent of the file's own counter: a killed run leaves
+    the counter and the last frame incomplete.
     """
 
     n_atoms: int
@@ -57,7 +57,8 @@ class DcdHeader:
 def read_dcd_header(source: Source) -> DcdHeader:
     """Read the header and count the complete frames.
 
-    :raises InputError: when the file is no DCD, holds fixed atoms or a fourth dimension, or is cut within its header.
+    :raises InputError: when the file is no DCD, holds fixed atoms or a fourth dimension, or is truncated within its
+        header.
     """
     with _opened(source) as handle:
         return _read_header(handle)
@@ -106,10 +107,10 @@ def read_dcd(source: Source, indices: Sequence[int] | np.ndarray | None = None) 
 
 
 def read_dcd_pieces(source: Source, n_frames: int | None = None, size: int = 256) -> Iterator[np.ndarray]:
-    """Yield the positions of consecutive frames from the first on, piece by piece, so that memory stays bounded.
+    """Yield the positions of consecutive frames from the first on, in chunks of bounded memory.
 
-    :param n_frames: of how many frames; of all complete ones by default.
-    :param size: frames of a piece; the last one may hold fewer.
+    :param n_frames: number of frames; all complete ones by default.
+    :param size: frames per chunk; the last one may have fewer.
     :return: (F, N, 3) float32 in A each.
     :raises InputError: as :func:`read_dcd`.
     """
@@ -130,7 +131,7 @@ def read_dcd_pieces(source: Source, n_frames: int | None = None, size: int = 256
 
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[BinaryIO]:
-    """Give a binary handle for a path; a handle stays open and belongs to the caller."""
+    """Yield a binary handle for a path; a given handle is not closed."""
     if isinstance(source, (str, PathLike)):
         with Path(source).open("rb") as handle:
             yield handle
@@ -139,7 +140,7 @@ def _opened(source: Source) -> Iterator[BinaryIO]:
 
 
 def _read_record(handle: BinaryIO, order: str) -> bytes:
-    """Read one Fortran record at the current place."""
+    """Read one Fortran record at the current position."""
     marker = handle.read(4)
     if len(marker) == 4:
         (length,) = struct.unpack(order + "i", marker)

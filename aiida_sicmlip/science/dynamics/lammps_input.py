@@ -14,15 +14,15 @@ from aiida_sicmlip.science.dynamics.lammps_log import PRODUCTION_MARK
 
 MAXIMUM_SEED = 2**31 - 1
 WALLTIME_CHECK_STEPS = 10
-"""Steps between two looks at the clock where nothing asks for more."""
+"""Default number of steps between two checks of the elapsed time."""
 
 
 def rotation_to_lammps(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cell as LAMMPS wants it (lower triangular, positive diagonal) and the rotation that leads there.
+    """Return the cell in LAMMPS form (lower triangular, positive diagonal) and the rotation to it.
 
     `positions_lammps = positions @ rotation`, and back `positions = positions_lammps @ rotation.T`; forces likewise.
-    For a left-handed cell the rotation holds a reflection (its determinant is -1), since LAMMPS knows right-handed
-    cells alone: distances, energies and the way back are exact, but the run is that of the mirror image.
+    For a left-handed cell the rotation includes a reflection (determinant -1), since LAMMPS supports only right-handed
+    cells: distances, energies and the back-transformation are exact, but the run is that of the mirror image.
 
     :param cell: (3, 3), cell vectors as rows, A.
     :return: the cell (3, 3) in A and the orthogonal rotation (3, 3); the identity for a cell that fits already.
@@ -39,7 +39,7 @@ def rotation_to_lammps(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     signs = np.where(np.diag(upper) < 0, -1.0, 1.0)
     rotation = orthogonal * signs
     lammps_cell = np.tril((upper * signs[:, None]).T)
-    # Numerical dust in a tilt would make LAMMPS treat an orthorhombic box as a triclinic one.
+    # Rounding errors in a tilt would make LAMMPS treat an orthorhombic box as triclinic.
     lammps_cell[np.abs(lammps_cell) < 1e-12 * lengths.max()] = 0.0
     return lammps_cell, rotation
 
@@ -53,7 +53,7 @@ def write_structure_data(atoms: Atoms, species: Sequence[str]) -> str:
     """
     check_species(species)
     if not atoms.pbc.all():
-        raise InputError(f"The structure has the periodicity {atoms.pbc.tolist()}: it must be periodic everywhere.")
+        raise InputError(f"The structure has the periodicity {atoms.pbc.tolist()}: it must be fully periodic.")
     missing = sorted(set(atoms.get_chemical_symbols()) - set(species))
     if missing:
         raise InputError(f"The structure holds {', '.join(missing)}, but `species` is {list(species)}: add them.")
@@ -103,19 +103,20 @@ def exploration_input(
 ) -> str:
     """Return the LAMMPS input of a run at constant temperature (Nose-Hoover), or of a later segment of one.
 
-    Steps count from the beginning of the production. Frames are written at its steps 0, `dump_every`, ..., and a row of
+    Steps count from the start of the production. Frames are written at its steps 0, `dump_every`, ..., and a row of
     the log with each: energy of the potential alone (eV), temperature (K), pressure (bar, with springs and bias), least
     distance of two atoms (`c_least_distance`, A) and largest force of the potential on an atom (`c_largest_force`,
     eV/A). Positions of the trajectory are unwrapped.
 
-    A run that gets hotter than `maximum_temperature` (K), or reaches `walltime_seconds`, stops there and ends in order,
-    in the production at a multiple of `restart_every`. Its states, `exploration.restart.STEP`, are what later segments
-    continue from: the thermostat goes on and springs keep their anchors, the positions of the start structure.
+    A run that exceeds `maximum_temperature` (K) or reaches `walltime_seconds` stops and ends normally, in the
+    production at a multiple of `restart_every`. Its states, `exploration.restart.STEP`, are the states that later
+    segments continue from: the thermostat continues and springs keep their anchors, the positions of the initial
+    structure.
 
     :param species: chemical symbols in the order of the atom types, for the reader of the file.
     :param potential_commands: `pair_style`, `pair_coeff` and what else the potential needs, line by line.
-    :param held_atoms: indices, from 0, of atoms that springs of `spring_constant` (eV/A^2) hold to their places.
-    :param plumed_file: the actions of PLUMED; they act from the beginning of the production. None for no bias.
+    :param held_atoms: indices, from 0, of atoms restrained to their positions by springs of `spring_constant` (eV/A^2).
+    :param plumed_file: the actions of PLUMED; they act from the start of the production. None for no bias.
     :param restart_every: steps between two states, a multiple of `dump_every`. None for no states.
     :param continue_from: the state that an earlier segment left at `continue_step`; None for a first segment.
     :raises InputError: when a value is out of its range.
@@ -170,8 +171,8 @@ def exploration_input(
         *_measurements(maximum_temperature),
     ]
     if held_atoms:
-        # After `model_forces`, which then holds the forces of the potential alone. Springs are anchored where the
-        # atoms are now, before the equilibration; a restart file brings the anchors to a fix of the same name.
+        # After `model_forces`, which then holds the forces of the potential alone. Springs are anchored at the
+        # positions before the equilibration; a restart file restores the anchors to a fix of the same name.
         lines += [
             "group           held id " + " ".join(str(index + 1) for index in held_atoms),
             f"fix             held held spring/self {_short(spring_constant)}",
@@ -205,9 +206,9 @@ def exploration_input(
 
 
 def _measurements(maximum_temperature: float | None) -> list[str]:
-    """Return the commands that measure distances and forces, and that stop a run which is too hot."""
+    """Return the commands that measure distances and forces, and stop a run that is too hot."""
     lines = [
-        # Without `eng` or `force` this asks nothing of the pair style but its cutoff.
+        # Without `eng` or `force` this uses only the cutoff of the pair style.
         "compute         pair_distances all pair/local dist",
         "compute         min_distance all reduce min c_pair_distances inputs local",
         "fix             model_forces all store/force",
@@ -226,14 +227,14 @@ def _measurements(maximum_temperature: float | None) -> list[str]:
 def _equilibration(
     temperature: float, seed: int, steps: int, walltime_seconds: int | None, check_every: int
 ) -> list[str]:
-    """Return the commands of a first segment up to its production, which begins at step 0."""
+    """Return the commands of a first segment up to its production, which starts at step 0."""
     lines = [f"velocity        all create {_short(temperature)} {seed} mom yes rot yes dist gaussian"]
     if not steps:
         return lines if walltime_seconds is None else [*lines, _timer(str(walltime_seconds), check_every)]
     if walltime_seconds is None:
         return [*lines, f"run             {steps}", "reset_timestep  0"]
-    # The production stops at states alone, which may be further apart than the equilibration is long. A new `timer`
-    # starts the clock again, so it gets the time that is left; after a stop it must not be given at all.
+    # The production stops only at states, which may be further apart than the length of the equilibration. A new
+    # `timer` restarts the clock, so it gets the remaining time; after a stop it must not be given at all.
     return [
         *lines,
         _timer(str(walltime_seconds), min(check_every, WALLTIME_CHECK_STEPS)),
@@ -244,7 +245,7 @@ def _equilibration(
 
 
 def _timer(seconds: str, every: int) -> str:
-    """Return the command that stops a run after so many seconds."""
+    """Return the command that stops a run after a time in seconds."""
     return f"timer           timeout {seconds} every {every}"
 
 
@@ -265,7 +266,7 @@ def _check_numbers(
     not_negative: Mapping[str, float],
     whole: Mapping[str, float | None],
 ) -> None:
-    """Raise InputError for a value that is not what its group's name says; None is left alone."""
+    """Raise InputError for a value outside the range of its group; None is allowed."""
     for name, value in positive.items():
         if value is not None and (not np.isfinite(value) or value <= 0):
             raise InputError(f"`{name}` is {value}: give a number above zero.")
@@ -280,7 +281,7 @@ def _check_numbers(
 def _check_segment(
     production_steps: int, dump_every: int, restart_every: int | None, continue_from: str | None, continue_step: int
 ) -> None:
-    """Raise InputError unless states fall on frames, and a later segment knows its state and step."""
+    """Raise InputError unless states coincide with frames, and a later segment has its state and step."""
     if restart_every is not None and restart_every % dump_every:
         raise InputError(f"`restart_every` is {restart_every}, no multiple of `dump_every`, {dump_every}.")
     if (continue_from is None) != (continue_step == 0):

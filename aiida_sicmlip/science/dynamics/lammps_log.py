@@ -16,7 +16,7 @@ _PRODUCTION = re.compile(rf"^{PRODUCTION_MARK} (\d+)\s*$")
 _HALT = re.compile(r"Fix halt condition for fix-id \S+ met on step (\d+) with value (\S+)")
 _LOST = re.compile(r"(?:ERROR|WARNING).*: Lost atoms|ERROR.*Non-numeric (?:atom coords|box)", re.IGNORECASE)
 _ERROR = re.compile(r"^ERROR(?: on proc \d+)?: (.*)$", re.MULTILINE)
-# What PLUMED itself says of an input that it cannot use, and the first line of any of its exceptions.
+# PLUMED's messages on an invalid input, and the first line of its exceptions.
 _ERROR_OF_PLUMED = re.compile(
     r"^.*(ERROR in input to action .*)$|^\+{3} message follows \+{3}\s*\n(.*)$|^(\(\w+/\w+\.cpp:\d+\).*)$", re.MULTILINE
 )
@@ -29,17 +29,17 @@ _OF_SPECIES = re.compile(
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run of LAMMPS ended, as far as its log tells.
+    """How a run of LAMMPS ended, according to its log.
 
-    finished: LAMMPS reached the end of its input, though perhaps with fewer steps than asked for.
-    halted_temperature: `fix halt` stopped it; then `halted_step` and `halted_value` (K) say where.
+    finished: LAMMPS reached the end of its input, possibly with fewer steps than requested.
+    halted_temperature: `fix halt` stopped it; `halted_step` and `halted_value` (K) are then set.
     walltime: `timer timeout` stopped it.
-    lost_atoms: atoms left the box, as those do that were too near to each other, or have non-numeric coordinates.
+    lost_atoms: atoms left the box, or have non-numeric coordinates.
     not_a_number: a thermodynamic value, or the temperature at which `fix halt` stopped, is not finite.
-    bias_failed: PLUMED, or what stands in for it, refused its input or could not go on.
+    bias_failed: PLUMED or the built-in evaluator refused its input or failed.
     species_disagree: the potential has no entry for a species of the structure.
-    killed: there is neither an end nor an error: the run was ended from outside, or crashed.
-    errors: the texts after `ERROR` and those of PLUMED, in order, each once.
+    killed: there is neither an end nor an error: the run was killed, or crashed.
+    errors: the texts after `ERROR` and those of PLUMED, in order, without duplicates.
     """
 
     finished: bool
@@ -60,8 +60,8 @@ def parse_thermo(log: str) -> dict[str, np.ndarray]:
 
     Keys are LAMMPS's own (`Step`, `Temp`, `PotEng`, ...), plus `Run`, the number of the run from 0, and `Production`,
     whether the input had printed :data:`PRODUCTION_MARK` before. Arrays are (L,) float64, `Step` and `Run` int64,
-    `Production` bool. A row whose step ended the run before is left out, and so is a row that was cut. Columns that a
-    run does not print are NaN there. A log without rows gives an empty dict.
+    `Production` bool. A row whose step ended the run before is left out, and so is a truncated row. Columns that a run
+    does not print are NaN there. A log without rows gives an empty dict.
     """
     rows: list[dict[str, float]] = []
     names: list[str] = []
@@ -89,10 +89,10 @@ def parse_thermo(log: str) -> dict[str, np.ndarray]:
 
 
 def find_errors(log: str, messages: str = "") -> RunEnd:
-    """Return how the run ended; an empty or cut log gives a run that is not finished.
+    """Return how the run ended; an empty or truncated log gives a run that is not finished.
 
     :param messages: what the run printed elsewhere, such as its standard error and the log of PLUMED. Errors of PLUMED
-        end LAMMPS without a word in its log.
+        end LAMMPS without a message in its log.
     """
     halt = _HALT.search(log)
     thermo = parse_thermo(log)

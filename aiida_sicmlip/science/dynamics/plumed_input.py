@@ -27,13 +27,13 @@ def plumed_input(
     model_file: str = filenames.CV_MODEL_FILE,
     previous_state: str | None = None,
 ) -> str:
-    """Return the text of plumed.dat, in A, eV and ps; PLUMED and the built-in evaluator take it alike.
+    """Return the text of plumed.dat, in A, eV and ps; for PLUMED and the built-in evaluator.
 
     The state of the bias is written with the states of LAMMPS, every ``exploration.restart_steps`` steps.
 
     :param pairs: (P, 2), indices from 0 of the atoms whose distances the model takes, in its order.
     :param model_file: TorchScript file of the model, from P distances to `n_variables` numbers.
-    :param previous_state: state of the bias to continue from; None to begin.
+    :param previous_state: state of the bias to continue from; None to start.
     :raises InputError: when a setting does not fit the run or the variables, or a pair is none.
     """
     if n_variables < 1 or not len(pairs):

@@ -1,7 +1,7 @@
-"""What a run of molecular dynamics left: how it ended, which of its frames and rows count, and the hops in them.
+"""Output of a run of molecular dynamics: how it ended, its valid frames and rows, and the hops in them.
 
-A run that was interrupted ends where it can be continued: what lies beyond its last saved state is run again by the
-next segment, and would be there twice.
+The output of an interrupted run is valid up to its last saved state: later steps are run again by the next segment, and
+would be duplicated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 class Ending(Enum):
-    """How a run ended. Failures of the potential come first, as they explain the others."""
+    """How a run ended. Failures of the potential are first, as they explain the others."""
 
     NOT_A_NUMBER = "energies became not-a-number"
     RUNAWAY_TEMPERATURE = "the temperature ran away"
@@ -59,9 +59,9 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What a run was asked for.
+    """Request of a run.
 
-    structure: its start, in the user's orientation.
+    structure: initial structure, in the user's orientation.
     first_step: the step that it continues after, 0 for a new run.
     host: the perfect crystal, where hops between its sites are wanted.
     """
@@ -75,19 +75,19 @@ class RunSetup:
 
 @dataclass(frozen=True)
 class RunOutput:
-    """What a run left.
+    """Output of a run.
 
     reason: the first error, or how the run has blown up; empty where its files do not say.
-    state: what the run can go on from.
+    state: state to continue from.
     thermodynamics: arrays (L,) under the names of :data:`COLUMNS`, and `production`, whether a row belongs to it; empty
         where the log has no rows.
     n_frames: frames of the trajectory that count.
     first_frame_step: step of the first of them.
     variables: of a biased run `time` (F,) ps, `variables` (F, n), `bias` (F,) eV and the quantities of
         :class:`~aiida_sicmlip.science.dynamics.colvar.Colvar`; empty where there are none.
-    variables_problem: why they are missing, if they are.
+    variables_problem: why variables are missing, if they are.
     hops: all events of the frames that count; see :func:`hop_arrays`. Empty where no host is given or it does not fit.
-    warnings: what is wrong with files that are left out.
+    warnings: problems of files that are left out.
     summary: means (K, eV), counts and errors.
     """
 
@@ -105,12 +105,12 @@ class RunOutput:
 
 
 def read_run(folder: Path, setup: RunSetup, log: str, messages: str = "", *, time_was_up: bool = False) -> RunOutput:
-    """Read what a run left in a folder.
+    """Read the output of a run in a folder.
 
     :param folder: holds the trajectory, the saved states, and the variables of a biased run.
     :param log: that of LAMMPS, from its beginning.
-    :param messages: standard error, and the log of PLUMED, which tells its errors there alone.
-    :param time_was_up: whether the scheduler says that it ended the job at its walltime.
+    :param messages: standard error, and the log of PLUMED, which reports its errors only there.
+    :param time_was_up: whether the scheduler reports that it ended the job at its walltime.
     """
     end = find_errors(log, messages)
     ending, reason = _ending(end, log, setup, time_was_up)
@@ -136,16 +136,16 @@ def read_run(folder: Path, setup: RunSetup, log: str, messages: str = "", *, tim
 
 
 def hop_arrays(path: Path, n_frames: int, setup: RunSetup) -> dict[str, np.ndarray]:
-    """Return how atoms went from one site of the host to another in the first frames of a trajectory.
+    """Return the hops of atoms between sites of the host in the first frames of a trajectory.
 
-    Of E events, in order of time: `frame` (E,) in the trajectory, `step` (E,), `time` (E,) in ps since the production
-    began, `atom` (E,), `from_site` and `to_site` (E,), places in the host. Sites are -1 for interstitials. Of N atoms:
-    `first_sites` and `last_sites` (N,), which show what happened between two segments of a run.
+    Of E events, in order of time: `frame` (E,) in the trajectory, `step` (E,), `time` (E,) in ps since the start of the
+    production, `atom` (E,), `from_site` and `to_site` (E,), indices in the host. Sites are -1 for interstitials. Of N
+    atoms: `first_sites` and `last_sites` (N,), which show what happened between two segments of a run.
 
     :raises InputError: when the host does not fit the first frame, or there is none.
     """
     if setup.host is None:
-        raise InputError("`host` is missing: hops are told by the sites of a perfect crystal.")
+        raise InputError("`host` is missing: hops are identified by the sites of a perfect crystal.")
     cell, _ = rotation_to_lammps(setup.structure.cell.array)
     species = setup.structure.get_chemical_symbols()
     hops = follow_hops(read_dcd_pieces(path, n_frames), cell, setup.host, species)
@@ -186,11 +186,11 @@ class _Frames:
 
 
 def _ending(end: RunEnd, log: str, setup: RunSetup, time_was_up: bool) -> tuple[Ending, str]:
-    """Return how a run ended, and why as far as its files say it."""
+    """Return how a run ended, and the reason if its files contain it."""
     # The monitor kills a run that has blown up, which looks like any other kill.
     blow_up = describe_blow_up(log, MonitorSettings(), setup.settings, len(setup.structure)) if end.killed else None
     for happened, ending in (
-        # A temperature that is not a number stops the run as one that is too high does.
+        # A NaN temperature stops the run like one that is too high.
         (end.not_a_number, Ending.NOT_A_NUMBER),
         (end.halted_temperature, Ending.RUNAWAY_TEMPERATURE),
         (end.lost_atoms, Ending.LOST_ATOMS),
@@ -222,7 +222,7 @@ def _read_thermodynamics(log: str, segment: _Segment, summary: dict[str, Any]) -
         values = values[np.isfinite(values)]
         if len(values):
             summary[name] = float(values.mean())
-    # Steps are counted from 0 again when the production begins.
+    # Steps restart from 0 with the production.
     arrays = {name: thermo[column][rows] for column, name in COLUMNS.items() if column in thermo}
     return arrays | {"production": production[rows]}
 
@@ -230,7 +230,7 @@ def _read_thermodynamics(log: str, segment: _Segment, summary: dict[str, Any]) -
 def _read_variables(
     folder: Path, setup: RunSetup, segment: _Segment, summary: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], str | None]:
-    """Return the variables over time, or why there are none; add what one wants to read of the bias to the summary."""
+    """Return the variables over time, or why there are none; add quantities of the bias to the summary."""
     path = folder / filenames.COLVAR_FILE
     if not path.is_file() or not path.stat().st_size:
         return {}, f"there is no file {filenames.COLVAR_FILE}"

@@ -1,4 +1,4 @@
-"""Segments of molecular dynamics as files: the frames of a DCD with what the file itself does not tell."""
+"""Segments of molecular dynamics as files: the frames of a DCD with metadata that the file does not contain."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def frames_of_dcd(
 class SegmentFile:
     """A segment on disk.
 
-    segment: its number among all of the run.
-    structure: name of its start structure.
-    trajectory: number of the first segment of the trajectory that it belongs to.
-    first_time: of the first frame, since the start of the trajectory, in ps.
-    interval: between two frames, in ps.
+    segment: its index among all of the run.
+    structure: name of its initial structure.
+    trajectory: index of the first segment of its trajectory.
+    first_time: time of the first frame since the start of the trajectory, in ps.
+    interval: time between two frames, in ps.
     kept: frames that pass a filter, None where all do.
     """
 

@@ -1,4 +1,4 @@
-"""Settings of a molecular dynamics exploration, and what follows from them."""
+"""Settings of a molecular dynamics exploration, and derived quantities."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from aiida_sicmlip.science.pines.atoms import AROUND
 from aiida_sicmlip.science.settings import Settings, choice, flag, integer, number
 
 SAVED_STATES = 50
-"""How many states a run saves over its production, about, where `restart_interval` is not given."""
+"""Approximate number of states saved over the production where `restart_interval` is not given."""
 LONGEST_RESTART_INTERVAL = 20.0
-"""Longest time in ps between two states where `restart_interval` is not given, five minutes at 6 ns a day: a run ends
-in order at a state alone, and is to reach the next one in the share of its walltime that is kept for that."""
+"""Longest time in ps between two states where `restart_interval` is not given: five minutes at 6 ns a day.
+
+A run ends normally only at a state, and has to reach the next one in the part of its walltime reserved for that.
+"""
 
 
 @dataclass(frozen=True)
 class ExplorationSettings(Settings):
     """A run at constant volume and temperature (Nose-Hoover), as in the paper: 1500 K, 1 fs, damping 0.1 ps.
 
-    Steps and times count from the beginning of the production, which is what all segments of a run share.
+    Steps and times count from the start of the production in all segments of a run.
     """
 
     PREFIX = "exploration.parameters."
@@ -39,24 +41,22 @@ class ExplorationSettings(Settings):
     )
     restart_interval: float | None = number(
         None,
-        "time between two saved states, from which a run that was stopped goes on; a multiple of `frame_interval`; "
+        "time between two saved states, from which a stopped run continues; a multiple of `frame_interval`; "
         "null for about a fiftieth of the production, 20 ps at most",
         unit="ps",
         above=0,
     )
     restrained_shell: int | None = integer(
         None,
-        "coordination shell of the defect whose atoms springs hold to their places in the start structure, the third "
-        "in the paper; null holds no atom",
+        "coordination shell of the defect whose atoms are restrained by springs to the initial structure, the third "
+        "in the paper; null restrains no atom",
         at_least=1,
     )
     held_around: str = choice(
         "defect", AROUND, "shells are counted around the centre of the `defect`, or around each of its `sites`"
     )
-    spring_constant: float = number(10.0, "spring constant of the held atoms", unit="eV/A^2", above=0)
-    retrieve_trajectory: bool = flag(
-        True, "whether trajectories are brought back from the computer that made them, and stored"
-    )
+    spring_constant: float = number(10.0, "spring constant of the restrained atoms", unit="eV/A^2", above=0)
+    retrieve_trajectory: bool = flag(True, "whether trajectories are retrieved from the computer and stored")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,8 +101,8 @@ class ExplorationSettings(Settings):
     def frame_steps(self, first: int = 0) -> np.ndarray:
         """Return the steps (F,) int64 of the frames of a complete run that continues after step ``first``.
 
-        From the start (0) they are 0, n, 2n, ... with n the steps of ``frame_interval``; later those above ``first``.
-        A run that is stopped writes a beginning of this list.
+        From the start (0) they are 0, n, 2n, ... with n the steps of ``frame_interval``; later those above ``first``. A
+        run that is stopped writes the first of them.
         """
         between = self.steps(self.frame_interval)
         start = (first // between + 1) * between if first else 0

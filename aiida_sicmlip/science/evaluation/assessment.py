@@ -1,4 +1,4 @@
-"""Whether a round's potential is good enough."""
+"""Assessment of a round's potential against the convergence criteria."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 
 ERRORS = ("force_mae", "force_rmse", "energy_mae", "energy_rmse")
 KEPT = (*ERRORS, "n_frames", "energy_offset_fitted")
-"""What an assessment keeps of an evaluation, where it is there."""
+"""Values of an evaluation that an assessment keeps, where available."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What an assessment has to know of all rounds up to its own.
+    """Properties of all rounds up to the current one that an assessment needs.
 
-    diversity: of each round, the median distance at which its training configurations were picked; None where it is
-        not known.
-    defect_types: all that labels have shown.
-    rounds_without_new_defects: in a row, up to this one; None where types are not known.
+    diversity: of each round, the median distance at which its training configurations were picked; None where unknown.
+    defect_types: all types found in labels.
+    rounds_without_new_defects: number of consecutive rounds, up to this one; None where types are unknown.
     """
 
     diversity: tuple[float | None, ...] = ()
@@ -30,7 +29,7 @@ class History:
 
     @classmethod
     def of(cls, assessment: Mapping[str, Any] | None) -> History:
-        """Return what an assessment hands on to that of the next round; nothing where there is none."""
+        """Return the history stored in an assessment; empty for None."""
         found = (assessment or {}).get("history", {})
         return cls(
             tuple(found.get("diversity", ())),
@@ -67,23 +66,22 @@ def assess(
     defect_types: Mapping[str, int] | None = None,
     previous: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return errors (eV/A, eV/atom) with their spread, the verdict on each criterion, and ``converged``.
+    """Return errors (eV/A, eV/atom) with their distributions, the verdict on each criterion, and ``converged``.
 
-    :param exploring: errors of the exploring potential on the new labels: the honest ones, as it has not seen them.
+    :param exploring: errors of the exploring potential on the new labels, which it was not trained on.
     :param training: errors of the new potential on the training set.
     :param validation: errors of the new potential on the validation set.
     :param selection: summary of the selection.
-    :param fixed_validation: errors of the new potential on a set that stays the same from round to round; reported, and
-        no criterion.
-    :param defect_types: how many of the new labels show which type of defect; None where that is not known.
+    :param fixed_validation: errors of the new potential on a set that is the same in all rounds; reported only.
+    :param defect_types: number of new labels by type of defect; None where unknown.
     :param previous: the assessment of the round before.
 
-    Of rare events, which are no criterion either, each set has ``migrating``: the number of migrating atoms and their
+    For rare events, which are no criterion either, each set has ``migrating``: the number of migrating atoms and their
     score P, None without any.
     """
-    judged = {"exploring": exploring, "training": training, "validation": validation}
+    evaluated = {"exploring": exploring, "training": training, "validation": validation}
     if fixed_validation is not None:
-        judged["fixed_validation"] = fixed_validation
+        evaluated["fixed_validation"] = fixed_validation
     spread = distribution(selection.get("distances_when_picked", ()))
     before = History.of(previous)
     history = before.with_round(spread["median"] if spread else None, defect_types)
@@ -93,7 +91,7 @@ def assess(
         *_guards(criteria, history),
     ]
     return {
-        **{name: _kept(errors, criteria.force_mae) for name, errors in judged.items()},
+        **{name: _kept(errors, criteria.force_mae) for name, errors in evaluated.items()},
         "selection": dict(selection),
         "novelty": selection.get("novelty"),
         "diversity": spread,
@@ -106,10 +104,10 @@ def assess(
 
 
 def _kept(errors: Mapping[str, Any], threshold: float) -> dict[str, Any]:
-    """Return what is kept of an evaluation, with the spread of the errors of single configurations.
+    """Return the kept values of an evaluation, with the distribution of the errors of configurations.
 
-    Of rare events that is ``migrating``, the number of migrating atoms and their score P, None without any; of a
-    committee ``disagreement``, the mean and the largest about forces (eV/A).
+    For rare events, ``migrating`` is the number of migrating atoms and their score P, None without any; for a
+    committee, ``disagreement`` is the mean and maximum force disagreement (eV/A).
     """
     kept = {key: errors[key] for key in KEPT if key in errors}
     if "rare_events" in errors:
@@ -134,7 +132,7 @@ def _verdict(
     direction: str = "below",
     reason: str = "it is not known",
 ) -> dict[str, Any]:
-    """Return the verdict on one criterion; a value that is not known or no number never meets it."""
+    """Return the verdict on one criterion; an unknown or NaN value never meets it."""
     met = value is not None and bool(value < threshold if direction == "below" else value >= threshold)
     verdict = {
         "criterion": criterion,
@@ -153,7 +151,7 @@ def _verdicts_on_errors(
     training: Mapping[str, Any],
     validation: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Return the verdicts on what the evaluations found."""
+    """Return the verdicts on the errors of the evaluations."""
     verdicts = []
     for key, name, unit in (("force_mae", "force MAE", "eV/A"), ("energy_mae", "energy MAE", "eV/atom")):
         threshold = getattr(criteria, key)
@@ -187,7 +185,7 @@ def _verdicts_on_errors(
 def _verdicts_on_novelty(
     criteria: ConvergenceCriteria, selection: Mapping[str, Any], history: History
 ) -> list[dict[str, Any]]:
-    """Return the verdicts on what is new in this round."""
+    """Return the verdicts on the novelty of this round."""
     verdicts = []
     if criteria.novelty is not None:
         novelty = selection.get("novelty") or {}
@@ -213,7 +211,7 @@ def _verdicts_on_novelty(
 
 
 def _guards(criteria: ConvergenceCriteria, history: History) -> list[dict[str, Any]]:
-    """Return the verdicts on whether the data are such that small errors on them mean something."""
+    """Return the verdicts on the diversity of the data, without which small errors are not significant."""
     verdicts = []
     first, *later = history.diversity
     if criteria.minimum_rounds is not None:
@@ -245,12 +243,12 @@ def _guards(criteria: ConvergenceCriteria, history: History) -> list[dict[str, A
 
 
 def _largest(values: Sequence[float | None]) -> float | None:
-    """Return the largest of the values that are known."""
+    """Return the largest of the known values."""
     return max((value for value in values if value is not None), default=None)
 
 
 def message_of_verdict(verdict: Mapping[str, Any]) -> str:
-    """Return a verdict in words: what, its value, its threshold, and whether it is met."""
+    """Return a message with the criterion, its value, its threshold, and whether it is met."""
     direction = verdict.get("direction", "below")
     unit = f" {verdict['unit']}" if verdict["unit"] else ""
     if verdict["value"] is None:

@@ -1,4 +1,4 @@
-"""How values are distributed where another quantity lies in an interval, such as errors by distance from a defect."""
+"""Quantiles of a quantity in bins of another one, such as errors by distance from a defect."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 class BinnedQuantiles:
     """Quantiles of a quantity in bins of another one.
 
-    edges: of the bins, ascending, (B + 1,). counts: values in each bin, (B,). levels: (Q,), each from 0 to 1.
-    quantiles: (Q, B), not a number where a bin is empty. left_out: values in no bin.
+    edges: of the bins, ascending, (B + 1,).
+    counts: number of values in each bin, (B,).
+    levels: (Q,), each from 0 to 1.
+    quantiles: (Q, B), NaN where a bin is empty.
+    left_out: number of values in no bin.
     """
 
     edges: np.ndarray
@@ -34,16 +37,16 @@ class BinnedQuantiles:
 def quantiles_by_bin(
     places: np.ndarray, values: np.ndarray, edges: np.ndarray, levels: Sequence[float] = LEVELS
 ) -> BinnedQuantiles:
-    """Return the quantiles of values (N,) in the bins that their places (N,) lie in.
+    """Return the quantiles of values (N,) in bins of their positions (N,) along another quantity.
 
-    A bin holds its lower edge and not its upper one, the last bin both. Places that are not a number are in no bin.
+    A bin includes its lower edge and not its upper one, the last bin both. NaN positions are in no bin.
 
     :param edges: ascending, two at least.
     :raises InputError: when the lengths differ or edges do not ascend.
     """
     places, values, edges = (np.asarray(array, dtype=float) for array in (places, values, edges))
     if places.shape != values.shape:
-        raise InputError(f"There are {len(places)} places and {len(values)} values: give as many.")
+        raise InputError(f"There are {len(places)} positions and {len(values)} values: give as many.")
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise InputError(f"The edges of the bins are {edges.tolist()}: give two or more, ascending.")
     bins = np.searchsorted(edges, places, side="right") - 1

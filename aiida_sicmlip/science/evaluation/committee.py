@@ -1,9 +1,9 @@
-"""How much the members of a committee of potentials disagree about the same configurations.
+"""Disagreement of the members of a committee of potentials on the same configurations.
 
-With M members, the one that is judged among them, the disagreement about the force on an atom is the root mean square
+With M members, including the evaluated potential, the disagreement on the force on an atom is the root mean square
 distance of their forces from the mean force, sqrt(1/M sum_m |F_m - <F>|^2), in eV/A (Y. Zhang et al., Comput. Phys.
-Commun. 253, 107206 (2020)). That about the energy of a frame of N atoms is the standard deviation of their energies
-over N, sqrt(1/M sum_m (E_m - <E>)^2) / N, in eV/atom. Both are 0 where all agree.
+Commun. 253, 107206 (2020)). The disagreement on the energy of a frame of N atoms is the standard deviation of their
+energies over N, sqrt(1/M sum_m (E_m - <E>)^2) / N, in eV/atom. Both are 0 where all agree.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from scipy.stats import rankdata
 from aiida_sicmlip.common.exceptions import InputError
 
 LEAST_POINTS = 3
-"""Any two points are in perfect order."""
+"""Two points are always perfectly correlated."""
 
 
 @dataclass(frozen=True)
 class DisagreementSummary:
-    """Disagreement about the forces on atoms, or about the energies of frames, against the errors of what is judged.
+    """Disagreement on the forces on atoms or on the energies of frames, and its correlation with the errors.
 
     mean: of all atoms or frames, eV/A or eV/atom.
     maximum: of all atoms or frames.
     rank_correlation: Spearman's coefficient of disagreement and error, from -1 to 1; 1 where the order of the
-        disagreements is that of the errors. None where there is no order, as with too few or all equal.
+        disagreements is that of the errors. None for too few or equal values.
     """
 
     mean: float
@@ -41,7 +41,7 @@ class DisagreementSummary:
 
 
 def force_disagreement(forces: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Return the disagreement (A,) about the forces on A atoms, in eV/A.
+    """Return the disagreement (A,) on the forces on A atoms, in eV/A.
 
     :param forces: (M, A, 3) of all members, eV/A.
     :raises InputError: when there are fewer than two members, or their shapes differ.
@@ -51,9 +51,9 @@ def force_disagreement(forces: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
 
 
 def energy_disagreement(energies: Sequence[np.ndarray] | np.ndarray, n_atoms: np.ndarray) -> np.ndarray:
-    """Return the disagreement (F,) about the energies of F frames, in eV/atom.
+    """Return the disagreement (F,) on the energies of F frames, in eV/atom.
 
-    :param energies: total energies (M, F) of all members, eV; all members have one zero of energy.
+    :param energies: total energies (M, F) of all members, eV; with a common zero of energy.
     :param n_atoms: of each frame, (F,).
     :raises InputError: when there are fewer than two members, or their shapes differ.
     """
@@ -61,7 +61,7 @@ def energy_disagreement(energies: Sequence[np.ndarray] | np.ndarray, n_atoms: np
 
 
 def summarise_disagreement(disagreement: np.ndarray, error: np.ndarray) -> DisagreementSummary:
-    """Return mean and maximum of the disagreements of n atoms or frames, and whether they tell the errors.
+    """Return mean and maximum of the disagreements of n atoms or frames, and their correlation with the errors.
 
     :param disagreement: (n,).
     :param error: (n,), such as the length of the difference of predicted and reference
@@ -81,9 +81,9 @@ def summarise_disagreement(disagreement: np.ndarray, error: np.ndarray) -> Disag
 
 
 def _of_members(what: str, values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Return one array of what all members say.
+    """Return the values of all members as one array.
 
-    :raises InputError: when there are fewer than two, or they say it of other atoms or frames.
+    :raises InputError: when there are fewer than two, or their shapes differ.
     """
     if len(values) < 2:
         raise InputError(f"There are {what} of {len(values)} member(s) of a committee: it takes at least two.")

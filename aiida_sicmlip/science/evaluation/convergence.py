@@ -1,4 +1,4 @@
-"""What has to hold before a loop of active learning stops."""
+"""Convergence criteria of an active learning loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiida_sicmlip.science.settings import Settings, integer, number
 
 @dataclass(frozen=True)
 class ConvergenceCriteria(Settings):
-    """What has to hold before the loop stops; the default is the paper's. A criterion that is null is not asked for."""
+    """Criteria to meet before the loop stops; the defaults are the paper's. A criterion that is null is ignored."""
 
     PREFIX = "convergence."
 
@@ -29,7 +29,7 @@ class ConvergenceCriteria(Settings):
     )
     exploring_force_mae: float | None = number(
         None,
-        "force MAE of the potential that explored, on the labels that it had not seen; has to be below this",
+        "force MAE of the exploring potential on the new labels, which it was not trained on; has to be below this",
         unit="eV/A",
         above=0,
     )
@@ -42,17 +42,17 @@ class ConvergenceCriteria(Settings):
     novelty: float | None = number(
         None,
         "median distance (1 - kernel) of the round's training configurations from the training set before; has to be "
-        "below this: exploration finds nothing new any more",
+        "below this: exploration finds no new configurations any more",
         above=0,
     )
     rounds_without_new_defects: int | None = integer(
         None,
-        "so many rounds in a row whose labels showed no type of defect that earlier ones had not shown",
+        "number of consecutive rounds whose labels contain no type of defect that earlier ones did not contain",
         at_least=1,
     )
     minimum_rounds: int | None = integer(
         None,
-        "a guard: the run does not stop before so many rounds, those of a run that it continues included",
+        "a guard: minimum number of rounds before the run stops, including those of a run that it continues",
         at_least=1,
     )
     diversity: float | None = number(

@@ -13,11 +13,11 @@ from ase.data import chemical_symbols
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
 
-# Positions that differ by less (A) are the same, written by a program with fewer digits.
+# Positions that differ by less (A) are equal up to the digits of a file.
 _SAME_POSITION = 1e-4
 
 N_WORST = 10
-"""So many of the frames with the largest errors are listed."""
+"""Number of listed frames with the largest errors."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class EnergyErrors:
 class WorstFrame:
     """A frame with a large error.
 
-    place: in the data set, counted from 0.
+    place: index in the data set.
     force_mae: mean of |d| over the components of the frame, eV/A.
-    force_max: greatest |d| of a component, eV/A.
+    force_max: largest |d| of a component, eV/A.
     energy_error: d of the total energy over the number of atoms, with its sign, eV/atom.
     """
 
@@ -72,7 +72,7 @@ class ErrorMetrics:
 
     force_mae: mean of |d| over all 3 A Cartesian components, eV/A.
     force_rmse: root of the mean of d squared over the same components, eV/A.
-    force_max: greatest |d| of a component, eV/A.
+    force_max: largest |d| of a component, eV/A.
     energy_mae: mean over frames of |d| of the total energy divided by the frame's number of atoms, eV/atom.
     energy_rmse: root of the mean of the squares of the same, eV/atom.
     force_r2: coefficient of determination of the force components (:func:`determination`).
@@ -114,7 +114,7 @@ def error_metrics(
     :param reference: frames with energy (eV) and forces (eV/A).
     :param predicted: the same configurations with predicted energy and forces.
     :param fit_energy_offset: add to the predictions an energy for each species that fits the reference best
-        (:func:`fit_energy_offsets`), for potentials whose zero of energy is another one.
+        (:func:`fit_energy_offsets`), for potentials with another zero of energy.
     :raises InputError: when there are no frames, their numbers or atoms differ, or a label is missing.
     """
     if not len(reference):
@@ -220,8 +220,7 @@ def determination(predicted: np.ndarray, reference: np.ndarray) -> float | None:
     """Return the coefficient of determination R2 of predicted values against reference values of the same shape.
 
     1 - sum (predicted - reference)^2 / sum (reference - mean of the references)^2 over all values: 1 for a perfect
-    model, 0 for one that always predicts the mean, negative for a worse one. None where all references are equal, since
-    then there is no variation to explain.
+    model, 0 for one that always predicts the mean, negative for a worse one. None where all references are equal.
     """
     predicted, reference = _same_shape("values", predicted, reference)
     if reference.size < 2 or np.ptp(reference) == 0.0:
@@ -241,8 +240,8 @@ def _same_shape(what: str, predicted: np.ndarray, reference: np.ndarray) -> tupl
 def fit_energy_offsets(counts: np.ndarray, energy_differences: np.ndarray) -> np.ndarray:
     """Return energies e per species that bring `counts @ e` nearest to the differences, per atom, by least squares.
 
-    Minimised is the sum over frames of ((difference - counts @ e) / number of atoms) squared. Where compositions do
-    not determine the energies (as when all frames have one composition), the solution of least norm is taken.
+    Minimised is the sum over frames of ((difference - counts @ e) / number of atoms) squared. Where compositions do not
+    determine the energies (as when all frames have one composition), the minimum-norm solution is taken.
 
     :param counts: (F, S) number of atoms of each species in each frame.
     :param energy_differences: (F,) reference minus predicted total energies, eV.

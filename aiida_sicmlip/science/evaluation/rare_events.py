@@ -1,9 +1,10 @@
-"""Errors of forces where they decide: magnitude and direction on migrating atoms, their surroundings and elsewhere.
+"""Force errors in rare events: magnitude and direction on migrating atoms, their surroundings and elsewhere.
 
 The error of the magnitude is delta_F = | |F_predicted| - |F_reference| |, that of the direction, delta_theta, the angle
 between the two. NAC is the normalised area under the cumulative distribution of an error, from 0 to 1 eV/A or 90
 degrees in 20 bins; the score P is the product of both, 1 for a perfect model. From Y. Liu, X. He and Y. Mo, npj Comput.
-Mater. 9, 174 (2023). Means over all atoms hide errors on the few that migrate; models chosen by P diffuse better.
+Mater. 9, 174 (2023). Means over all atoms hide errors on the few that migrate; models selected by P describe diffusion
+better.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ ANGLE_RANGE = 90.0
 BINS = 20
 
 NO_DIRECTION = 1e-6
-"""A force shorter than this, in eV/A, is of zero length: what direction it has is noise."""
+"""A force shorter than this, in eV/A, counts as zero: its direction is noise."""
 
 
 @dataclass(frozen=True)
 class ErrorDistribution:
-    """How the errors of n atoms are distributed.
+    """Distribution of the errors of n atoms.
 
-    mean: of all errors, those beyond the range too; None where n is 0.
+    mean: of all errors, including those beyond the range; None where n is 0.
     nac: :func:`normalised_area` of the errors; None where n is 0.
     edges: of the bins, one more than there are bins; eV/A or degrees.
     counts: errors in each bin, a bin's upper edge included, and in the first bin its lower one.
@@ -80,12 +81,12 @@ def magnitude_errors(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray
 def direction_errors(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return delta_theta (N,) in degrees, 0 to 180, of forces (N, 3) in eV/A.
 
-    Where the reference is of zero length (:data:`NO_DIRECTION`), there is no direction to predict: not a number. Where
-    only the prediction is, it says nothing about the direction: 90, the mean of directions by chance.
+    NaN where the reference is of zero length (:data:`NO_DIRECTION`). Where only the prediction is of zero length, 90:
+    the mean for random directions.
     """
     reference, predicted = np.asarray(reference, dtype=float), np.asarray(predicted, dtype=float)
     crossed = np.linalg.norm(np.cross(predicted, reference), axis=-1)
-    # Unlike the arc cosine, this keeps its digits at small angles.
+    # Unlike the arc cosine, this is accurate at small angles.
     angles = np.degrees(np.arctan2(crossed, (predicted * reference).sum(axis=-1)))
     angles[np.linalg.norm(predicted, axis=-1) < NO_DIRECTION] = 90.0
     angles[np.linalg.norm(reference, axis=-1) < NO_DIRECTION] = np.nan
@@ -93,7 +94,7 @@ def direction_errors(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray
 
 
 def error_distribution(errors: np.ndarray, upper: float, bins: int = BINS) -> ErrorDistribution:
-    """Return how errors (N,) from 0 are distributed, in bins of equal width up to `upper`.
+    """Return the distribution of errors (N,) in bins of equal width from 0 to `upper`.
 
     :raises InputError: when there is no bin.
     """
@@ -112,10 +113,10 @@ def error_distribution(errors: np.ndarray, upper: float, bins: int = BINS) -> Er
 def normalised_area(errors: np.ndarray, upper: float, bins: int = BINS) -> float:
     """Return NAC: the area under the cumulative distribution of errors (N,) from 0 to `upper`, over the whole area.
 
-    The area is that of bars as high as the share of errors up to the upper edge of their bin, so that it is 1 where
-    all errors are in the first bin, and 0 where all are beyond the range. Those beyond count among all. With ever more
-    bins it becomes 1 - mean(min(error, upper)) / upper; bars are larger than that by 1 / bins at most, half of it for
-    errors spread evenly. A difference within one bin is therefore not seen.
+    The area is that of bars as high as the share of errors up to the upper edge of their bin, so that it is 1 where all
+    errors are in the first bin, and 0 where all are beyond the range. Those beyond count in the total. In the limit of
+    many bins it becomes 1 - mean(min(error, upper)) / upper; bars are larger than that by 1 / bins at most, half of it
+    for errors spread evenly. A difference within one bin is therefore not seen.
 
     :raises InputError: when there is no error or no bin.
     """

@@ -1,7 +1,7 @@
-"""Where the atoms of labelled frames stand: how far from the nearest defect, and in which region of a rare event.
+"""Regions of the atoms of labelled frames: distance from the nearest defect, and region of a rare event.
 
-A defect is a site that is vacant or holds another species, or an atom without a site, as
-:func:`~aiida_sicmlip.science.defects.hops.find_defect_sites` tells them.
+A defect is a site that is vacant or holds another species, or an atom without a site, as identified by
+:func:`~aiida_sicmlip.science.defects.hops.find_defect_sites`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from aiida_sicmlip.science.defects.host_sites import HostSites
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, DefectFinder, FrameDefects
 
 NEAR_DEFECT = 3.4
-"""Atoms as near as this to a defect, in A, are near it, the others are bulk. In 3C-SiC the first two shells around a
-site lie within (1.89 and 3.08 A), the third does not (3.62 A)."""
+"""Atoms within this distance of a defect, in A, are near it, the others are bulk. In 3C-SiC the first two shells around
+a site lie within (1.89 and 3.08 A), the third does not (3.62 A)."""
 
 UNKNOWN = -1
 """Region of the atoms of frames that fit no host."""
@@ -26,9 +26,9 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class AtomRegions:
-    """Where the A atoms of F frames stand.
+    """Regions of the A atoms of F frames.
 
-    region: place in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int;
+    region: index in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int;
         :data:`UNKNOWN` where the frame fits no host.
     distance: from the nearest defect or an image of it, (A,) A; not a number where the frame fits no host or has no
         defect.
@@ -56,13 +56,13 @@ class AtomRegions:
 
     @property
     def by_distance(self) -> dict[str, np.ndarray]:
-        """The atoms within :data:`NEAR_DEFECT` of a defect, and the bulk, which all others with a host are."""
+        """The atoms within :data:`NEAR_DEFECT` of a defect, and all others with a host, the bulk."""
         near = self.distance <= NEAR_DEFECT
         return {"near_defect": near, "bulk": self.known & ~near}
 
 
 def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> AtomRegions:
-    """Return where the atoms of frames stand; each frame is compared with the first host that it fits.
+    """Return the regions of the atoms of frames; each frame is compared with the first host that it fits.
 
     Costs on one core: 6 ms a frame of 214 atoms with a divacancy, 7 ms more where an atom is migrating.
 
@@ -86,8 +86,8 @@ def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> At
 def distances_from_defects(frame: Atoms, finder: DefectFinder, defects: FrameDefects) -> np.ndarray:
     """Return the distance of each atom from the nearest defect or an image of it, (N,) in A of the frame's cell.
 
-    Changed sites are where their sites are, moved with the crystal; interstitials where their atoms are. Not
-    a number where there is no defect.
+    Changed sites are at the positions of the sites, moved with the crystal, interstitials at those of the atoms. NaN
+    where there is no defect.
     """
     sites = finder.sites
     changed = [*defects.vacancies, *defects.antisites, *defects.substitutions]
@@ -95,7 +95,7 @@ def distances_from_defects(frame: Atoms, finder: DefectFinder, defects: FrameDef
     places = np.concatenate([places, frame.positions[defects.interstitials]])
     if not len(places):
         return np.full(len(frame), np.nan)
-    # Any species will do: these are points.
+    # The species is arbitrary: these are points.
     points = HostSites(Atoms(f"X{len(places)}", places, cell=frame.cell, pbc=True))
     return points.nearest(frame.positions)[1]
 

@@ -201,7 +201,7 @@ def molten(reference: list[Atoms], prediction: list[Atoms]) -> None:
     [
         (without_forces, "Frame 2, counted from 0, of `prediction.xyz` has no forces"),
         (not_finite, "Frame 1, counted from 0, of `prediction.xyz` has a force that is not finite"),
-        (moved, "Frame 3, counted from 0, has atom 7 in another place in the prediction, 0.0020 A from that"),
+        (moved, "Frame 3, counted from 0, has atom 7 at another position in the prediction, 0.0020 A from that"),
         (reordered, "Frame 1, counted from 0, is C31Si32 in the reference and C31Si32 in the prediction, or its atoms"),
         (other_cell, "Frame 0, counted from 0, has another cell in the prediction"),
         (shorter, "`prediction.xyz` holds 5 frames and `reference.xyz` more"),

@@ -145,7 +145,7 @@ def test_duplicates_and_overlaps_are_left_out(tmp_path: Path, capsys: Any) -> No
     captured = capsys.readouterr()
     assert sorted(frame.info["pool_index"] for frame in picked) == [0, 1, 2, 3]
     assert "7 configurations in the pool, 2 known, 1 with overlapping atoms" in captured.out
-    assert "4 of 6 are in" in captured.out and "repeats what is known" in captured.err
+    assert "4 of 6 are in" in captured.out and "repeats known or picked configurations" in captured.err
 
 
 def test_program_on_two_processes(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_bins_without_values_have_no_quantiles():
 @pytest.mark.parametrize(
     ("places", "edges", "said"),
     [
-        (np.zeros(2), EDGES, "2 places and 3 values"),
+        (np.zeros(2), EDGES, "2 positions and 3 values"),
         (np.zeros(3), np.array([1.0]), r"\[1.0\]: give two or more"),
         (np.zeros(3), np.array([0.0, 2.0, 2.0]), "ascending"),
     ],
