@@ -12,11 +12,11 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile, status_of_errors
 @click.argument("second", metavar="MODEL")
 @PROFILE
 def diff(first: str, second: str, profile_name: str | None) -> None:
-    """Say how two models differ: data, hyperparameters, prior, seeds, versions, weights and errors.
+    """Compare two models: data, hyperparameters, prior, seeds, versions, weights and errors.
 
-    MODEL is a portable or a compiled model, or a run, whose last model is meant. Errors are those at the end of each
-    training, on its own sets and on the configurations that both share. The exit status is 0 where the weights are the
-    same to the last bit, 1 where not, and 2 where the models cannot be compared.
+    MODEL is a portable or a compiled model, or a run, of which the last model is used. Errors are those at the end of
+    each training, on its own sets and on the configurations that both have. The exit status is 0 if the weights are
+    identical to the last bit, 1 if not, and 2 if the models cannot be compared.
 
     For example: `aiida-sicmlip diff 210 462`.
     """
@@ -26,6 +26,6 @@ def diff(first: str, second: str, profile_name: str | None) -> None:
 
     with status_of_errors(2):
         load_profile(profile_name)
-        found = compare_models(*(model_of(load(given, MODELS, "MODEL")) for given in (first, second)))
-        click.echo("\n".join(model_comparison_lines(found)))
-    raise SystemExit(0 if found.weights.identical else 1)
+        comparison = compare_models(*(model_of(load(name, MODELS, "MODEL")) for name in (first, second)))
+        click.echo("\n".join(model_comparison_lines(comparison)))
+    raise SystemExit(0 if comparison.weights.identical else 1)

@@ -16,15 +16,15 @@ from aiida_sicmlip.cli.options import ENDING, PICTURES, PROFILE, echo_pictures, 
     "--by",
     type=click.Choice(["round", "defect", "species", "region"]),
     multiple=True,
-    help="Errors by this alone; may be given more than once. All of them if not given.",
+    help="Group the errors by this only; may be repeated. All groupings by default.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all values as JSON.")
 @click.option(
     "--csv",
     "csv_file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the errors of all groups into this file as well.",
+    help="Write the errors of all groups to this file.",
 )
 @PICTURES
 @ENDING
@@ -32,7 +32,7 @@ from aiida_sicmlip.cli.options import ENDING, PICTURES, PROFILE, echo_pictures, 
     "--compare",
     metavar="PK",
     multiple=True,
-    help="Another evaluation, whose errors on rare events are drawn beside; may be given more than once.",
+    help="Another evaluation, whose errors on rare events are added to the plot; may be repeated.",
 )
 @PROFILE
 def evaluation(
@@ -54,7 +54,7 @@ def evaluation(
     from aiida_sicmlip.tools.nodes import load
 
     if compare and pictures is None:
-        raise InputError("`--compare` draws another evaluation beside: give a folder with `--pictures` as well.")
+        raise InputError("`--compare` adds another evaluation to the plots: give a folder with `--pictures` as well.")
     load_profile(profile_name)
     others = [read_evaluation(load(other, [EVALUATION], "--compare")) for other in compare]
     found = read_evaluation(load(identifier, [EVALUATION], "PK"))

@@ -13,9 +13,9 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @PROFILE
 def import_(*, folder: Path, profile_name: str | None) -> None:
-    """Bring a model that `export` wrote into FOLDER, with its history, into the profile.
+    """Import a model that was exported to FOLDER, with its provenance, into the profile.
 
-    The files are checked first. What is there already is not made twice.
+    The files are verified first. Nodes that exist already are not imported again.
 
     For example: `aiida-sicmlip import divacancy-model --profile other`.
     """

@@ -21,16 +21,16 @@ from aiida_sicmlip.cli.progress import working
     metavar="NAME",
     default="training",
     show_default=True,
-    help="The data set of --frame, --table and --csv.",
+    help="Data set for --frame, --table and --csv.",
 )
 @click.option("--frame", type=int, metavar="N", help="All that led to the configuration at place N of the set.")
-@click.option("--table", "as_table", is_flag=True, help="A table with a row for each configuration of the set.")
-@click.option("--csv", "as_csv", is_flag=True, help="The same as comma-separated values, with UUIDs.")
-@click.option("--json", "as_json", is_flag=True, help="All sets, configurations and models as JSON, with UUIDs.")
+@click.option("--table", "as_table", is_flag=True, help="Print a table with a row for each configuration of the set.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the table as comma-separated values, with UUIDs.")
+@click.option("--json", "as_json", is_flag=True, help="Print all sets, configurations and models as JSON, with UUIDs.")
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the rounds into this file (.svg, .png or .pdf) as well.",
+    help="Write a plot of the rounds to this file (.svg, .png or .pdf).",
 )
 @PROFILE
 def lineage(
@@ -44,9 +44,9 @@ def lineage(
     picture: Path | None,
     profile_name: str | None,
 ) -> None:
-    """Print what model MODEL was trained on, configuration by configuration, and where each of them is from.
+    """Print the configurations that MODEL was trained on, and the provenance of each of them.
 
-    Without options: a tree with the rounds of each data set. For example, the way of configuration 9:
+    Without options: a tree with the rounds of each data set. For example, the provenance of configuration 9:
 
         aiida-sicmlip lineage 462 --frame 9
     """

@@ -14,12 +14,12 @@ from aiida_sicmlip.cli.options import ENDING, PICTURES, PROFILE, echo_pictures, 
 @click.argument("identifier", metavar="PK")
 @PICTURES
 @ENDING
-@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON, the training curve included.")
+@click.option("--json", "as_json", is_flag=True, help="Print all values as JSON, including the training curve.")
 @PROFILE
 def potential(identifier: str, pictures: Path | None, ending: str, as_json: bool, profile_name: str | None) -> None:
-    """Print how a potential was trained, its errors on each data set, and where it is compiled.
+    """Print the training of a potential, its errors on each data set, and its compilations.
 
-    PK is a potential, its training, a compiled model of it, or a run, whose last potential it then is.
+    PK is a potential, its training, a compiled model of it, or a run, of which the last potential is used.
     """
     from aiida_sicmlip.reports.potential import potential_lines, potential_report
     from aiida_sicmlip.tools.nodes import load

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @click.command("reproduce")
 @click.argument("identifier", metavar="NODE")
-@click.option("--plan", is_flag=True, help="Say what would run and how long it took, and run nothing.")
-@click.option("--code", metavar="LABEL", help="Run it with this code instead of the one that it was made with.")
+@click.option("--plan", is_flag=True, help="Show what would run and how long it took, and run nothing.")
+@click.option("--code", metavar="LABEL", help="Use this code instead of the original one.")
 @PROFILE
 def reproduce(*, identifier: str, plan: bool, code: str | None, profile_name: str | None) -> None:
-    """Make NODE again from the inputs that the graph holds, without the cache, and say whether the same comes out.
+    """Repeat the calculation of NODE with the inputs in the database, without the cache, and compare the results.
 
-    NODE is a model, a label, a trajectory, a selection or whatever else a calculation made, the calculation itself, or
-    a whole run. What differs in versions is said first. The exit status is 0 where the same came out to the last bit,
-    1 where not, and 2 where it could not be run.
+    NODE is a model, a label, a trajectory, a selection or another output of a calculation, the calculation itself, or a
+    whole run. Differences in versions are printed first. The exit status is 0 if the results are identical to the last
+    bit, 1 if not, and 2 if the calculation could not be run.
 
     For example: `aiida-sicmlip reproduce 462`.
     """

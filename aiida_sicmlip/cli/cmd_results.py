@@ -12,16 +12,16 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile
 @click.command("results")
 @click.argument("identifier", metavar="PK")
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the errors by round into this file as well."
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a plot of the errors by round to this file."
 )
 @click.option(
     "--plot-space",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw into this file where biased walkers of each round were in the space of their collective variables.",
+    help="Write a plot of the biased walkers of each round in the space of collective variables to this file.",
 )
 @PROFILE
 def results(identifier: str, plot: Path | None, plot_space: Path | None, profile_name: str | None) -> None:
-    """Print what run PK has found: a table by round, and where its last potential comes from."""
+    """Print the results of run PK: a table by round, and the provenance of its last potential."""
     from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.run.tables import lineage_lines, results_table, verdict
     from aiida_sicmlip.tools.lineage import path_to_calculation
@@ -33,7 +33,7 @@ def results(identifier: str, plot: Path | None, plot_space: Path | None, profile
     run = read_run(node, with_costs=True)
     click.echo(f"ActiveLearningWorkChain <{run.pk}>: {verdict(run)}\n")
     if not run.rounds:
-        click.echo("No round has begun yet.")
+        click.echo("No round has started yet.")
         return
     click.echo(results_table(run))
     potential = last_potential(run)

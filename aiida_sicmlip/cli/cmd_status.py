@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @click.argument("identifier", metavar="PK")
-@click.option("--once", is_flag=True, help="Print it once and end; this is also done where the output is no terminal.")
+@click.option("--once", is_flag=True, help="Print the status once and exit; default if the output is not a terminal.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between looks."
+    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Interval between updates, in s."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON once and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print all values as JSON once and exit.")
 @PROFILE
 def status(*, identifier: str, once: bool, interval: float, as_json: bool, profile_name: str | None) -> None:
-    """Show how far run PK has come, until it ends: steps, criteria, labels, costs, and what was picked from where.
+    """Show the progress of run PK until it terminates: steps, criteria, labels, costs and picks by start structure.
 
-    Where the terminal is too small for all of it, the display holds the first part. Ctrl-C leaves the display; the run
-    goes on.
+    If the terminal is too small, only the first part is shown. Ctrl-C closes the display; the run continues.
     """
     import json
 
@@ -66,7 +65,7 @@ def status(*, identifier: str, once: bool, interval: float, as_json: bool, profi
         shown = _rows(lines, width)
 
     if not follow(node.pk, redraw, interval, with_costs=True):
-        click.echo("Left the display; the run goes on.")
+        click.echo("Display closed; the run continues.")
         raise SystemExit(EXIT_STATUS)
 
 

@@ -9,13 +9,13 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile, status_of_errors
 
 @click.command("verify")
 @click.argument("identifier", metavar="NODE")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @PROFILE
 def verify(*, identifier: str, as_json: bool, profile_name: str | None) -> None:
-    """Check the provenance of NODE, a run or a model, with all that it rests on.
+    """Verify the provenance of NODE, a run or a model, including all nodes it depends on.
 
-    Every file of that part of the graph is read. The exit status is 0 where everything is in order, 1 where something
-    is wrong, and 2 where NODE cannot be checked.
+    Every file of these nodes is read. The exit status is 0 if all checks pass, 1 if a check fails, and 2 if NODE cannot
+    be verified.
 
     For example: `aiida-sicmlip verify 41`.
     """

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the loading of the profile they name."""
+"""Options that are shared by several commands, and loading of the profile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROFILE = click.option(
 PICTURES = click.option(
     "--pictures",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Draw pictures into this folder, which is made.",
+    help="Write plots to this folder, which is created.",
 )
 ENDING = click.option(
     "--format",
@@ -42,17 +42,17 @@ ENDING = click.option(
     type=click.Choice(["png", "svg", "pdf"]),
     default="png",
     show_default=True,
-    help="Format of the pictures.",
+    help="Format of the plots.",
 )
 
 
 def echo_pictures(drawn: Sequence[Path], missing: Sequence[str], *, err: bool) -> None:
-    """Say which pictures were drawn, and why others were not; on standard error where ``err``, beside JSON."""
+    """Print which plots were written, and why others were not; to standard error if ``err``."""
     click.echo("", err=err)
     for path in drawn:
         click.echo(f"drawn: {path}", err=err)
-    for sentence in missing:
-        click.echo(f"not drawn: {sentence}", err=err)
+    for message in missing:
+        click.echo(f"not drawn: {message}", err=err)
 
 
 def profile_names() -> list[str]:
@@ -95,19 +95,16 @@ def load_profile(name: str | None) -> Profile:
 
 
 def say_where_it_runs() -> None:
-    """Say that something runs in this process, where the daemon does not run."""
+    """Print a message if the daemon is not running, so that processes run here."""
     from aiida_sicmlip.workflows.rerun.reproduction import daemon_runs
 
     if not daemon_runs():
-        click.echo("The daemon is not running, so that it runs here; Ctrl-C ends it.")
+        click.echo("The daemon is not running: running in this process; Ctrl-C interrupts it.")
 
 
 @contextmanager
 def status_of_errors(status: int) -> Iterator[None]:
-    """Let an error that the package raises on purpose end the command with ``status``.
-
-    For commands whose status 1 is an answer.
-    """
+    """Exit with ``status`` on an error of the package, for commands where exit status 1 is a result."""
     try:
         yield
     except SicmlipError as error:

@@ -1,4 +1,4 @@
-"""What this package adds to `verdi data`: lists of its data sets and models."""
+"""Subcommands of `verdi data` that list data sets and models."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import click
 
 @click.group("sicmlip.dataset")
 def dataset() -> None:
-    """Labelled data sets of aiida-sicmlip; `aiida-sicmlip dataset` does more."""
+    """Labelled data sets of aiida-sicmlip; see also `aiida-sicmlip dataset`."""
 
 
 @click.group("sicmlip.potential")
 def potential() -> None:
-    """Trained potentials of aiida-sicmlip; `aiida-sicmlip lineage` and `export` do more."""
+    """Trained potentials of aiida-sicmlip; see also `aiida-sicmlip lineage` and `export`."""
 
 
 def _lister(entry_point: str, what: str) -> click.Command:
     """Return the command that lists the nodes of a data type."""
 
     @click.command("list", help=f"List {what}, the latest last.")
-    @click.option("-n", "--number", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+    @click.option(
+        "-n", "--number", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum number of nodes."
+    )
     def listed(number: int) -> None:
         from aiida import orm
         from aiida.cmdline.utils.decorators import load_backend_if_not_loaded

@@ -72,7 +72,7 @@ def test_reproduce(models) -> None:
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
     assert command("reproduce", part.pk).splitlines()[-1] == "reproduced: what came out is identical"
     given = models[0].creator.inputs.seed
-    assert "was given by a user" in command("reproduce", given.pk, status=2)
+    assert "was not created by a process" in command("reproduce", given.pk, status=2)
 
 
 def test_retrain_says_what_it_would_leave_out(models) -> None:

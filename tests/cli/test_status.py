@@ -35,7 +35,7 @@ def test_results_before_the_first_round(run):
     """Nothing to show is said in words."""
     result = CliRunner().invoke(main, ["results", str(run.pk)])
     assert result.exit_code == 0, result.output
-    assert "No round has begun yet." in result.output
+    assert "No round has started yet." in result.output
 
 
 @pytest.mark.parametrize("command", ["status", "results"])

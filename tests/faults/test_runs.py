@@ -268,4 +268,4 @@ def interrupt_display(folder: LoopFolder, pk: int) -> None:
             printed += chunk.decode()
     os.close(terminal)
     assert command.wait(timeout=60) == 130
-    assert "Left the display; the run goes on." in printed and "Traceback" not in printed
+    assert "Display closed; the run continues." in printed and "Traceback" not in printed

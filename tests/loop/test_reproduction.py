@@ -69,7 +69,7 @@ def test_imported_model_is_in_order_and_gives_identical_weights(other, exported)
     """In a profile that never ran anything, with its own code, the training gives the same to the last bit."""
     assert "everything is in order" in other.command("aiida-sicmlip", "verify", exported["model"], "-p", PROFILE)
     printed = other.command("aiida-sicmlip", "reproduce", exported["model"], "-p", PROFILE)
-    assert "The daemon is not running, so that it runs here" in printed
+    assert "The daemon is not running: running in this process" in printed
     assert "potential: identical weights, all " in printed
     assert printed.splitlines()[-1].startswith("reproduced: what came out is identical")
 

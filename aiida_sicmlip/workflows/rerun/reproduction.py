@@ -1,7 +1,4 @@
-"""Running again what the graph holds: the same process with the same inputs, and never out of the cache.
-
-The inputs are nodes of the graph, so that there is no protocol to choose.
-"""
+"""Repetition of processes with their original inputs and without caching."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
 
 CHECKPOINT = "checkpoint"
-"""Input and output by which a training goes on where an earlier one was ended by its walltime."""
+"""Input and output with which a training continues after its walltime."""
 MAX_ATTEMPTS = 50
-"""Parts of one training; one that needs more does not get anywhere."""
+"""Maximum number of calculations of one training."""
 
 
 def process_behind(node: orm.Node) -> orm.ProcessNode:
@@ -34,7 +31,7 @@ def process_behind(node: orm.Node) -> orm.ProcessNode:
     process = node if isinstance(node, orm.ProcessNode) else node.creator
     if process is None:
         raise InputError(
-            f"node <{node.pk}> ({type(node).__name__}) was given by a user, so that there is nothing to run again."
+            f"node <{node.pk}> ({type(node).__name__}) was not created by a process; there is nothing to repeat."
         )
     if isinstance(process, orm.WorkChainNode) and process.process_type != ACTIVE_LEARNING:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Training a model again without some of its data, and without descent from them."""
+"""Retraining of a model without some of its data."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal
 
 
 def retraining_builder(removal: Removal, code: str | None = None) -> Any:
-    """Return a builder that trains the model again on data sets that are made anew without what is left out.
+    """Return a builder that trains the model again on data sets that are created again without what is left out.
 
     It is that of the ``TrainingWorkChain`` that trained the model, or of the calculation alone where none did. All
-    other inputs are those of that training, as the data alone shall differ: no protocol has a say.
+    other inputs are those of that training, as only the data must differ; no protocol is used.
 
     :param code: name of the code to train with, where only the calculation is run; the one of before by default.
     :raises InputError: if the model goes on from another one that learned from what is left out.
@@ -134,7 +134,7 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
 
 
 def counterpart(process: orm.ProcessNode, model: PotentialData) -> PotentialData:
-    """Return the model that a retraining made in the place of ``model``: of a committee, the same member."""
+    """Return the model that a retraining made instead of ``model``: of a committee, the same member."""
     links = model.base.links.get_incoming(link_type=LinkType.RETURN).all()
     names = [link.link_label for link in links if link.node.process_type == TRAINING]
     made = process.base.links.get_outgoing(link_type=(LinkType.CREATE, LinkType.RETURN)).all()
@@ -247,7 +247,7 @@ def _learned_from(pk: int, removal: Removal) -> bool:
 
 
 def _training_work_chain(calculation: orm.CalcJobNode) -> Any:
-    """Return the work chain that trained, compiled and judged a model, or None."""
+    """Return the work chain that trained, compiled and evaluated a model, or None."""
     caller = calculation.caller
     while caller is not None and caller.process_type != TRAINING:
         caller = caller.caller

@@ -131,7 +131,7 @@ def test_training_that_was_cut_off_goes_on_from_its_checkpoint(
 
 
 def test_what_cannot_be_run_again(code, generate_dataset) -> None:
-    with pytest.raises(InputError, match="was given by a user"):
+    with pytest.raises(InputError, match="was not created by a process"):
         process_behind(generate_dataset(2))
     chain = finished(orm.WorkChainNode, TRAINING, "")
     with pytest.raises(InputError, match="give what it made or called"):
