@@ -1,4 +1,4 @@
-"""Where runs have been in the space of their collective variables."""
+"""Samples of runs in the space of their collective variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ MARKERS = "o^sDvP*X"
 class RoundSamples:
     """Two collective variables of what one round sampled.
 
-    walkers: points (F, 2) of each walker. selected: points (K, 2) of the frames that were taken for labels.
+    walkers: points (F, 2) of each walker.
+    selected: points (K, 2) of the frames selected for labelling.
     """
 
     name: str
@@ -54,7 +55,7 @@ def plot_rounds(
 ) -> Sequence[Axes]:
     """Draw a panel for each round: its walkers in colours, the selected frames as rings.
 
-    Each round has learnt variables of its own, so that panels have axes of their own, too.
+    Each round has its own variables, so that panels have their own axes.
     """
     for axes, samples in zip(panels, rounds, strict=True):
         for points, colour in zip(samples.walkers, distinct_colours(len(samples.walkers)), strict=True):

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 
 from aiida_sicmlip.plots.style import COLOURS
 
-#: So many points, and fewer, are drawn one by one.
+#: Largest number of points drawn individually.
 FEW_POINTS = 500
 CELLS = 60
 """Hexagons along the axis."""

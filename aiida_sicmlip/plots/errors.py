@@ -1,4 +1,4 @@
-"""Where forces are wrong: near or far from a defect, and whether a committee of models knows it."""
+"""Force errors by distance from a defect, and against the disagreement of a committee."""
 
 from __future__ import annotations
 

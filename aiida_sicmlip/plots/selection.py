@@ -1,4 +1,4 @@
-"""What a selection picked, how novel it was, and whether novelty tells where the potential is wrong."""
+"""Picks of a selection, their novelty, and its correlation with the errors of the potential."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ POOL = "#BBBBBB"
 class RoundErrors:
     """Labelled frames of one round.
 
-    distance: from the training set, (F,). error: of the forces, (F,) in eV/A. Frames of which one is not a number, not
-    finite or not above zero are not shown. rank: the rank correlation, where there is one.
+    distance: distances from the training set, (F,).
+    error: force errors, (F,) in eV/A; frames with a distance or error that is not finite and positive are not shown.
+    rank: the rank correlation, where there is one.
     """
 
     name: str
@@ -32,7 +33,7 @@ class RoundErrors:
 
     @property
     def shown(self) -> np.ndarray:
-        """Which frames have a place on logarithmic axes, (F,) bool."""
+        """Which frames can be shown on logarithmic axes, (F,) bool."""
         return np.isfinite(self.distance) & np.isfinite(self.error) & (self.distance > 0) & (self.error > 0)
 
 
@@ -97,7 +98,7 @@ def plot_map(
 
     The legend is left to :func:`~aiida_sicmlip.plots.style.add_shared_legend`.
 
-    All points are (K, 2), places on the two first principal axes of the descriptors.
+    All points are (K, 2), coordinates on the first two principal axes of the descriptors.
 
     :param picked: by what the frames were picked for.
     :param variance: the part of the variance along each axis.

@@ -1,4 +1,4 @@
-"""What pictures share: colours, colour bars, numbers along axes, and how many points are worth drawing."""
+"""Common style of plots: colours, colour bars, tick labels, and thinning of points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.ticker import LogLocator
 from matplotlib.typing import ColorType
 
-#: Okabe and Ito's colours, which all kinds of colour vision tell apart.
+#: Okabe and Ito's colours, distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#555555"
 #: More points than this are thinned evenly: they would hide each other, and make vector pictures large.

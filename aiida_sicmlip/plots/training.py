@@ -1,4 +1,4 @@
-"""How a training went: losses, errors and learning rate by epoch."""
+"""Losses, errors and learning rate of a training by epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From directives to objects: what each known action of plumed.dat needs, and who refuses the unknown ones."""
+"""Construction of the actions of plumed.dat from directives; unknown actions are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Potential(Protocol):
 
 @dataclass(frozen=True)
 class Term:
-    """A bias potential, the places of its arguments and those of its components among the values."""
+    """A bias potential, with the indices of its arguments and components in the values."""
 
     potential: Potential
     arguments: np.ndarray
@@ -49,7 +49,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Transformation:
-    """A model, the places of its arguments and those of its outputs among the values."""
+    """A model, with the indices of its arguments and outputs in the values."""
 
     model: TorchModel
     arguments: np.ndarray

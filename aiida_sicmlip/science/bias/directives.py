@@ -18,7 +18,9 @@ class Directive:
     """One action of plumed.dat.
 
     label: given as `label: ACTION` or `LABEL=label`; None where there is none.
-    keywords: what follows `KEY=`, braces removed. flags: words without `=`. line: number of its first line, from 1.
+    keywords: values of `KEY=`, braces removed.
+    flags: words without `=`.
+    line: number of its first line, from 1.
     """
 
     action: str
@@ -103,7 +105,7 @@ def _directive(line: int, words: Sequence[str]) -> Directive:
 
 
 class Keywords:
-    """Reads the keywords of one directive, and refuses what nobody asked for (:meth:`finish`)."""
+    """Reads the keywords of one directive, and refuses unknown ones (:meth:`finish`)."""
 
     def __init__(self, directive: Directive):
         self.directive = directive

@@ -51,7 +51,8 @@ class OpesState:
     """What an OPES bias carries from step to step besides its kernels.
 
     sum_weights, sum_weights2: sums of exp(V/kT) and of its square at the deposits, from a first one at the lowest bias.
-    counter: number of deposits plus one. sigma0: widths (n,) that heights refer to; None before they are measured.
+    counter: number of deposits plus one.
+    sigma0: widths (n,) that heights refer to; None before they are measured.
     """
 
     sum_weights: float

@@ -9,17 +9,17 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 
 
 class ValueNames:
-    """Names in the order in which the actions define them. The place of a name is its place in the array of values."""
+    """Names in the order in which the actions define them. The index of a name is its index in the array of values."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self._places: dict[str, int] = {}
         self._labels: dict[str, int] = {}
-        #: Places of values that have a gradient: a bias can act on them.
+        #: Indices of values that have a gradient: a bias can act on them.
         self.variables: set[int] = set()
 
     def define(self, label: str, components: Sequence[str], line: int, *, variable: bool) -> list[int]:
-        """Add the values of an action, `label` itself where the only component is empty, and return their places.
+        """Add the values of an action, `label` itself where the only component is empty, and return their indices.
 
         :raises InputError: for a label that is taken.
         """
@@ -37,7 +37,7 @@ class ValueNames:
         return places
 
     def find(self, words: Sequence[str], where: str) -> list[int]:
-        """Return the places of a list of names; `*`, `label.*`, `*.component` and `(regular expression)` give several.
+        """Return the indices of a list of names; `*`, `label.*`, `*.component` and `(regular expression)` give several.
 
         :raises InputError: for an empty list, and for a word that finds nothing; ``where`` names the action.
         """
@@ -58,7 +58,7 @@ class ValueNames:
         return places
 
     def find_variables(self, words: Sequence[str], where: str) -> list[int]:
-        """Return places as :meth:`find` does, of values that a bias can act on.
+        """Return indices as :meth:`find` does, of values that a bias can act on.
 
         :raises InputError: also for a component of a bias.
         """

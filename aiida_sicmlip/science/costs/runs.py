@@ -34,7 +34,8 @@ class Walkers:
 class Labels:
     """Labels of a round: those of training and validation, further ones in the first round, and bounds of one's time.
 
-    cores: of one label; at_once: so many are computed at the same time.
+    cores: number of cores of one label.
+    at_once: number of labels computed at the same time.
     """
 
     n_training: int
@@ -49,7 +50,8 @@ class Labels:
 class Learning:
     """Trainings: of how many potentials a round, how long, and the sets that the first one extends.
 
-    grows: whether validation sets grow as the training sets do, or are replaced. compilations: of each round.
+    grows: whether validation sets are extended like the training sets, or replaced.
+    compilations: number of compilations a round.
     """
 
     network: Network
@@ -65,9 +67,9 @@ class Learning:
 
 @dataclass(frozen=True)
 class Workload:
-    """All that a run does at the most.
+    """Maximum work of a run.
 
-    walkers: of each round. unbiased_runs: before the first round, free, with the potential of that round.
+    walkers: walkers of each round. unbiased_runs: unbiased runs before the first round, with its potential.
     first_network: of the potential of the first round; None for a classical one.
     centres: atoms by which a frame is described, for the walkers in their order; None for all of them.
     variables: frames and epochs that variables are learned from at the most, for each structure.

@@ -20,7 +20,8 @@ class PivLayout:
     :func:`itertools.combinations`. The pairs between two groups (or inside one) make a block; blocks are in
     alphabetical order of their names.
 
-    names: the groups' names, ascending. members: the atoms of each, ascending, from 0.
+    names: the groups' names, ascending.
+    members: the atoms of each, ascending, from 0.
     """
 
     names: tuple[str, ...]
@@ -70,7 +71,7 @@ class PivLayout:
 
     @cached_property
     def local_pairs(self) -> np.ndarray:
-        """Pairs as places in :attr:`atoms`, (P, 2) int64."""
+        """Pairs as indices into :attr:`atoms`, (P, 2) int64."""
         return np.array(list(combinations(range(len(self.atoms)), 2)), dtype=np.int64)
 
     @cached_property
@@ -80,7 +81,7 @@ class PivLayout:
 
     @cached_property
     def blocks(self) -> dict[str, list[int]]:
-        """The pairs of each block, by their places in :attr:`pairs`; a group of one atom has no block with itself."""
+        """The pairs of each block, as indices into :attr:`pairs`; a group of one atom has no block with itself."""
         found: dict[str, list[int]] = {f"{a}-{b}": [] for a, b in combinations_with_replacement(self.names, 2)}
         for place, (first, second) in enumerate(self.local_pairs):
             found["-".join(sorted((self.labels[first], self.labels[second])))].append(place)
@@ -88,7 +89,7 @@ class PivLayout:
 
     @property
     def order(self) -> list[int]:
-        """Places of the pairs, block after block, (P,)."""
+        """Indices of the pairs, block after block, (P,)."""
         return [place for places in self.blocks.values() for place in places]
 
     @property

@@ -30,7 +30,7 @@ def switched(distances: torch.Tensor, r0: float, exponent: int) -> torch.Tensor:
 def sorted_in_blocks(values: torch.Tensor, order: torch.Tensor, sizes: List[int]) -> torch.Tensor:  # noqa: UP006
     """Return values (..., P) of pairs, gathered block by block and ascending inside each block.
 
-    :param order: places of the pairs, block after block, (P,) int64.
+    :param order: indices of the pairs, block after block, (P,) int64.
     :param sizes: of the blocks.
     """
     blocks: List[torch.Tensor] = []  # noqa: UP006

@@ -29,9 +29,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainedAutoencoder:
-    """What a training gives.
+    """Result of a training.
 
-    model: with the weights of the best epoch. curve: all epochs. held_out: numbers of the held-out trajectories.
+    model: with the weights of the best epoch.
+    curve: all epochs.
+    held_out: indices of the held-out trajectories.
     variance_explained: of the vectors, for `training` and `held_out` (None where nothing was held out).
     ranges: for each collective variable the least, largest and mean value and the standard deviation, over all frames.
     """
