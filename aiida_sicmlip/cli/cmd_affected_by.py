@@ -18,8 +18,8 @@ def affected_by(identifier: str, as_json: bool, profile_name: str | None) -> Non
     """Print every data set and model that depends on NODE, with the share of their configurations.
 
     NODE is the PK or UUID of a label, a frame (structure), a trajectory, collective variables, a data set, a model, a
-    prior, a pseudopotential, a potential, a code, an imported file, or of a calculation that made one of them. For
-    example, what a spoiled label has come into:
+    prior, a pseudopotential, a potential, a code, an imported file, or of a calculation that created one of them. For
+    example, what depends on a wrong label:
 
         aiida-sicmlip affected-by 139
     """

@@ -100,7 +100,7 @@ def merge(identifiers: tuple[str, ...], profile_name: str | None) -> None:
 
 
 def next_step(made: LabelledDataSetData) -> str:
-    """Return what can be done with a new data set."""
+    """Return a hint on how to inspect a new data set."""
     return f"See it with `aiida-sicmlip dataset show {made.pk}`."
 
 

@@ -32,7 +32,7 @@ def show(identifier: str, every: bool, profile_name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @PROFILE
 def stats(identifier: str, as_json: bool, profile_name: str | None) -> None:
-    """Print numbers by charge and spin, energies, forces, least distances, volumes and composition of data set PK."""
+    """Print numbers by charge and spin, energies, forces, minimum distances, volumes and composition of data set PK."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import statistics_lines, statistics_report
     from aiida_sicmlip.tools.nodes import load

@@ -1,4 +1,4 @@
-"""Services that a profile can rest on in the place of SQLite and ZeroMQ: PostgreSQL and RabbitMQ, by address."""
+"""Services that a profile can use instead of SQLite and ZeroMQ: PostgreSQL and RabbitMQ, by address."""
 
 from __future__ import annotations
 
