@@ -29,5 +29,5 @@ def affected_by(identifier: str, as_json: bool, profile_name: str | None) -> Non
 
     load_profile(profile_name)
     with working("Following the graph"):
-        found = find(load(identifier, [], "NODE"))
-    click.echo(json.dumps(affected_values(found), indent=1) if as_json else "\n".join(affected_lines(found)))
+        dependents = find(load(identifier, [], "NODE"))
+    click.echo(json.dumps(affected_values(dependents), indent=1) if as_json else "\n".join(affected_lines(dependents)))

@@ -57,13 +57,13 @@ def evaluation(
         raise InputError("`--compare` adds another evaluation to the plots: give a folder with `--pictures` as well.")
     load_profile(profile_name)
     others = [read_evaluation(load(other, [EVALUATION], "--compare")) for other in compare]
-    found = read_evaluation(load(identifier, [EVALUATION], "PK"))
+    errors = read_evaluation(load(identifier, [EVALUATION], "PK"))
     groupings = by or GROUPINGS
-    click.echo(json.dumps(evaluation_report(found, groupings)) if as_json else evaluation_text(found, groupings))
+    click.echo(json.dumps(evaluation_report(errors, groupings)) if as_json else evaluation_text(errors, groupings))
     if csv_file is not None:
-        write_groups(csv_file, found, groupings)
+        write_groups(csv_file, errors, groupings)
         click.echo(f"\nThe errors of all groups are in {csv_file}.", err=as_json)
     if pictures is not None:
         from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation
 
-        echo_pictures(*draw_evaluation(found, pictures, ending=ending, others=others), err=as_json)
+        echo_pictures(*draw_evaluation(errors, pictures, ending=ending, others=others), err=as_json)

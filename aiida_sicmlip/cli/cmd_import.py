@@ -22,10 +22,10 @@ def import_(*, folder: Path, profile_name: str | None) -> None:
     from aiida_sicmlip.reports.exchange import import_model
 
     load_profile(profile_name)
-    found = import_model(folder)
-    what = "Imported model" if found.new else "Model"
-    click.echo(f"{what} <{found.model.pk}> ({found.model.uuid}){'' if found.new else ' was here already'}.")
+    imported = import_model(folder)
+    what = "Imported model" if imported.new else "Model"
+    click.echo(f"{what} <{imported.model.pk}> ({imported.model.uuid}){'' if imported.new else ' was here already'}.")
     click.echo(
-        f"Check it with `aiida-sicmlip verify {found.model.pk}`, and make it again with "
-        f"`aiida-sicmlip reproduce {found.model.pk}`."
+        f"Check it with `aiida-sicmlip verify {imported.model.pk}`, and make it again with "
+        f"`aiida-sicmlip reproduce {imported.model.pk}`."
     )

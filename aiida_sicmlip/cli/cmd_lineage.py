@@ -57,13 +57,13 @@ def lineage(
 
     load_profile(profile_name)
     with working("Reading the lineage"):
-        found = lineage_of_model(model_of(load(identifier, MODELS, "MODEL")))
-    chosen = report.configurations_of_set(found, name)
+        ancestry = lineage_of_model(model_of(load(identifier, MODELS, "MODEL")))
+    chosen = report.configurations_of_set(ancestry, name)
     if frame is not None:
-        lines = report.configuration_lines(found, name, frame)
+        lines = report.configuration_lines(ancestry, name, frame)
         chosen = chosen[frame : frame + 1]
     if as_json:
-        values = report.lineage_values(found) if frame is None else report.configuration_values(chosen)[0]
+        values = report.lineage_values(ancestry) if frame is None else report.configuration_values(chosen)[0]
         click.echo(json.dumps(values, indent=1))
     elif as_csv:
         writer = csv.DictWriter(sys.stdout, report.CONFIGURATION_COLUMNS)
@@ -72,9 +72,9 @@ def lineage(
     elif as_table:
         click.echo(report.configurations_table(chosen))
     else:
-        click.echo("\n".join(lines if frame is not None else report.lineage_tree(found)))
+        click.echo("\n".join(lines if frame is not None else report.lineage_tree(ancestry)))
     if picture is not None:
         from aiida_sicmlip.reports.lineage_picture import draw_lineage
 
-        draw_lineage(found, picture)
+        draw_lineage(ancestry, picture)
         click.echo(f"\nThe rounds are drawn in {picture}.", err=as_json or as_csv)

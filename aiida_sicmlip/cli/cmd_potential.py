@@ -27,12 +27,12 @@ def potential(identifier: str, pictures: Path | None, ending: str, as_json: bool
 
     load_profile(profile_name)
     node = load(identifier, MODELS, "PK")
-    found = read_potential(model_of(node))
-    report = potential_report(found)
+    history = read_potential(model_of(node))
+    report = potential_report(history)
     click.echo(json.dumps(report) if as_json else "\n".join(potential_lines(report)))
     if pictures is not None:
         from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
         from aiida_sicmlip.reports.potential_pictures import draw_potential
 
         run = node if getattr(node, "process_type", None) == ACTIVE_LEARNING else None
-        echo_pictures(*draw_potential(found, pictures, ending=ending, run=run), err=as_json)
+        echo_pictures(*draw_potential(history, pictures, ending=ending, run=run), err=as_json)

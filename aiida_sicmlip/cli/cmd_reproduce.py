@@ -59,9 +59,9 @@ def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
         say_where_it_runs()
     # A training of several parts is begun again; where its walltimes cut it does not matter for the weights.
     again = complete(run_again(attempts[0], code), click.echo)
-    found = reproduction(attempts[-1], again)
-    click.echo("\n" + "\n".join(verdict_lines(found)))
-    return found.identical
+    result = reproduction(attempts[-1], again)
+    click.echo("\n" + "\n".join(verdict_lines(result)))
+    return result.identical
 
 
 def _run(node: orm.Node, plan: bool) -> bool:
