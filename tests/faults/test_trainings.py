@@ -42,7 +42,7 @@ def test_loss_that_is_no_number_ends_after_two_tries(program, trained):
     node = trained(potential, optimiser={"learning_rate": 1e40})
     assert (node.exit_status, potential.starts) == (406, 2)
     assert node.exit_message.startswith(
-        f"The training diverged again in attempt 1 <{max(child.pk for child in node.called)}>, with a tenth of the "
+        f"The training diverged again in attempt 2 <{max(child.pk for child in node.called)}>, with a tenth of the "
         "learning rate: check the data set for wrong labels. The loss became not-a-number"
     )
 

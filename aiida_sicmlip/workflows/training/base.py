@@ -75,19 +75,19 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
-            message="Attempt {number} <{pk}> made no progress: its walltime is too short for an epoch. Increase the "
+            message="Attempt {attempts} <{pk}> made no progress: its walltime is too short for an epoch. Increase the "
             "walltime. {reason}",
         )
-        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Attempt {number} <{pk}> failed: {reason}")
-        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Attempt {number} <{pk}> ran out of memory: {reason}")
+        spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Attempt {attempts} <{pk}> failed: {reason}")
+        spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Attempt {attempts} <{pk}> ran out of memory: {reason}")
         spec.exit_code(
             406,
             "ERROR_NOT_A_NUMBER",
-            message="The training diverged again in attempt {number} <{pk}>, with a tenth of the learning rate: "
+            message="The training diverged again in attempt {attempts} <{pk}>, with a tenth of the learning rate: "
             "check the data set for wrong labels. {reason}",
         )
         spec.exit_code(
-            500, "ERROR_NO_IMPROVEMENT", message="Attempt {number} <{pk}> finished without an improvement: {reason}"
+            500, "ERROR_NO_IMPROVEMENT", message="Attempt {attempts} <{pk}> finished without an improvement: {reason}"
         )
 
     @classmethod
