@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,9 @@ from tests.entry_points import announce_entry_points
 _AIIDA_FOLDER = tempfile.TemporaryDirectory(prefix="aiida-of-tests-")
 os.environ["AIIDA_PATH"] = _AIIDA_FOLDER.name
 announce_entry_points(Path(_AIIDA_FOLDER.name) / "entry-points")
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and with them every program that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = "aiida.tools.pytest_fixtures"
 
@@ -200,10 +204,8 @@ def generate_code(aiida_localhost: Any) -> Callable[..., Any]:
         query = orm.QueryBuilder().append(orm.Computer, filters={"id": aiida_localhost.pk}, tag="computer")
         query.append(orm.InstalledCode, with_computer="computer", filters={"label": label}, project="*")
         found = query.first(flat=True)
-        return (
-            found
-            or orm.InstalledCode(aiida_localhost, "/bin/true", label=label, default_calc_job_plugin=plugin).store()
-        )
+        made = orm.InstalledCode(aiida_localhost, "/bin/true", label=label, default_calc_job_plugin=plugin)
+        return found or made.store()
 
     return make
 

@@ -40,7 +40,7 @@ def processes() -> list[str]:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_rounds": 0}, "`max_rounds` is 0; give a number above zero"),
+        ({"max_rounds": 0}, "`max_rounds` is 0; give a whole number of at least 1"),
         ({"codes": {"pw": "pw@nowhere"}}, "`codes.pw` is `pw@nowhere`, which does not exist"),
         ({"training": {"parameters": {"model": {"cutoff": 1.0}}}}, "the nearest atoms of `structures.divacancy` are"),
         ({"exploration": {"parameters": {"temprature": 9}}}, "Did you mean `temperature`"),
@@ -113,7 +113,7 @@ def test_run_is_continued(write_settings: Callable[..., str], parent: Parent) ->
     assert result.exit_code == 0, result.output
     assert f"Continues run <{parent.run.pk}>: next round 2" in result.output
     assert f"First round explores with: potential <{parent.compiled_potential.pk}>" in result.output
-    assert "first from the run that is continued" in result.output
+    assert "first from the continued run" in result.output
 
 
 def test_what_cannot_be_continued_is_refused(write_settings: Callable[..., str]) -> None:

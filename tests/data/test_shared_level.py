@@ -98,7 +98,7 @@ def test_old_and_new_sets_go_together(
     assert [frame.get_potential_energy() for frame in merged.frames()] == [
         given.frames()[place].get_potential_energy() for place in (1, 3, 0, 2)
     ]
-    with pytest.raises(InputError, match="stand in an earlier data set, exactly: 0"):
+    with pytest.raises(InputError, match="are in an earlier data set, exactly: 0"):
         merge_datasets(dataset_00=given, dataset_01=part)
     frame = given.frames()[0]
     calculator, frame.positions = frame.calc, frame.positions + 0.01

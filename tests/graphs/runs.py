@@ -72,7 +72,7 @@ class MadeRun:
         walker = self.explored.walker(exploration)
         segment = self.explored.segment(walker, seed=index)
         if index == 0:
-            end(segment, 410, "The temperature ran away.")
+            end(segment, 410, "The temperature diverged.")
             end(walker, 710, "The frames before are kept.")
             self.failed.append(segment)
         selection = self.explored.selection(self.node, index, [segment], n_training=5, n_validation=3, separation=0.0)

@@ -62,8 +62,8 @@ def test_equilibration_counts_neither_as_frames_nor_in_means(parse_folder: Calla
     ("case", "status", "sentence", "frames"),
     [
         ("failed_walltime", 400, "The walltime ended the run; what there is so far is kept", None),
-        ("failed_temperature", 410, "The temperature ran away: the potential failed here", 1),
-        ("failed_temperature_early", 410, "The temperature ran away: the potential failed here", 0),
+        ("failed_temperature", 410, "The temperature diverged: the potential failed here", 1),
+        ("failed_temperature_early", 410, "The temperature diverged: the potential failed here", 0),
         ("failed_lost_atoms", 411, "Atoms were lost: the potential failed here", 1),
         ("failed_not_a_number", 412, "Energies became not-a-number: the potential failed here", 1),
         ("failed_species", 414, 'disagree on the species: "Potential file is missing an entry for: C C Si', 0),

@@ -123,7 +123,7 @@ def test_command(run, tmp_path):
 def test_wrong_options_are_one_sentence(run):
     for options, message in (
         (["free-energy", "--variables", "3"], "CV 3 is asked for, but there are 2"),
-        (["free-energy", *["--variables", "1"] * 3], "a curve has one variable"),
+        (["free-energy", *["--variables", "1"] * 3], "give one or two variables"),
         (["free-energy", "--discard", "0.999"], "fewer than"),
         (["free-energy", "--plot", "picture.txt"], "names no picture format"),
         (["results", "--plot-space", "picture.txt"], "names no picture format"),

@@ -182,7 +182,7 @@ def test_command(run, tmp_path):
     assert shown.exit_code == 0, shown.output
     assert "round 1: 1 of 18" in shown.output
     assert "round 0:" not in shown.output
-    assert "The selections are drawn in" in shown.output
+    assert "Wrote a plot of the selections to" in shown.output
     # All rounds for comparison, one map.
     text = (tmp_path / "one.svg").read_text()
     assert "round 2" in text and text.count("component 1 (") == 1

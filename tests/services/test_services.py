@@ -129,7 +129,7 @@ def answers(folder: LoopFolder, profile: str, model: str, others: list[str]) -> 
 
 
 def without_pks(value: Any, uuids: dict[int, str], name: str = "") -> Any:
-    """Return ``value`` with UUIDs in the place of PKs, and in an order that does not hang on these."""
+    """Return ``value`` with UUIDs instead of PKs, and in an order that does not hang on these."""
     if isinstance(value, dict):
         inner = "training_set" if name == "further_sets" else ""
         return {key: without_pks(entry, uuids, inner or key) for key, entry in value.items()}

@@ -41,7 +41,7 @@ class Ending(Enum):
     """How a run ended. Failures of the potential are first, as they explain the others."""
 
     NOT_A_NUMBER = "energies became not-a-number"
-    RUNAWAY_TEMPERATURE = "the temperature ran away"
+    RUNAWAY_TEMPERATURE = "the temperature diverged"
     LOST_ATOMS = "atoms were lost"
     SPECIES_MISMATCH = "potential and input disagree on the species"
     BIAS_FAILED = "the bias stopped with an error"

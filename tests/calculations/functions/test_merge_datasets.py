@@ -62,7 +62,7 @@ def test_configuration_of_two_sets_is_refused(generate_dataset, labelled_frames)
     first, second = generate_dataset(frames[:3]), generate_dataset(frames[2:])
     with pytest.raises(InputError) as caught:
         merge_datasets(**named(first, second))
-    words = f"of data set `dataset_01` <{second.pk}> stand in an earlier data set, exactly: 0 (which is 2 of"
+    words = f"of data set `dataset_01` <{second.pk}> are in an earlier data set, exactly: 0 (which is 2 of"
     assert f"{words} <{first.pk}>)" in str(caught.value)
     with pytest.raises(InputError, match=f"dataset subset {first.pk} --without --indices 0,1,2`"):
         merge_datasets(**named(first, first))

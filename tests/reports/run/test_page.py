@@ -231,7 +231,7 @@ def test_command(made, page_text, tmp_path):
     file.write_text("mine")
     arguments = ["report", str(made.node.pk), "--output", str(file)]
     refused = CliRunner().invoke(main, arguments)
-    assert refused.exit_code == 1 and "is there already" in refused.output and file.read_text() == "mine"
+    assert refused.exit_code == 1 and "exists already: give `--force`" in refused.output and file.read_text() == "mine"
     shown = CliRunner().invoke(main, [*arguments, "--force"])
     assert shown.exit_code == 0, shown.output
     assert f"is in {file}" in shown.output and file.read_text(encoding="utf-8") == page_text

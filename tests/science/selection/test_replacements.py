@@ -1,4 +1,4 @@
-"""Candidates in the place of frames whose labels failed."""
+"""Candidates instead of frames whose labels failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def places(picks: Picks, role: int | None = None) -> list[tuple[int, int]]:
 
 
 def replaced(rounds: list[MadeSelection], failed: list[tuple[int, int]]) -> FrameSelection:
-    """Return what is picked in the place of frames of the last round."""
+    """Return what is picked instead of frames of the last round."""
     *earlier, last = rounds
     return select_replacements_of_candidates(
         SETTINGS, failed, last.picks, last.candidates, [entry.candidates for entry in earlier]

@@ -23,7 +23,7 @@ def test_a_runs_file_names_machines(ready):
     training = checked_builder(settings, store=False)._inputs(prune=True)["training"]
     given = training["further_compilations"]["gpu"]
     assert given["code"].full_label == ready["sicmlip"]
-    assert given["parameters"].get_dict() == PARAMETERS
+    assert given["parameters"].get_dict() == {**PARAMETERS, "target": "pair_allegro"}
     assert given["options"].get_dict() == {"max_wallclock_seconds": 1800}
     assert any(line.endswith("each compiled for this machine's codes and for gpu") for line in plan(settings))
     without = checked_builder(load_protocol("demo", {"codes": ready}), store=False)._inputs(prune=True)["training"]

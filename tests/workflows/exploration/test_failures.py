@@ -267,9 +267,9 @@ def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
 @pytest.mark.parametrize("status", [410, 411, 412, 415, 150])
 def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
     """Where the potential fails, the walker finishes with a warning and keeps its outputs."""
-    instance = chain_walker(child(status, "the temperature ran away", trajectory=trajectory(tmp_path)))
+    instance = chain_walker(child(status, "the temperature diverged", trajectory=trajectory(tmp_path)))
     code = instance.inspect_process()
-    assert code.status == 710 and "the temperature ran away" in code.message
+    assert code.status == 710 and "the temperature diverged" in code.message
     assert list(instance.outputs["trajectories"]) == ["s00"]
 
 

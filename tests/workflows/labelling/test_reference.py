@@ -170,7 +170,7 @@ def test_status_and_results_name_the_reference(aiida_profile: Any, edip: Any) ->
         each.set_process_state(ProcessState.WAITING)
     run = read_run(node)
     assert run.reference == "edip/multi (SiC.edip)"
-    assert "labelled by edip/multi (SiC.edip), a reference potential in the place of DFT" in status_lines(run)[1]
+    assert "labelled by edip/multi (SiC.edip), a reference potential instead of DFT" in status_lines(run)[1]
     assert "labels: by edip/multi (SiC.edip), a reference potential" in results_table(run)
     run = read_run(plain)
     assert run.reference is None
