@@ -98,7 +98,7 @@ def layer_of(module: str) -> str:
 
 
 def wrong_directions(root: Path) -> list[str]:
-    """Return a sentence for each import that the tables above do not allow."""
+    """Return a message for each import that the tables above do not allow."""
     wrong = []
     for module, target, line, _ in imports(root):
         layer, top = layer_of(module), target.split(".")[0]
@@ -123,7 +123,7 @@ def room_of(module: str, layer: str) -> str:
 
 
 def wrong_rooms(root: Path) -> list[str]:
-    """Return a sentence for each import between rooms of a layer that :data:`ROOMS` does not allow."""
+    """Return a message for each import between rooms of a layer that :data:`ROOMS` does not allow."""
     wrong = []
     for module, target, line, _ in imports(root):
         for layer, rooms in ROOMS.items():

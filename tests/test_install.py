@@ -92,7 +92,7 @@ def test_failing_apt_is_reported_and_not_fatal(machine: Machine) -> None:
     assert "could not install quantum-espresso quantum-espresso-data" in result.stderr
 
 
-def test_other_systems_get_a_sentence(machine: Machine) -> None:
+def test_other_systems_get_a_message(machine: Machine) -> None:
     machine.add("g++", "python")
     result = machine.install()
     assert result.returncode == 0

@@ -80,7 +80,7 @@ def statistics_lines(report: dict[str, Any]) -> list[str]:
     rows = [(_round(entry["round"]), entry["statistics"]) for entry in report["rounds"]]
     rows = [*(rows if len(rows) > 1 else []), ("all", report["all"])]
     species = ["all", *report["all"]["species"]]
-    pairs = list(report["all"]["least_distances"])
+    pairs = list(report["all"]["min_distances"])
     counts = {LabelState(one["charge"], one["spin"], one["level"]): one["n_frames"] for one in report["all"]["states"]}
     lines = [f"Data set <{report['pk']}>", "", _energies(rows), ""]
     lines += [table(("charge", "spin", "level of theory", "configurations"), _state_rows(counts)), ""]
@@ -94,7 +94,7 @@ def statistics_lines(report: dict[str, Any]) -> list[str]:
     ]
     lines += ["Forces (eV/A): length, rms of components", table(header, forces), ""]
     distances = [
-        (name, *(number(statistics["least_distances"].get(pair)) for pair in pairs)) for name, statistics in rows
+        (name, *(number(statistics["min_distances"].get(pair)) for pair in pairs)) for name, statistics in rows
     ]
     lines += ["Least distances (A)", table(("round", *pairs), distances), "", "Composition"]
     lines += [

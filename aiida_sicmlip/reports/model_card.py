@@ -182,7 +182,7 @@ def _range(evidence: Evidence) -> dict[str, Any]:
         "formulas": statistics["formulas"],
         "atoms_in_a_cell": _span(len(frame) for frame in frames),
         "volume_per_atom": statistics["volume_per_atom"],
-        "least_distances": statistics["least_distances"],
+        "min_distances": statistics["min_distances"],
         "energy_per_atom": statistics["energy_per_atom"],
         "greatest_force": max(float(np.linalg.norm(frame.get_forces(), axis=1).max()) for frame in frames),
         "temperature": _span(of_thermostats) if of_thermostats else None,

@@ -134,7 +134,7 @@ def _range(seen: dict[str, Any]) -> str:
             return "not known"
         return f"{values['least']:.{digits}f} to {values['greatest']:.{digits}f} {unit}".strip()
 
-    distances = ", ".join(f"{pair} {value:.2f} A" for pair, value in seen["least_distances"].items())
+    distances = ", ".join(f"{pair} {value:.2f} A" for pair, value in seen["min_distances"].items())
     return _list(
         {
             "defects that runs started from": ", ".join(seen["defects"]) or "none that are known",

@@ -109,7 +109,7 @@ def test_atoms_are_found_by_the_host_whatever_their_order(
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("parameters", "message"),
     [
         ({"shell": 2}, "`collective_variables.shell` is not a known setting. Did you mean `shells`"),
         ({"shells": 0}, "`collective_variables.shells` is 0; give a whole number of at least 1"),
@@ -122,9 +122,9 @@ def test_atoms_are_found_by_the_host_whatever_their_order(
     ],
 )
 def test_wrong_parameters(
-    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], sentence: str
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters})
 
 

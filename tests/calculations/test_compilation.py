@@ -43,7 +43,7 @@ def test_device_and_target(generate_calc_job: Callable[..., Any], inputs: dict[s
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("parameters", "message"),
     [
         ({"device": "gpu"}, "`compilation.parameters.device` is 'gpu'; give `cpu` or `cuda`"),
         ({"target": "lammps"}, "`compilation.parameters.target` is 'lammps'; give `pair_allegro` or `ase`"),
@@ -53,11 +53,11 @@ def test_device_and_target(generate_calc_job: Callable[..., Any], inputs: dict[s
     ],
 )
 def test_wrong_parameters(
-    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], sentence: str
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match="parameters") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters})
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_other_codes_are_refused(

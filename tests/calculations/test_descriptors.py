@@ -129,7 +129,7 @@ def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], input
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("parameters", "message"),
     [
         ({"methods": "random"}, "`selection.parameters.methods` is not a known setting. Did you mean `method`"),
         ({"centres": "defects"}, "`selection.parameters.centres` is 'defects'; give `defect`"),
@@ -138,9 +138,9 @@ def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], input
     ],
 )
 def test_wrong_parameters(
-    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], sentence: str
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters})
 
 

@@ -80,10 +80,10 @@ def test_species_that_the_potential_lacks(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_compiled_potential: Callable[..., Any]
 ) -> None:
     potential = generate_compiled_potential(species=["C"])
-    sentence = f"data set <{inputs['dataset'].pk}> holds Si, which `potential` <{potential.pk}> does not know"
+    message = f"data set <{inputs['dataset'].pk}> holds Si, which `potential` <{potential.pk}> does not know"
     with pytest.raises(ValueError, match="does not know") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "potential": potential})
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_potential_compiled_for_another_target(

@@ -132,8 +132,8 @@ def test_other_codes_are_refused(
 
 def test_species_that_the_potential_lacks(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
     structure = orm.StructureData(ase=bulk("GaAs", "zincblende", a=5.6))
-    sentence = "knows the species Si, C, but the structure AsGa holds As, Ga too; use a potential that covers them"
-    with pytest.raises(ValueError, match=sentence):
+    expected = "knows the species Si, C, but the structure AsGa holds As, Ga too; use a potential that covers them"
+    with pytest.raises(ValueError, match=expected):
         generate_calc_job(ENTRY_POINT, {**inputs, "structure": structure})
 
 
@@ -153,7 +153,7 @@ def test_seeds_that_lammps_does_not_take(
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "expected"),
     [
         ({"temprature": 300}, "`exploration.parameters.temprature` is not a known setting. Did you mean `temperature`"),
         ({"temperature": 0}, "`exploration.parameters.temperature` is 0; give a number above zero"),
@@ -174,11 +174,11 @@ def test_seeds_that_lammps_does_not_take(
     ],
 )
 def test_wrong_parameters(
-    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], change: dict[str, Any], sentence: str
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], change: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(ValueError, match="parameters") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": {**PARAMETERS, **change}})
-    assert sentence in str(caught.value)
+    assert expected in str(caught.value)
 
 
 BIAS = {"barrier": 1.0, "pace": 0.01, "upper_walls": [{"variable": 1, "at": 2.0}]}
@@ -279,7 +279,7 @@ def other_species(variables: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "expected"),
     [
         ({"bias": None}, "`collective_variables` is given without `bias`"),
         ({"collective_variables": None}, "`bias` is given without `collective_variables`"),
@@ -298,7 +298,7 @@ def other_species(variables: Any) -> Any:
     ],
 )
 def test_bias_that_cannot_work(
-    generate_calc_job: Callable[..., Any], biased: dict[str, Any], change: dict[str, Any], sentence: str
+    generate_calc_job: Callable[..., Any], biased: dict[str, Any], change: dict[str, Any], expected: str
 ) -> None:
     given = dict(biased)
     for name, value in change.items():
@@ -314,4 +314,4 @@ def test_bias_that_cannot_work(
             given[name] = value
     with pytest.raises(ValueError, match="Error occurred validating port") as caught:
         generate_calc_job(ENTRY_POINT, given)
-    assert sentence in str(caught.value)
+    assert expected in str(caught.value)

@@ -88,7 +88,7 @@ def test_energy_per_atom_far_from_the_first_row(tmp_path: Path, change: float, s
 
 
 def test_columns_that_change_in_a_long_log(tmp_path: Path) -> None:
-    production = COLUMNS.replace("'Step', ", "'Step', 'c_least_distance', ")
+    production = COLUMNS.replace("'Step', ", "'Step', 'c_min_distance', ")
     rows = [
         f"  - [{step}, 1.7, {9000.0 if step > 99990 else 900.0}, -60.0, 1.0, -59.0, 2.0, ]\n" for step in range(10**5)
     ]
@@ -114,7 +114,7 @@ def test_real_logs(run: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("settings", "expected"),
     [
         ({"energy": 1.0}, "`exploration.monitor.energy` is not a known setting. Did you mean `energy_window`"),
         ({"rows": 0}, "`exploration.monitor.rows` is 0; give a whole number of at least 1"),
@@ -123,10 +123,10 @@ def test_real_logs(run: str, tmp_path: Path) -> None:
         ({"energy_window": 0}, "`exploration.monitor.energy_window` is 0; give a number above zero"),
     ],
 )
-def test_wrong_settings(settings: dict[str, Any], sentence: str) -> None:
+def test_wrong_settings(settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError) as caught:
         MonitorSettings.from_mapping(settings)
-    assert sentence in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.fixture

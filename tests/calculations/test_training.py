@@ -102,8 +102,8 @@ def test_wrong_parameters(
 ) -> None:
     with pytest.raises(ValueError, match="parameters") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": parameters})
-    for sentence in sentences:
-        assert sentence in str(caught.value)
+    for message in sentences:
+        assert message in str(caught.value)
 
 
 def test_validation_frame_that_is_a_training_frame(
@@ -113,13 +113,13 @@ def test_validation_frame_that_is_a_training_frame(
     labelled_frames: Callable[..., list[Atoms]],
 ) -> None:
     mixed = generate_dataset([labelled_frames(1, seed=2)[0], labelled_frames(4, seed=1)[2]])
-    sentence = (
+    message = (
         f"configuration 1 of the validation set <{mixed.pk}> is configuration 2 of the training set "
         f"<{inputs['training_set'].pk}>; validation frames are never training frames"
     )
     with pytest.raises(ValueError, match="validation frames") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "validation_set": mixed})
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_sets_of_two_levels_of_theory(

@@ -40,7 +40,7 @@ def test_second_interrupt_does_not_wait():
     assert done == []
 
 
-def test_any_command_ends_with_a_sentence(monkeypatch):
+def test_any_command_ends_with_a_message(monkeypatch):
     monkeypatch.setattr("aiida_sicmlip.cli.cmd_results.load_profile", lambda _: press())
     result = CliRunner().invoke(main, ["results", "1"])
     assert result.exit_code == EXIT_STATUS

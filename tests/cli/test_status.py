@@ -39,7 +39,7 @@ def test_results_before_the_first_round(run):
 
 
 @pytest.mark.parametrize("command", ["status", "results"])
-def test_unknown_run_is_one_sentence(aiida_profile, command):
+def test_unknown_run_is_one_message(aiida_profile, command):
     """No traceback for a PK that does not exist."""
     result = CliRunner().invoke(main, [command, "987654"])
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Levels of theory: what differs, and the sentence that keeps labels of two levels apart."""
+"""Levels of theory: what differs, and the message that keeps labels of two levels apart."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_other_level_is_refused_with_setting_and_both_values() -> None:
         require_same_level(
             level(ecutwfc=30.0, degauss=0.005), level(ecutwfc=40.0, degauss=0.01), "label `label_000003`"
         )
-    sentence = str(caught.value)
-    assert sentence.startswith("label `label_000003` was computed at another level of theory: ")
-    assert "`degauss` is 0.01 there and 0.005 here" in sentence
-    assert "`ecutwfc` is 40.0 there and 30.0 here" in sentence
+    message = str(caught.value)
+    assert message.startswith("label `label_000003` was computed at another level of theory: ")
+    assert "`degauss` is 0.01 there and 0.005 here" in message
+    assert "`ecutwfc` is 40.0 there and 30.0 here" in message

@@ -25,7 +25,7 @@ def test_portable_potential_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"cutoff": 5.0}, "`species` is missing"),
         ({"species": ["C"]}, "`cutoff` is None: give a positive radius"),
@@ -33,8 +33,8 @@ def test_portable_potential_comes_back() -> None:
         ({"species": ["C"], "cutoff": "5"}, "`cutoff` is '5': give a positive radius"),
     ],
 )
-def test_portable_potential_without_its_facts_is_refused(arguments: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
+def test_portable_potential_without_its_facts_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         PotentialData(io.BytesIO(b"model"), "potential.nequip.zip", **arguments).store()
 
 

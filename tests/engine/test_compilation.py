@@ -121,7 +121,7 @@ def test_evaluation_refuses_species_that_the_model_does_not_know(compiled, tmp_p
     assert not (tmp_path / "predictions.npz").exists()
 
 
-def test_a_machine_without_compiler_is_told_in_one_sentence(compiled, tmp_path, monkeypatch, capsys):
+def test_a_machine_without_compiler_is_told_in_one_message(compiled, tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.delenv("CXX", raising=False)

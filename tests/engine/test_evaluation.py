@@ -118,7 +118,7 @@ def test_a_command_that_lammps_refuses_is_told_with_its_own_words(tmp_path):
     assert read_report(tmp_path / "evaluation.json")["error"]["status"] == PROGRAM_FAILED
 
 
-def test_a_missing_data_set_is_told_in_one_sentence(tmp_path):
+def test_a_missing_data_set_is_told_in_one_message(tmp_path):
     (tmp_path / "classical.json").write_text(json.dumps({"species": SPECIES, "commands": edip()}))
     result = run_potential(tmp_path, "evaluate", "--dataset", "none.npz", "--classical", "classical.json")
     assert result.returncode == INPUT_ERROR

@@ -22,7 +22,7 @@ dump_modify text sort id format float %.12g
 
 
 @pytest.mark.parametrize("cubic", [True, False], ids=["orthorhombic", "triclinic"])
-def test_least_distance_and_largest_force(allegro_model, run_lammps, cubic):
+def test_min_distance_and_max_force(allegro_model, run_lammps, cubic):
     atoms = bulk("SiC", "zincblende", a=4.36, cubic=cubic).repeat((2, 1, 1) if cubic else (2, 2, 1))
     if not cubic:
         strain = np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [-0.05, 0.07, 0.0]])
@@ -54,8 +54,8 @@ def test_least_distance_and_largest_force(allegro_model, run_lammps, cubic):
     assert len(frames) == thermo["Production"].sum() == 5
     for row, frame in zip(np.flatnonzero(thermo["Production"]), frames, strict=True):
         distances = neighbor_list("d", Atoms(atoms.numbers, frame[:, :3], cell=cell, pbc=True), 3.0)
-        assert thermo["c_least_distance"][row] == pytest.approx(distances.min(), abs=1e-7)
-        assert thermo["c_largest_force"][row] == pytest.approx(np.linalg.norm(frame[:, 3:6], axis=1).max(), rel=1e-7)
+        assert thermo["c_min_distance"][row] == pytest.approx(distances.min(), abs=1e-7)
+        assert thermo["c_max_force"][row] == pytest.approx(np.linalg.norm(frame[:, 3:6], axis=1).max(), rel=1e-7)
     # Only what springs hold feels more than the model; the anchors are the atoms' places before the equilibration.
     springs = np.abs(frames[-1, :, 6:] - frames[-1, :, 3:6]).max(axis=1)
     assert (springs[[1, 2]] > 0.05).all()

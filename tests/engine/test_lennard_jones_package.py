@@ -206,7 +206,7 @@ def test_compiled_for_ase_it_is_the_sum(trained: Trained, compiled: dict[str, Pa
         np.testing.assert_allclose(frame.get_forces(), forces + expected.forces, atol=1e-8)
 
 
-def test_a_prior_that_cannot_be_used_ends_the_program_in_a_sentence(tmp_path: Path, trained: Trained) -> None:
+def test_a_prior_that_cannot_be_used_ends_the_program_with_a_message(tmp_path: Path, trained: Trained) -> None:
     model = {**TINY["model"], "pair_potential": "lennard-jones"}
     folder = prepare_training(tmp_path, model=model, prior=PRIOR_FILE)
     result = run_potential(folder, "train", environment=trained.environment)

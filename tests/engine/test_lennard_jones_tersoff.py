@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import covalent_radii
 
-from aiida_sicmlip.science.labels.statistics import least_distances
+from aiida_sicmlip.science.labels.statistics import min_distances
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
 from tests.dimers import dimer_curve
 
@@ -38,7 +38,7 @@ def frames() -> list[Atoms]:
             energy, forces = potential.compute(atoms)
             atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
             labelled.append(atoms)
-    assert least_distances(labelled)["C-C"] > 2.4
+    assert min_distances(labelled)["C-C"] > 2.4
     return labelled
 
 

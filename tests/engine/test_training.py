@@ -205,7 +205,7 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], expected: int = I
         ({"initial_model": "a.nequip.zip", "model": {}, "prior": "p.json"}, ["`prior`", "its own prior"]),
     ],
 )
-def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path, capsys, monkeypatch, changes, words):
+def test_what_cannot_be_used_is_told_in_one_message(tmp_path, capsys, monkeypatch, changes, words):
     monkeypatch.setattr("aiida_sicmlip.engine.training.torch.cuda.is_available", lambda: False)
     # Checks come before and after this step, which changes the numerics of the whole process.
     monkeypatch.setattr("aiida_sicmlip.engine.training._fix_numerics", lambda settings: None)

@@ -70,16 +70,16 @@ def test_a_model_that_learnt_nothing_is_said(parse_folder: Callable[..., Any]) -
 
 
 @pytest.mark.parametrize(
-    ("case", "status", "sentence"),
+    ("case", "status", "expected"),
     [
         ("failed_not_a_number", 410, "The loss became not-a-number: lower `autoencoder.learning_rate`"),
         ("failed_segment", 420, "stopped with an error: `n_frames` says 31 for the trajectory `s00.dcd`, which has 30"),
     ],
 )
-def test_failure(parse_folder: Callable[..., Any], case: str, status: int, sentence: str) -> None:
+def test_failure(parse_folder: Callable[..., Any], case: str, status: int, expected: str) -> None:
     parsed = parse_folder(FIXTURES / case)
     assert parsed.status == status
-    assert sentence in parsed.message
+    assert expected in parsed.message
     assert set(parsed.outputs) == {"results"}
 
 

@@ -47,18 +47,18 @@ def test_version_with_or_without_its_build(parse_folder: Callable[..., Any], ask
 
 
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("parameters", "expected"),
     [
         ({"torch_version": "2.12.1"}, "torch `2.12.1` was asked for, `2.13.0+cpu` was found"),
         ({"torch_version": "2.13.0+cu130"}, "torch `2.13.0+cu130` was asked for, `2.13.0+cpu` was found"),
         ({"gpu_architecture": "9.0"}, "GPU architecture `9.0` was asked for, `8.0` was found"),
     ],
 )
-def test_other_machine_is_refused(parse_folder: Callable[..., Any], parameters: dict[str, Any], sentence: str) -> None:
+def test_other_machine_is_refused(parse_folder: Callable[..., Any], parameters: dict[str, Any], expected: str) -> None:
     report = changed_report(torch_version="2.13.0+cpu", gpu_architecture="8.0")
     parsed = parse_folder(DEFAULT, report, {"parameters": orm.Dict(parameters)})
     assert parsed.status == 410
-    assert sentence in parsed.message
+    assert expected in parsed.message
     assert "Correct `compilation.parameters`" in parsed.message
     assert not parsed.outputs
 

@@ -27,21 +27,21 @@ def test_complete(parse_folder: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "status", "sentence"),
+    ("case", "status", "expected"),
     [
         ("failed_nothing_new", 410, "Of 30 frames 0 have no overlapping atoms and pass the filter"),
         ("failed_host", 420, "fits none of the 1 perfect crystals given"),
     ],
 )
-def test_failures(parse_folder: Callable[..., Any], case: str, status: int, sentence: str) -> None:
+def test_failures(parse_folder: Callable[..., Any], case: str, status: int, expected: str) -> None:
     parsed = parse_folder(FIXTURES / case)
     assert parsed.status == status
-    assert sentence in parsed.message
+    assert expected in parsed.message
     assert set(parsed.outputs) == {"results"}
 
 
 @pytest.mark.parametrize(
-    ("files", "status", "sentence"),
+    ("files", "status", "expected"),
     [
         ({"descriptors_report.json": None}, 301, "no report"),
         ({"candidates.npz": None, "descriptors.err": b"first\nno space left\n"}, 302, "no space left"),
@@ -49,10 +49,10 @@ def test_failures(parse_folder: Callable[..., Any], case: str, status: int, sent
     ],
 )
 def test_missing_files(
-    parse_folder: Callable[..., Any], files: dict[str, bytes | None], status: int, sentence: str
+    parse_folder: Callable[..., Any], files: dict[str, bytes | None], status: int, expected: str
 ) -> None:
     parsed = parse_folder(FIXTURES / "default", files)
-    assert parsed.status == status and sentence in parsed.message
+    assert parsed.status == status and expected in parsed.message
 
 
 def test_report_is_kept_whole(parse_folder: Callable[..., Any]) -> None:

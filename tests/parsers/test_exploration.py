@@ -59,7 +59,7 @@ def test_equilibration_counts_neither_as_frames_nor_in_means(parse_folder: Calla
 
 
 @pytest.mark.parametrize(
-    ("case", "status", "sentence", "frames"),
+    ("case", "status", "expected", "frames"),
     [
         ("failed_walltime", 400, "The walltime ended the run; what there is so far is kept", None),
         ("failed_temperature", 410, "The temperature diverged: the potential failed here", 1),
@@ -71,10 +71,10 @@ def test_equilibration_counts_neither_as_frames_nor_in_means(parse_folder: Calla
         ("failed_error", 420, 'LAMMPS stopped with an error: "', 0),
     ],
 )
-def test_failure(parse_folder: Callable[..., Any], case: str, status: int, sentence: str, frames: int | None) -> None:
+def test_failure(parse_folder: Callable[..., Any], case: str, status: int, expected: str, frames: int | None) -> None:
     parsed = parse_folder(FIXTURES / case)
     assert parsed.status == status
-    assert sentence in parsed.message
+    assert expected in parsed.message
     kept = parsed.outputs["results"]["n_frames"]
     assert kept == frames or (frames is None and kept > 0)
     assert ("trajectory" in parsed.outputs) == (kept > 0)

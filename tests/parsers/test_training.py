@@ -51,8 +51,8 @@ def test_curve_has_an_array_a_column_and_units(parse_folder: Callable[..., Any])
 def test_failure(parse_folder: Callable[..., Any], case: str, status: int, sentences: list[str]) -> None:
     parsed = parse_folder(FIXTURES / case)
     assert parsed.status == status
-    for sentence in sentences:
-        assert sentence in parsed.message
+    for expected in sentences:
+        assert expected in parsed.message
     assert "potential" not in parsed.outputs
     assert parsed.outputs["results"]["error"]["message"]
 

@@ -120,7 +120,7 @@ def test_command(run, tmp_path):
     assert "3 selected" in (tmp_path / "space.svg").read_text()
 
 
-def test_wrong_options_are_one_sentence(run):
+def test_wrong_options_are_one_message(run):
     for options, message in (
         (["free-energy", "--variables", "3"], "CV 3 is asked for, but there are 2"),
         (["free-energy", *["--variables", "1"] * 3], "give one or two variables"),

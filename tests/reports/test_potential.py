@@ -207,7 +207,7 @@ def test_what_an_evaluation_lacks_is_said(evaluated, sets, found, tmp_path):
     node = evaluated.evaluation(sets[3], compiled)
     older = replace(read_evaluation(node), results={})
     _, missing = draw_evaluation(older, tmp_path, name="older")
-    assert all(f"evaluation <{node.pk}> was made by a version that told no regions" in sentence for sentence in missing)
+    assert all(f"evaluation <{node.pk}> was made by a version that told no regions" in expected for expected in missing)
     assert len(missing) == 2
     with pytest.raises(InputError, match="no round has an evaluation yet"):
         draw_boxes({"training": {}, "validation": {}}, tmp_path / "none.png")
@@ -241,7 +241,7 @@ def test_command_of_evaluations(found, tmp_path):
     ("identifier", "options", "message"),
     [("987654", [], "is 987654, and no node is called that"), (None, ["--format", "txt"], "'txt' is not one of")],
 )
-def test_wrong_options_are_one_sentence(run, identifier, options, message):
+def test_wrong_options_are_one_message(run, identifier, options, message):
     result = CliRunner().invoke(main, ["potential", identifier or str(run.pk), *options])
     assert result.exit_code != 0
     assert message in result.output

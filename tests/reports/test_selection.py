@@ -190,7 +190,7 @@ def test_command(run, tmp_path):
     assert [entry["round"] for entry in json.loads(numbers.output)["rounds"]] == [0, 1, 2]
 
 
-def test_wrong_options_are_one_sentence(explored, run):
+def test_wrong_options_are_one_message(explored, run):
     for pk, options, message in (
         (run.pk, ["--round", "7"], "round 7 has picked no frames; rounds that have: 0, 1, 2."),
         (run.pk, ["--plot", "picture.txt"], "names no picture format"),

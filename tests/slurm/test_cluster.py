@@ -86,7 +86,7 @@ def runs(cluster_folder: ClusterFolder, slurm_box: SlurmBox, switched: Any) -> R
     return Runs(cluster_folder, slurm_box, switched)
 
 
-def test_cancelled_jobs_end_with_a_sentence(runs: Runs) -> None:
+def test_cancelled_jobs_end_with_a_message(runs: Runs) -> None:
     """One that runs keeps what it has; one that waits has nothing. AiiDA sees both, and none is submitted again."""
     from aiida import orm
 

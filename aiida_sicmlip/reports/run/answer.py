@@ -17,10 +17,10 @@ def answer_of_run(run: Run) -> dict[str, Any]:
     """Return the answer of a run as plain values.
 
     Keys: `verdict` (`converged`, `rounds_used_up`, `budget_used_up`, `nothing_new`, `failed`, `killed`, `excepted` or
-    `running`), `title`, `sentence`, and `next`, what to do.
+    `running`), `title`, `text`, and `next`, what to do.
     """
     kind = _kind(run)
-    return {"verdict": kind, "title": _title(kind, run), "sentence": _sentence(kind, run), "next": _next(kind, run)}
+    return {"verdict": kind, "title": _title(kind, run), "text": _text(kind, run), "next": _next(kind, run)}
 
 
 def last_assessed(run: Run) -> Round | None:
@@ -53,7 +53,7 @@ def _title(kind: str, run: Run) -> str:
     }.get(kind, kind.capitalize())
 
 
-def _sentence(kind: str, run: Run) -> str:
+def _text(kind: str, run: Run) -> str:
     """Return what is known of the potential, in one or two sentences."""
     entry = last_assessed(run)
     if kind == "running":

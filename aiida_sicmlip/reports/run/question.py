@@ -24,7 +24,7 @@ from aiida_sicmlip.tools.runs import Run
 def question_of_run(node: orm.WorkChainNode, run: Run) -> dict[str, Any]:
     """Return what a run asks as plain values.
 
-    Keys: `sentence`, `structures` (`name`, `pk`, `label`, `formula`, `n_atoms`, `defect`, `host`), `level_of_theory`
+    Keys: `text`, `structures` (`name`, `pk`, `label`, `formula`, `n_atoms`, `defect`, `host`), `level_of_theory`
     (None before it is known), `state` (`charge` and `spin` of the labels), `labelled_by`, `explores_first_with`, and
     `criteria` (`criterion`, `direction`, `threshold`, `unit`).
     """
@@ -34,7 +34,7 @@ def question_of_run(node: orm.WorkChainNode, run: Run) -> dict[str, Any]:
     criteria = _criteria(inputs)
     labelled_by = run.reference or (level_in_words(level) if level is not None else "") or _code_of_labels(inputs)
     return {
-        "sentence": _sentence(structures, labelled_by, criteria),
+        "text": _text(structures, labelled_by, criteria),
         "structures": structures,
         "level_of_theory": level,
         "state": _state_of_labels(inputs),
@@ -121,8 +121,8 @@ def _explorer(inputs: Any) -> str | None:
     )
 
 
-def _sentence(structures: Sequence[Mapping[str, Any]], labelled_by: str, criteria: Sequence[Mapping[str, Any]]) -> str:
-    """Return the question in one sentence."""
+def _text(structures: Sequence[Mapping[str, Any]], labelled_by: str, criteria: Sequence[Mapping[str, Any]]) -> str:
+    """Return the question as text."""
     parts = []
     for entry in structures:
         host = f" in {entry['host']['formula']}" if entry["host"] else ""

@@ -271,6 +271,6 @@ def _value(value: Any) -> str:
 
 
 def _sentence(reason: str) -> str:
-    """Return a reason as a sentence."""
+    """Return a reason with a capital and a full stop."""
     text = reason.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -86,7 +86,7 @@ def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[st
     """Return a round as plain values.
 
     Keys: `index`, `status`, `seconds`, `steps`, `configurations` of the data sets, `labels` (`asked`, `done`,
-    `failed`, `replaced`, `failures`), `errors` by set, `criteria` (each with its verdict and a `sentence`),
+    `failed`, `replaced`, `failures`), `errors` by set, `criteria` (each with its verdict and a `message`),
     `converged`, `novelty`, `diversity`, `defect_types`, `new_defect_types`, and `composition` of the picks.
     """
     assessment = entry.assessment or {}
@@ -110,9 +110,7 @@ def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[st
             "failures": [{"frame": label.frame, "pk": label.pk, "reason": label.reason} for label in entry.failures],
         },
         "errors": {name: assessment.get(name) for name in SETS},
-        "criteria": [
-            {**verdict, "sentence": message_of_verdict(verdict)} for verdict in assessment.get("criteria", ())
-        ],
+        "criteria": [{**verdict, "message": message_of_verdict(verdict)} for verdict in assessment.get("criteria", ())],
         **{
             name: assessment.get(name)
             for name in ("converged", "novelty", "diversity", "defect_types", "new_defect_types")

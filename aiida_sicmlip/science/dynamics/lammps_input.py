@@ -105,7 +105,7 @@ def exploration_input(
 
     Steps count from the start of the production. Frames are written at its steps 0, `dump_every`, ..., and a row of
     the log with each: energy of the potential alone (eV), temperature (K), pressure (bar, with springs and bias), least
-    distance of two atoms (`c_least_distance`, A) and largest force of the potential on an atom (`c_largest_force`,
+    distance of two atoms (`c_min_distance`, A) and largest force of the potential on an atom (`c_max_force`,
     eV/A). Positions of the trajectory are unwrapped.
 
     A run that exceeds `maximum_temperature` (K) or reaches `walltime_seconds` stops and ends normally, in the
@@ -179,7 +179,7 @@ def exploration_input(
         ]
     lines += [
         f"thermo          {dump_every}",
-        "thermo_style    custom step temp pe ke etotal press c_least_distance c_largest_force",
+        "thermo_style    custom step temp pe ke etotal press c_min_distance c_max_force",
         "thermo_modify   line yaml format float %.10g flush yes",
     ]
     check_every = restart_every or WALLTIME_CHECK_STEPS

@@ -31,8 +31,8 @@ COLUMNS = {
     "KinEng": "kinetic_energy",
     "TotEng": "total_energy",
     "Press": "pressure",
-    "c_least_distance": "min_distance",
-    "c_largest_force": "max_force",
+    "c_min_distance": "min_distance",
+    "c_max_force": "max_force",
 }
 """Columns of the log and the arrays that hold them: K, eV, bar, A, eV/A."""
 

@@ -31,12 +31,12 @@ def dataset_statistics(frames: Sequence[Atoms]) -> dict[str, Any]:
     - `energy_per_atom` (eV): `mean`, `standard_deviation`, `least`, `greatest` over frames;
     - `forces` (eV/A), for `all` atoms and by element: `mean` and `greatest` length of a force, and the root mean square
       `rms` of its Cartesian components;
-    - `least_distances` (A) by pair of elements, `C-Si`, periodic images included; absent pairs are left out;
+    - `min_distances` (A) by pair of elements, `C-Si`, periodic images included; absent pairs are left out;
     - `volume` and `volume_per_atom` (A^3): `mean`, `least`, `greatest` over frames with three cell vectors, else None.
 
     :raises InputError: if there is no frame, or one lacks energy or forces.
     """
-    return _statistics(frames, [_least_distances_of_frame(frame) for frame in frames])
+    return _statistics(frames, [_min_distances_of_frame(frame) for frame in frames])
 
 
 def grouped_statistics(
@@ -50,7 +50,7 @@ def grouped_statistics(
     if len(frames) != len(groups):
         raise InputError(f"There are {len(frames)} frames, but {len(groups)} groups: name the group of each frame.")
     # Computed once, since it is the slowest part: 21 ms for a frame of 216 atoms.
-    distances = [_least_distances_of_frame(frame) for frame in frames]
+    distances = [_min_distances_of_frame(frame) for frame in frames]
     members: dict[Hashable, list[int]] = {}
     for place, group in enumerate(groups):
         members.setdefault(group, []).append(place)
@@ -61,13 +61,13 @@ def grouped_statistics(
     return _statistics(frames, distances), by_group
 
 
-def least_distances(frames: Sequence[Atoms]) -> dict[str, float]:
+def min_distances(frames: Sequence[Atoms]) -> dict[str, float]:
     """Return the minimum distance (A) of each pair of elements (`C-C`, `C-Si`) over all frames, periodic images
     included.
 
     Pairs that occur in no frame are left out.
     """
-    return _least([_least_distances_of_frame(frame) for frame in frames])
+    return _least([_min_distances_of_frame(frame) for frame in frames])
 
 
 def _statistics(frames: Sequence[Atoms], distances: Sequence[dict[str, float]]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _statistics(frames: Sequence[Atoms], distances: Sequence[dict[str, float]]) 
             "all": _force_statistics(forces),
             **{symbol: _force_statistics(forces[mask]) for symbol, mask in sorted(symbols.items())},
         },
-        "least_distances": _least(distances),
+        "min_distances": _least(distances),
         "volume": _range(volumes[has_volume]) if has_volume.any() else None,
         "volume_per_atom": _range((volumes / sizes)[has_volume]) if has_volume.any() else None,
     }
@@ -111,7 +111,7 @@ def _least(distances: Sequence[dict[str, float]]) -> dict[str, float]:
     return dict(sorted(found.items()))
 
 
-def _least_distances_of_frame(frame: Atoms) -> dict[str, float]:
+def _min_distances_of_frame(frame: Atoms) -> dict[str, float]:
     """Return the minimum distance of each pair of elements of one frame."""
     counts = Counter(frame.get_chemical_symbols())
     wanted = {

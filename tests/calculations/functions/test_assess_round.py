@@ -72,15 +72,15 @@ def test_errors_of_the_exploring_potential_are_kept_but_decide_nothing() -> None
 
 
 @pytest.mark.parametrize(
-    ("criteria", "sentence"),
+    ("criteria", "message"),
     [
         ({"force_maee": 0.1}, "`convergence.force_maee` is not a known setting. Did you mean `force_mae`"),
         ({"force_mae": 0}, "`convergence.force_mae` is 0; give a number above zero"),
         ({"force_mae": "small"}, "`convergence.force_mae` is 'small'; give a number"),
     ],
 )
-def test_wrong_criteria(criteria: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+def test_wrong_criteria(criteria: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         verdict(0.05, 0.05, **criteria)
 
 

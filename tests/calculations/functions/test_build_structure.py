@@ -49,7 +49,7 @@ def test_seed_decides_random_places() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "defects", "sentence"),
+    ("host", "defects", "message"),
     [
         (HOST, [{"kind": "vacancyy", "species": "C"}], "Did you mean `vacancy`"),
         (
@@ -60,8 +60,8 @@ def test_seed_decides_random_places() -> None:
         ({**HOST, "repeats": [2, 2]}, [{"kind": "divacancy"}], "give three whole numbers"),
     ],
 )
-def test_wrong_descriptions(host: dict, defects: list, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+def test_wrong_descriptions(host: dict, defects: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         build_defect_structure(orm.Dict(host), orm.List(defects), orm.Int(1))
 
 

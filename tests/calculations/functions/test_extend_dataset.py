@@ -109,11 +109,11 @@ def test_label_of_another_level_is_refused(
     level_of: Callable[..., Any],
     case: tuple[dict[str, Any], str],
 ) -> None:
-    change, sentence = case
+    change, message = case
     stranger = generate_label(frames[4], **change)
     with pytest.raises(InputError, match=f"label `label_000001` <{stranger.pk}> was computed at another") as caught:
         extend_dataset(level_of(labels[0]), **places([labels[0], stranger]))
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_charge_and_spin_are_those_of_each_calculation(

@@ -50,7 +50,7 @@ def test_equal_frames_give_equal_content(
     assert changed.base.caching.compute_hash() != one.base.caching.compute_hash()
 
 
-def test_wrong_settings_are_refused_in_a_sentence(generate_dataset: Callable[..., Any]) -> None:
+def test_wrong_settings_are_refused_with_a_message(generate_dataset: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match=r"`prior.wall_enrgy` is not a known setting.*`wall_energy`"):
         fit_lennard_jones_prior(generate_dataset(2), orm.Dict({"wall_enrgy": 3.0}))
 

@@ -261,7 +261,7 @@ def test_fixed_validation_set_of_the_first_round(segments: dict[str, Any], pick:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"n_trainin": 3}, "`selection.parameters.n_trainin` is not a known setting. Did you mean `n_training`"),
         ({"n_validation": 0}, "`selection.parameters.n_validation` is 0; give a whole number of at least 1"),
@@ -269,6 +269,6 @@ def test_fixed_validation_set_of_the_first_round(segments: dict[str, Any], pick:
         ({"cutoff": 1.0}, "`selection.parameters.cutoff` is 1.0; give a number of at least 1.5"),
     ],
 )
-def test_wrong_parameters(segments: dict[str, Any], pick: Any, change: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_parameters(segments: dict[str, Any], pick: Any, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         pick(segments, **change)

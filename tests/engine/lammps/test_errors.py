@@ -1,4 +1,4 @@
-"""What goes wrong in ``sicmlip-lmp`` ends the run with a sentence."""
+"""What goes wrong in ``sicmlip-lmp`` ends the run with a message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ read_data structure.data
 pair_style allegro
 """
 
-# Each case: commands that replace or follow the head, and the sentence. {model} and {ase} are the compiled files.
+# Each case: commands that replace or follow the head, and the expected message. {model} and {ase} are the compiled
+# files.
 CASES = {
     "unknown_species": (HEAD + "pair_coeff * * {model} Si Ge", "gives the species `Ge` to atom type 2"),
     "misspelt_species": (HEAD + "pair_coeff * * {model} si C", "Did you mean `Si`?"),
@@ -50,7 +51,7 @@ def refusals(allegro_model, lammps_in, rattled_carbide, tmp_path_factory):
 
 @pytest.mark.program
 @pytest.mark.parametrize("name", CASES)
-def test_wrong_use_is_refused_with_a_sentence(name, refusals):
+def test_wrong_use_is_refused_with_a_message(name, refusals):
     message, log = refusals[name]
     assert CASES[name][1] in message
     assert CASES[name][1] in log
@@ -61,10 +62,10 @@ def test_wrong_use_is_refused_with_a_sentence(name, refusals):
 def test_the_program_fails_with_the_message(run_lammps, rattled_carbide):
     write_lammps_data(run_lammps.folder / "structure.data", rattled_carbide(), specorder=["Si", "C"], masses=True)
     result = run_lammps(HEAD + "pair_coeff * * missing.nequip.pt2 Si C\n", "-log", "run.log", "-screen", "none")
-    sentence = "The compiled model `missing.nequip.pt2` does not exist"
+    expected = "The compiled model `missing.nequip.pt2` does not exist"
     assert result.returncode == 1
-    assert sentence in result.stderr
-    assert sentence in (run_lammps.folder / "run.log").read_text()
+    assert expected in result.stderr
+    assert expected in (run_lammps.folder / "run.log").read_text()
 
 
 @pytest.mark.program

@@ -135,7 +135,7 @@ def messages(tmp_path_factory, lammps_in) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_in_a_sentence(messages, name):
+def test_refused_with_a_message(messages, name):
     assert messages[name].startswith("ERROR: fix plumed: ")
     assert REFUSED[name][1] in messages[name]
 

@@ -1,4 +1,4 @@
-"""`sicmlip cv`: trains on files of trajectories, and says in a sentence what is wrong with its input."""
+"""`sicmlip cv`: trains on files of trajectories, and says in a message what is wrong with its input."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def trajectories(suffix: str = "extxyz", count: int = 3) -> list[str]:
 
 
 def failure(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one sentence on standard error."""
+    """Return the one message on standard error."""
     message = capsys.readouterr().err
     assert message.startswith("sicmlip cv: ")
     assert message.count("\n") == 1
@@ -160,7 +160,7 @@ def test_only_the_frames_that_count_are_read(folder, suffix):
         ({"n_frames": {"9.dcd": 3}}, "`n_frames` names `9.dcd`, which is no trajectory"),
     ],
 )
-def test_wrong_settings_are_told_in_a_sentence(folder, capsys, changes, message):
+def test_wrong_settings_are_told_with_a_message(folder, capsys, changes, message):
     Path("cv_settings.json").write_text(json.dumps({**SETTINGS, **changes}))
     assert main(["cv", *trajectories()]) == INPUT_ERROR
     assert message in failure(capsys)

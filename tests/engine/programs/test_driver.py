@@ -196,7 +196,7 @@ def test_units_and_boxes(tmp_path, monkeypatch):
         (("2\n1 1 1\nX 0 0 0\nX 0 0 1\n", None), "cannot be read"),
     ],
 )
-def test_errors_are_sentences(tmp_path, monkeypatch, capsys, files, message):
+def test_errors_are_messages(tmp_path, monkeypatch, capsys, files, message):
     monkeypatch.chdir(tmp_path)
     for name, content in zip(("t.xyz", "plumed.dat"), files, strict=True):
         if content is not None:

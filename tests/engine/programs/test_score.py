@@ -1,4 +1,4 @@
-"""`sicmlip score`: its numbers are those of the functions, and a sentence says what is wrong with its input."""
+"""`sicmlip score`: its numbers are those of the functions, and a message says what is wrong with its input."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def molten(reference: list[Atoms], prediction: list[Atoms]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("spoil", "expected"),
     [
         (without_forces, "Frame 2, counted from 0, of `prediction.xyz` has no forces"),
         (not_finite, "Frame 1, counted from 0, of `prediction.xyz` has a force that is not finite"),
@@ -209,7 +209,7 @@ def molten(reference: list[Atoms], prediction: list[Atoms]) -> None:
     ],
 )
 def test_frames_that_are_not_the_same(
-    tmp_path: Path, spoil: Callable[..., None], sentence: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spoil: Callable[..., None], expected: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     reference, prediction = frames_of(8)
@@ -218,13 +218,13 @@ def test_frames_that_are_not_the_same(
     write("prediction.xyz", prediction, format="extxyz")
     write("host.vasp", HOST)
     assert main(["score", "reference.xyz", "prediction.xyz", "--host", "host.vasp"]) == 2
-    assert sentence in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     error = json.loads(Path("score.json").read_text())["error"]
-    assert error["status"] == 2 and sentence in error["message"]
+    assert error["status"] == 2 and expected in error["message"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "expected"),
     [
         (["nowhere.xyz", "frames.xyz"], "The file `nowhere.xyz` does not exist"),
         (["frames.xyz", "text"], "The file `text` cannot be read as extended XYZ"),
@@ -235,14 +235,14 @@ def test_frames_that_are_not_the_same(
     ],
 )
 def test_files_that_cannot_be_used(
-    tmp_path: Path, arguments: list[str], sentence: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, arguments: list[str], expected: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write("frames.xyz", frames_of(9)[0][:2], format="extxyz")
     write("no_cell.xyz", labelled(Atoms("SiC", [[0, 0, 0], [0, 0, 2]]), np.zeros((2, 3))), format="extxyz")
     Path("text").write_text("no crystal\n")
     assert main(["score", *arguments]) == 2
-    assert sentence in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_bins_must_be_positive(capsys: Any) -> None:

@@ -1,4 +1,4 @@
-"""`sicmlip select`: what it picks is what the definition says, and a sentence says what is wrong with its input."""
+"""`sicmlip select`: what it picks is what the definition says, and a message says what is wrong with its input."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_program_on_two_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "expected"),
     [
         (["--cutoff", "1"], "`selection.parameters.cutoff` is 1.0; give a number of at least 1.5"),
         (["--training", "nowhere.xyz"], "The file `nowhere.xyz` does not exist"),
@@ -177,13 +177,13 @@ def test_program_on_two_processes(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input(
-    tmp_path: Path, options: list[str], sentence: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, options: list[str], expected: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write("pool.extxyz", frames(3, 1))
     Path("text").write_text("no crystal\n")
     assert main(["select", "pool.extxyz", "--count", "1", *OPTIONS, *options]) == 2
-    assert sentence in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["3\nno cell\nC 0 0 0\nC 1 0 0\n", ""])

@@ -193,8 +193,8 @@ def test_a_running_run_says_what_is_not_there_yet(aiida_profile):
         "failures": "Nothing has failed.",
         "lineage": "No potential is trained yet.",
     }
-    for name, sentence in expected.items():
-        assert sentence in page.words[name]
+    for name, message in expected.items():
+        assert message in page.words[name]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_every_budget_has_a_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "sentence"),
+    ("budget", "message"),
     [
         ({"label": 5}, "`budget.label` is not a known setting. Did you mean `labels`"),
         ({"labels": 0}, "`budget.labels` is 0; give a whole number of at least 1"),
@@ -104,6 +104,6 @@ def test_every_budget_has_a_unit() -> None:
         ({"gpu_hours": "ten"}, "`budget.gpu_hours` is 'ten'; give a number"),
     ],
 )
-def test_wrong_budget(budget: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+def test_wrong_budget(budget: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Budget.from_mapping(budget)

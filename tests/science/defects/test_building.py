@@ -173,7 +173,7 @@ def test_tight_random_set_is_found_by_trying_again(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("description", "sentence"),
+    ("description", "expected"),
     [
         ({"kind": "vacansy", "species": "Si"}, "Did you mean `vacancy`"),
         ({"species": "Si"}, "kind"),
@@ -206,8 +206,8 @@ def test_tight_random_set_is_found_by_trying_again(monkeypatch):
         (["V_C"], "mapping"),
     ],
 )
-def test_wrong_descriptions(description, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_wrong_descriptions(description, expected):
+    with pytest.raises(InputError, match=expected):
         build_defects(HOST, [description], seed=0)
 
 

@@ -68,6 +68,6 @@ def test_frames_of_several_hosts_are_counted(host, divacancy, divacancy_host):
     assert counts == {vacancy: 1, "V_C + V_Si": 2, "none": 1, "unassigned": 2}
 
 
-def test_no_host_is_a_sentence(divacancy):
+def test_no_host_is_a_message(divacancy):
     with pytest.raises(InputError, match="give `hosts`"):
         count_defect_types([divacancy], {})

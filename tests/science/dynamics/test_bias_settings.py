@@ -15,7 +15,7 @@ WALL = {"variable": 0, "at": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("settings", "message"),
     [
         ({"barrier": 0}, "`exploration.bias.barrier` is 0"),
         ({"pace": -1.0}, "`exploration.bias.pace`"),
@@ -41,13 +41,13 @@ WALL = {"variable": 0, "at": 0.5}
         ({"restraints": [{"variable": -1, "at": 0.0, "kappa": 1.0}]}, "`variable` is -1"),
     ],
 )
-def test_settings_that_are_wrong_by_themselves(settings, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_settings_that_are_wrong_by_themselves(settings, message):
+    with pytest.raises(InputError, match=message):
         BiasSettings.from_mapping(settings)
 
 
 @pytest.mark.parametrize(
-    ("settings", "run", "sentence"),
+    ("settings", "run", "message"),
     [
         ({"barrier": 0.129}, {}, r"not above kT, 0\.129 eV at 1500 K"),
         ({"pace": 0.0005}, {}, "`exploration.bias.pace` is 0.0005 ps, which is not a whole number"),
@@ -60,8 +60,8 @@ def test_settings_that_are_wrong_by_themselves(settings, sentence):
         ({"restraints": [{"variable": 7, "at": 0.0, "kappa": 1}]}, {}, "restraints` acts on variable 7"),
     ],
 )
-def test_settings_that_do_not_fit(settings, run, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_settings_that_do_not_fit(settings, run, message):
+    with pytest.raises(InputError, match=message):
         BiasSettings.from_mapping(settings).check(3, ExplorationSettings.from_mapping(run))
 
 

@@ -101,7 +101,7 @@ def test_data_file_keeps_order_types_and_masses():
 
 
 @pytest.mark.parametrize(
-    ("atoms", "species", "sentence"),
+    ("atoms", "species", "message"),
     [
         (Atoms("SiH", cell=[5, 5, 5], pbc=True), SPECIES, "holds H"),
         (Atoms("Si", cell=[5, 5, 5]), SPECIES, "periodic"),
@@ -112,13 +112,13 @@ def test_data_file_keeps_order_types_and_masses():
         (Atoms(cell=[5, 5, 5], pbc=True), SPECIES, "no atoms"),
     ],
 )
-def test_data_file_errors(atoms, species, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_data_file_errors(atoms, species, message):
+    with pytest.raises(InputError, match=message):
         write_structure_data(atoms, species)
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"temperature": 0}, "`temperature`"),
         ({"timestep_ps": float("nan")}, "`timestep_ps`"),
@@ -138,8 +138,8 @@ def test_data_file_errors(atoms, species, sentence):
         ({"potential_commands": ["pair_coeff * *"]}, "pair_style"),
     ],
 )
-def test_exploration_errors(change, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_exploration_errors(change, message):
+    with pytest.raises(InputError, match=message):
         exploration_input(**{**SETTINGS, **change})
 
 

@@ -143,7 +143,7 @@ def test_measured_distances_and_forces_are_those_of_the_potential_alone(tmp_path
     for row, frame in enumerate(values):
         now = Atoms(atoms.numbers, frame[:, :3], cell=cell, pbc=True)
         distances = neighbor_list("d", now, 3.0)
-        assert thermo["c_least_distance"][row] == pytest.approx(distances.min(), abs=1e-8)
+        assert thermo["c_min_distance"][row] == pytest.approx(distances.min(), abs=1e-8)
     last = values[-1]
     # The same positions without springs.
     again = tmp_path / "again"
@@ -155,8 +155,8 @@ def test_measured_distances_and_forces_are_those_of_the_potential_alone(tmp_path
     springs = np.abs(last[:, 3:] - values[0, :, 3:]).max(axis=1)
     assert (springs[held] > 0.1).all()
     assert np.delete(springs, held).max() < 1e-6
-    assert alone["c_largest_force"][0] == pytest.approx(np.linalg.norm(values[0, :, 3:], axis=1).max(), rel=1e-8)
-    assert alone["c_largest_force"][0] == pytest.approx(thermo["c_largest_force"][-1], rel=1e-6)
+    assert alone["c_max_force"][0] == pytest.approx(np.linalg.norm(values[0, :, 3:], axis=1).max(), rel=1e-8)
+    assert alone["c_max_force"][0] == pytest.approx(thermo["c_max_force"][-1], rel=1e-6)
     assert alone["PotEng"][0] == pytest.approx(thermo["PotEng"][-1], abs=1e-6)
 
 

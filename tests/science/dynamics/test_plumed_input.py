@@ -183,7 +183,7 @@ def test_continuation_is_of_the_bias_alone():
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"pairs": []}, "0 pairs"),
         ({"n_variables": 0}, "0 variables"),
@@ -192,7 +192,7 @@ def test_continuation_is_of_the_bias_alone():
         ({"bias": BiasSettings(barrier=0.1)}, "not above kT"),
     ],
 )
-def test_errors(change, sentence):
+def test_errors(change, message):
     given = {"pairs": [(0, 1)], "n_variables": 1, "bias": BiasSettings(), "exploration": RUN}
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InputError, match=message):
         plumed_input(**{**given, **change})

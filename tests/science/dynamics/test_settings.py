@@ -42,7 +42,7 @@ def test_states_are_saved_when_asked():
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"restart_interval": 0.15}, "no multiple of `frame_interval`"),
         ({"restart_interval": 0.10004}, "whole number of time steps"),
@@ -56,8 +56,8 @@ def test_states_are_saved_when_asked():
         ({"held_shel": 3}, "Did you mean `restrained_shell`"),
     ],
 )
-def test_errors(change, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_errors(change, message):
+    with pytest.raises(InputError, match=message):
         ExplorationSettings.from_mapping(change)
 
 

@@ -143,7 +143,7 @@ def test_history_survives_a_round_of_an_older_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("criteria", "sentence"),
+    ("criteria", "message"),
     [
         ({"energy_mea": 0.1}, "`convergence.energy_mea` is not a known setting. Did you mean `energy_mae`"),
         ({"novelty": 0}, "`convergence.novelty` is 0; give a number above zero"),
@@ -152,6 +152,6 @@ def test_history_survives_a_round_of_an_older_version() -> None:
         ({"force_mae": None}, "`convergence.force_mae` is None; give a number"),
     ],
 )
-def test_wrong_criteria(criteria: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+def test_wrong_criteria(criteria: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         ConvergenceCriteria.from_mapping(criteria)

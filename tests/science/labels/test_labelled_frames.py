@@ -1,4 +1,4 @@
-"""The file of labelled frames: nothing is lost, equal data give equal bytes, bad data are refused in a sentence."""
+"""The file of labelled frames: nothing is lost, equal data give equal bytes, bad data are refused in a message."""
 
 import hashlib
 import io

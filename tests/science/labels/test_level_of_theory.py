@@ -195,7 +195,7 @@ def test_order_and_weights_of_a_list_do_not_matter():
 
 
 @pytest.mark.parametrize(
-    ("call", "sentence"),
+    ("call", "message"),
     [
         (lambda: level(drop=["ecutwfc"]), "ecutwfc"),
         (lambda: level({"ecutwfc": "30"}), "ecutwfc"),
@@ -209,6 +209,6 @@ def test_order_and_weights_of_a_list_do_not_matter():
         (lambda: level(kpoints={"mesh": [0, 1, 1]}), "mesh"),
     ],
 )
-def test_errors_name_the_field(call, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_errors_name_the_field(call, message):
+    with pytest.raises(InputError, match=message):
         call()

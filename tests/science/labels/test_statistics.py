@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.crystals import nearest_distance
-from aiida_sicmlip.science.labels.statistics import dataset_statistics, grouped_statistics, least_distances
+from aiida_sicmlip.science.labels.statistics import dataset_statistics, grouped_statistics, min_distances
 from tests.crystals import silicon_carbide_host
 
 
@@ -19,19 +19,19 @@ def labelled(atoms: Atoms, energy: float, forces: np.ndarray) -> Atoms:
     return atoms
 
 
-def test_least_distances_of_the_perfect_crystal() -> None:
+def test_min_distances_of_the_perfect_crystal() -> None:
     constant = 4.36
     host = silicon_carbide_host(repeats=(1, 1, 1), cell="conventional", lattice_constant=constant)
     second, first = constant / np.sqrt(2.0), constant * np.sqrt(3.0) / 4.0
-    assert least_distances([host]) == pytest.approx({"C-C": second, "C-Si": first, "Si-Si": second})
+    assert min_distances([host]) == pytest.approx({"C-C": second, "C-Si": first, "Si-Si": second})
 
 
-def test_least_distance_of_an_atom_and_its_image() -> None:
-    assert least_distances([bulk("Si", cubic=False)[:1]]) == pytest.approx({"Si-Si": 5.43 / np.sqrt(2.0)})
+def test_min_distance_of_an_atom_and_its_image() -> None:
+    assert min_distances([bulk("Si", cubic=False)[:1]]) == pytest.approx({"Si-Si": 5.43 / np.sqrt(2.0)})
     far = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 9.0]], cell=[20.0, 21.0, 22.0], pbc=True)
-    assert least_distances([far]) == pytest.approx({"C-C": 20.0, "C-Si": 9.0, "Si-Si": 20.0})
+    assert min_distances([far]) == pytest.approx({"C-C": 20.0, "C-Si": 9.0, "Si-Si": 20.0})
     alone = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 9.0]])
-    assert least_distances([alone]) == pytest.approx({"C-Si": 9.0})
+    assert min_distances([alone]) == pytest.approx({"C-Si": 9.0})
 
 
 def test_lone_impurity() -> None:
@@ -39,20 +39,20 @@ def test_lone_impurity() -> None:
     host.symbols[list(host.symbols).index("C")] = "N"
     first, second = 4.36 * np.sqrt(3.0) / 4.0, 4.36 / np.sqrt(2.0)
     expected = {"C-C": second, "C-N": second, "C-Si": first, "N-N": 2 * 4.36, "N-Si": first, "Si-Si": second}
-    assert least_distances([host]) == pytest.approx(expected)
+    assert min_distances([host]) == pytest.approx(expected)
 
 
-def test_least_distances_do_not_depend_on_the_description(labelled_frames) -> None:
+def test_min_distances_do_not_depend_on_the_description(labelled_frames) -> None:
     frames = labelled_frames(3)
-    expected = least_distances(frames)
+    expected = min_distances(frames)
     assert min(expected.values()) == pytest.approx(min(nearest_distance(frame) for frame in frames))
     generator = np.random.default_rng(3)
     for frame in frames:
         frame.rotate(40.0, (1, 2, 3), rotate_cell=True)
         frame.positions += generator.normal(size=3)
         frame.wrap()
-    assert least_distances(frames) == pytest.approx(expected)
-    assert least_distances([frame.repeat((2, 1, 1)) for frame in frames]) == pytest.approx(expected)
+    assert min_distances(frames) == pytest.approx(expected)
+    assert min_distances([frame.repeat((2, 1, 1)) for frame in frames]) == pytest.approx(expected)
 
 
 def test_energies_and_forces() -> None:

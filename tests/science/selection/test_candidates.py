@@ -355,7 +355,7 @@ def test_map_shows_most_of_the_variance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "message"),
     [
         ({"method": "farthest_point"}, "give `farthest-point`, `top-k` or `random`"),
         ({"centres": "near"}, "give `defect`, `all`"),
@@ -367,8 +367,8 @@ def test_map_shows_most_of_the_variance() -> None:
         ({"validation_update": "keep"}, "`replace`"),
     ],
 )
-def test_settings_are_checked(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         settings(**changes)
 
 

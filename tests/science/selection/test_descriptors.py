@@ -90,7 +90,7 @@ def test_no_frames():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"species": ["Si"]}, "Frame 0 holds C"),
         ({"species": []}, "`species` is empty"),
@@ -101,8 +101,8 @@ def test_no_frames():
         ({"centres": []}, "`centres` is empty"),
     ],
 )
-def test_errors(arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_errors(arguments, message):
+    with pytest.raises(InputError, match=message):
         averaged_soap([rattled(), rattled(2)], **{"species": SPECIES, **SMALL, **arguments})
 
 

@@ -136,7 +136,7 @@ def test_empty_cases():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"descriptors": 2 * pool(1, 5)}, "unit length"),
         ({"descriptors": pool(1, 5) * np.nan}, "unit length"),
@@ -149,8 +149,8 @@ def test_empty_cases():
         ({"separation": 2, "trajectory": np.zeros(4), "time": np.zeros(5)}, "5 entries"),
     ],
 )
-def test_errors(arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_errors(arguments, message):
+    with pytest.raises(InputError, match=message):
         farthest_points(**{"descriptors": pool(1, 5), "reference": None, "count": 2, **arguments})
 
 

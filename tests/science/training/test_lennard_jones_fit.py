@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers, covalent_radii
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.labels.statistics import least_distances
+from aiida_sicmlip.science.labels.statistics import min_distances
 from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
 from aiida_sicmlip.science.training.lennard_jones_fit import (
     LennardJonesFit,
@@ -169,7 +169,7 @@ def test_every_pair_is_repulsive_below_its_wall(walled: tuple[list[Atoms], Lenna
     frames, fit = walled
     first, second = pair.split("-")
     bond = covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]
-    shortest = least_distances(frames).get(pair, bond)
+    shortest = min_distances(frames).get(pair, bond)
     distances = np.linspace(0.3, 0.7 * shortest, 400)
     energies, slopes = dimer_curve(fit.prior, first, second, distances)
     assert np.all(slopes < 0)
@@ -193,7 +193,7 @@ def test_second_neighbours_do_not_forbid_bonds() -> None:
     repulsion[0, 0] = 0.3 * 2.8**12
     prior = LennardJonesPrior(hard.species, repulsion, hard.attraction, OFFSETS, 5.0)
     frames = exact_frames(range(0, 9, 3), prior)
-    assert least_distances(frames)["C-C"] > 2.5
+    assert min_distances(frames)["C-C"] > 2.5
     bond = 2 * covalent_radii[6]
     assert dimer_curve(prior, "C", "C", [bond])[0][0] > 100
     for limit in (1.0, 4.0):
@@ -207,7 +207,7 @@ def test_second_neighbours_do_not_forbid_bonds() -> None:
 def test_walls_alone_hardly_act_where_the_data_are() -> None:
     frames = exact_frames(range(6), known_prior())
     fit = fit_prior(frames, LennardJonesSettings(wall_only=True, wall_energy=4.0), species=["Si", "C", "H"])
-    shortest = least_distances(frames)
+    shortest = min_distances(frames)
     assert not fit.prior.attraction.any()
     for first, second in combinations_with_replacement(["Si", "C", "H"], 2):
         bond = covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]]

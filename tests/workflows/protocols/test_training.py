@@ -140,7 +140,7 @@ def test_further_machines_become_nodes(builder, generate_code):
         ({"further_compilations": {"gpu": {"code": "nowhere"}}}, "`further_compilations.gpu.code` is `nowhere`"),
     ],
 )
-def test_wrong_settings_are_told_in_a_sentence(builder, overrides, words):
+def test_wrong_settings_are_told_with_a_message(builder, overrides, words):
     with pytest.raises(InputError, match=words):
         builder(None, overrides)
 
