@@ -141,11 +141,11 @@ def test_question_and_answer(made, page, report):
     assert question["structures"][0]["pk"] == made.structure.pk
     assert question["structures"][0]["host"]["n_atoms"] == 16
     assert [entry["threshold"] for entry in question["criteria"]] == [0.2, 0.2, *list(CRITERIA.values())[1:]]
-    assert question["level_of_theory"]["functional"] == "PBE" and "as PBE 30 Ry does" in question["sentence"]
+    assert question["level_of_theory"]["functional"] == "PBE" and "as PBE 30 Ry does" in question["text"]
     assert answer["verdict"] == "rounds_used_up" and f"--continue {made.node.pk}" in answer["next"]
     assert "The criteria are not met after 2 rounds." in page.words["answer"]
-    unmet = [entry["sentence"] for entry in report["rounds"][1]["criteria"] if not entry["met"]]
-    assert unmet and all(sentence in answer["sentence"] for sentence in unmet)
+    unmet = [entry["message"] for entry in report["rounds"][1]["criteria"] if not entry["met"]]
+    assert unmet and all(message in answer["text"] for message in unmet)
 
 
 def test_failures_say_what_was_done(made, page, report):
