@@ -1,4 +1,4 @@
-"""The packaged model that a training starts from: an earlier round's, or a foundation model."""
+"""Packaged model that a training starts from: that of an earlier round, or a foundation model."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from aiida_sicmlip.science.training.nequip_config import StartingModel, per_type
 
 
 def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:
-    """Read the package that a training starts from.
+    """Read the packaged model that a training starts from.
 
-    :param given: settings as given, without defaults; species and cutoff are compared.
-    :raises InputError: where the package cannot be read, has types that are no elements, or contradicts ``given``.
+    :param given: settings without defaults, with whose species and cutoff the model is compared.
+    :raises InputError: if the package cannot be read, has types that are not elements, or is inconsistent with
+        ``given``.
     """
     model = PackagedModel.load(path)
-    strange = [name for name in model.species if name not in atomic_numbers]
-    if strange:
+    unknown = [name for name in model.species if name not in atomic_numbers]
+    if unknown:
         raise InputError(
-            f"`initial_model` has the type {strange[0]}, which is no chemical symbol, as frames have them: start "
-            "from a model whose types are elements."
+            f"`initial_model` has the atom type {unknown[0]}, which is not a chemical symbol; start from a model whose "
+            "types are elements."
         )
     species = given.get("species")
     if species is not None and tuple(species) != model.species:
         raise InputError(
-            f"`species` is {', '.join(species)}, but `initial_model` knows {', '.join(model.species)}, in this order: "
-            "leave `species` out."
+            f"`species` is {', '.join(species)}, but `initial_model` has {', '.join(model.species)}, in this order; "
+            "remove `species`."
         )
     cutoff = given.get("model", {}).get("cutoff")
     if cutoff is not None and not np.isclose(cutoff, model.cutoff, rtol=0.0, atol=1e-9):
         raise InputError(
-            f"`model.cutoff` is {cutoff} A, but `initial_model` was made with {model.cutoff} A: leave it out."
+            f"`model.cutoff` is {cutoff} A, but the cutoff of `initial_model` is {model.cutoff} A; remove it."
         )
     return model
 
 
 def starting_model(path: str, model: PackagedModel, frames: Sequence[Atoms]) -> StartingModel:
-    """Return the starting point for NequIP from ``model``, with energies of the elements fitted to ``frames``.
+    """Return ``model`` with its energies of elements shifted to fit its total energies to the labels of ``frames``.
 
-    The energies are shifted to fit the model's total energies to the labels, so that the network need not learn another
-    zero of energy. Elements that ``frames`` lack are unchanged.
+    The network then need not learn a different zero of energy. Elements that ``frames`` lack are unchanged.
     """
-    return StartingModel(path, model.species, model.cutoff, _fitting_energies(model, frames))
+    return StartingModel(path, model.species, model.cutoff, _shifted_energies(model, frames))
 
 
-def _fitting_energies(model: PackagedModel, frames: Sequence[Atoms]) -> dict[str, float]:
-    """Return the model's energies of the elements in ``frames``, eV, shifted; empty where the model has none."""
+def _shifted_energies(model: PackagedModel, frames: Sequence[Atoms]) -> dict[str, float]:
+    """Return the model's energies of the elements in ``frames``, eV, after the shift; empty if the model has none."""
     before = model.energies_of_elements()
     present = sorted({symbol for frame in frames for symbol in frame.symbols})
     if not before:
         return {}
     counts = np.array([[float(np.sum(frame.symbols == symbol)) for symbol in present] for frame in frames])
-    left = np.array([frame.get_potential_energy() - model.compute(frame)[0] for frame in frames])
-    moves = per_type_energies(counts, left)
-    return {symbol: before[symbol] + float(move) for symbol, move in zip(present, moves, strict=True)}
+    errors = np.array([frame.get_potential_energy() - model.compute(frame)[0] for frame in frames])
+    shifts = per_type_energies(counts, errors)
+    return {symbol: before[symbol] + float(shift) for symbol, shift in zip(present, shifts, strict=True)}

@@ -1,4 +1,4 @@
-"""The label of one configuration by a classical potential: `sicmlip label`."""
+"""Label of a configuration with a classical potential: `sicmlip label`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from aiida_sicmlip.engine.reports import read_json
 
 
 def label(configuration: Path, classical: Path, output: Path, report: dict[str, Any]) -> None:
-    """Compute energy and forces of a configuration with a classical potential and write them to ``output``.
+    """Compute energy and forces of a configuration with a classical potential.
 
-    ``output`` (``.npz``) gets ``energies`` (1,) in eV, ``forces`` (N, 3) in eV/A and ``n_atoms`` (1,), named as in the
-    output of :func:`~aiida_sicmlip.engine.evaluation.evaluate`.
-
-    :raises InputError: when a file cannot be used or the potential does not know an element.
-    :raises NotANumberError: when energy or forces are not finite.
-    :raises ProgramError: when LAMMPS fails.
+    :param configuration: file of the configuration; see :func:`read_configuration`.
+    :param classical: file of the settings of the potential.
+    :param output: npz file to write, with ``energies`` (1,), eV, ``forces`` (N, 3), eV/A, and ``n_atoms`` (1,), the
+        names of the output of :func:`~aiida_sicmlip.engine.evaluation.evaluate`.
+    :param report: gets ``species`` and ``n_atoms``.
+    :raises InputError: if a file is invalid, or the potential lacks an element.
+    :raises NotANumberError: if energy or forces are not finite.
+    :raises ProgramError: if LAMMPS fails.
     """
     atoms = read_configuration(configuration)
     species, commands = read_classical_settings(classical)
@@ -31,15 +33,17 @@ def label(configuration: Path, classical: Path, output: Path, report: dict[str, 
     with ClassicalPotential(species, commands) as potential:
         energy, forces = potential.compute(atoms)
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
-        raise NotANumberError("The energy or the forces of the configuration are not finite: atoms may coincide.")
+        raise NotANumberError(
+            "The energy or the forces of the configuration are not finite; check whether atoms coincide."
+        )
     with output.open("wb") as handle:
         np.savez(handle, energies=np.array([energy]), forces=forces, n_atoms=np.array([len(atoms)]))
 
 
 def read_configuration(path: Path) -> Atoms:
-    """Read a configuration, periodic in all directions: JSON with `symbols`, `cell` (3, 3) and `positions` (N, 3), A.
+    """Read a configuration, periodic in all directions, from JSON: `symbols`, `cell` (3, 3), A, `positions` (N, 3), A.
 
-    :raises InputError: when the file is not of that form.
+    :raises InputError: if the content is invalid.
     """
     content = read_json(path, "configuration")
     try:
@@ -47,8 +51,8 @@ def read_configuration(path: Path) -> Atoms:
         is_whole = len(atoms) > 0 and atoms.cell.volume > 0 and np.isfinite(atoms.positions).all()
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"`{path}` must hold `symbols`, `cell` and `positions` of one configuration: {error}"
+            f"`{path}` must contain `symbols`, `cell` and `positions` of one configuration: {error}"
         ) from error
     if not is_whole:
-        raise InputError(f"`{path}` holds no atoms, a cell without volume, or positions that are not finite.")
+        raise InputError(f"`{path}` contains no atoms, a cell without volume, or positions that are not finite.")
     return atoms

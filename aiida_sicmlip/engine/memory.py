@@ -1,4 +1,4 @@
-"""Out-of-memory errors of the libraries, distinguished from other errors."""
+"""Conversion of out-of-memory errors of torch and NumPy to errors with their own exit status."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from aiida_sicmlip.engine.compiled_file import first_line
 from aiida_sicmlip.engine.errors import OutOfGpuMemoryError, OutOfMemoryError
 
 _REMEDY = (
-    "make `batch_size` or `validation_batch_size` smaller, set `keep_neighbour_lists` to false, or train where there "
-    "is more memory."
+    "decrease `batch_size` or `validation_batch_size`, set `keep_neighbour_lists` to false, or train on a machine with "
+    "more memory."
 )
 
 
 @contextlib.contextmanager
-def memory_errors_told() -> Iterator[None]:
+def convert_memory_errors() -> Iterator[None]:
     """Convert out-of-memory errors of torch and NumPy into errors with their own exit status.
 
-    :raises OutOfGpuMemoryError: where a GPU runs out of memory.
-    :raises OutOfMemoryError: where the machine runs out of memory.
+    :raises OutOfGpuMemoryError: if a GPU runs out of memory.
+    :raises OutOfMemoryError: if the machine runs out of memory.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise OutOfGpuMemoryError(f"The memory of the GPU does not suffice: {_REMEDY} {first_line(error)}") from error
+        raise OutOfGpuMemoryError(f"The memory of the GPU is exhausted; {_REMEDY} {first_line(error)}") from error
     except MemoryError as error:
-        raise OutOfMemoryError(f"The memory does not suffice: {_REMEDY} {first_line(error)}") from error
+        raise OutOfMemoryError(f"The memory is exhausted; {_REMEDY} {first_line(error)}") from error
     except RuntimeError as error:
         # torch has no class for out-of-memory errors of the machine.
         if "DefaultCPUAllocator" not in str(error):
             raise
-        raise OutOfMemoryError(f"The memory does not suffice: {_REMEDY} {first_line(error)}") from error
+        raise OutOfMemoryError(f"The memory is exhausted; {_REMEDY} {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Predicted energies and forces against labels."""
+"""Errors of predicted energies and forces with respect to labels."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ Prediction = tuple[float, NDArray[np.float64]]
 def prediction_errors(
     frames: Sequence[Atoms], predictions: Sequence[Prediction], *, fit_energy_offset: bool = False
 ) -> dict[str, Any]:
-    """Return the errors of ``predictions`` on labelled ``frames``: forces in eV/A, energies in eV/atom.
+    """Return the errors of ``predictions`` for labelled ``frames``: forces in eV/A, energies in eV/atom.
 
-    The keys are those of :class:`~aiida_sicmlip.science.evaluation.metrics.ErrorMetrics`, and ``energy_offset_fitted``.
+    Keys are those of :class:`~aiida_sicmlip.science.evaluation.metrics.ErrorMetrics`, and ``energy_offset_fitted``.
+
+    :param fit_energy_offset: whether to fit an energy offset of each element before the comparison.
     """
     predicted = []
     for frame, (energy, forces) in zip(frames, predictions, strict=True):

@@ -28,7 +28,7 @@ from aiida_sicmlip.common.filenames import (
 )
 from aiida_sicmlip.engine.errors import NoModelError
 from aiida_sicmlip.engine.initial_model import load_initial_model, starting_model
-from aiida_sicmlip.engine.memory import memory_errors_told
+from aiida_sicmlip.engine.memory import convert_memory_errors
 from aiida_sicmlip.engine.packaged_model import PackagedModel
 from aiida_sicmlip.engine.prediction import prediction_errors
 from aiida_sicmlip.engine.reports import read_json
@@ -42,22 +42,23 @@ BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT_FILE}"
 
 
 def train(settings_file: str | Path, report: dict[str, Any]) -> None:
-    """Train in the current folder with the settings of ``settings_file``, and fill ``report``.
+    """Train a model in the current folder and fill ``report``.
 
     Writes ``potential.nequip.zip`` (the model with the lowest validation loss), ``training_curve.json``,
     ``nequip.yaml`` and ``checkpoints/``.
 
-    :raises InputError: when the settings or the data cannot be used.
-    :raises NotANumberError: when the loss is no longer finite.
-    :raises NoModelError: when no epoch was finished.
-    :raises OutOfMemoryError, OutOfGpuMemoryError: when the memory is exhausted.
+    :param settings_file: JSON file of :class:`TrainingSettings`.
+    :raises InputError: if the settings or the data sets are invalid.
+    :raises NotANumberError: if the loss is not finite.
+    :raises NoModelError: if no epoch was finished.
+    :raises OutOfMemoryError, OutOfGpuMemoryError: if the memory is exhausted.
     """
-    with memory_errors_told():
+    with convert_memory_errors():
         _train(read_json(settings_file, "settings file"), report)
 
 
 def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
-    """Train with the settings ``given``; see :func:`train`."""
+    """Train with the settings ``given``, without defaults; see :func:`train`."""
     settings = TrainingSettings.complete(given)
     initial = None
     if settings["initial_model"] is not None:
@@ -70,9 +71,9 @@ def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
     report["n_frames"] = {name: len(group) for name, group in frames.items()}
     restart = settings["restart_checkpoint"]
     if restart is not None and not Path(restart).is_file():
-        raise InputError(f"`restart_checkpoint` names `{restart}`, which does not exist: give a file or null.")
+        raise InputError(f"`restart_checkpoint` is `{restart}`, which does not exist; give an existing file or null.")
     if settings["device"] == "cuda" and not torch.cuda.is_available():
-        raise InputError("`device` is cuda, but torch sees no GPU here: choose cpu or auto.")
+        raise InputError("`device` is cuda, but torch sees no GPU; set it to cpu or auto.")
 
     _fix_numerics(settings)
     _quieten_lightning()
@@ -91,45 +92,47 @@ def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
 
 
 def _fix_numerics(settings: Mapping[str, Any]) -> None:
-    """Fix what affects results: threads, algorithms and seeds."""
-    # Read by cuBLAS at start; without it, matrix products on a GPU differ from run to run.
+    """Make the training reproducible: set number of threads, deterministic algorithms and seeds."""
+    # cuBLAS reads it when it is loaded; without it, matrix products on a GPU are not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(settings["threads"])
-    # On a GPU a few operations have no deterministic form, and a warning is better than no training.
+    # Some operations have no deterministic implementation on a GPU; they give a warning instead of an error.
     torch.use_deterministic_algorithms(True, warn_only=settings["device"] != "cpu")
     set_global_state()
     torch.manual_seed(settings["seeds"]["model"])
 
 
 def _quieten_lightning() -> None:
-    """Silence Lightning's messages on devices and products; it sets its log level at import."""
+    """Suppress Lightning's messages on devices and its products; it sets its log level at import."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _read_prior(path: str | None) -> LennardJonesPrior | None:
-    """Return the prior of a file; None without a file.
+    """Return the prior in the file ``path``; None without a path.
 
-    :raises InputError: when it cannot be read.
-    :raises ProgramError: when NequIP could not package a model with it.
+    :raises InputError: if it cannot be read.
+    :raises ProgramError: if NequIP could not package a model with a prior.
     """
     if path is None:
         return None
     values = read_json(path, "file of the prior")
     if not isinstance(values, dict):
-        raise InputError(f"`{path}` holds no prior, but {type(values).__name__}: give the coefficients by their names.")
-    # Checked before the training, not after.
+        raise InputError(
+            f"`{path}` contains {type(values).__name__} instead of a prior; give a mapping of its coefficients."
+        )
+    # Otherwise packaging would fail after the training.
     if "aiida_sicmlip.nequip_extension" not in {entry.value for entry in entry_points(group="nequip.extension")}:
         raise ProgramError(
-            "The installed aiida-sicmlip does not announce its modules to NequIP, which could not package a model with "
-            "a prior: install the package again."
+            "aiida-sicmlip is installed without its entry point `nequip.extension`, which NequIP needs to package a model "
+            "with a prior; install it again."
         )
     return LennardJonesPrior.from_dict(values)
 
 
 def _configuration(settings: Mapping[str, Any], frames: Sequence[Atoms]) -> dict[str, Any]:
-    """Return NequIP's configuration, with the statistics of the training set, ``frames``, filled in."""
-    prior, explained = _read_prior(settings["prior"]), None
+    """Return NequIP's configuration for a new model, scaled with the statistics of the training set, ``frames``."""
+    prior, predictions = _read_prior(settings["prior"]), None
     species = settings["species"]
     transforms = [
         ChemicalSpeciesToAtomTypeMapper(species),
@@ -138,23 +141,23 @@ def _configuration(settings: Mapping[str, Any], frames: Sequence[Atoms]) -> dict
     dataset = LabelledFramesDataset(settings["training_set"], transforms, keep=settings["keep_neighbour_lists"])
     if prior is not None:
         pairs = replace(prior, offsets=np.zeros(len(prior.species)))
-        explained = [pairs.evaluate(frame) for frame in frames]
-    return nequip_config(settings, dataset_statistics(dataset, species, explained), prior)
+        predictions = [pairs.evaluate(frame) for frame in frames]
+    return nequip_config(settings, dataset_statistics(dataset, species, predictions), prior)
 
 
 def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None) -> None:
-    """Train, write the curve, and fill the report with how it ended."""
+    """Run the training, write its curve, and add its result to the report."""
     datamodule = instantiate(config["data"], _recursive_=False)
     if restart is not None:
-        # Lightning restores the data module after NequIP has seeded the order of frames, which is too late.
+        # NequIP seeds the order of frames from this state, which Lightning restores only later.
         state = torch.load(restart, map_location="cpu", weights_only=False)
         datamodule.load_state_dict(state[type(datamodule).__qualname__])
-    # Validation needs forces, which are gradients of the energy: not possible in inference mode.
-    changes: dict[str, Any] = {"inference_mode": False}
+    # Forces are gradients of the energy, which inference mode does not allow.
+    options: dict[str, Any] = {"inference_mode": False}
     if restart is not None:
-        # The loss before the first epoch is part of the restored state.
-        changes["num_sanity_val_steps"] = 0
-    trainer = instantiate(config["trainer"], **changes)
+        # The validation loss before the first epoch is in the checkpoint.
+        options["num_sanity_val_steps"] = 0
+    trainer = instantiate(config["trainer"], **options)
     module = _training_module(config, datamodule)
     module.world_size = trainer.world_size
     progress = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingProgress))
@@ -170,14 +173,14 @@ def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None)
         report["starting_validation_loss"] = progress.starting_validation_loss
         progress.write_curve()
     if not progress.curve["epoch"] or not Path(BEST_CHECKPOINT).is_file():
-        raise NoModelError("The training ended before one epoch was finished: raise `wall_time_limit`.")
+        raise NoModelError("The training stopped before the first epoch was finished; increase `wall_time_limit`.")
     report["stop_reason"] = progress.stop_reason(trainer)
     report["best_epoch"] = progress.curve["epoch"][int(np.argmin(progress.curve["validation_loss"]))]
     report["final"] = {column: values[-1] for column, values in progress.curve.items()}
 
 
 def _training_module(config: Mapping[str, Any], datamodule: Any) -> Any:
-    """Return NequIP's Lightning module, with its model in it."""
+    """Return NequIP's Lightning module with its model."""
     return instantiate(
         config["training_module"],
         _recursive_=False,
@@ -198,9 +201,9 @@ def _training_module(config: Mapping[str, Any], datamodule: Any) -> Any:
 def package_model(checkpoint: str | Path, target: str | Path) -> None:
     """Write the model of a checkpoint as a portable NequIP package.
 
-    It runs in this process, since another one costs seconds of imports.
+    NequIP's packaging is called in this process, since a new one takes seconds for imports.
     """
-    # Importing NequIP's program changes the logging of the process, so it is imported only to package.
+    # Importing this module changes the logging of the process, so it is imported only here.
     from nequip.scripts.package import main as nequip_package
 
     Path(target).unlink(missing_ok=True)

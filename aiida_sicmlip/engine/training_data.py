@@ -1,4 +1,4 @@
-"""Labelled frames for NequIP, and the statistics that scale a model."""
+"""Labelled frames as a data set of NequIP, and the statistics that scale a model."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from aiida_sicmlip.science.training.nequip_config import DatasetStatistics, per_
 
 
 def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms]:
-    """Read labelled frames and check that a model of ``species`` can learn from them.
+    """Read labelled frames for a model of ``species``.
 
-    :raises InputError: when the file is missing or is not one of labelled frames with finite energies and forces.
-    :raises NoForcesError: when it has no forces.
-    :raises UnknownSpeciesError: when it holds an element that is not in ``species``.
+    :raises InputError: if the file does not exist or does not contain labelled frames with finite energies and forces.
+    :raises NoForcesError: if it has no forces.
+    :raises UnknownSpeciesError: if it contains an element that is not in ``species``.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"The file of labelled frames `{path}` does not exist: give its name in the settings.")
+        raise InputError(f"The file of labelled frames `{path}` does not exist; give an existing file in the settings.")
     try:
         frames = read_labelled_frames(path)
     except InputError as error:
-        # A set without forces keeps its own class of error.
+        # The class of the error selects the exit code: a set without forces has its own.
         raise type(error)(f"`{path}` cannot be used: {error}") from error
     for index, frame in enumerate(frames):
         for symbol in frame.symbols:
             if symbol not in species:
                 raise UnknownSpeciesError(
-                    f"Frame {index} of `{path}` holds {symbol}, which is not in `species`. "
-                    f"{nearest_name(symbol, species)} Add it to `species` or leave the frame out."
+                    f"Frame {index} of `{path}` contains {symbol}, which is not in `species`. "
+                    f"{nearest_name(symbol, species)} Add it to `species` or remove the frame."
                 )
     return frames
 
@@ -45,8 +45,9 @@ def read_training_frames(path: str | Path, species: Sequence[str]) -> list[Atoms
 class LabelledFramesDataset(AtomicDataset):
     """A file of labelled frames (``.npz``) for NequIP's data module.
 
-    ``keep``: apply ``transforms`` (among them the neighbour list, the costly one) once and hold the outcome; the frames
-    never change during a training. Numbers reach the model in double precision, as they are in the file.
+    Numbers are in double precision, as in the file.
+
+    :param keep: apply ``transforms``, of which the neighbour list is expensive, once and keep the result in memory.
     """
 
     def __init__(self, file_path: str, transforms: Sequence[Callable[..., Any]] = (), keep: bool = True) -> None:
@@ -60,18 +61,18 @@ class LabelledFramesDataset(AtomicDataset):
         return len(self._items)
 
     def __getitems__(self, indices: Any) -> list[AtomicDataDict.Type]:
-        chosen = self._items[indices] if isinstance(indices, slice) else [self._items[index] for index in indices]
+        items = self._items[indices] if isinstance(indices, slice) else [self._items[index] for index in indices]
         # A shallow copy, since the model adds its own fields to the mapping.
-        return [item.copy() if self._keep else self._transform(item) for item in chosen]
+        return [item.copy() if self._keep else self._transform(item) for item in items]
 
 
 def dataset_statistics(
-    dataset: AtomicDataset, species: Sequence[str], explained: Sequence[PairForces] | None = None
+    dataset: AtomicDataset, species: Sequence[str], predictions: Sequence[PairForces] | None = None
 ) -> DatasetStatistics:
     """Return the mean number of neighbours, an energy for each species and the root mean square force of ``dataset``.
 
-    :param explained: prediction of a prior for each frame, which is subtracted from energies and forces.
-    :raises InputError: when one of ``species`` is in no frame, so that the model could not be trained for it.
+    :param predictions: of a prior for each frame, which are subtracted from energies and forces.
+    :raises InputError: if one of ``species`` occurs in no frame, so that the model could not be trained for it.
     """
     counts = np.zeros((len(dataset), len(species)))
     energies = np.zeros(len(dataset))
@@ -82,15 +83,17 @@ def dataset_statistics(
         counts[index] = np.bincount(types, minlength=len(species))
         energies[index] = frame[AtomicDataDict.TOTAL_ENERGY_KEY].item()
         forces = frame[AtomicDataDict.FORCE_KEY].numpy()
-        if explained is not None:
-            energies[index] -= explained[index].energy
-            forces = forces - explained[index].forces
+        if predictions is not None:
+            energies[index] -= predictions[index].energy
+            forces = forces - predictions[index].forces
         pairs += frame[AtomicDataDict.EDGE_INDEX_KEY].shape[1]
         squares += float(np.sum(forces**2))
         components += forces.size
     for symbol, count in zip(species, counts.sum(axis=0), strict=True):
         if count == 0:
-            raise InputError(f"`species` lists {symbol}, but no training frame holds it: add frames or leave it out.")
+            raise InputError(
+                f"`species` contains {symbol}, but no training frame does; add frames with it, or remove it."
+            )
     return DatasetStatistics(
         neighbours=pairs / float(counts.sum()),
         energies=dict(zip(species, per_type_energies(counts, energies).tolist(), strict=True)),

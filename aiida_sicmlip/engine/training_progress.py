@@ -1,4 +1,4 @@
-"""Progress of a training: a line, a row of the curve and a checkpoint for each epoch, and the reasons to stop."""
+"""Lightning callbacks of a training: training curve, checkpoints and stop conditions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ CURVE_COLUMNS: dict[str, str] = {
 
 
 class TrainingProgress(Callback):
-    """Records the curve, prints it, stops at the wall-time limit and at the first loss that is not finite.
+    """Records and prints the training curve; stops at the wall-time limit and raises an error for a loss not finite.
 
-    ``wall_time_limit`` is in seconds from when this object was made. Training errors are means over the epoch's steps,
-    while the weights change; validation errors are of the weights at the end of the epoch. ``starting_validation_loss``
-    is that of the weights before the first epoch; None where it is not finite. It is kept in the checkpoints with the
-    curve, so that a continued training has both from its start.
+    Training errors are means over the steps of an epoch, during which the weights change; validation errors are those
+    of the weights at the end of the epoch. The validation loss of the weights before the first epoch is
+    ``starting_validation_loss``, None if it is not finite. Curve and this loss are stored in the checkpoints, so that
+    a continued training has them from its start.
+
+    :param maximum_epochs: for the printed lines.
+    :param wall_time_limit: s after the construction of this object; None: no limit.
     """
 
     def __init__(self, maximum_epochs: int, wall_time_limit: float | None = None) -> None:
@@ -60,7 +63,7 @@ class TrainingProgress(Callback):
         write_report(TRAINING_CURVE_FILE, {"units": CURVE_COLUMNS, "columns": self.curve})
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        # The schedule is advanced before the epoch's validation.
+        # Lightning advances the schedule before the validation of the epoch.
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
@@ -70,7 +73,7 @@ class TrainingProgress(Callback):
         _require_finite(float(loss), "training", trainer.current_epoch + 1)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Take the row of the epoch: Lightning validates at the end of it, before the checkpoints are written."""
+        """Append the row of the epoch; Lightning validates at its end, before the checkpoints are written."""
         validation = pl_module.val_metrics[0].compute()
         if trainer.sanity_checking:
             loss = float(validation["weighted_sum"])
@@ -113,24 +116,24 @@ class TrainingProgress(Callback):
 
 
 class TrainingCheckpoints(ModelCheckpoint):
-    """Saves the best and the last state after each epoch, then the curve up to there.
+    """Saves the best and the last state after each epoch, and then the training curve.
 
-    A training continues in another folder than the one that saved its state. Lightning would then lose the loss of the
-    best model, and take the first epoch for the best; here the loss is kept wherever the best model exists.
+    A training is continued in a different folder, in which Lightning would discard the loss of the best model and take
+    the first epoch for the best. Here the paths of the state are changed to this folder if it contains the best model.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         folder = Path(str(self.dirpath))
 
-        def here(path: str) -> str:
+        def in_folder(path: str) -> str:
             return str(folder / Path(path).name) if path else path
 
-        if not Path(here(state_dict["best_model_path"])).is_file():
+        if not Path(in_folder(state_dict["best_model_path"])).is_file():
             return
-        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-        moved = {name: here(state_dict[name]) for name in paths}
-        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
+        names = ("best_model_path", "kth_best_model_path", "last_model_path")
+        paths = {name: in_folder(state_dict[name]) for name in names}
+        best = {in_folder(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         super().on_train_epoch_end(trainer, pl_module)
@@ -142,6 +145,6 @@ class TrainingCheckpoints(ModelCheckpoint):
 def _require_finite(loss: float, kind: str, epoch: int) -> None:
     if not math.isfinite(loss):
         raise NotANumberError(
-            f"The {kind} loss became {loss} in epoch {epoch}: lower `optimiser.learning_rate`, set "
-            "`optimiser.gradient_clipping`, or look for unphysical frames."
+            f"The {kind} loss is {loss} in epoch {epoch}; decrease `optimiser.learning_rate`, set "
+            "`optimiser.gradient_clipping`, or remove unphysical frames."
         )

@@ -207,8 +207,12 @@ def test_the_prior_is_written_for_the_program(
     ("model", "settings", "words"),
     [
         ({"pair_potential": "lennard-jones"}, None, "give the `prior`, fitted with `fit_lennard_jones_prior`"),
-        ({"pair_potential": "zbl"}, {}, "There is a prior, but `model.pair_potential` is zbl"),
-        ({"pair_potential": "lennard-jones", "cutoff": 4.0}, {}, r"ends at 5.0 A, beyond `model.cutoff` \(4.0 A\)"),
+        ({"pair_potential": "zbl"}, {}, "A prior is given, but `model.pair_potential` is zbl"),
+        (
+            {"pair_potential": "lennard-jones", "cutoff": 4.0},
+            {},
+            r"cutoff of the prior \(5.0 A\) is above `model.cutoff` \(4.0 A\)",
+        ),
     ],
 )
 def test_a_prior_that_does_not_fit_the_model(
@@ -241,5 +245,5 @@ def test_a_prior_that_lacks_an_element_of_the_training_set(
         "parameters": {"model": {"pair_potential": "lennard-jones"}},
         "prior": generate_prior(),
     }
-    with pytest.raises(ValueError, match="knows C, Si, but `species` lists H"):
+    with pytest.raises(ValueError, match="is for C, Si, but `species` contains H"):
         generate_calc_job(ENTRY_POINT, {**inputs, **given})

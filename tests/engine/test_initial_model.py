@@ -112,8 +112,8 @@ def test_elements_that_the_data_lack_keep_their_energy(tuned, package):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"model": {"cutoff": 5.0}}, r"`model.cutoff` is 5.0 A, but `initial_model` was made with 3.5 A"),
-        ({"species": ["C", "Si"]}, "`initial_model` knows C, H, Si, in this order"),
+        ({"model": {"cutoff": 5.0}}, r"`model.cutoff` is 5.0 A, but the cutoff of `initial_model` is 3.5 A"),
+        ({"species": ["C", "Si"]}, "`initial_model` has C, H, Si, in this order"),
     ],
 )
 def test_settings_that_contradict_the_package_are_refused(package, given, words):

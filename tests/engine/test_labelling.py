@@ -85,10 +85,10 @@ def test_program(tmp_path, atoms, classical):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([], "must hold `symbols`, `cell` and `positions`"),
-        ({"symbols": ["Si"], "cell": [[5, 0, 0], [0, 5, 0], [0, 0, 5]]}, "must hold `symbols`"),
-        ({"symbols": ["Si"], "cell": [[5, 0, 0]], "positions": [[0, 0, 0]]}, "must hold `symbols`"),
-        ({"symbols": [], "cell": [[5, 0, 0], [0, 5, 0], [0, 0, 5]], "positions": []}, "holds no atoms"),
+        ([], "must contain `symbols`, `cell` and `positions`"),
+        ({"symbols": ["Si"], "cell": [[5, 0, 0], [0, 5, 0], [0, 0, 5]]}, "must contain `symbols`"),
+        ({"symbols": ["Si"], "cell": [[5, 0, 0]], "positions": [[0, 0, 0]]}, "must contain `symbols`"),
+        ({"symbols": [], "cell": [[5, 0, 0], [0, 5, 0], [0, 0, 5]], "positions": []}, "contains no atoms"),
         ({"symbols": ["Si"], "cell": [[5, 0, 0], [0, 5, 0], [5, 5, 0]], "positions": [[0, 0, 0]]}, "without volume"),
     ],
 )

@@ -196,13 +196,16 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], expected: int = I
     [
         ({"learning_rate": 0.1}, ["`learning_rate`"]),
         ({"training_set": "missing.npz"}, ["missing.npz", "does not exist"]),
-        ({"species": ["Si", "C", "H"]}, ["lists H", "no training frame"]),
+        ({"species": ["Si", "C", "H"]}, ["contains H", "no training frame"]),
         ({"model": {"cutoff": 1.0}}, ["`model.cutoff`", "neighbour"]),
         ({"restart_checkpoint": "gone.ckpt"}, ["`restart_checkpoint`", "gone.ckpt"]),
         ({"device": "cuda"}, ["cuda", "no GPU"]),
         ({"initial_model": "gone.nequip.zip", "model": {}}, ["gone.nequip.zip", "not an existing packaged model"]),
-        ({"initial_model": "a.nequip.zip", "model": {"l_max": 2}}, ["`model.l_max`", "comes from `initial_model`"]),
-        ({"initial_model": "a.nequip.zip", "model": {}, "prior": "p.json"}, ["`prior`", "its own prior"]),
+        (
+            {"initial_model": "a.nequip.zip", "model": {"l_max": 2}},
+            ["`model.l_max`", "`initial_model` defines the settings of the model"],
+        ),
+        ({"initial_model": "a.nequip.zip", "model": {}, "prior": "p.json"}, ["`prior`", "contains its prior"]),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_message(tmp_path, capsys, monkeypatch, changes, words):
@@ -218,7 +221,7 @@ def test_what_cannot_be_used_is_told_in_one_message(tmp_path, capsys, monkeypatc
 def test_species_that_the_model_does_not_know_have_an_exit_status_of_their_own(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = refuse(tmp_path, capsys, UNKNOWN_SPECIES, species=["Si", "Ge"])
-    assert "holds C" in message and "`species`" in message
+    assert "contains C" in message and "`species`" in message
 
 
 @pytest.mark.parametrize("library", ["torch", "numpy"])
@@ -227,9 +230,9 @@ def test_memory_that_does_not_suffice_has_an_exit_status_of_its_own(library):
     import torch
 
     from aiida_sicmlip.engine.errors import OutOfMemoryError
-    from aiida_sicmlip.engine.memory import memory_errors_told
+    from aiida_sicmlip.engine.memory import convert_memory_errors
 
-    with pytest.raises(OutOfMemoryError, match="`batch_size`") as caught, memory_errors_told():
+    with pytest.raises(OutOfMemoryError, match="`batch_size`") as caught, convert_memory_errors():
         if library == "torch":
             torch.empty(2**50, dtype=torch.float64)
         np.empty(2**50)
@@ -240,12 +243,12 @@ def test_memory_of_a_gpu_is_told_apart():
     import torch
 
     from aiida_sicmlip.engine.errors import OutOfGpuMemoryError
-    from aiida_sicmlip.engine.memory import memory_errors_told
+    from aiida_sicmlip.engine.memory import convert_memory_errors
 
-    with pytest.raises(OutOfGpuMemoryError) as caught, memory_errors_told():
+    with pytest.raises(OutOfGpuMemoryError) as caught, convert_memory_errors():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     assert exit_status(caught.value) == OUT_OF_GPU_MEMORY
-    with pytest.raises(RuntimeError, match="something else"), memory_errors_told():
+    with pytest.raises(RuntimeError, match="something else"), convert_memory_errors():
         raise RuntimeError("something else")
 
 

@@ -1,4 +1,4 @@
-"""The Lennard-Jones prior of a potential: what it is, and its energy, forces and virial."""
+"""Lennard-Jones prior of a potential: parameters, energy, forces and virial."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
 
 CUTOFF_EXPONENT = 6
-"""Exponent p of the envelope that ends at the cutoff; the default of NequIP's envelopes."""
+"""Exponent p of the cutoff envelope; the default of NequIP."""
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class PairForces:
-    """What a pair potential says about a structure of N atoms.
+    """Energy, forces and virial of a pair potential for a structure of N atoms.
 
-    ``energy`` (eV), ``atomic_energies`` (N,) (eV, half of each pair's to either atom), ``forces`` (N, 3) (eV/A),
-    ``virial`` (3, 3) (eV): minus the derivative of the energy with respect to strain. The stress of ASE is
-    -virial / volume.
+    energy: eV.
+    atomic_energies: (N,), eV; each pair energy is divided equally between its atoms.
+    forces: (N, 3), eV/A.
+    virial: (3, 3), eV, minus the derivative of the energy with respect to strain; ASE's stress is -virial / volume.
     """
 
     energy: float
@@ -37,15 +38,19 @@ class PairForces:
 
 @dataclass(frozen=True, eq=False)
 class LennardJonesPrior:
-    """Lennard-Jones pairs with an envelope, and an energy for each atom.
+    """Lennard-Jones pair potential with a cutoff envelope, and an energy offset for each atom.
 
-    Two atoms of the elements i and j at the distance r < ``cutoff`` (A) have the energy
-    (``repulsion``[i, j] / r^12 - ``attraction``[i, j] / r^6) f(r / ``cutoff``), each atom has ``offsets``[i] (eV).
-    ``repulsion`` (T, T) is 4 epsilon sigma^12 (eV A^12), ``attraction`` (T, T) is 4 epsilon sigma^6 (eV A^6); both are
-    symmetric and not negative. The envelope is :func:`envelope`: energy, force and second derivative are continuous at
-    the cutoff. ``species`` (T,) gives the order of the elements.
+    The energy of two atoms of the elements i and j at the distance r < ``cutoff`` is
+    (``repulsion``[i, j] / r^12 - ``attraction``[i, j] / r^6) f(r / ``cutoff``) with the envelope f of :func:`envelope`:
+    energy, force and second derivative are continuous at the cutoff. Each atom of element i adds ``offsets``[i].
 
-    :raises InputError: when a field has another shape or values that make no sense.
+    species: elements, (T,).
+    repulsion: 4 epsilon sigma^12, (T, T), eV A^12; symmetric and not negative.
+    attraction: 4 epsilon sigma^6, (T, T), eV A^6; symmetric and not negative.
+    offsets: energy of an atom of each element, (T,), eV.
+    cutoff: A.
+
+    :raises InputError: if a field has the wrong shape or invalid values.
     """
 
     species: tuple[str, ...]
@@ -58,34 +63,34 @@ class LennardJonesPrior:
         species = tuple(self.species)
         wrong = [name for name in species if atomic_numbers.get(name, 0) < 1]
         if not species or wrong or len(set(species)) < len(species):
-            raise InputError(f"`species` of a prior is {list(species)}; give different chemical symbols.")
+            raise InputError(f"`species` of the prior is {list(species)}; give different chemical symbols.")
         object.__setattr__(self, "species", species)
         count = len(species)
         for name, shape in (("repulsion", (count, count)), ("attraction", (count, count)), ("offsets", (count,))):
             values = np.array(getattr(self, name), dtype=np.float64)
             if values.shape != shape or not np.isfinite(values).all():
-                raise InputError(f"`{name}` of a prior for {count} elements must be finite numbers of shape {shape}.")
+                raise InputError(f"`{name}` of the prior must be finite numbers of shape {shape} for {count} elements.")
             if len(shape) == 2 and (np.any(values < 0) or np.any(values != values.T)):
-                raise InputError(f"`{name}` of a prior is {values.tolist()}; it must be symmetric and not negative.")
+                raise InputError(f"`{name}` of the prior is {values.tolist()}; it must be symmetric and not negative.")
             values.flags.writeable = False
             object.__setattr__(self, name, values)
         cutoff = self.cutoff
         if isinstance(cutoff, bool) or not isinstance(cutoff, (int, float)) or not 0 < cutoff < np.inf:
-            raise InputError(f"`cutoff` of a prior is {cutoff!r}; give a positive number of A.")
+            raise InputError(f"`cutoff` of the prior is {cutoff!r}; give a positive number, in A.")
         object.__setattr__(self, "cutoff", float(cutoff))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LennardJonesPrior:
-        """Return the prior that :meth:`to_dict` described.
+        """Return the prior of a mapping written by :meth:`to_dict`.
 
-        :raises InputError: when an entry is missing, or as the class does.
+        :raises InputError: if a key is missing, or as for the class.
         """
         missing = [name for name in ("species", "repulsion", "attraction", "offsets", "cutoff") if name not in values]
         if missing:
-            raise InputError(f"The prior lacks {', '.join(f'`{name}`' for name in missing)}: fit it again.")
+            raise InputError(f"The prior lacks {', '.join(f'`{name}`' for name in missing)}; fit it again.")
         if values.get("envelope_exponent", CUTOFF_EXPONENT) != CUTOFF_EXPONENT:
             raise InputError(
-                f"The prior has the envelope exponent {values['envelope_exponent']}; only {CUTOFF_EXPONENT} is known."
+                f"`envelope_exponent` of the prior is {values['envelope_exponent']}; give {CUTOFF_EXPONENT}."
             )
         try:
             return cls(
@@ -98,10 +103,10 @@ class LennardJonesPrior:
         except (TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"The prior holds something that is no number: {error}.") from error
+            raise InputError(f"The prior contains a value that is not a number: {error}.") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the prior as plain values, numbers at full precision."""
+        """Return the prior as a mapping of lists and numbers."""
         return {
             "species": list(self.species),
             "repulsion": self.repulsion.tolist(),
@@ -112,41 +117,44 @@ class LennardJonesPrior:
         }
 
     def evaluate(self, atoms: Atoms) -> PairForces:
-        """Return energy, forces and virial of ``atoms`` in any cell.
+        """Return energy, forces and virial of ``atoms``, in a cell of any shape and size.
 
-        :raises InputError: when the prior does not know an element.
+        :raises InputError: if the prior has no parameters for an element.
         """
-        kinds = self._index(np.array(atoms.get_chemical_symbols()))
+        types = self._types(np.array(atoms.get_chemical_symbols()))
         first, second, lengths, vectors = neighbour_pairs(atoms, self.cutoff)
         energies, derivatives = self._pairs(
-            lengths, self.repulsion[kinds[first], kinds[second]], self.attraction[kinds[first], kinds[second]]
+            lengths, self.repulsion[types[first], types[second]], self.attraction[types[first], types[second]]
         )
-        # Each pair stands twice, once for either atom.
-        atomic = self.offsets[kinds] + 0.5 * np.bincount(first, energies, minlength=len(atoms))
-        pulls = (derivatives / lengths)[:, None] * vectors
+        # Each pair occurs twice, once for each of its atoms.
+        atomic = self.offsets[types] + 0.5 * np.bincount(first, energies, minlength=len(atoms))
+        pair_forces = (derivatives / lengths)[:, None] * vectors
         forces = np.zeros((len(atoms), 3))
-        np.add.at(forces, first, pulls)
-        return PairForces(float(atomic.sum()), atomic, forces, -0.5 * vectors.T @ pulls)
+        np.add.at(forces, first, pair_forces)
+        return PairForces(float(atomic.sum()), atomic, forces, -0.5 * vectors.T @ pair_forces)
 
     def _pairs(self, lengths: Array, repulsion: Any, attraction: Any) -> tuple[Array, Array]:
-        """Return energies and derivatives of pairs (E,)."""
-        (twelfth, its_slope), (sixth, slope) = inverse_powers(lengths, self.cutoff)
-        return repulsion * twelfth - attraction * sixth, repulsion * its_slope - attraction * slope
+        """Return energies and their derivatives with respect to distance for pairs (E,)."""
+        (r12, r12_slope), (r6, r6_slope) = inverse_powers(lengths, self.cutoff)
+        return repulsion * r12 - attraction * r6, repulsion * r12_slope - attraction * r6_slope
 
-    def _index(self, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
-        """Return the place of each symbol among the species."""
+    def _types(self, symbols: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        """Return the index of each symbol in ``species``."""
         unknown = sorted(set(symbols.tolist()) - set(self.species))
         if unknown:
-            raise InputError(f"The prior knows {', '.join(self.species)}, but not {', '.join(unknown)}.")
-        places = {name: place for place, name in enumerate(self.species)}
-        return np.array([places[name] for name in symbols.tolist()], dtype=np.int64)
+            raise InputError(
+                f"The structure contains {', '.join(unknown)}, but the prior is for {', '.join(self.species)}; fit a "
+                "prior for all elements."
+            )
+        type_of = {name: index for index, name in enumerate(self.species)}
+        return np.array([type_of[name] for name in symbols.tolist()], dtype=np.int64)
 
 
 def envelope(fractions: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return the envelope f(x) at the fractions x of the cutoff, and its derivative.
+    """Return the envelope f(x) at fractions x of the cutoff, and its derivative.
 
-    f(x) = 1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2) with p = 6, 0 from x = 1 on; f, f' and f'' are
-    continuous there, and f' is nowhere positive. Source: Gasteiger et al., arXiv:2003.03123, equation 8.
+    f(x) = 1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2) with p = 6 for x < 1, and 0 beyond; f, f'
+    and f'' are continuous at x = 1, and f' is never positive. Source: Gasteiger et al., arXiv:2003.03123, equation 8.
     """
     x, p = np.asarray(fractions, dtype=np.float64), CUTOFF_EXPONENT
     value = 1.0 - 0.5 * (p + 1) * (p + 2) * x**p + p * (p + 2) * x ** (p + 1) - 0.5 * p * (p + 1) * x ** (p + 2)
@@ -155,9 +163,12 @@ def envelope(fractions: npt.ArrayLike) -> tuple[Array, Array]:
 
 
 def inverse_powers(distances: npt.ArrayLike, cutoff: float) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Return r^-12 f(r / cutoff) and its derivative, then r^-6 f(r / cutoff) and its derivative, at ``distances``.
+    """Return r^-12 f(r / cutoff) and r^-6 f(r / cutoff), each with its derivative, at ``distances``.
 
-    Distances and ``cutoff`` are in A; a prior is a linear combination of these.
+    The pair energy of a prior is a linear combination of the two.
+
+    :param distances: r, A.
+    :param cutoff: A.
     """
     r = np.asarray(distances, dtype=np.float64)
     value, slope = envelope(r / cutoff)

@@ -1,4 +1,4 @@
-"""NequIP's configuration of a training run, made from this package's settings; imports no torch."""
+"""Configuration of a NequIP training from the settings of this package; does not import torch."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ __all__ = [
     "per_type_energies",
 ]
 
-#: NequIP's name of the validation loss, by which the best model is chosen.
+#: NequIP's name of the validation loss, which defines the best model.
 MONITOR = "val0_epoch/weighted_sum"
-#: Below this force, eV/A, the training set is taken to be at rest and gives no scale.
-_LEAST_FORCE_SCALE = 1e-3
+#: Below this root mean square force, eV/A, the frames are taken to be relaxed and the energy scale is 1.
+_MIN_FORCE_SCALE = 1e-3
 
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """What the model is scaled with, from the training set alone.
+    """Statistics of the training set that scale the model.
 
-    ``neighbours``: mean number of neighbours within the cutoff. ``energies``: energy of each species, eV.
-    ``forces_rms``: root mean square of the force components, eV/A.
+    neighbours: mean number of neighbours within the cutoff.
+    energies: energy of each species, eV.
+    forces_rms: root mean square of the force components, eV/A.
     """
 
     neighbours: float
@@ -49,8 +50,11 @@ class DatasetStatistics:
 class StartingModel:
     """A packaged model that a training starts from.
 
-    ``path``: its file. ``species``: elements in its order. ``cutoff``: A. ``energies``: of elements of the training
-    set, eV, instead of the model's own, since each level of theory has its zero of energy.
+    path: its file.
+    species: elements in the order of its atom types.
+    cutoff: A.
+    energies: of the elements of the training set, eV, which replace the model's own, since each level of theory has
+        its own zero of energy.
     """
 
     path: str
@@ -62,10 +66,12 @@ class StartingModel:
 def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return an energy per species, eV, whose sum over a frame's atoms is close to the frame's energy.
 
-    ``counts`` (F, T): atoms of each species in each frame; ``energies`` (F,), eV. Plain least squares fails where the
-    composition is the same in all frames, the normal case of one defect. So the mean energy per atom goes to every
-    species, and only what remains is fitted, with the smallest corrections that do it: nothing for one composition,
-    the least squares fit where the compositions determine it.
+    Least squares is underdetermined if all frames have the same composition, as for a single defect. Each species
+    therefore has the mean energy per atom plus the least squares correction of minimum norm: zero for a single
+    composition, the ordinary least squares fit if the compositions determine it.
+
+    :param counts: atoms of each species in each frame, (F, T).
+    :param energies: of the frames, (F,), eV.
     """
     mean = float(np.mean(energies / counts.sum(axis=1)))
     return mean + fit_energy_offsets(counts, energies - mean * counts.sum(axis=1))
@@ -76,12 +82,12 @@ def nequip_config(
     statistics: DatasetStatistics | StartingModel,
     prior: LennardJonesPrior | None = None,
 ) -> dict[str, Any]:
-    """Return the configuration that NequIP's training takes, with plain Python values only.
+    """Return the configuration of NequIP's training, of plain Python values.
 
-    :param statistics: of what the network has to learn: where there is a prior, of what it leaves. Or, for
-        `initial_model`, that model, whose species and cutoff count.
+    :param statistics: statistics of the training set, after subtraction of the prior, if any; or, for `initial_model`,
+        that model, whose species and cutoff take precedence over the settings.
     :param prior: for `model.pair_potential: lennard-jones`; its offsets are not used.
-    :raises InputError: when the settings are not valid, or the prior is missing, of no use or does not fit the model.
+    :raises InputError: if the settings are invalid, or the prior is missing, unused or inconsistent with the model.
     """
     settings = TrainingSettings.complete(settings)
     if isinstance(statistics, StartingModel):
@@ -97,33 +103,36 @@ def nequip_config(
 
 
 def check_prior(settings: Mapping[str, Any], prior: LennardJonesPrior | None) -> None:
-    """Raise :class:`InputError` unless there is a prior where it is asked for, and one that fits the model.
+    """Raise :class:`InputError` if the prior is missing, unused or inconsistent with the model.
 
     :param settings: complete settings of a training.
     """
     wanted = settings["model"]["pair_potential"] == "lennard-jones"
     if prior is None:
         if wanted:
-            raise InputError("`model.pair_potential` is lennard-jones: name the file of its coefficients as `prior`.")
+            raise InputError(
+                "`model.pair_potential` is lennard-jones, but `prior` is null; give the file of the prior."
+            )
         return
     if not wanted:
         raise InputError(
-            f"There is a prior, but `model.pair_potential` is {settings['model']['pair_potential']}: make it "
-            "lennard-jones or leave the prior out."
+            f"A prior is given, but `model.pair_potential` is {settings['model']['pair_potential']}; set it to "
+            "lennard-jones or remove the prior."
         )
     if missing := [name for name in settings["species"] if name not in prior.species]:
         raise InputError(
-            f"The prior knows {', '.join(prior.species)}, but `species` lists {', '.join(missing)}: fit it with all."
+            f"The prior is for {', '.join(prior.species)}, but `species` contains {', '.join(missing)}; fit a prior "
+            "for all species."
         )
     if prior.cutoff > settings["model"]["cutoff"]:
         raise InputError(
-            f"The prior ends at {prior.cutoff} A, beyond `model.cutoff` ({settings['model']['cutoff']} A): raise that, "
-            "or fit a shorter prior."
+            f"The cutoff of the prior ({prior.cutoff} A) is above `model.cutoff` ({settings['model']['cutoff']} A); "
+            "increase the latter, or fit a prior with a smaller cutoff."
         )
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes a list that occurs twice in full both times: anchors make the file hard to read."""
+    """Writes repeated lists in full, without YAML anchors, which are hard to read."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -160,7 +169,7 @@ def _data(settings: Mapping[str, Any]) -> dict[str, Any]:
             "_target_": "torch.utils.data.DataLoader",
             "batch_size": batch_size,
             "shuffle": shuffle,
-            # Worker processes cost more than they bring when the neighbour lists are already in memory.
+            # Worker processes cost more time than they save when the neighbour lists are in memory.
             "num_workers": 0,
         }
 
@@ -181,7 +190,7 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "dirpath": CHECKPOINT_FOLDER,
         "filename": BEST_CHECKPOINT_FILE.removesuffix(".ckpt"),
         "save_last": True,
-        # Before, the epoch counts as unfinished, and a restart would draw the frames in another order.
+        # A checkpoint saved earlier counts the epoch as unfinished, and a restart would change the order of frames.
         "save_on_train_epoch_end": True,
         "enable_version_counter": False,
     }
@@ -207,9 +216,9 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "devices": 1,
         "max_epochs": settings["maximum_epochs"],
         "check_val_every_n_epoch": 1,
-        # The whole validation set once before the first epoch: whether training improves on where it starts.
+        # The validation loss before the first epoch shows whether training improves on the initial weights.
         "num_sanity_val_steps": -1,
-        # Progress bars and loggers only cost time here.
+        # TrainingProgress prints and records each epoch; progress bars and loggers only take time.
         "logger": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -250,7 +259,7 @@ def _training_module(
 
 
 def _packaged_model(start: StartingModel) -> dict[str, Any]:
-    """Return what loads the model of a package, with other energies of the elements where there are any."""
+    """Return the configuration that loads a packaged model and replaces its energies of elements, if any are given."""
     package = {"_target_": "nequip.model.ModelFromPackage", "package_path": start.path}
     if not start.energies:
         return package
@@ -263,7 +272,7 @@ def _metrics(metrics: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _metric(quantity: str, kind: str, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """Return one error measure: of the energy per atom (eV/atom) or of the force components (eV/A)."""
+    """Return the configuration of an error metric of the energy per atom (eV/atom) or the force components (eV/A)."""
     short = {"MeanSquaredError": "mse", "MeanAbsoluteError": "mae"}[kind]
     per_atom = {"_target_": "nequip.data.PerAtomModifier", "field": "total_energy"}
     metric: dict[str, Any] = {
@@ -297,11 +306,11 @@ def _scheduler(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 def _model(
     settings: Mapping[str, Any], statistics: DatasetStatistics, prior: LennardJonesPrior | None
 ) -> dict[str, Any]:
-    """Return the arguments of the Allegro model, scaled with the statistics of the training set."""
+    """Return the configuration of the Allegro model, scaled with the statistics of the training set."""
     model, species = settings["model"], settings["species"]
     if not statistics.neighbours > 0:
         raise InputError(
-            f"No training atom has a neighbour within `model.cutoff` ({model['cutoff']} A): raise the cutoff."
+            f"No atom of the training set has a neighbour within `model.cutoff` ({model['cutoff']} A); increase it."
         )
     config: dict[str, Any] = {
         "_target_": "allegro.model.AllegroModel",
@@ -327,7 +336,7 @@ def _model(
         "readout_mlp_hidden_layers_width": model["readout_mlp_width"],
         "avg_num_neighbors": statistics.neighbours,
         "per_type_energy_shifts": dict(statistics.energies),
-        "per_type_energy_scales": statistics.forces_rms if statistics.forces_rms > _LEAST_FORCE_SCALE else 1.0,
+        "per_type_energy_scales": statistics.forces_rms if statistics.forces_rms > _MIN_FORCE_SCALE else 1.0,
     }
     if model["pair_potential"] == "zbl":
         config["pair_potential"] = {

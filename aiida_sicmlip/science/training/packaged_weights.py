@@ -1,8 +1,8 @@
-"""Weights out of a packaged NequIP model (``*.nequip.zip``), without torch and without running what the file brings.
+"""Reader of the weights of a packaged NequIP model (``*.nequip.zip``), without torch and without executing its code.
 
-A package of torch is a zip archive: a pickle that describes the modules of the model, and a file with the bytes of each
-tensor. The pickle is read with an unpickler that knows how tensors are put together and takes everything else for an
-empty shell, so that no code of the package or of a library is called.
+A torch package is a zip archive of a pickle, which describes the modules of the model, and one file per tensor with its
+bytes. The unpickler rebuilds tensors only and replaces every other object by a placeholder, so that no code of the
+package or of a library is executed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from aiida_sicmlip.common.exceptions import InputError
 
 MODEL_PICKLE = "/model/eager_model.pkl"
-"""The model as it was trained; a package holds the same weights a second time, arranged for compilation."""
+"""Path of the model in the package, which contains the same weights again in a form for compilation."""
 
 _TYPES = {
     "DoubleStorage": "<f8",
@@ -37,15 +37,15 @@ _TYPES = {
 
 
 def read_packaged_weights(source: str | PathLike[str] | BinaryIO) -> dict[str, NDArray[Any]]:
-    """Return the parameters and buffers of a packaged model by their names, such as ``sole_model.func.weight``.
+    """Return the parameters and buffers of a packaged model by name, such as ``sole_model.func.weight``.
 
-    :raises InputError: if the file is no packaged model, or holds tensors of a type that is not known here.
+    :raises InputError: if the file is not a packaged model, or contains tensors of an unsupported type.
     """
     try:
         with zipfile.ZipFile(source) as archive:
             names = [name for name in archive.namelist() if name.endswith(MODEL_PICKLE)]
             if not names:
-                raise InputError("The file is no packaged model: it holds no `model/eager_model.pkl`.")
+                raise InputError("The file is not a packaged model: it contains no `model/eager_model.pkl`.")
             prefix = names[0].removesuffix(MODEL_PICKLE)
             content = archive.read(names[0])
             root = _Unpickler(io.BytesIO(content), archive, f"{prefix}/.data").load()
@@ -53,12 +53,12 @@ def read_packaged_weights(source: str | PathLike[str] | BinaryIO) -> dict[str, N
         raise InputError(f"The file cannot be read as a packaged model: {error}") from error
     weights = dict(_tensors(root, ""))
     if not weights:
-        raise InputError("The packaged model holds no weights that could be found.")
+        raise InputError("The packaged model contains no weights.")
     return weights
 
 
-class _Shell:
-    """Stands for an object of any class: it keeps what it was made of and calls nothing."""
+class _Placeholder:
+    """Replaces an object of any class: it keeps the arguments and the state and calls nothing."""
 
     def __init__(self, *arguments: Any, **_: Any) -> None:
         self.arguments = arguments
@@ -67,25 +67,25 @@ class _Shell:
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def __call__(self, *arguments: Any, **_: Any) -> _Shell:
-        return _Shell(*arguments)
+    def __call__(self, *arguments: Any, **_: Any) -> _Placeholder:
+        return _Placeholder(*arguments)
 
-    # What a pickle does to lists, sets and dictionaries of classes that are not known here.
+    # Operations that a pickle applies to subclasses of lists, sets and dictionaries.
     def append(self, _: Any) -> None:
-        """Leave out an element."""
+        """Ignore an element."""
 
     def extend(self, _: Any) -> None:
-        """Leave out elements."""
+        """Ignore elements."""
 
     def add(self, _: Any) -> None:
-        """Leave out an element."""
+        """Ignore an element."""
 
     def __setitem__(self, _: Any, __: Any) -> None:
-        """Leave out an entry."""
+        """Ignore an item."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads tensors as arrays, and everything that is no plain container as a shell."""
+    """Reads tensors as arrays, built-in containers as they are, and other objects as placeholders."""
 
     def __init__(self, file: BinaryIO, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(file)
@@ -93,7 +93,7 @@ class _Unpickler(pickle.Unpickler):
         self._folder = folder
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a function that makes a tensor, a plain container, or a class of shells; nothing is imported."""
+        """Return a function that rebuilds tensors, a built-in container or a placeholder class; nothing is imported."""
         if module == "torch._utils":
             if name.startswith("_rebuild_tensor"):
                 return _tensor
@@ -103,38 +103,38 @@ class _Unpickler(pickle.Unpickler):
             return OrderedDict
         if module == "builtins" and name in ("set", "frozenset", "list", "dict", "tuple"):
             return {"set": set, "frozenset": frozenset, "list": list, "dict": dict, "tuple": tuple}[name]
-        return type(name, (_Shell,), {})
+        return type(name, (_Placeholder,), {})
 
     def persistent_load(self, pid: Any) -> Any:
-        """Return the numbers of a storage; other things that are kept beside the pickle are left out."""
+        """Return the array of a storage, and a placeholder for other objects outside the pickle."""
         if not isinstance(pid, tuple) or pid[0] != "storage":
-            return _Shell()
+            return _Placeholder()
         _, kind, key, _, count = pid
         dtype = _TYPES.get(getattr(kind, "__name__", str(kind)))
         if dtype is None:
-            raise InputError(f"The packaged model holds tensors of type `{kind}`, which cannot be compared here.")
+            raise InputError(f"The packaged model contains tensors of type `{kind}`, which is not supported.")
         content = self._archive.read(f"{self._folder}/{key}.storage")
         return np.frombuffer(content, dtype=dtype)[: int(count)]
 
 
 def _tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Any:
-    """Return the part of a storage that is a tensor."""
+    """Return the tensor with this offset, shape and strides in a storage."""
     if not isinstance(storage, np.ndarray):
-        return _Shell()
+        return _Placeholder()
     steps = [step * storage.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(storage[offset:], shape=tuple(size), strides=steps).copy()
 
 
 def _tensors(module: Any, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the parameters and buffers of a module and of those in it, by name."""
-    state = module.state if isinstance(module, _Shell) else module
+    """Yield names and values of the parameters and buffers of a module and its submodules."""
+    state = module.state if isinstance(module, _Placeholder) else module
     if not isinstance(state, dict):
         return
     for kind in ("_parameters", "_buffers"):
-        entries = state.get(kind)
-        for name, value in (entries or {}).items() if isinstance(entries, dict) else ():
+        tensors = state.get(kind)
+        for name, value in (tensors or {}).items() if isinstance(tensors, dict) else ():
             if isinstance(value, np.ndarray):
                 yield f"{prefix}{name}", value
-    inner = state.get("_modules")
-    for name, value in (inner or {}).items() if isinstance(inner, dict) else ():
+    modules = state.get("_modules")
+    for name, value in (modules or {}).items() if isinstance(modules, dict) else ():
         yield from _tensors(value, f"{prefix}{name}.")

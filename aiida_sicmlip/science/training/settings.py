@@ -1,4 +1,4 @@
-"""The settings of a training run."""
+"""Settings of a training: model, loss, optimiser, learning rate schedule and data files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE
 from aiida_sicmlip.science.settings import Settings, choice, flag, group, integer, number, sequence, text
 
-FILE = "the name of a file"
+FILE = "a file name"
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,24 @@ class ModelSettings(Settings):
 
     PREFIX = "model."
 
-    cutoff: float = number(5.0, "radius of an atom's neighbourhood", unit="A", above=0)
-    l_max: int = integer(1, "highest order of the spherical harmonics", at_least=0)
+    cutoff: float = number(5.0, "cutoff radius of the neighbour list", unit="A", above=0)
+    l_max: int = integer(1, "maximum degree of the spherical harmonics", at_least=0)
     parity: bool = flag(True, "keep odd-parity features")
     num_layers: int = integer(1, "number of Allegro layers", at_least=1)
     num_bessels: int = integer(8, "number of radial Bessel functions", at_least=1)
-    polynomial_cutoff_exponent: float = number(6.0, "exponent p of the envelope that ends at the cutoff", above=0)
-    num_scalar_features: int = integer(24, "scalar features of a pair", at_least=1)
-    num_tensor_features: int = integer(8, "tensor features of a pair, for each irreducible representation", at_least=1)
-    mlp_depth: int = integer(1, "hidden layers of the embedding and latent networks", at_least=1)
-    mlp_width: int = integer(32, "width of those hidden layers", at_least=1)
-    readout_mlp_width: int = integer(16, "width of the hidden layer that gives a pair's energy", at_least=1)
+    polynomial_cutoff_exponent: float = number(6.0, "exponent p of the polynomial cutoff envelope", above=0)
+    num_scalar_features: int = integer(24, "scalar features per pair", at_least=1)
+    num_tensor_features: int = integer(8, "tensor features per pair and irreducible representation", at_least=1)
+    mlp_depth: int = integer(1, "number of hidden layers of the embedding and latent networks", at_least=1)
+    mlp_width: int = integer(32, "width of these hidden layers", at_least=1)
+    readout_mlp_width: int = integer(16, "width of the hidden layer of the readout network", at_least=1)
     pair_potential: str = choice(
         "none",
         ("none", "zbl", "lennard-jones"),
-        "pair energy added to the network's: screened nuclear repulsion (zbl), or a prior fitted to the labels",
+        "pair potential added to the network: screened nuclear repulsion (zbl), or a prior fitted to the labels "
+        "(lennard-jones)",
     )
-    precision: str = choice("float64", ("float32", "float64"), "floating-point type of the network")
+    precision: str = choice("float64", ("float32", "float64"), "floating-point precision of the network")
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class OptimiserSettings(Settings):
     PREFIX = "optimiser."
 
     learning_rate: float = number(0.005, "initial learning rate of Adam", above=0)
-    gradient_clipping: float | None = number(None, "largest norm of the gradient; null does not clip", above=0)
+    gradient_clipping: float | None = number(None, "maximum norm of the gradient; null: no clipping", above=0)
     average_decay: float | None = number(
         None,
-        "decay of a moving average of the weights that replaces the weights in the model; null for none",
+        "decay of the exponential moving average of the weights, which the model then uses; null: no averaging",
         above=0,
         below=1,
     )
@@ -69,24 +70,24 @@ class OptimiserSettings(Settings):
 
 @dataclass(frozen=True)
 class ScheduleSettings(Settings):
-    """How the learning rate falls."""
+    """Learning rate schedule."""
 
     PREFIX = "schedule."
 
-    kind: str = choice("plateau", ("constant", "plateau", "cosine"), "how the learning rate falls")
-    factor: float = number(0.5, "plateau: factor applied when the validation loss stalls", above=0, below=1)
-    patience: int = integer(25, "plateau: epochs without a better validation loss before the rate falls", at_least=0)
-    minimum_learning_rate: float = number(1e-6, "plateau and cosine: lowest learning rate", at_least=0)
+    kind: str = choice("plateau", ("constant", "plateau", "cosine"), "kind of schedule")
+    factor: float = number(0.5, "plateau: factor of each reduction of the learning rate", above=0, below=1)
+    patience: int = integer(25, "plateau: epochs without a lower validation loss before a reduction", at_least=0)
+    minimum_learning_rate: float = number(1e-6, "plateau and cosine: minimum learning rate", at_least=0)
 
 
 @dataclass(frozen=True)
 class SeedSettings(Settings):
-    """Seeds of a training."""
+    """Random seeds of a training."""
 
     PREFIX = "seeds."
 
     model: int = integer(1, "seed of the initial weights", at_least=0)
-    data: int = integer(1, "seed of the order in which frames are drawn", at_least=0)
+    data: int = integer(1, "seed of the order of training frames", at_least=0)
 
 
 @dataclass(frozen=True)
@@ -108,36 +109,37 @@ class TrainingParameters(Settings):
     model: ModelSettings = group(ModelSettings, "the Allegro model")
     loss: LossSettings = group(LossSettings, "weights of the loss")
     optimiser: OptimiserSettings = group(OptimiserSettings, "the optimiser")
-    schedule: ScheduleSettings = group(ScheduleSettings, "how the learning rate falls")
-    batch_size: int = integer(5, "training frames of one optimiser step", at_least=1)
-    validation_batch_size: int = integer(10, "validation frames evaluated at once", at_least=1)
-    maximum_epochs: int = integer(500, "passes over the training set; a cosine schedule spans them", at_least=1)
+    schedule: ScheduleSettings = group(ScheduleSettings, "learning rate schedule")
+    batch_size: int = integer(5, "training frames per optimiser step", at_least=1)
+    validation_batch_size: int = integer(10, "validation frames per batch", at_least=1)
+    maximum_epochs: int = integer(500, "maximum number of epochs; length of a cosine schedule", at_least=1)
     early_stopping_patience: int | None = integer(
-        None, "epochs without a better validation loss before stopping; null: never", at_least=1
+        None, "epochs without a lower validation loss before training stops; null: no early stopping", at_least=1
     )
-    keep_neighbour_lists: bool = flag(True, "hold all neighbour lists in memory (40 bytes a pair)")
-    device: str = choice("cpu", ("cpu", "cuda", "auto"), "where to train; auto takes a GPU where there is one")
-    threads: int = integer(1, "CPU threads; part of what makes a run repeatable bit for bit", at_least=1)
+    keep_neighbour_lists: bool = flag(True, "keep all neighbour lists in memory (40 bytes per pair)")
+    device: str = choice("cpu", ("cpu", "cuda", "auto"), "device to train on; auto: a GPU if available")
+    threads: int = integer(1, "number of CPU threads; bitwise reproducible runs need the same number", at_least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.loss.energy == 0 and self.loss.forces == 0:
             raise InputError(
-                f"`{self.PREFIX}loss.energy` and `{self.PREFIX}loss.forces` are both 0: there is nothing to learn; "
-                "make one positive."
+                f"`{self.PREFIX}loss.energy` and `{self.PREFIX}loss.forces` are both 0; at least one must be positive."
             )
         lowest, initial = self.schedule.minimum_learning_rate, self.optimiser.learning_rate
         if lowest > initial:
             raise InputError(
                 f"`{self.PREFIX}schedule.minimum_learning_rate` ({lowest}) is above "
-                f"`{self.PREFIX}optimiser.learning_rate` ({initial}): lower the first or raise the other."
+                f"`{self.PREFIX}optimiser.learning_rate` ({initial}); decrease the former or increase the latter."
             )
 
     @classmethod
-    def complete_beside(cls, parameters: Mapping[str, Any], packaged: bool) -> dict[str, Any]:
-        """Return ``parameters`` with all defaults, but for those of a model that is ``packaged``: it has its own.
+    def complete_parameters(cls, parameters: Mapping[str, Any], packaged: bool) -> dict[str, Any]:
+        """Return ``parameters`` with all defaults.
 
-        :raises InputError: where :meth:`from_mapping` does.
+        :param packaged: whether the training starts from a packaged model, which has its own model settings: those of
+            ``parameters`` are then returned as given.
+        :raises InputError: as :meth:`from_mapping`.
         """
         complete = cls.complete(parameters)
         if packaged:
@@ -148,35 +150,35 @@ class TrainingParameters(Settings):
 
 @dataclass(frozen=True)
 class TrainingSettings(TrainingParameters):
-    """What the settings file of a training holds."""
+    """Content of the settings file of a training."""
 
     PREFIX = ""
     ELSEWHERE: ClassVar[Mapping[str, str]] = {}
 
-    training_set: str = text(TRAINING_SET_FILE, "labelled frames to learn from", FILE)
-    validation_set: str = text("validation_set.npz", "labelled frames that the model is evaluated on", FILE)
+    training_set: str = text(TRAINING_SET_FILE, "labelled frames of the training set", FILE)
+    validation_set: str = text("validation_set.npz", "labelled frames of the validation set", FILE)
     prior: str | None = text(
         None,
-        "file of the Lennard-Jones prior; needed by `model.pair_potential: lennard-jones`, and by nothing else",
+        "file of the Lennard-Jones prior; required for `model.pair_potential: lennard-jones`, not allowed otherwise",
         FILE,
     )
     species: tuple[str, ...] = sequence(
         ("Si", "C"),
-        "elements in the order in which the model (and `pair_coeff`) numbers them",
+        "elements in the order of the atom types of the model (and of `pair_coeff`)",
         "a list of different chemical symbols",
         lambda symbol: isinstance(symbol, str) and atomic_numbers.get(symbol, 0) > 0,
         different=True,
     )
     initial_model: str | None = text(
         None,
-        "packaged model to start from, which decides `species` and all of `model`; null: random weights",
+        "packaged model to start from, which defines `species` and `model`; null: random weights",
         FILE,
     )
     wall_time_limit: float | None = number(
-        None, "time after which the training ends and packages its best model; null: none", unit="s", above=0
+        None, "time after which training stops and the best model is packaged; null: no limit", unit="s", above=0
     )
     restart_checkpoint: str | None = text(
-        None, "last checkpoint of an earlier run with the same settings, to go on from", FILE
+        None, "last checkpoint of an interrupted run with the same settings, which is continued", FILE
     )
     seeds: SeedSettings = group(SeedSettings, "seeds of the training")
 
@@ -184,7 +186,7 @@ class TrainingSettings(TrainingParameters):
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str | None = None) -> TrainingSettings:
         """Read ``mapping``; see :meth:`Settings.from_mapping`.
 
-        :raises InputError: also for settings of a model that comes whole, from a package.
+        :raises InputError: also if model settings or a prior are given for a packaged model, which has its own.
         """
         settings = super().from_mapping(mapping, prefix)
         if settings.initial_model is None:
@@ -193,17 +195,19 @@ class TrainingSettings(TrainingParameters):
             # The cutoff is compared with that of the package.
             if name != "cutoff":
                 raise InputError(
-                    f"`model.{name}` is given, but the model comes from `initial_model`, with its own: leave it out."
+                    f"`model.{name}` is given, but `initial_model` defines the settings of the model; remove it."
                 )
         if settings.prior is not None:
-            raise InputError("`prior` is given, but a package carries its own prior where it has one: leave it out.")
+            raise InputError("`prior` is given, but `initial_model` contains its prior, if any; remove it.")
         return settings
 
 
 def with_lower_learning_rate(parameters: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    """Return ``parameters`` of a training with its learning rate times ``factor``; the least one falls with it.
+    """Return ``parameters`` of a training with the learning rate multiplied by ``factor``.
 
-    :raises InputError: where ``factor`` is not between 0 and 1, or the parameters are none.
+    The minimum learning rate is lowered to it where it would be higher.
+
+    :raises InputError: if ``factor`` is not between 0 and 1, or the parameters are invalid.
     """
     if not 0 < factor < 1:
         raise InputError(f"The factor of the learning rate is {factor}: give a number between 0 and 1.")

@@ -1,4 +1,4 @@
-"""By how much the weights of two models differ."""
+"""Comparison of the weights of two models."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class WeightComparison:
-    """The weights of two models, side by side.
+    """Differences of the weights of two models.
 
-    count: numbers that both models hold under the same names and shapes.
-    different: how many of them are not the same to the last bit.
-    largest: greatest difference of a number.
-    relative: root mean square difference over the root mean square of the first model's numbers.
-    where: name of the tensor with the greatest difference; None where all are the same.
-    unmatched: names that one model only holds, or that have two shapes.
+    count: number of weights in tensors that have the same name and shape in both models.
+    different: number of those that are not bitwise equal.
+    largest: largest absolute difference.
+    relative: root mean square difference divided by the root mean square of the first model's weights.
+    where: name of the tensor with the largest difference; None if all are equal.
+    unmatched: names of tensors that only one model has, or whose shapes differ.
     """
 
     count: int
@@ -30,12 +30,12 @@ class WeightComparison:
 
     @property
     def identical(self) -> bool:
-        """Whether both models hold the same numbers under the same names, to the last bit."""
+        """Whether both models have the same tensors, bitwise equal."""
         return not self.different and not self.unmatched
 
 
 def compare_weights(first: Mapping[str, ArrayLike], second: Mapping[str, ArrayLike]) -> WeightComparison:
-    """Compare the tensors of two models by their names; not-a-number equals itself."""
+    """Compare the tensors of two models by name; not-a-number equals itself."""
     unmatched, largest, where = set(first) ^ set(second), 0.0, None
     count = different = 0
     squares = norm = 0.0

@@ -59,7 +59,7 @@ def load_training_protocol(name: str | None = None, overrides: Overrides = None)
     settings = TrainingProtocolSettings.complete(settings)
     training = settings["training"]
     packaged = training["initial_potential"] is not None
-    training["parameters"] = TrainingParameters.complete_beside(training["parameters"], packaged)
+    training["parameters"] = TrainingParameters.complete_parameters(training["parameters"], packaged)
     if prior_is_wanted(training["parameters"]) and not packaged:
         training["prior"] = PriorParameters.complete(training["prior"], "training.prior.")
     return settings

@@ -160,10 +160,10 @@ def test_a_prior_survives_a_file_bit_for_bit(prior: LennardJonesPrior) -> None:
         ({"repulsion": [[1.0, 2.0], [3.0, 4.0]]}, "symmetric"),
         ({"attraction": [[1.0, -2.0], [-2.0, 4.0]]}, "not negative"),
         ({"offsets": [0.0, float("nan")]}, "`offsets`.*finite"),
-        ({"offsets": ["a", "b"]}, "no number"),
+        ({"offsets": ["a", "b"]}, "not a number"),
         ({"cutoff": 0.0}, "`cutoff`.*positive"),
         ({"cutoff": "far"}, "`cutoff`.*positive"),
-        ({"envelope_exponent": 4}, "exponent 4"),
+        ({"envelope_exponent": 4}, "`envelope_exponent` of the prior is 4"),
     ],
 )
 def test_priors_that_make_no_sense_are_refused(prior: LennardJonesPrior, changes: dict[str, Any], words: str) -> None:
@@ -176,7 +176,7 @@ def test_what_the_prior_does_not_know_is_named(prior: LennardJonesPrior) -> None
         prior.evaluate(Atoms("SiGe", positions=[[0, 0, 0], [0, 0, 2]]))
     with pytest.raises(InputError, match="lacks `offsets`"):
         LennardJonesPrior.from_dict({name: value for name, value in prior.to_dict().items() if name != "offsets"})
-    with pytest.raises(InputError, match="at one place"):
+    with pytest.raises(InputError, match="have the same position"):
         prior.evaluate(Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0]]))
 
 

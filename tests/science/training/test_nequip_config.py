@@ -42,9 +42,13 @@ def test_the_coefficients_of_the_prior_reach_the_model(prior):
 @pytest.mark.parametrize(
     ("model", "given", "words"),
     [
-        ({"pair_potential": "lennard-jones"}, False, "name the file of its coefficients as `prior`"),
-        ({"pair_potential": "zbl"}, True, "There is a prior, but `model.pair_potential` is zbl"),
-        ({"pair_potential": "lennard-jones", "cutoff": 3.5}, True, r"ends at 4.0 A, beyond `model.cutoff` \(3.5 A\)"),
+        ({"pair_potential": "lennard-jones"}, False, "`prior` is null; give the file of the prior"),
+        ({"pair_potential": "zbl"}, True, "A prior is given, but `model.pair_potential` is zbl"),
+        (
+            {"pair_potential": "lennard-jones", "cutoff": 3.5},
+            True,
+            r"cutoff of the prior \(4.0 A\) is above `model.cutoff` \(3.5 A\)",
+        ),
     ],
 )
 def test_a_prior_and_a_model_that_do_not_fit_are_refused(prior, model, given, words):
@@ -54,7 +58,7 @@ def test_a_prior_and_a_model_that_do_not_fit_are_refused(prior, model, given, wo
 
 def test_a_prior_that_lacks_an_element_of_the_model_is_refused(prior):
     settings = {"model": {"pair_potential": "lennard-jones"}, "species": ["Si", "Ge"]}
-    with pytest.raises(InputError, match="knows C, H, Si, but `species` lists Ge"):
+    with pytest.raises(InputError, match="is for C, H, Si, but `species` contains Ge"):
         nequip_config(settings, STATISTICS, prior)
 
 

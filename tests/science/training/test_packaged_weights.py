@@ -59,7 +59,7 @@ def test_nothing_in_a_file_is_called(tmp_path: Path) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("p/model/eager_model.pkl", content)
-    with pytest.raises(InputError, match="holds no weights"):
+    with pytest.raises(InputError, match="contains no weights"):
         read_packaged_weights(package)
     assert not (tmp_path / "touched").exists()
 
@@ -70,7 +70,7 @@ def test_files_that_are_no_packages(tmp_path: Path) -> None:
         read_packaged_weights(tmp_path / "text")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("p/readme", "nothing")
-    with pytest.raises(InputError, match="is no packaged model"):
+    with pytest.raises(InputError, match="is not a packaged model"):
         read_packaged_weights(tmp_path / "other.zip")
     with zipfile.ZipFile(tmp_path / "cut.zip", "w") as archive:
         archive.writestr("p/model/eager_model.pkl", pickle.dumps({"a": 1})[:-3])
