@@ -124,8 +124,8 @@ def _read_prior(path: str | None) -> LennardJonesPrior | None:
     # Otherwise packaging would fail after the training.
     if "aiida_sicmlip.nequip_extension" not in {entry.value for entry in entry_points(group="nequip.extension")}:
         raise ProgramError(
-            "aiida-sicmlip is installed without its entry point `nequip.extension`, which NequIP needs to package a model "
-            "with a prior; install it again."
+            "aiida-sicmlip is installed without its entry point `nequip.extension`, which NequIP needs to package a "
+            "model with a prior; install it again."
         )
     return LennardJonesPrior.from_dict(values)
 

@@ -171,7 +171,7 @@ WRONG = [
     ),
     ("selection.parameters.centres", [0, 14], "contains atom 14, but `structures.divacancy` has atoms 0 to 13"),
     ("selection.parameters.centres", "near", "`selection.parameters.centres` is 'near'"),
-    ("selection.parameters.centres", [], "give `defect`, `all`, or a list of different atoms"),
+    ("selection.parameters.centres", [], "give `defect`, `all`, or a list of different atom indices"),
     (
         "selection.parameters.held_out_trajectories",
         2,
