@@ -22,20 +22,20 @@ TARGETS = ("pair_allegro", "ase")
 
 @dataclass(frozen=True)
 class CompilationSettings(Settings):
-    """What a model is compiled for. All of it takes part in caching."""
+    """Device and target of a compilation, which are part of its hash for caching."""
 
     PREFIX = "compilation.parameters."
 
-    device: str = choice("cpu", DEVICES, "what runs the model")
-    target: str = choice("pair_allegro", TARGETS, "what will call the model: `pair_allegro` (LAMMPS) or `ase`")
+    device: str = choice("cpu", DEVICES, "device that runs the model")
+    target: str = choice("pair_allegro", TARGETS, "program that calls the model: `pair_allegro` (LAMMPS) or `ase`")
     torch_version: str | None = text(
         None,
-        "version of torch on the machine; the compilation fails where another one is found",
+        "version of torch on the machine; the compilation fails if it differs",
         "text, in quotation marks,",
     )
     gpu_architecture: str | None = text(
         None,
-        'compute capability of the GPU, for example `"9.0"`; likewise checked',
+        'compute capability of the GPU, for example `"9.0"`; the compilation fails if it differs',
         "text, in quotation marks,",
     )
 

@@ -1,4 +1,4 @@
-"""PINES collective variables: which atoms, their permutation invariant vector, an autoencoder on it, and its export.
+"""PINES collective variables: choice of atoms, permutation invariant vector (PIV), autoencoder, and export.
 
-Herringer et al., JCTC 20, 178 (2024); the vector is that of Gallet and Pietrucci, JCP 139, 074101 (2013).
+Sources: Herringer et al., JCTC 20, 178 (2024); for the PIV, Gallet and Pietrucci, JCP 139, 074101 (2013).
 """

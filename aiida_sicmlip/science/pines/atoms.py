@@ -1,12 +1,12 @@
-"""Which atoms the collective variables of a defect see: those in the coordination shells of its sites.
+"""Atoms in the coordination shells of a defect, on which its collective variables depend.
 
-Two ways of counting shells around a defect of several sites:
+Shells around a defect of several sites are defined in one of two ways:
 
-* `around="defect"` (default): spheres around the defect's centre. The n-th sphere is the smallest that holds the first
-  n coordination shells of every site, shell n is what lies between two spheres. A divacancy in 3C-SiC has 6, 24 and 6
-  atoms in its first three shells; a single site has its own coordination shells.
-* `around="sites"`: each atom belongs to the nearest shell that any of the sites finds it in: 6, 18 and 12 for the
-  divacancy. For sites that are far from each other, whose common sphere would hold much of the crystal.
+* `around="defect"` (default): by spheres around the centre of the defect. The n-th sphere is the smallest that contains
+  the first n coordination shells of every site; shell n lies between the spheres n - 1 and n. A divacancy in 3C-SiC has
+  6, 24 and 6 atoms in its first three shells; for a single site, these are its coordination shells.
+* `around="sites"`: the shell of an atom is the nearest one in which it is for any of the sites: 6, 18 and 12 atoms for
+  the divacancy. For sites that are far apart, whose common sphere would contain much of the crystal.
 
 Shells are those of the perfect host; atoms keep their shell when they move.
 """
@@ -28,18 +28,20 @@ from aiida_sicmlip.science.defects.host_sites import HostSites
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.settings import AROUND
 
-# Distances from a defect's centre that differ by less than this (A) are equal: those of a crystal are so by symmetry.
+# Tolerance of distances from the centre of a defect, A: sites that are equivalent by symmetry are at equal distances.
 _SAME_DISTANCE = 0.05
 _Sites = Sequence[Mapping[str, Any]]
-# The site in the host and the species of each atom.
+# Index of the site in the host (-1 for interstitials), and species, of each atom.
 _Occupants = tuple[np.ndarray, list[str]]
 
 
 @dataclass(frozen=True)
 class DefectAtoms:
-    """Atoms near a defect, in ascending order: indices in the structure with the defect, species and shells.
+    """Atoms near a defect, in ascending order.
 
-    Shell 0 is that of atoms on the defect's own sites, which antisites have, and of interstitials.
+    indices: in the structure with the defect.
+    species: chemical symbols.
+    shells: shell of each atom; 0 for antisites, which are on a site of the defect, and interstitials.
     """
 
     indices: tuple[int, ...]
@@ -48,85 +50,87 @@ class DefectAtoms:
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """Atoms of one species and shell, by names such as `Si1`."""
-        found: dict[str, list[int]] = {}
+        """Indices of the atoms of each species and shell, by names such as `Si1`."""
+        groups: dict[str, list[int]] = {}
         for index, symbol, shell in zip(self.indices, self.species, self.shells, strict=True):
-            found.setdefault(f"{symbol}{shell}", []).append(index)
-        return dict(sorted(found.items()))
+            groups.setdefault(f"{symbol}{shell}", []).append(index)
+        return dict(sorted(groups.items()))
 
     @property
     def layout(self) -> PivLayout:
-        """The layout of the permutation invariant vector of these atoms."""
+        """Layout of the permutation invariant vector of these atoms."""
         return PivLayout.from_groups(self.groups)
 
 
 def choose_atoms(host: Atoms, sites: _Sites, shells: int = 2, around: str = "defect") -> DefectAtoms:
-    """Return the atoms within the first `shells` coordination shells of a defect.
+    """Return the atoms in the first `shells` coordination shells of a defect.
 
     :param host: the perfect crystal.
-    :param sites: the changed sites of one defect, as :class:`~aiida_sicmlip.science.defects.building.DefectStructure`
-        lists them (`site`, `replaced_by`); all sites of the structure that is simulated, since vacant ones shift
-        indices.
-    :raises InputError: when a site or `around` is unknown, or fewer than two atoms are found.
+    :param sites: all changed sites of the simulated structure, as in
+        :class:`~aiida_sicmlip.science.defects.building.DefectStructure` (`site`, `replaced_by`); all are needed, since
+        vacancies shift the indices of atoms.
+    :param around: `defect` or `sites`; see the module.
+    :raises InputError: if a site or `around` is unknown, or there are fewer than two atoms.
     """
-    return _choose(_built(host, sites), host, sites, range(shells + 1), around)
+    return _atoms_in_shells(_occupants(host, sites), host, sites, range(shells + 1), around)
 
 
 def atoms_of_shell(host: Atoms, sites: _Sites, shell: int = 3, around: str = "defect") -> DefectAtoms:
-    """Return the atoms of one shell: the third is what restraints hold in place, so that a defect stays together.
+    """Return the atoms of one shell, such as the third, whose restraint keeps a defect of several sites together.
 
-    Arguments as those of :func:`choose_atoms`; with the same `around` no atom of a nearer shell is among them.
+    Parameters are those of :func:`choose_atoms`; for the same `around`, the shells of the two are disjoint.
 
-    :raises InputError: as there, and when the cell has no atom in the shell.
+    :raises InputError: as there, and if the cell has no atom in the shell.
     """
-    return _choose(_built(host, sites), host, sites, range(shell, shell + 1), around)
+    return _atoms_in_shells(_occupants(host, sites), host, sites, range(shell, shell + 1), around)
 
 
 def choose_atoms_of_structure(structure: Atoms, host: Atoms, shells: int = 2, around: str = "defect") -> DefectAtoms:
-    """Return what :func:`choose_atoms` does for any structure of the host's cell, with atoms in any order.
+    """Return the result of :func:`choose_atoms` for any structure in the host's cell, with atoms in any order.
 
-    The defect is found by :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites`; interstitials count to shell
-    0, and shells are counted around the sites nearest to them where no site is changed.
+    The defect is found by :func:`~aiida_sicmlip.science.defects.hops.find_defect_sites`. Interstitials are in shell 0;
+    if they are the only defects, shells are counted around the sites nearest to them.
 
-    :raises InputError: as both, and when the structure has no defect.
+    :raises InputError: as these functions, and if the structure has no defect.
     """
-    return _choose(*_found(structure, host), range(shells + 1), around)
+    return _atoms_in_shells(*_defect_of_structure(structure, host), range(shells + 1), around)
 
 
 def atoms_of_shell_of_structure(structure: Atoms, host: Atoms, shell: int = 3, around: str = "defect") -> DefectAtoms:
-    """Return what :func:`atoms_of_shell` does for any structure of the host's cell, with atoms in any order.
+    """Return the result of :func:`atoms_of_shell` for any structure in the host's cell, with atoms in any order.
 
-    :raises InputError: as :func:`choose_atoms_of_structure`, and when the cell has no atom in the shell.
+    :raises InputError: as :func:`choose_atoms_of_structure`, and if the cell has no atom in the shell.
     """
-    return _choose(*_found(structure, host), range(shell, shell + 1), around)
+    return _atoms_in_shells(*_defect_of_structure(structure, host), range(shell, shell + 1), around)
 
 
-def _found(structure: Atoms, host: Atoms) -> tuple[_Occupants, Atoms, _Sites]:
-    """Return what :func:`_choose` needs to know of a structure."""
-    found = find_defect_sites(structure, host)
-    sites: _Sites = found.sites
-    if not sites and found.interstitials:
+def _defect_of_structure(structure: Atoms, host: Atoms) -> tuple[_Occupants, Atoms, _Sites]:
+    """Return site and species of each atom, the host, and the sites of the defect: arguments of `_atoms_in_shells`."""
+    defect = find_defect_sites(structure, host)
+    sites: _Sites = defect.sites
+    if not sites and defect.interstitials:
         crystal = HostSites(host)
-        places = crystal.fractional_of(structure.positions[found.interstitials], structure.cell.array) @ crystal.cell
-        sites = [{"site": int(site)} for site in np.unique(crystal.nearest(places - found.drift)[0])]
+        fractional = crystal.fractional_of(structure.positions[defect.interstitials], structure.cell.array)
+        nearest_sites, *_ = crystal.nearest(fractional @ crystal.cell - defect.drift)
+        sites = [{"site": int(site)} for site in np.unique(nearest_sites)]
     if not sites:
         raise InputError(
-            "The structure has no defect: shells are counted around vacant and replaced sites and interstitials."
+            "The structure has no defect; shells are counted around vacancies, antisites and interstitials."
         )
-    return (found.site_of_atom, structure.get_chemical_symbols()), host, sites
+    return (defect.site_of_atom, structure.get_chemical_symbols()), host, sites
 
 
-def _choose(occupants: _Occupants, host: Atoms, sites: _Sites, wanted: range, around: str) -> DefectAtoms:
+def _atoms_in_shells(occupants: _Occupants, host: Atoms, sites: _Sites, wanted: range, around: str) -> DefectAtoms:
     """Return the atoms of the wanted shells: from 0 for :func:`choose_atoms`, one for :func:`atoms_of_shell`."""
     last = wanted.stop - 1
-    shell_of_site = _by_shell(host, sites, last, around)
+    shell_of_site = _shells_of_sites(host, sites, last, around)
     # Interstitials, whose site is -1, are part of the defect.
     shells = [0 if site < 0 else shell_of_site.get(int(site), -1) for site in occupants[0]]
     chosen = [atom for atom, shell in enumerate(shells) if shell in wanted]
     if wanted.start and not chosen:
-        raise InputError(f"Coordination shell {last} of the defect holds no atom of this cell: use a larger cell.")
+        raise InputError(f"Coordination shell {last} of the defect has no atom in this cell; use a larger cell.")
     if len(chosen) < 2 and not wanted.start:
-        raise InputError(f"{last} shells hold {len(chosen)} atoms: use more shells or a larger cell.")
+        raise InputError(f"{last} shells contain {len(chosen)} atoms; use more shells or a larger cell.")
     return DefectAtoms(
         indices=tuple(chosen),
         species=tuple(occupants[1][atom] for atom in chosen),
@@ -134,58 +138,57 @@ def _choose(occupants: _Occupants, host: Atoms, sites: _Sites, wanted: range, ar
     )
 
 
-def _by_shell(host: Atoms, sites: _Sites, count: int, around: str) -> dict[int, int]:
-    """Return the shell, from 0 to `count`, of each atom of the host that has one."""
+def _shells_of_sites(host: Atoms, sites: _Sites, count: int, around: str) -> dict[int, int]:
+    """Return the shell of each site of the host that is in one of the shells 0 to `count`."""
     if around not in AROUND:
         raise InputError(f"`around` is {around!r}. {nearest_name(str(around), AROUND)}")
-    # Ascending, so that their order does not decide which images of sites that are far apart go together.
-    numbers = sorted({_own_site(host, site) for site in _centres(sites)})
-    if not numbers:
-        raise InputError("`sites` is empty: collective variables need the sites of a defect.")
-    shells_of = {number: coordination_shells(host, number, count) for number in numbers}
-    found: dict[int, int] = dict.fromkeys(numbers, 0)
+    # In ascending order, so that the images of sites that are far apart do not depend on the order of `sites`.
+    centres = sorted({_nearest_site(host, site) for site in _changed_sites(sites)})
+    if not centres:
+        raise InputError("`sites` is empty; collective variables need the sites of a defect.")
+    shells_of = {centre: coordination_shells(host, centre, count) for centre in centres}
+    shell_of_site: dict[int, int] = dict.fromkeys(centres, 0)
     if around == "sites":
         for shell in range(1, count + 1):
-            for number in numbers:
-                for atom in shells_of[number][shell - 1].indices:
-                    found.setdefault(atom, shell)
-        return found
+            for centre in centres:
+                for site in shells_of[centre][shell - 1].indices:
+                    shell_of_site.setdefault(site, shell)
+        return shell_of_site
 
-    relative = host.positions[numbers] - host.positions[numbers[0]]
+    relative = host.positions[centres] - host.positions[centres[0]]
     relative, _ = find_mic(relative, host.cell, host.pbc)
-    centre = host.positions[numbers[0]] + relative.mean(axis=0)
+    middle = host.positions[centres[0]] + relative.mean(axis=0)
     extent = float(np.linalg.norm(relative - relative.mean(axis=0), axis=1).max())
-    distances = distances_from(host, centre)
+    distances = distances_from(host, middle)
     for shell in range(1, count + 1):
         radius = extent + max(shells[shell - 1].outer for shells in shells_of.values())
         for index in np.flatnonzero(distances <= radius + _SAME_DISTANCE):
-            found.setdefault(int(index), shell)
-    return found
+            shell_of_site.setdefault(int(index), shell)
+    return shell_of_site
 
 
-def _built(host: Atoms, sites: _Sites) -> _Occupants:
-    """Return the site and the species of each atom of the structure that these changes make of the host.
-
-    Interstitials, with site -1, are the last.
-    """
+def _occupants(host: Atoms, sites: _Sites) -> _Occupants:
+    """Return site and species of each atom of the host after these changes; interstitials, with site -1, are last."""
     added = [site["replaced_by"] for site in sites if _is_interstitial(site)]
     replaced = {site["site"]: site["replaced_by"] for site in sites if not _is_interstitial(site)}
     symbols = [replaced.get(index, symbol) for index, symbol in enumerate(host.get_chemical_symbols())]
-    left = [index for index, symbol in enumerate(symbols) if symbol is not None]
-    return np.array(left + [-1] * len(added), dtype=int), [symbol for symbol in symbols if symbol is not None] + added
+    occupied = [index for index, symbol in enumerate(symbols) if symbol is not None]
+    return np.array(occupied + [-1] * len(added), dtype=int), [
+        symbol for symbol in symbols if symbol is not None
+    ] + added
 
 
 def _is_interstitial(site: Mapping[str, Any]) -> bool:
     return site.get("kind") == "interstitial"
 
 
-def _centres(sites: _Sites) -> _Sites:
-    """Return the changed sites, around which shells are counted; where there are none, the interstitials."""
+def _changed_sites(sites: _Sites) -> _Sites:
+    """Return the vacancies and antisites, around which shells are counted; the interstitials if there are none."""
     return [site for site in sites if not _is_interstitial(site)] or sites
 
 
-def _own_site(host: Atoms, site: Mapping[str, Any]) -> int:
-    """Return the site of a change, for an interstitial between sites the one nearest to it."""
+def _nearest_site(host: Atoms, site: Mapping[str, Any]) -> int:
+    """Return the index of a changed site; for an interstitial, of the site nearest to it."""
     if site.get("site") is not None:
         return int(site["site"])
     return int(distances_from(host, np.array(site["position"])).round(3).argmin())

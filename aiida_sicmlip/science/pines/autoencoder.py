@@ -1,4 +1,4 @@
-"""A variational autoencoder on permutation invariant vectors; its means are the collective variables."""
+"""Variational autoencoder of permutation invariant vectors; its latent means are the collective variables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 
 
 def dense_layers(sizes: Sequence[int], dtype: torch.dtype) -> nn.Sequential:
-    """Return dense layers between the given numbers of neurons, tanh between them, the last one linear.
+    """Return a dense network with layers of the given sizes and tanh between them; the output is linear.
 
-    :param dtype: of the weights. It is given because torch's default is the process's, which NequIP changes, and random
-        numbers differ with it.
+    :param dtype: of the weights. It is explicit, since NequIP changes torch's default for the process, and the random
+        initial weights depend on it.
     """
     layers: list[nn.Module] = []
     for number, (inputs, outputs) in enumerate(pairwise(sizes)):
@@ -23,9 +23,10 @@ def dense_layers(sizes: Sequence[int], dtype: torch.dtype) -> nn.Sequential:
 
 
 class PivAutoencoder(nn.Module):
-    """Encoder, latent space and symmetric decoder, with the standardisation of the vectors inside the model.
+    """Encoder and mirrored decoder, including the standardisation of the vectors.
 
-    mean, std: of the vectors that the model is trained on, (P,).
+    mean: of the training vectors, (P,).
+    std: standard deviation of the training vectors, (P,).
     """
 
     mean: torch.Tensor
@@ -37,21 +38,21 @@ class PivAutoencoder(nn.Module):
         self.register_buffer("std", std.clone())
         length = len(mean)
         self.encoder = dense_layers([length, *hidden, latent], mean.dtype)
-        # The noise of the latent space branches off the last hidden layer, and is not part of what is exported.
+        # The variance of the latent distribution branches off the last hidden layer; it is not exported.
         self.log_variance = nn.Linear(hidden[-1], latent, dtype=mean.dtype)
         self.decoder = dense_layers([latent, *reversed(hidden), length], mean.dtype)
 
     def standardise(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return vectors (F, P) with zero mean and unit variance over the training frames."""
+        """Return vectors (F, P) scaled to zero mean and unit variance over the training frames."""
         return (vectors - self.mean) / self.std
 
     def encode(self, standardised: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mean and logarithm of the variance of the latent distribution, (F, latent) each."""
+        """Return mean and log variance of the latent distribution, (F, latent) each."""
         features = self.encoder[:-1](standardised)
         return self.encoder[-1](features), self.log_variance(features)
 
     def decode(self, variables: torch.Tensor) -> torch.Tensor:
-        """Return the vectors (F, P) that collective variables (F, latent) stand for."""
+        """Return the vectors (F, P) decoded from collective variables (F, latent)."""
         return self.decoder(variables) * self.std + self.mean
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -59,11 +60,13 @@ class PivAutoencoder(nn.Module):
         return self.encode(self.standardise(vectors))[0]
 
     def loss(self, standardised: torch.Tensor, kl_weight: float, noise: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the loss of each frame, (F,): half the summed squared error plus the weighted KL term.
+        """Return the loss of each frame, (F,): half the summed squared error plus the weighted KL divergence.
 
-            The negative evidence lower bound with unit noise, less its constant: Kingma and Welling, arXiv:1312.6114,
-            eq. 10.
-        :param noise: (F, latent) standard normal numbers; without them the mean is decoded.
+        For `kl_weight` 1 it is the negative evidence lower bound with unit noise, without its constant; Kingma and
+        Welling, arXiv:1312.6114, eq. 10.
+
+        :param standardised: vectors (F, P) after :meth:`standardise`.
+        :param noise: standard normal random numbers, (F, latent); None: the latent mean is decoded.
         """
         mean, log_variance = self.encode(standardised)
         latent = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
@@ -73,22 +76,22 @@ class PivAutoencoder(nn.Module):
 
 
 def standardisation(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation (P,) of vectors (F, P), with deviation 1 for entries that do not vary."""
+    """Return mean and standard deviation (P,) of vectors (F, P); the deviation of constant elements is set to 1."""
     wide = vectors.double()
     mean, std = wide.mean(0), wide.std(0, correction=0)
-    # Below this, what varies is the rounding of float32.
+    # Smaller deviations are rounding errors of float32.
     std = torch.where(std > 1e-6, std, torch.ones_like(std))
     return mean.to(vectors.dtype), std.to(vectors.dtype)
 
 
 def variance_explained(model: PivAutoencoder, vectors: torch.Tensor) -> float:
-    """Return which part of the variance of standardised vectors (F, P) the decoded means reproduce, from 0 to 1.
+    """Return the fraction of the variance of standardised vectors (F, P) that the decoded means explain, 0 to 1.
 
-    A model that is worse than the mean of the vectors gets 0, and so do vectors that do not vary.
+    It is 0 for a model that is worse than the mean of the vectors, and for vectors that are constant.
     """
     with torch.no_grad():
         standardised = model.standardise(vectors)
         decoded = model.decoder(model.encode(standardised)[0])
-        left = (decoded - standardised).double().square().sum()
+        residual = (decoded - standardised).double().square().sum()
         total = (standardised - standardised.mean(0)).double().square().sum()
-    return float(torch.clamp(1.0 - left / total, 0.0, 1.0)) if total > 0 else 0.0
+    return float(torch.clamp(1.0 - residual / total, 0.0, 1.0)) if total > 0 else 0.0

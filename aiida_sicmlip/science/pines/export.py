@@ -1,9 +1,9 @@
-"""Collective variables as files: a TorchScript model for PLUMED's PYTORCH_MODEL, its description and all weights.
+"""Files of collective variables: a TorchScript model for PLUMED's PYTORCH_MODEL, its description, and all weights.
 
-The TorchScript model takes distances in A in the order of the description's `pairs`, shape (1, P) or (F, P), float32,
-and gives the collective variables, (1, latent) or (F, latent). Switching function, sorting and standardisation are
-inside. The weights (npz, float32, by torch's names) are those of the whole autoencoder; the decoder is nowhere else.
-Equal models give equal bytes, wherever this package is installed.
+The TorchScript model maps distances in A, float32, (1, P) or (F, P) in the order of the description's `pairs`, to the
+collective variables, (1, latent) or (F, latent). It contains switching function, sorting and standardisation. The
+weights (npz, float32, with the names of torch) are those of the whole autoencoder; no other file has the decoder.
+Equal models give files with equal bytes, wherever this package is installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FORMAT = 1
 
 
 class CollectiveVariableModel:
-    """A model and its description, as read back from their files."""
+    """Collective variables read from their files: TorchScript model, description and autoencoder."""
 
     def __init__(self, module: nn.Module, description: Mapping[str, Any], autoencoder: PivAutoencoder) -> None:
         self.module = module
@@ -46,9 +46,10 @@ class CollectiveVariableModel:
         self.switching = SwitchingFunction.from_mapping(description["switching"])
 
     def evaluate(self, positions: np.ndarray, cells: np.ndarray, pbc: np.ndarray) -> np.ndarray:
-        """Return the collective variables (F, latent) of frames of whole structures: positions (F, N, 3) in A.
+        """Return the collective variables (F, latent) of frames.
 
-        :param cells: (F, 3, 3), or (3, 3) for all frames.
+        :param positions: of all atoms of the structure, (F, N, 3), A.
+        :param cells: (F, 3, 3), or (3, 3) for all frames, A.
         :param pbc: three booleans.
         """
         chosen = torch.as_tensor(np.asarray(positions)[:, list(self.layout.atoms)], dtype=torch.float64)
@@ -57,13 +58,13 @@ class CollectiveVariableModel:
             return self.module(distances.float()).double().numpy()
 
     def decode(self, variables: np.ndarray) -> np.ndarray:
-        """Return the permutation invariant vectors (F, P) that the decoder makes of variables (F, latent)."""
+        """Return the permutation invariant vectors (F, P) decoded from variables (F, latent)."""
         with torch.no_grad():
             return self.autoencoder.decode(torch.as_tensor(variables, dtype=torch.float32)).double().numpy()
 
 
 def describe(layout: PivLayout, switching: SwitchingFunction, trained: TrainedAutoencoder) -> dict[str, Any]:
-    """Return the description: plain values that depend on nothing but the training's input; indices are from 0."""
+    """Return the description, which depends only on the input of the training; indices start from 0."""
     return {
         "format": FORMAT,
         "atoms": list(layout.atoms),
@@ -85,11 +86,11 @@ def serialise_model(model: CollectiveVariables) -> bytes:
     """Return the content of the TorchScript file of a model."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # PLUMED loads TorchScript, which newer versions of torch still write, with a warning.
+        # PLUMED loads TorchScript, which is deprecated in newer versions of torch.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         torch.jit.save(torch.jit.script(model.eval()), buffer)
-    # What is left out holds the paths of the sources on this machine, and a checksum over them; loading needs neither.
+    # Paths of source files on this machine and a checksum of them are removed; loading does not need them.
     with zipfile.ZipFile(buffer) as archive:
         names = [name for name in archive.namelist() if not name.endswith((".debug_pkl", "/serialization_id"))]
         return stored_archive({name: archive.read(name) for name in names})
@@ -104,7 +105,7 @@ def serialise_weights(autoencoder: PivAutoencoder) -> bytes:
 def write_model(
     folder: str | PathLike[str], layout: PivLayout, switching: SwitchingFunction, trained: TrainedAutoencoder
 ) -> dict[str, Any]:
-    """Write model, description and weights of trained collective variables into a folder; return the description."""
+    """Write the files of trained collective variables to a folder, and return the description."""
     description = describe(layout, switching, trained)
     text = json.dumps(description, indent=1, allow_nan=False) + "\n"
     target = Path(folder)
@@ -115,9 +116,9 @@ def write_model(
 
 
 def read_model(folder: str | PathLike[str]) -> CollectiveVariableModel:
-    """Read the collective variables in a folder back.
+    """Read collective variables from a folder.
 
-    :raises InputError: when a file cannot be read, or the files do not belong together.
+    :raises InputError: if a file cannot be read, or the files are inconsistent.
     """
     model_file, description_file, weights_file = (
         Path(folder) / name for name in (CV_MODEL_FILE, CV_DESCRIPTION_FILE, CV_WEIGHTS_FILE)
@@ -127,7 +128,7 @@ def read_model(folder: str | PathLike[str]) -> CollectiveVariableModel:
     except (OSError, ValueError) as error:
         raise InputError(f"The description `{description_file}` cannot be read as JSON: {error}.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise InputError(f"`{description_file}` is no description of collective variables of format {FORMAT}.")
+        raise InputError(f"`{description_file}` is not a description of collective variables of format {FORMAT}.")
     module = _read_module(model_file)
     autoencoder = _read_autoencoder(weights_file, description)
     model = CollectiveVariableModel(module, description, autoencoder)
@@ -135,11 +136,9 @@ def read_model(folder: str | PathLike[str]) -> CollectiveVariableModel:
         m.state_dict() for m in (module, CollectiveVariables(model.layout, model.switching, autoencoder))
     )
     if "order" not in stored or not torch.equal(stored["order"], expected["order"]):
-        raise InputError(
-            f"`{model_file}` and `{description_file}` do not belong together: they order pairs differently."
-        )
+        raise InputError(f"`{model_file}` and `{description_file}` are inconsistent: the order of pairs differs.")
     if not all(name in stored and torch.equal(stored[name], values) for name, values in expected.items()):
-        raise InputError(f"`{model_file}` and `{weights_file}` do not belong together: their encoders differ.")
+        raise InputError(f"`{model_file}` and `{weights_file}` are inconsistent: their encoders differ.")
     return model
 
 
@@ -156,9 +155,9 @@ def _read_module(path: Path) -> nn.Module:
 
 
 def _read_autoencoder(path: Path, description: Mapping[str, Any]) -> PivAutoencoder:
-    """Rebuild the autoencoder from its weights."""
+    """Return the autoencoder with the weights of a file."""
     settings = AutoencoderSettings.from_mapping(description["autoencoder"])
-    # The process's own default is not always float32: NequIP changes it.
+    # The dtype is explicit, since NequIP changes the default of the process.
     empty = torch.zeros(len(description["pairs"]), dtype=torch.float32)
     autoencoder = PivAutoencoder(empty, empty, settings.hidden, settings.latent)
     try:
@@ -166,5 +165,7 @@ def _read_autoencoder(path: Path, description: Mapping[str, Any]) -> PivAutoenco
             autoencoder.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
     except (OSError, ValueError, EOFError, RuntimeError, AttributeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"The weights `{path}` cannot be read, or are of other layers: {reason}") from error
+        raise InputError(
+            f"The weights `{path}` cannot be read or do not fit the layers of the description: {reason}"
+        ) from error
     return autoencoder.eval().requires_grad_(False)

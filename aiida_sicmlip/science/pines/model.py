@@ -1,6 +1,6 @@
-"""Distances to collective variables, as one module that TorchScript can write.
+"""Torch module that maps distances to collective variables, for TorchScript.
 
-TorchScript reads annotations as types, so this module does not postpone their evaluation.
+TorchScript needs types as annotations, so this module does not postpone their evaluation.
 """
 
 import torch
@@ -13,12 +13,12 @@ from aiida_sicmlip.science.pines.settings import SwitchingFunction
 
 
 class CollectiveVariables(nn.Module):
-    """Distances to collective variables: switching function, sorting, standardisation, encoder.
+    """Map from distances to collective variables: switching function, sorting, standardisation, encoder.
 
-    All layers are kept in one buffer and not as modules of their own: TorchScript numbers equal classes with different
-    sizes by what the process did before, and equal models would not give equal files.
+    The weights of all layers are in one buffer instead of submodules: TorchScript numbers instances of a class by what
+    the process created before, so that equal models would not give equal files.
 
-    :param autoencoder: whose weights are copied, as float32.
+    :param autoencoder: its weights are copied as float32.
     """
 
     order: torch.Tensor

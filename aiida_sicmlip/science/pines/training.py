@@ -1,4 +1,4 @@
-"""Training of the autoencoder: whole trajectories are held out, and decide when it ends."""
+"""Training of the autoencoder, with early stopping on held-out trajectories."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from aiida_sicmlip.science.pines.settings import AutoencoderSettings
 
 
 class NotFiniteLossError(ProgramError):
-    """The loss became infinite or not-a-number."""
+    """The loss is infinite or not-a-number."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a training: losses per frame, the second without noise on the held-out trajectories, if any."""
+    """An epoch of a training.
+
+    epoch: number, from 1.
+    training_loss: mean loss per frame.
+    held_out_loss: mean loss per frame of the held-out trajectories, without noise; None if there are none.
+    """
 
     epoch: int
     training_loss: float
@@ -31,11 +36,14 @@ class Epoch:
 class TrainedAutoencoder:
     """Result of a training.
 
-    model: with the weights of the best epoch.
+    model: autoencoder with the weights of the best epoch.
+    settings: of the training.
+    best_epoch: number of the best epoch, from 1.
     curve: all epochs.
     held_out: indices of the held-out trajectories.
-    variance_explained: of the vectors, for `training` and `held_out` (None where nothing was held out).
-    ranges: for each collective variable the least, largest and mean value and the standard deviation, over all frames.
+    n_frames: number of frames of each trajectory.
+    variance_explained: fraction for `training` and `held_out` frames (None if there are none).
+    ranges: minimum, maximum, mean and standard deviation of each collective variable over all frames.
     """
 
     model: PivAutoencoder
@@ -49,16 +57,16 @@ class TrainedAutoencoder:
 
 
 def split_trajectories(count: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Return the numbers of the trajectories to train on, and of those to hold out, each ascending.
+    """Return the indices of the trajectories to train on and of those to hold out, each ascending.
 
-    :raises InputError: when one trajectory has to be divided.
+    :raises InputError: if there is only one trajectory to split.
     """
     if fraction == 0:
         return list(range(count)), []
     if count < 2:
         raise InputError(
-            f"`autoencoder.held_out` is {fraction}, but there is {count} trajectory: frames of one trajectory do not "
-            f"test one another. Give two trajectories or more, or set `held_out` to 0."
+            f"`autoencoder.held_out` is {fraction}, but there is only {count} trajectory, whose frames are not "
+            f"independent; give at least two trajectories, or set `held_out` to 0."
         )
     n_held_out = min(count - 1, max(1, round(fraction * count)))
     shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(count)
@@ -70,18 +78,19 @@ def train_autoencoder(
     settings: AutoencoderSettings,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainedAutoencoder:
-    """Train on the vectors (F, P) of several trajectories; equal input gives equal weights on one CPU and torch.
+    """Train an autoencoder on the vectors of several trajectories.
 
-    The random state of torch is left as it was.
+    Equal inputs give equal weights on the same CPU and version of torch. The random state of torch is not changed.
+
+    :param trajectories: vectors (F, P) of each.
     :param on_epoch: called after each epoch.
-
-    :raises InputError: when a trajectory is empty, holds not-a-number or differs in length from the others.
-    :raises NotFiniteLossError: when the loss is no longer finite.
+    :raises InputError: if a trajectory is empty, has values that are not finite, or vectors of a different length.
+    :raises NotFiniteLossError: if the loss is not finite.
     """
     _check_vectors(trajectories)
     trained_on, held_out = split_trajectories(len(trajectories), settings.held_out, settings.seed)
-    training = torch.cat([trajectories[number] for number in trained_on])
-    testing = torch.cat([trajectories[number] for number in held_out]) if held_out else None
+    training = torch.cat([trajectories[index] for index in trained_on])
+    testing = torch.cat([trajectories[index] for index in held_out]) if held_out else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = PivAutoencoder(*standardisation(training), settings.hidden, settings.latent)
@@ -112,7 +121,7 @@ def _fit(
     settings: AutoencoderSettings,
     on_epoch: Callable[[Epoch], None] | None,
 ) -> tuple[list[Epoch], int]:
-    """Train in place, leave the weights of the best epoch in the model, and return all epochs and the best one."""
+    """Train ``model`` in place, restore its best weights, and return all epochs and the number of the best one."""
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     inputs = model.standardise(training)
     tests = None if testing is None else model.standardise(testing)
@@ -133,13 +142,13 @@ def _fit(
         epoch = Epoch(number, total / len(inputs), held_out_loss)
         if not np.isfinite([epoch.training_loss, held_out_loss or 0.0]).all():
             raise NotFiniteLossError(
-                f"The loss was no longer finite in epoch {number}: lower `autoencoder.learning_rate`, which is "
-                f"{settings.learning_rate}."
+                f"The loss is not finite in epoch {number}; decrease `autoencoder.learning_rate` "
+                f"({settings.learning_rate})."
             )
         curve.append(epoch)
         if on_epoch is not None:
             on_epoch(epoch)
-        # Without held-out trajectories nothing says which epoch is best: the last one counts.
+        # Without held-out trajectories the last epoch is taken.
         if held_out_loss is None or held_out_loss < (best.held_out_loss or 0.0):
             best, weights = epoch, copy.deepcopy(model.state_dict())
         elif number - best.epoch >= settings.patience:
@@ -149,19 +158,26 @@ def _fit(
 
 
 def _check_vectors(trajectories: Sequence[torch.Tensor]) -> None:
-    """Raise InputError unless all vectors can be trained on together."""
+    """Raise :class:`InputError` unless the trajectories have finite vectors of the same length."""
     if not trajectories:
-        raise InputError("There is no trajectory to train on: give at least one.")
+        raise InputError("There is no trajectory to train on; give at least one.")
     for number, vectors in enumerate(trajectories):
         if not len(vectors):
-            raise InputError(f"Trajectory {number} has no frame: leave it out.")
+            raise InputError(f"Trajectory {number} has no frames; remove it.")
         if vectors.ndim != 2 or vectors.shape[1] != trajectories[0].shape[1]:
-            raise InputError(f"Trajectory {number} has vectors of another length than the first: use the same atoms.")
+            raise InputError(
+                f"Trajectory {number} has vectors of a different length from the first; use the same atoms for all."
+            )
         if not bool(torch.isfinite(vectors).all()):
-            raise InputError(f"Trajectory {number} gives vectors that are not finite: leave out its broken frames.")
+            raise InputError(f"Trajectory {number} has vectors that are not finite; remove its invalid frames.")
 
 
 def _range(values: torch.Tensor) -> dict[str, float]:
-    """Return what is said of the values (F,) of one collective variable."""
-    found = {"minimum": values.min(), "maximum": values.max(), "mean": values.mean(), "std": values.std(correction=0)}
-    return {name: float(value) for name, value in found.items()}
+    """Return minimum, maximum, mean and standard deviation of the values (F,) of a collective variable."""
+    statistics = {
+        "minimum": values.min(),
+        "maximum": values.max(),
+        "mean": values.mean(),
+        "std": values.std(correction=0),
+    }
+    return {name: float(value) for name, value in statistics.items()}

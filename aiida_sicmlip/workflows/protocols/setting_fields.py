@@ -1,4 +1,4 @@
-"""Fields of settings that name codes and nodes or hold options of jobs."""
+"""Fields of settings for codes, nodes and job options."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS
 
 
 class OptionsSetting(Setting):
-    """Options of a job: those of AiiDA, and :data:`SHORT_OPTIONS`; values are checked with the code's computer."""
+    """Options of a job: those of AiiDA, and :data:`SHORT_OPTIONS`. Values are checked when the computer is known."""
 
     def check(self, value: Any, where: str) -> None:
-        """Check the names."""
+        """Raise :class:`InputError` for an unknown option."""
         super().check(value, where)
         known = [*CalcJob.spec().inputs["metadata"]["options"], *SHORT_OPTIONS]
         require_known_names(value, known, f"{where}.")
 
 
 def job_options(default: Any = REQUIRED) -> Any:
-    """Return a field that holds the options of a job."""
-    return described_field(default, OptionsSetting("options of its jobs", "a mapping of options", is_mapping))
+    """Return a field for the options of a job."""
+    return described_field(default, OptionsSetting("options of the jobs", "a mapping of options", is_mapping))
 
 
 def code_name(default: Any, meaning: str) -> Any:
-    """Return a field that names a code: by label, PK or UUID, or a node."""
+    """Return a field for a code: a label, PK, UUID or node."""
     return setting(default, meaning, "the label, PK or UUID of a code", is_name)
 
 
 def node_name(meaning: str) -> Any:
-    """Return a field that names a node, or is one; null for none."""
+    """Return a field for a node: a PK, UUID, node or null."""
     return setting(None, meaning, "a PK or UUID", is_name)
 
 

@@ -1,6 +1,6 @@
-"""What a settings file may say: every key of the protocols, with its meaning and what it takes.
+"""Settings of the protocols: every key of a settings file with its meaning and the accepted values.
 
-Where a class has a default, a protocol need not name the setting; all others stand in the protocols' files.
+Settings without a default in their class are given in the YAML files of the protocols.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def _is_temperature(value: Any) -> bool:
 
 
 def _temperatures() -> Any:
-    """Return a field that holds several temperatures."""
+    """Return a field for a list of temperatures."""
     return sequence(
         None,
-        "`walkers` from each start structure at each of them, instead of `parameters.temperature`",
+        "temperatures, each of which gets `walkers` runs from each start structure; replaces `parameters.temperature`",
         "a list of different numbers above zero, such as [1000.0, 1500.0]",
         _is_temperature,
         unit="K",
@@ -58,35 +58,35 @@ def _temperatures() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class CodeNames(Settings):
-    """Which codes run what; a step that is null is run by `sicmlip`."""
+    """Codes of the steps; a step that is null is run by `sicmlip`."""
 
     PREFIX = "codes."
 
     lammps: int | str | Mapping[str, Any] = setting(
         REQUIRED,
-        "`sicmlip-lmp`, or another LAMMPS with `pair_style allegro`; or a mapping of `code` and `switches`",
+        "`sicmlip-lmp`, or another LAMMPS with `pair_style allegro`; a mapping adds command-line `switches`",
         "the label, PK or UUID of a code, or `code` and `switches`",
         lambda value: is_name(value) or is_mapping(value),
     )
     pw: int | str = code_name(REQUIRED, "`pw.x`")
-    sicmlip: int | str = code_name(REQUIRED, "`sicmlip`, for all that no other code is named for")
-    training: int | str | None = code_name(None, "trains potentials")
-    compilation: int | str | None = code_name(None, "compiles potentials")
-    evaluation: int | str | None = code_name(None, "evaluates potentials on data sets")
-    collective_variables: int | str | None = code_name(None, "trains collective variables")
-    descriptors: int | str | None = code_name(None, "describes frames and finds candidates for labels")
-    reference_label: int | str | None = code_name(None, "labels with a reference potential")
+    sicmlip: int | str = code_name(REQUIRED, "`sicmlip`, for all steps without a code of their own")
+    training: int | str | None = code_name(None, "training of potentials")
+    compilation: int | str | None = code_name(None, "compilation of potentials")
+    evaluation: int | str | None = code_name(None, "evaluation of potentials on data sets")
+    collective_variables: int | str | None = code_name(None, "training of collective variables")
+    descriptors: int | str | None = code_name(None, "descriptors of frames and candidates for labels")
+    reference_label: int | str | None = code_name(None, "labels by a reference potential")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LammpsPotentialSettings(Settings):
-    """A LAMMPS potential: by its file, or a stored node."""
+    """A LAMMPS potential, given by its file or as a stored node."""
 
     pair_style: str | None = text(None, "pair style of LAMMPS")
-    file: str | None = text(None, "path of the potential file, or the name of one that comes with LAMMPS")
+    file: str | None = text(None, "path of the potential file, or the name of a file distributed with LAMMPS")
     species: tuple[str, ...] | None = sequence(
         None,
-        "elements for which the file may be used",
+        "elements that the potential is used for",
         "a list of chemical symbols",
         lambda symbol: isinstance(symbol, str),
     )
@@ -118,28 +118,28 @@ class ReferenceSettings(LammpsPotentialSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class InitialSets(Settings):
-    """Labelled data sets that a run begins with."""
+    """Labelled data sets that a run starts with."""
 
     PREFIX = "initial."
 
-    training_set: int | str | None = node_name("labelled data set that the run begins with")
+    training_set: int | str | None = node_name("initial training set")
     validation_set: int | str | None = node_name(
-        "labelled data set for validation, until `selection.parameters.validation_update` replaces it"
+        "initial validation set, which is replaced or extended as `selection.parameters.validation_update` says"
     )
     fixed_validation_set: int | str | None = node_name(
-        "fixed validation set, which the potentials of all rounds are evaluated on"
+        "fixed validation set, on which the potentials of all rounds are evaluated"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnbiasedRuns(Settings):
-    """Runs without bias, from which the variables of the first round are learned."""
+    """Runs without bias, on which the variables of the first round are trained."""
 
     PREFIX = "exploration.unbiased."
 
     walkers: int = integer(REQUIRED, "independent runs from each start structure", at_least=1)
     parameters: Mapping[str, Any] = group(
-        ExplorationSettings, "as those of the exploration, but for what is given here", partial=True
+        ExplorationSettings, "settings that override those of the exploration", partial=True
     )
 
 
@@ -149,7 +149,7 @@ class VariablesStep(Settings):
 
     PREFIX = "exploration.collective_variables."
 
-    parameters: CollectiveVariableSettings = group(CollectiveVariableSettings, "what is learned")
+    parameters: CollectiveVariableSettings = group(CollectiveVariableSettings, "the variables and their training")
     options: Mapping[str, Any] = job_options()
 
 
@@ -162,44 +162,49 @@ class ExplorationStep(Settings):
     walkers: int = integer(REQUIRED, "independent runs from each start structure", at_least=1)
     max_concurrent: int = integer(
         REQUIRED,
-        "runs at the same time; lowered where the daemon's slots do not hold so many",
+        "maximum number of runs at the same time; lowered if the daemon does not have enough slots",
         at_least=1,
     )
     max_segments: int = integer(
-        REQUIRED, "calculations that one run may take; each goes on where the one before was stopped", at_least=1
+        REQUIRED, "maximum number of calculations of a run; each continues the one before", at_least=1
     )
-    clean_workdir: bool = flag(REQUIRED, "delete the working folders of a run on its computer when the run is done")
+    clean_workdir: bool = flag(REQUIRED, "delete the remote working folders of a run after it has finished")
     temperatures: tuple[float, ...] | None = _temperatures()
-    parameters: ExplorationSettings = group(ExplorationSettings, "a run")
-    bias: BiasSettings | None = group(BiasSettings, "null explores without bias", default=REQUIRED, nullable=True)
+    parameters: ExplorationSettings = group(ExplorationSettings, "settings of a run")
+    bias: BiasSettings | None = group(
+        BiasSettings, "the bias along collective variables; null: no bias", default=REQUIRED, nullable=True
+    )
     unbiased: UnbiasedRuns = group(UnbiasedRuns, "unbiased runs", default=REQUIRED)
-    collective_variables: VariablesStep = group(VariablesStep, "the variables of the bias", default=REQUIRED)
+    collective_variables: VariablesStep = group(VariablesStep, "the collective variables of the bias", default=REQUIRED)
     monitor: MonitorSettings | None = group(
-        MonitorSettings, "ends running jobs that have blown up; null for none", default=REQUIRED, nullable=True
+        MonitorSettings,
+        "stops jobs whose dynamics has become unstable; null: no monitor",
+        default=REQUIRED,
+        nullable=True,
     )
     filter: FrameFilterSettings | None = group(
-        FrameFilterSettings, "which frames are left out; null for none", nullable=True
+        FrameFilterSettings, "unphysical frames that are discarded; null: none", nullable=True
     )
     options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnExplorationSettings(ExplorationSettings):
-    """What a start structure says of its own runs."""
+    """Exploration settings of a single start structure."""
 
     temperatures: tuple[float, ...] | None = _temperatures()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StructureSettings(Settings):
-    """A start structure: a stored node, or a host crystal with defects."""
+    """A start structure: a stored node, or defects in a host crystal."""
 
     PREFIX = "structures."
 
     node: int | str | None = node_name("stored structure")
     host: int | str | Mapping[str, Any] | None = setting(
         None,
-        "the perfect crystal: its description, or, beside `node`, a stored one",
+        "the perfect crystal: its description or, together with `node`, a stored structure",
         "a mapping, or a PK or UUID",
         lambda value: is_name(value) or is_mapping(value),
     )
@@ -208,13 +213,13 @@ class StructureSettings(Settings):
     )
     seed: int = integer(1, "seed of the random placement of defects", at_least=0)
     exploration: Mapping[str, Any] | None = group(
-        OwnExplorationSettings, "settings of its own runs", nullable=True, partial=True
+        OwnExplorationSettings, "settings of the runs from this structure", nullable=True, partial=True
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptorsStep(Settings):
-    """Description of frames."""
+    """Descriptors of frames."""
 
     PREFIX = "descriptors."
 
@@ -227,7 +232,7 @@ class SelectionStep(Settings):
 
     PREFIX = "selection."
 
-    parameters: SelectionSettings = group(SelectionSettings, "how frames are selected")
+    parameters: SelectionSettings = group(SelectionSettings, "settings of the selection")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,37 +242,39 @@ class LabellingStep(Settings):
     PREFIX = "labelling."
 
     reference: ReferenceSettings | None = group(
-        ReferenceSettings, "a LAMMPS potential that labels instead of `pw.x`; null for none", nullable=True
+        ReferenceSettings, "a LAMMPS potential that labels instead of `pw.x`; null: `pw.x`", nullable=True
     )
-    pseudo_family: str = text(REQUIRED, "label of a family of pseudopotentials")
+    pseudo_family: str = text(REQUIRED, "label of a pseudopotential family")
     kpoints: tuple[int, ...] = sequence(
         REQUIRED,
-        "mesh of k-points, not shifted",
+        "mesh of k-points, without offset",
         "three whole numbers from 1",
         lambda value: is_integer(value) and value >= 1,
         length=3,
     )
-    gamma_only: bool = flag(REQUIRED, "use the gamma-point tricks of `pw.x`; with a mesh of one point only")
+    gamma_only: bool = flag(REQUIRED, "use the gamma-point algorithms of `pw.x`; only with the mesh [1, 1, 1]")
     max_concurrent: int = integer(
         REQUIRED,
-        "labels computed at the same time; lowered where the daemon's slots do not hold so many",
+        "maximum number of labels computed at the same time; lowered if the daemon does not have enough slots",
         at_least=1,
     )
     allowed_failed_fraction: float = number(
-        REQUIRED, "the run ends when a larger share of a round's labels fails", at_least=0, at_most=1
+        REQUIRED, "maximum fraction of failed labels in a round; above it the run stops", at_least=0, at_most=1
     )
     max_replacements: int = integer(
-        REQUIRED, "so many failed labels of a round are replaced by further candidates", at_least=0
+        REQUIRED, "maximum number of failed labels of a round that are replaced by further candidates", at_least=0
     )
     max_force: float | None = number(
         None,
-        "labels with a larger force on an atom are rejected and replaced; null for none",
+        "maximum force on an atom; labels above it are rejected and replaced; null: no limit",
         unit="eV/A",
         above=0,
     )
-    clean_workdir: bool = flag(REQUIRED, "delete the working folder of a label on its computer when the label is done")
-    max_iterations: int = integer(REQUIRED, "attempts of `PwLabelWorkChain` for each label", at_least=1)
-    parameters: Mapping[str, Any] = mapping(REQUIRED, "namelists of `pw.x`, which go into its input as they are")
+    clean_workdir: bool = flag(REQUIRED, "delete the remote working folders of a label after it has finished")
+    max_iterations: int = integer(
+        REQUIRED, "maximum number of `pw.x` calculations of a label (`PwLabelWorkChain`)", at_least=1
+    )
+    parameters: Mapping[str, Any] = mapping(REQUIRED, "namelists of the input of `pw.x`")
     options: Mapping[str, Any] = job_options()
 
 
@@ -277,22 +284,22 @@ class TrainingStep(Settings):
 
     PREFIX = "training."
 
-    parameters: Mapping[str, Any] = group(TrainingParameters, "the training", partial=True)
+    parameters: Mapping[str, Any] = group(TrainingParameters, "settings of the training", partial=True)
     prior: Mapping[str, Any] = group(
-        PriorParameters, "fit of a prior, where `model.pair_potential` is lennard-jones", partial=True
+        PriorParameters, "fit of the prior, if `model.pair_potential` is lennard-jones", partial=True
     )
     committee_size: int = integer(
         REQUIRED,
-        "potentials that are trained, with seeds of their own; the first is the one that is used",
+        "number of potentials that are trained with different seeds; the first is the one that is used",
         at_least=1,
     )
     max_iterations: int = integer(
         REQUIRED,
-        "calculations that one training may take; each goes on where the one before was stopped",
+        "maximum number of calculations of a training; each continues the one before",
         at_least=1,
     )
     initial_potential: int | str | None = node_name(
-        "packaged model that each training starts from; null for random weights"
+        "packaged model that each training starts from; null: random weights"
     )
     options: Mapping[str, Any] = job_options()
 
@@ -303,18 +310,18 @@ class CompilationStep(Settings):
 
     PREFIX = "compilation."
 
-    parameters: CompilationSettings = group(CompilationSettings, "what the model is compiled for")
+    parameters: CompilationSettings = group(CompilationSettings, "device and target of the compilation")
     options: Mapping[str, Any] = job_options()
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSettings(Settings):
-    """A further machine that potentials are compiled for."""
+    """An additional machine that potentials are compiled for."""
 
     PREFIX = "further_compilations."
 
     code: int | str = code_name(REQUIRED, "`sicmlip` on that machine")
-    parameters: CompilationSettings = group(CompilationSettings, "what the model is compiled for")
+    parameters: CompilationSettings = group(CompilationSettings, "device and target of the compilation")
     options: Mapping[str, Any] = job_options({})
 
 
@@ -329,12 +336,12 @@ class EvaluationStep(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProtocolSettings(Settings):
-    """What a settings file of trainings may say."""
+    """Content of a settings file of trainings."""
 
     training: TrainingStep = group(TrainingStep, "the training", default=REQUIRED)
     compilation: CompilationStep = group(CompilationStep, "the compilation", default=REQUIRED)
     further_compilations: Mapping[str, Any] = named_groups(
-        MachineSettings, "further machines that potentials are compiled for", default={}
+        MachineSettings, "additional machines that potentials are compiled for", default={}
     )
     evaluation: EvaluationStep = group(EvaluationStep, "the evaluation", default=REQUIRED)
 
@@ -343,28 +350,28 @@ class TrainingProtocolSettings(Settings):
 class LoopTrainingStep(TrainingStep):
     """Training in a run of the loop."""
 
-    protocol: str = text(
-        REQUIRED, "protocol of the training, whose settings lie below those given here (`training.yaml`)"
+    protocol: str = text(REQUIRED, "protocol of `training.yaml`, which the settings given here override")
+    start_from: str = choice(
+        REQUIRED, ("scratch", "previous_round"), "initial weights of the trainings of later rounds"
     )
-    start_from: str = choice(REQUIRED, ("scratch", "previous_round"), "where the trainings of later rounds start")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings(TrainingProtocolSettings):
-    """What a settings file of a run may say."""
+    """Content of a settings file of a run."""
 
     training: LoopTrainingStep = group(LoopTrainingStep, "the training", default=REQUIRED)
     codes: CodeNames = group(CodeNames, "codes", default=REQUIRED)
     structures: Mapping[str, Any] = named_groups(StructureSettings, "start structures")
-    bootstrap: BootstrapSettings = group(BootstrapSettings, "explores round 0", default=REQUIRED)
-    initial: InitialSets = group(InitialSets, "data sets that the run begins with")
+    bootstrap: BootstrapSettings = group(BootstrapSettings, "potential that explores round 0", default=REQUIRED)
+    initial: InitialSets = group(InitialSets, "labelled data sets that the run starts with")
     seed: int = integer(
-        REQUIRED, "seed from which the seeds of all random steps follow", at_least=1, at_most=MAXIMUM_SEED
+        REQUIRED, "seed from which the seeds of all random steps are derived", at_least=1, at_most=MAXIMUM_SEED
     )
-    max_rounds: int = integer(REQUIRED, "the loop ends after so many rounds, converged or not", at_least=1)
-    convergence: ConvergenceCriteria = group(ConvergenceCriteria, "what has to hold before the loop stops")
-    budget: Budget = group(Budget, "what the run may cost; without a number there is no limit")
+    max_rounds: int = integer(REQUIRED, "maximum number of rounds", at_least=1)
+    convergence: ConvergenceCriteria = group(ConvergenceCriteria, "criteria that stop the loop")
+    budget: Budget = group(Budget, "limits of the cost of the run")
     exploration: ExplorationStep = group(ExplorationStep, "the exploration", default=REQUIRED)
-    descriptors: DescriptorsStep = group(DescriptorsStep, "description of frames", default=REQUIRED)
+    descriptors: DescriptorsStep = group(DescriptorsStep, "descriptors of frames", default=REQUIRED)
     selection: SelectionStep = group(SelectionStep, "selection of frames to label")
     labelling: LabellingStep = group(LabellingStep, "the labelling", default=REQUIRED)

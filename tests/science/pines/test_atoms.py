@@ -142,7 +142,7 @@ def test_the_smallest_cell_of_a_divacancy():
     chosen = choose_atoms_of_structure(atoms, host)
     assert {name: len(members) for name, members in chosen.groups.items()} == {"C1": 3, "C2": 4, "Si1": 3, "Si2": 4}
     assert len(chosen.layout) == 91
-    with pytest.raises(InputError, match="shell 3 of the defect holds no atom of this cell"):
+    with pytest.raises(InputError, match="shell 3 of the defect has no atom in this cell"):
         atoms_of_shell_of_structure(atoms, host)
 
 
@@ -175,7 +175,7 @@ def test_what_cannot_be_chosen_is_refused(divacancy):
     small = silicon_carbide_host(repeats=(1, 1, 1), cell="primitive")
     with pytest.raises(InputError, match="use more shells or a larger cell"):
         choose_atoms(small, [{"site": 0, "replaced_by": None}])
-    with pytest.raises(InputError, match="holds no atom of this cell"):
+    with pytest.raises(InputError, match="has no atom in this cell"):
         atoms_of_shell(small, [{"site": 0, "replaced_by": None}], shell=2)
 
 
@@ -204,11 +204,11 @@ def test_blocks_hold_every_pair_once(divacancy):
         ([[0, 1]], "give a mapping"),
         ({"A": []}, r"`groups.A` is \[\]"),
         ({"A": "01"}, "`groups.A` is '01'"),
-        ({"A": [0, -1]}, "`groups.A` holds -1"),
-        ({"A": [0, True]}, "holds True"),
-        ({"A": [0, 1.5]}, "holds 1.5"),
+        ({"A": [0, -1]}, "`groups.A` contains -1"),
+        ({"A": [0, True]}, "contains True"),
+        ({"A": [0, 1.5]}, "contains 1.5"),
         ({"A": [0, 1], "B": [1]}, "Atom 1 is in `groups.A` and `groups.B`"),
-        ({"A": [0]}, "a distance needs two"),
+        ({"A": [0]}, "only one atom; give at least two"),
     ],
 )
 def test_wrong_groups_are_refused(groups, message):

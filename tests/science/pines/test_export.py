@@ -166,7 +166,7 @@ def test_files_that_cannot_be_read_are_refused(folder, tmp_path, divacancy, trai
             read_model(tmp_path)
 
     refused("cannot be read as JSON", cv="no description")
-    refused("no description of collective variables", cv="[]")
+    refused("not a description of collective variables", cv="[]")
     refused("cannot be read as TorchScript", model="no model")
     refused("cannot be read as TorchScript", model=None)
     refused("weights .* cannot be read", autoencoder="no weights")
@@ -178,9 +178,9 @@ def test_files_that_cannot_be_read_are_refused(folder, tmp_path, divacancy, trai
     other = tmp_path / "other"
     other.mkdir()
     write_model(other, PivLayout.from_groups(swapped), SWITCHING, trained)
-    refused("do not belong together: they order pairs differently", cv=(other / "cv.json").read_bytes())
+    refused("are inconsistent: the order of pairs differs", cv=(other / "cv.json").read_bytes())
     state = {name: array.copy() for name, array in np.load(folder / "autoencoder.npz").items()}
     state["encoder.0.weight"][0, 0] += 1.0
-    refused("do not belong together: their encoders differ", autoencoder=array_archive(state))
+    refused("are inconsistent: their encoders differ", autoencoder=array_archive(state))
     del state["decoder.0.weight"]
-    refused("are of other layers", autoencoder=array_archive(state))
+    refused("do not fit the layers of the description", autoencoder=array_archive(state))

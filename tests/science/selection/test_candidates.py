@@ -361,7 +361,7 @@ def test_map_shows_most_of_the_variance() -> None:
         ({"centres": "near"}, "give `defect`, `all`"),
         ({"centres": [1, 1]}, "list of different atom indices"),
         ({"centres": [0.5]}, "a list of different atom indices, from 0"),
-        ({"n_candidates": 5}, "fewer than `n_training`, 10"),
+        ({"n_candidates": 5}, r"below `n_training` \(10\)"),
         ({"held_out_structures": "vv"}, "give a list"),
         ({"use_earlier_rounds": "no"}, "true or false"),
         ({"validation_update": "keep"}, "`replace`"),
