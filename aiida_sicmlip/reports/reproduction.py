@@ -132,22 +132,22 @@ def run_lines(original: orm.WorkChainNode, again: orm.WorkChainNode) -> tuple[li
     return [*lines, "reproduced: every step gave the same" if identical else "not identical"], identical
 
 
-def removal_lines(left_out: Mapping[str, Sequence[int]], remaining: Mapping[str, int], descended: int) -> list[str]:
-    """Return what a training without some data leaves out, and what it cannot leave out.
+def removal_lines(removed: Mapping[str, Sequence[int]], remaining: Mapping[str, int], indirect: int) -> list[str]:
+    """Return which configurations a training without some data removes, and the indirect dependence that remains.
 
-    :param left_out: indices by name of the set.
-    :param remaining: number of configurations that stay.
-    :param descended: of them, how many are from trajectories of models that had learned from what is left out.
+    :param removed: indices of removed configurations, by name of the set.
+    :param remaining: number of remaining configurations, by name of the set.
+    :param indirect: number of those that are from trajectories of models trained on removed configurations.
     """
     lines = [
         f"{name.replace('_', ' ')}: without {len(indices)} of {len(indices) + remaining[name]} configurations"
         + (f" (indices {', '.join(map(str, indices[:20]))}{', ...' if len(indices) > 20 else ''})" if indices else "")
-        for name, indices in left_out.items()
+        for name, indices in removed.items()
     ]
-    if descended:
+    if indirect:
         lines.append(
-            f"not removed: {descended} configurations that stay are from trajectories driven by models that had "
-            "learned from what is left out; their labels do not depend on it, but which frames there are does"
+            f"not removed: {indirect} of the remaining configurations are from trajectories of models that were "
+            "trained on removed configurations; their labels do not depend on these, but their selection does"
         )
     return lines
 

@@ -85,7 +85,7 @@ def test_retrain_says_what_it_would_leave_out(models) -> None:
         "Nothing was run.",
     ]
     both = f"{places.label_000000.pk},{places.label_000001.uuid}"
-    assert "nothing of the training set" in command("retrain", model.pk, "--without", both, status=1)
+    assert "no configuration of the training set" in command("retrain", model.pk, "--without", both, status=1)
 
 
 def test_export_and_import(models, tmp_path: Path) -> None:

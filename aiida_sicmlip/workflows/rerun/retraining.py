@@ -27,100 +27,108 @@ NODES = (
     *("label", "calculation", "structure", "selection", "trajectory", "exploration", "potential", "model"),
     *("collective_variables", "run", "file"),
 )
-"""Fields of a configuration that name what a model can be trained without."""
+"""Fields of a configuration with PKs of nodes without which a model can be trained."""
+
+_Filtered = tuple[LabelledDataSetData | None, list[int]]
+# A data set without the removed configurations (None if none remain), and the indices that remain of the original one.
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What would be left out of a model's data.
+    """Configurations that are removed from the data sets of a model.
 
     model: the model.
-    labels: PKs of the labels to leave out.
-    files: PKs of the imported files to leave out.
-    left_out: by name of the set, the indices of what is left out.
-    remaining: by name of the set, how many configurations stay.
-    descended: how many of the configurations that stay were picked from trajectories of potentials that had learned
-        from what is left out.
+    labels: PKs of the removed labels.
+    files: PKs of the removed imported files.
+    removed: indices of the removed configurations, by name of the set.
+    remaining: number of remaining configurations, by name of the set.
+    indirect: number of remaining configurations that were picked from trajectories of potentials trained on removed
+        ones.
     """
 
     model: PotentialData
     labels: frozenset[int]
     files: frozenset[int]
-    left_out: dict[str, list[int]] = field(default_factory=dict)
+    removed: dict[str, list[int]] = field(default_factory=dict)
     remaining: dict[str, int] = field(default_factory=dict)
-    descended: int = 0
+    indirect: int = 0
 
-    def concerns(self, label: int | None, file: int | None) -> bool:
-        """Whether a configuration with such a label, or from such a file, is left out."""
+    def removes(self, label: int | None, file: int | None) -> bool:
+        """Return whether a configuration with this label, or from this file, is removed."""
         return label in self.labels or (label is None and file in self.files)
 
 
 def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal:
-    """Return what is left out of the sets of ``model`` where nothing may depend on the given nodes.
+    """Return the configurations to remove from the data sets of ``model`` so that none depends on the given nodes.
 
-    :param without: labels, their calculations or structures, selections, trajectories and what made them, imported
-        files, or potentials that drove explorations.
-    :raises InputError: if a node concerns neither set, or nothing would stay in one.
+    :param without: labels, their calculations or structures, selections, trajectories and the processes that created
+        them, imported files, or potentials of explorations.
+    :raises InputError: if no configuration of the sets depends on a node, or none would remain in a set.
     """
     training = training_of(model)
     sets = {name: getattr(training.inputs, name) for name in SETS}
-    found = {name: configurations_of_dataset(dataset) for name, dataset in sets.items()}
-    concerned: list[Configuration] = []
+    configurations = {name: configurations_of_dataset(dataset) for name, dataset in sets.items()}
+    dependent: list[Configuration] = []
     for node in without:
-        of_node = [entry for every in found.values() for entry in every if node.pk in _nodes_of(entry)]
+        of_node = [
+            configuration
+            for of_set in configurations.values()
+            for configuration in of_set
+            if node.pk in _nodes_of(configuration)
+        ]
         if not of_node:
             raise InputError(
                 f"no configuration of the training and validation sets of model <{model.pk}> depends on node "
                 f"<{node.pk}>; `aiida-sicmlip dataset show {sets['training_set'].pk} --all` lists what they depend on."
             )
-        concerned += of_node
-    labels = frozenset(entry.label for entry in concerned if entry.label is not None)
-    files = frozenset(entry.file for entry in concerned if entry.label is None and entry.file is not None)
+        dependent += of_node
+    labels = frozenset(each.label for each in dependent if each.label is not None)
+    files = frozenset(each.file for each in dependent if each.label is None and each.file is not None)
     removal = Removal(model, labels, files)
-    drivers: list[int] = []
+    exploring_models: list[int] = []
     for name, dataset in sets.items():
-        staying = [entry for entry in found[name] if not removal.concerns(entry.label, entry.file)]
-        if not staying:
+        remaining = [each for each in configurations[name] if not removal.removes(each.label, each.file)]
+        if not remaining:
             raise InputError(
-                f"nothing of the {name.replace('_', ' ')} <{dataset.pk}> would stay; leave out less, or train by hand "
+                f"no configuration of the {name.replace('_', ' ')} <{dataset.pk}> would remain; remove less, or train "
                 "with another set."
             )
-        kept = {entry.index for entry in staying}
-        removal.left_out[name] = [index for index in range(dataset.n_frames) if index not in kept]
-        removal.remaining[name] = len(staying)
-        drivers += [entry.model for entry in staying if entry.model is not None]
-    taught = {pk for pk in set(drivers) if _learned_from(pk, removal)}
-    return replace(removal, descended=sum(pk in taught for pk in drivers))
+        indices = {each.index for each in remaining}
+        removal.removed[name] = [index for index in range(dataset.n_frames) if index not in indices]
+        removal.remaining[name] = len(remaining)
+        exploring_models += [each.model for each in remaining if each.model is not None]
+    affected = {pk for pk in set(exploring_models) if _was_trained_on_removed(pk, removal)}
+    return replace(removal, indirect=sum(pk in affected for pk in exploring_models))
 
 
 def retraining_builder(removal: Removal, code: str | None = None) -> Any:
-    """Return a builder that trains the model again on data sets that are created again without what is left out.
+    """Return a builder that trains the model again on data sets without the removed configurations.
 
-    It is that of the ``TrainingWorkChain`` that trained the model, or of the calculation alone where none did. All
-    other inputs are those of that training, as only the data must differ; no protocol is used.
+    The builder is that of the ``TrainingWorkChain`` that trained the model, or of the calculation if it was not run by
+    one. The data sets are created again by the calcfunctions that created them; all other inputs are unchanged.
 
-    :param code: name of the code to train with, where only the calculation is run; the one of before by default.
-    :raises InputError: if the model goes on from another one that learned from what is left out.
+    :param code: label of the code of the training, if only the calculation is run; by default that of the model.
+    :raises InputError: if the training of the model started from another model that was trained on removed data.
     """
     first = attempts_of(training_of(removal.model))[0]
     initial = first.inputs.initial_potential if "initial_potential" in first.inputs else None
-    if initial is not None and _learned_from(initial.pk, removal):
+    if initial is not None and _was_trained_on_removed(initial.pk, removal):
         raise InputError(
-            f"the training <{first.pk}> went on from the model <{initial.pk}>, which learned from what is to be left "
-            f"out; retrain that first: `aiida-sicmlip retrain {initial.pk} --without ...`."
+            f"the training <{first.pk}> started from the model <{initial.pk}>, which was trained on removed "
+            f"configurations; retrain that first: `aiida-sicmlip retrain {initial.pk} --without ...`."
         )
-    made: dict[int, tuple[LabelledDataSetData | None, list[int]]] = {}
+    done: dict[int, _Filtered] = {}
     caller = _training_work_chain(first)
     inputs: Any = caller.inputs if caller is not None else first.inputs
-    sets = {name: _remade(getattr(inputs, name), removal, made)[0] for name in SETS}
+    sets = {name: _filtered(getattr(inputs, name), removal, done)[0] for name in SETS}
     builder = (caller or first).get_builder_restart()
     for name, dataset in sets.items():
         builder[name] = dataset
     if caller is not None:
         further = inputs.further_sets if "further_sets" in inputs else {}
-        kept = {name: _remade(further[name], removal, made)[0] for name in further}
-        builder.further_sets = {name: dataset for name, dataset in kept.items() if dataset is not None}
-        # A prior that was fitted to the old set knows it; without one, the work chain fits its own where one is wanted.
+        filtered = {name: _filtered(further[name], removal, done)[0] for name in further}
+        builder.further_sets = {name: dataset for name, dataset in filtered.items() if dataset is not None}
+        # The prior depends on the old training set; without it, the work chain fits a new one if the model needs it.
         if "prior" in builder.training and builder.training.prior.creator is not None:
             builder.training.pop("prior")
     else:
@@ -133,113 +141,113 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
     return builder
 
 
-def counterpart(process: orm.ProcessNode, model: PotentialData) -> PotentialData:
-    """Return the model that a retraining made instead of ``model``: of a committee, the same member."""
+def retrained_model(process: orm.ProcessNode, model: PotentialData) -> PotentialData:
+    """Return the model of a retraining that corresponds to ``model``: of a committee, the same member."""
     links = model.base.links.get_incoming(link_type=LinkType.RETURN).all()
     names = [link.link_label for link in links if link.node.process_type == TRAINING]
-    made = process.base.links.get_outgoing(link_type=(LinkType.CREATE, LinkType.RETURN)).all()
-    models = {link.link_label: link.node for link in made}
+    outputs = process.base.links.get_outgoing(link_type=(LinkType.CREATE, LinkType.RETURN)).all()
+    models = {link.link_label: link.node for link in outputs}
     return models[names[0] if names and names[0] in models else "potential"]
 
 
-def _remade(
-    dataset: LabelledDataSetData, removal: Removal, made: dict[int, tuple[LabelledDataSetData | None, list[int]]]
-) -> tuple[LabelledDataSetData | None, list[int]]:
-    """Return a data set without what is left out, and the indices of the old one that it holds.
+def _filtered(dataset: LabelledDataSetData, removal: Removal, done: dict[int, _Filtered]) -> _Filtered:
+    """Return a data set without the removed configurations, and the indices of the original one that remain.
 
-    What does not descend from it stays as it is; the rest is made again, step by step, by the functions that made it.
+    A data set without removed configurations is returned as it is. Others are created again, from the sets that they
+    were created from, by the calcfunctions that created them.
 
-    :param made: what was made before, by PK of the old data set.
+    :param done: results for earlier data sets, by PK.
     """
-    if dataset.pk not in made:
-        made[dataset.pk] = _remake(dataset, removal, made)
-    return made[dataset.pk]
+    if dataset.pk not in done:
+        done[dataset.pk] = _filter(dataset, removal, done)
+    return done[dataset.pk]
 
 
-def _remake(
-    dataset: LabelledDataSetData, removal: Removal, made: dict[int, tuple[LabelledDataSetData | None, list[int]]]
-) -> tuple[LabelledDataSetData | None, list[int]]:
-    """Do the work of :func:`_remade` for a data set that is met for the first time."""
-    everything = list(range(dataset.n_frames))
+def _filter(dataset: LabelledDataSetData, removal: Removal, done: dict[int, _Filtered]) -> _Filtered:
+    """Compute the result of :func:`_filtered`."""
+    all_indices = list(range(dataset.n_frames))
     creator = dataset.creator
     if creator is None:
-        return dataset, everything
+        return dataset, all_indices
     links = creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()
     inputs = {link.link_label: link.node for link in links}
     if "file" in inputs:
-        return (None, []) if inputs["file"].pk in removal.files else (dataset, everything)
+        return (None, []) if inputs["file"].pk in removal.files else (dataset, all_indices)
     if {"dataset", "places"} <= set(inputs):
-        parent, held = _remade(inputs["dataset"], removal, made)
-        if parent is None or parent.pk == inputs["dataset"].pk:
-            return (dataset, everything) if parent is not None else (None, [])
-        wanted = inputs["places"].get_list()
-        kept = [here for here, index in enumerate(wanted) if index in held]
-        indices = [held.index(wanted[here]) for here in kept]
-        if len(indices) == parent.n_frames:
-            return parent, kept
-        return (subset_dataset(parent, orm.List(indices)), kept) if indices else (None, [])
+        return _filtered_subset(dataset, inputs, removal, done)
     if dataset_label(0) in inputs:
-        return _remerged(dataset, inputs, removal, made)
-    return _regrown(dataset, inputs, removal, made)
+        return _filtered_merge(dataset, inputs, removal, done)
+    return _filtered_extension(dataset, inputs, removal, done)
 
 
-def _remerged(
-    dataset: LabelledDataSetData,
-    inputs: Mapping[str, Any],
-    removal: Removal,
-    made: dict[int, tuple[LabelledDataSetData | None, list[int]]],
-) -> tuple[LabelledDataSetData | None, list[int]]:
-    """Return what :func:`_remade` does for a data set that was merged from others."""
-    parts, kept, start = [], [], 0
+def _filtered_subset(
+    dataset: LabelledDataSetData, inputs: Mapping[str, Any], removal: Removal, done: dict[int, _Filtered]
+) -> _Filtered:
+    """Return the result of :func:`_filtered` for a data set that ``subset_dataset`` created."""
+    parent, parent_indices = _filtered(inputs["dataset"], removal, done)
+    if parent is None:
+        return None, []
+    if parent.pk == inputs["dataset"].pk:
+        return dataset, list(range(dataset.n_frames))
+    picked = inputs["places"].get_list()
+    remaining = [index for index, in_parent in enumerate(picked) if in_parent in parent_indices]
+    new_indices = [parent_indices.index(picked[index]) for index in remaining]
+    if len(new_indices) == parent.n_frames:
+        return parent, remaining
+    return (subset_dataset(parent, orm.List(new_indices)), remaining) if new_indices else (None, [])
+
+
+def _filtered_merge(
+    dataset: LabelledDataSetData, inputs: Mapping[str, Any], removal: Removal, done: dict[int, _Filtered]
+) -> _Filtered:
+    """Return the result of :func:`_filtered` for a data set that ``merge_datasets`` created."""
+    parts, remaining, start = [], [], 0
     for label in sorted(inputs, key=index_of_dataset):
-        part, held = _remade(inputs[label], removal, made)
-        kept += [start + index for index in held]
+        part, part_indices = _filtered(inputs[label], removal, done)
+        remaining += [start + index for index in part_indices]
         start += inputs[label].n_frames
         if part is not None:
             parts.append(part)
     if {part.pk for part in parts} == {node.pk for node in inputs.values()}:
-        return dataset, kept
+        return dataset, remaining
     if len(parts) < 2:
-        return (parts[0], kept) if parts else (None, [])
-    return merge_datasets(**{dataset_label(index): part for index, part in enumerate(parts)}), kept
+        return (parts[0], remaining) if parts else (None, [])
+    return merge_datasets(**{dataset_label(index): part for index, part in enumerate(parts)}), remaining
 
 
-def _regrown(
-    dataset: LabelledDataSetData,
-    inputs: Mapping[str, Any],
-    removal: Removal,
-    made: dict[int, tuple[LabelledDataSetData | None, list[int]]],
-) -> tuple[LabelledDataSetData | None, list[int]]:
-    """Return what :func:`_remade` does for a data set that was begun or extended by labels."""
-    earlier = inputs.get("previous")
-    previous, kept = _remade(earlier, removal, made) if earlier is not None else (None, [])
+def _filtered_extension(
+    dataset: LabelledDataSetData, inputs: Mapping[str, Any], removal: Removal, done: dict[int, _Filtered]
+) -> _Filtered:
+    """Return the result of :func:`_filtered` for a data set that ``extend_dataset`` created from labels."""
+    original = inputs.get("previous")
+    previous, remaining = _filtered(original, removal, done) if original is not None else (None, [])
     labels = {name: node for name, node in inputs.items() if name.startswith("label_")}
-    staying = [name for name in sorted(labels) if labels[name].pk not in removal.labels]
-    start = earlier.n_frames if earlier is not None else 0
-    kept = kept + [start + index for index, name in enumerate(sorted(labels)) if name in staying]
-    unchanged = previous is None if earlier is None else previous is not None and previous.pk == earlier.pk
-    if unchanged and len(staying) == len(labels):
-        return dataset, kept
-    if not staying:
-        return previous, kept
+    remaining_labels = [name for name in sorted(labels) if labels[name].pk not in removal.labels]
+    start = original.n_frames if original is not None else 0
+    remaining = remaining + [start + index for index, name in enumerate(sorted(labels)) if name in remaining_labels]
+    unchanged = previous is None if original is None else previous is not None and previous.pk == original.pk
+    if unchanged and len(remaining_labels) == len(labels):
+        return dataset, remaining
+    if not remaining_labels:
+        return previous, remaining
     first = previous.n_frames if previous is not None else 0
-    indices = {label_of_index(first + index): labels[name] for index, name in enumerate(staying)}
-    given = {} if previous is None else {"previous": previous}
-    return extend_dataset(inputs["level_of_theory"], **given, **indices), kept
+    new_labels = {label_of_index(first + index): labels[name] for index, name in enumerate(remaining_labels)}
+    extended = {} if previous is None else {"previous": previous}
+    return extend_dataset(inputs["level_of_theory"], **extended, **new_labels), remaining
 
 
-def _nodes_of(entry: Configuration) -> set[int]:
-    """Return the PKs of what a configuration depends on in the sense of :func:`plan_removal`."""
-    return {pk for name in NODES if (pk := getattr(entry, name)) is not None}
+def _nodes_of(configuration: Configuration) -> set[int]:
+    """Return the PKs of the nodes that a configuration depends on; see :func:`plan_removal`."""
+    return {pk for name in NODES if (pk := getattr(configuration, name)) is not None}
 
 
-def _learned_from(pk: int, removal: Removal) -> bool:
-    """Whether the node is a model whose own sets hold something that is left out."""
+def _was_trained_on_removed(pk: int, removal: Removal) -> bool:
+    """Return whether the node is a model whose own data sets contain removed configurations."""
     node = orm.load_node(pk)
     if not isinstance(node, PotentialData) or node.creator is None:
         return False
     return any(
-        removal.concerns(source.label, source.file)
+        removal.removes(source.label, source.file)
         for name in SETS
         if name in node.creator.inputs
         for source in labels_of_dataset(node.creator.inputs[name])
@@ -247,7 +255,7 @@ def _learned_from(pk: int, removal: Removal) -> bool:
 
 
 def _training_work_chain(calculation: orm.CalcJobNode) -> Any:
-    """Return the work chain that trained, compiled and evaluated a model, or None."""
+    """Return the ``TrainingWorkChain`` that ran a training calculation; None if there is none."""
     caller = calculation.caller
     while caller is not None and caller.process_type != TRAINING:
         caller = caller.caller

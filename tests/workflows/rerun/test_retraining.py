@@ -17,7 +17,7 @@ from aiida_sicmlip.common.process_types import COMPILATION, TRAINING
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.labels.exchange_formats import write_exchanged_frames
 from aiida_sicmlip.tools.lineage import labels_of_dataset
-from aiida_sicmlip.workflows.rerun.retraining import counterpart, plan_removal, retraining_builder
+from aiida_sicmlip.workflows.rerun.retraining import plan_removal, retrained_model, retraining_builder
 from tests.graphs.datasets import Learned
 from tests.graphs.explorations import Explored
 from tests.graphs.trainings import finished, grown, output, trained
@@ -52,7 +52,7 @@ def test_grown_set_grows_again_without_a_label(tmp_path: Path, labels, level, co
     training, validation = grown(labels, level, 2, 2, 2), grown(labels[6:], level, 2)
     model = trained(tmp_path, code, training, validation)
     removal = plan_removal(model, [labels[3]])
-    assert (removal.left_out, removal.remaining) == (
+    assert (removal.removed, removal.remaining) == (
         {"training_set": [3], "validation_set": []},
         {"training_set": 5, "validation_set": 2},
     )
@@ -142,9 +142,9 @@ def test_member_of_a_committee_is_compared_with_the_same_member(tmp_path: Path, 
             made[chain.pk, name] = model
     first, second = chains
     for name in ("potential", "committee_potentials__member_01"):
-        assert counterpart(second, made[first.pk, name]).pk == made[second.pk, name].pk
+        assert retrained_model(second, made[first.pk, name]).pk == made[second.pk, name].pk
     alone = trained(tmp_path / "alone", code, *sets)
-    assert counterpart(alone.creator, made[first.pk, "potential"]).pk == alone.pk
+    assert retrained_model(alone.creator, made[first.pk, "potential"]).pk == alone.pk
 
 
 def test_what_cannot_be_left_out(tmp_path: Path, labels, level, code) -> None:
@@ -152,7 +152,7 @@ def test_what_cannot_be_left_out(tmp_path: Path, labels, level, code) -> None:
     model = trained(tmp_path, code, training, validation)
     with pytest.raises(InputError, match=f"depends on node <{labels[4].pk}>"):
         plan_removal(model, [labels[4]])
-    with pytest.raises(InputError, match=r"nothing of the training set <\d+> would stay"):
+    with pytest.raises(InputError, match=r"no configuration of the training set <\d+> would remain"):
         plan_removal(model, labels[:2])
     later = trained(tmp_path / "later", code, grown(labels[:4], level, 4), validation, initial_potential=model)
     with pytest.raises(InputError, match=f"retrain that first: `aiida-sicmlip retrain {model.pk} --without"):
@@ -179,10 +179,10 @@ def test_frames_of_models_that_had_learned_from_it_are_counted(
     model = trained(tmp_path / "after", code, second, validation)
     drive(second, compiled)
     removal = plan_removal(model, [learned.labels[0]])
-    assert removal.left_out["training_set"] == [0]
-    assert removal.descended == 2
-    assert plan_removal(model, [learned.labels[3]]).descended == 0
-    assert plan_removal(model, [before]).left_out["training_set"] == [2, 3]
+    assert removal.removed["training_set"] == [0]
+    assert removal.indirect == 2
+    assert plan_removal(model, [learned.labels[3]]).indirect == 0
+    assert plan_removal(model, [before]).removed["training_set"] == [2, 3]
 
 
 def drive(dataset, compiled) -> None:
