@@ -1,4 +1,4 @@
-"""What a run costs."""
+"""Costs of a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run has cost so far, as :class:`~aiida_sicmlip.science.costs.budgets.Budget` names it.
+    """Costs of a run so far, named as in :class:`~aiida_sicmlip.science.costs.budgets.Budget`.
 
-    labels: that were begun.
-    computed_labels: of these, those that have ended and were not taken from the cache.
+    labels: number of labels that were started.
+    dft_core_hours: core hours of DFT.
+    gpu_hours: GPU hours.
+    wall_hours: hours since the submission.
+    computed_labels: number of labels that have finished and were not taken from the cache.
     """
 
     labels: int = 0
@@ -20,6 +23,6 @@ class Costs:
     computed_labels: int = 0
 
     @property
-    def core_hours_of_a_label(self) -> float | None:
-        """Mean cost of a label; None where none has been computed."""
+    def core_hours_per_label(self) -> float | None:
+        """Mean core hours of a label; None if none has been computed."""
         return self.dft_core_hours / self.computed_labels if self.computed_labels else None

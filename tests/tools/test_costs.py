@@ -71,7 +71,7 @@ def test_labels_and_their_core_hours(run, labelling):
     # 8 cores for a quarter and three quarters of an hour, 4 cores for half an hour.
     assert costs.dft_core_hours == pytest.approx(8.0 + 2.0)
     assert costs.computed_labels == 2
-    assert costs.core_hours_of_a_label == pytest.approx(5.0)
+    assert costs.core_hours_per_label == pytest.approx(5.0)
     assert costs.gpu_hours == 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiida_sicmlip.common.labels import round_label
 from aiida_sicmlip.reports.text import Cells, duration
-from aiida_sicmlip.science.costs.budgets import uses_of_budgets
+from aiida_sicmlip.science.costs.budgets import budget_uses
 from aiida_sicmlip.tools.costs import StepCosts, costs_by_step
 from aiida_sicmlip.tools.runs import REPLACEMENTS, STEPS, Run
 
@@ -19,7 +19,7 @@ COSTING = (*STEPS[:4], REPLACEMENTS, EVALUATION, *STEPS[4:])
 def cost_values(run: Run) -> dict[str, Any] | None:
     """Return what a run has cost as plain values; None where that was not looked up.
 
-    Keys: `budgets` (`name`, `unit`, `used`, `allowed`, `left`), `core_hours_of_a_label`, and `by_step` (`round`,
+    Keys: `budgets` (`name`, `unit`, `used`, `allowed`, `left`), `core_hours_per_label`, and `by_step` (`round`,
     `step`, `wall_seconds`, `calculations`, `core_hours`, `gpu_hours`), of steps that have begun. Calculations that have
     not ended, or were taken from the cache, cost nothing.
     """
@@ -37,8 +37,8 @@ def cost_values(run: Run) -> dict[str, Any] | None:
         for name in COSTING
         if name in entry.steps
     ]
-    budgets = [{**asdict(use), "left": use.left} for use in uses_of_budgets(run.budget, run.costs)]
-    return {"budgets": budgets, "core_hours_of_a_label": run.costs.core_hours_of_a_label, "by_step": steps}
+    budgets = [{**asdict(use), "left": use.left} for use in budget_uses(run.budget, run.costs)]
+    return {"budgets": budgets, "core_hours_per_label": run.costs.core_hours_per_label, "by_step": steps}
 
 
 def budget_cells(costs: dict[str, Any]) -> Cells:

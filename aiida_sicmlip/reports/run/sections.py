@@ -202,7 +202,7 @@ def _costs(material: RunMaterial, report: dict[str, Any], figures: Figures) -> S
         section.table(
             step_cells(costs), "All rounds together: calculations that have ended, without those from the cache"
         )
-    each = costs["core_hours_of_a_label"]
+    each = costs["core_hours_per_label"]
     section.add("text", f"A label costs {each:.3g} core hours on average." if each is not None else "")
     return section
 

@@ -14,7 +14,7 @@ from aiida_sicmlip.reports.run.criteria import (
     verdict_lines,
 )
 from aiida_sicmlip.reports.text import Cells, duration, or_dash
-from aiida_sicmlip.science.costs.budgets import uses_of_budgets
+from aiida_sicmlip.science.costs.budgets import budget_uses
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
@@ -178,7 +178,7 @@ def cost_lines(run: Run) -> list[str]:
     if run.costs is None:
         return []
     lines = []
-    for use in uses_of_budgets(run.budget, run.costs):
+    for use in budget_uses(run.budget, run.costs):
         limit = f" of {use.allowed:g} (`budget.{use.name}`)" if use.allowed is not None else ""
         left = f", {use.left:.4g} left" if use.left is not None else ""
         lines.append(f"used: {use.used:.4g}{limit} {use.unit}{left}")

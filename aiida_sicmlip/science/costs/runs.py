@@ -1,4 +1,4 @@
-"""What a whole run would do and cost, round by round, and which of its budgets would end it first."""
+"""Estimated costs of a run by round, and the budget that would stop it first."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from aiida_sicmlip.science.costs.budgets import Budget
 from aiida_sicmlip.science.costs.estimates import (
     COMPILATION,
-    SECONDS_OF_A_ROW,
+    SECONDS_PER_VARIABLE_FRAME,
     START_OF_TRAINING,
     Bounds,
     Cell,
     Network,
-    description_seconds,
+    descriptor_seconds,
     step_seconds,
     training_frame_seconds,
 )
@@ -22,7 +22,13 @@ from aiida_sicmlip.science.costs.estimates import (
 
 @dataclass(frozen=True)
 class Walkers:
-    """Runs of molecular dynamics of one kind: how many, in which cell, steps and frames of each."""
+    """Molecular dynamics runs with the same settings.
+
+    cell: their cell.
+    count: number of runs.
+    steps: number of steps of each.
+    n_frames: number of frames of each.
+    """
 
     cell: Cell
     count: int
@@ -32,10 +38,14 @@ class Walkers:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of a round: those of training and validation, further ones in the first round, and bounds of one's time.
+    """Labels of a round.
 
-    cores: number of cores of one label.
-    at_once: number of labels computed at the same time.
+    n_training: number of training labels.
+    n_validation: number of validation labels.
+    n_fixed: number of labels of the fixed validation set in the first round.
+    core_seconds: time of a label on one core.
+    cores: number of cores per label.
+    concurrent: number of labels computed at the same time.
     """
 
     n_training: int
@@ -43,15 +53,22 @@ class Labels:
     n_fixed: int
     core_seconds: Bounds
     cores: int = 1
-    at_once: int = 1
+    concurrent: int = 1
 
 
 @dataclass(frozen=True)
-class Learning:
-    """Trainings: of how many potentials a round, how long, and the sets that the first one extends.
+class Trainings:
+    """Trainings of a round.
 
-    grows: whether validation sets are extended like the training sets, or replaced.
-    compilations: number of compilations a round.
+    network: size of the network.
+    epochs: maximum number of epochs.
+    batch_size: frames per optimiser step.
+    members: number of potentials of the committee.
+    compilations: number of compilations per potential.
+    initial_training: size of the training set before the first round.
+    initial_validation: size of the validation set before the first round.
+    extends_validation: whether the validation set is extended in each round, instead of being replaced.
+    on_gpu: whether trainings run on a GPU.
     """
 
     network: Network
@@ -61,7 +78,7 @@ class Learning:
     compilations: int = 1
     initial_training: int = 0
     initial_validation: int = 0
-    grows: bool = False
+    extends_validation: bool = False
     on_gpu: bool = False
 
 
@@ -69,31 +86,39 @@ class Learning:
 class Workload:
     """Maximum work of a run.
 
-    walkers: walkers of each round. unbiased_runs: unbiased runs before the first round, with its potential.
-    first_network: of the potential of the first round; None for a classical one.
-    centres: atoms by which a frame is described, for the walkers in their order; None for all of them.
-    variables: frames and epochs that variables are learned from at the most, for each structure.
-    at_once: walkers that run at the same time.
+    rounds: maximum number of rounds.
+    walkers: walkers of each round.
+    unbiased_runs: unbiased runs before the first round, with its potential.
+    labels: labels of each round.
+    trainings: trainings of each round.
+    first_network: network of the potential of the first round; None for a classical potential.
+    biased: whether walkers are biased.
+    dynamics_on_gpu: whether walkers with a network run on a GPU.
+    n_centres: number of atoms over which descriptors are averaged; None for all.
+    n_structures: number of start structures.
+    max_variable_frames: maximum number of frames for training collective variables, per structure.
+    variable_epochs: maximum number of epochs of that training.
+    concurrent: number of walkers that run at the same time.
     """
 
     rounds: int
     walkers: Sequence[Walkers]
     unbiased_runs: Sequence[Walkers]
     labels: Labels
-    learning: Learning
+    trainings: Trainings
     first_network: Network | None = None
     biased: bool = True
     dynamics_on_gpu: bool = False
     n_centres: int | None = None
     n_structures: int = 1
-    most_variable_frames: int = 0
+    max_variable_frames: int = 0
     variable_epochs: int = 0
-    at_once: int = 1
+    concurrent: int = 1
 
 
 @dataclass(frozen=True)
 class RoundCosts:
-    """Counts and costs of a round, or of several: core hours and GPU hours within bounds, wall time in hours."""
+    """Counts and costs of one or more rounds: core hours, GPU hours (`gpu`) and hours of wall time (`wall`)."""
 
     steps: int = 0
     frames: int = 0
@@ -109,11 +134,11 @@ class RoundCosts:
     wall: Bounds = field(default_factory=Bounds)
 
     def __add__(self, other: RoundCosts) -> RoundCosts:
-        """Return the costs of both."""
+        """Return the sum of the costs."""
         return RoundCosts(**{name: getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__})
 
-    def counted_by(self, budget: str) -> Bounds:
-        """Return what one of the budgets counts."""
+    def amount_of(self, budget: str) -> Bounds:
+        """Return the amount of one of the budgets that is used."""
         exact = Bounds(self.labels, self.labels)
         return {"labels": exact, "dft_core_hours": self.labelling, "gpu_hours": self.gpu, "wall_hours": self.wall}[
             budget
@@ -121,28 +146,28 @@ class RoundCosts:
 
 
 def costs_by_round(workload: Workload) -> list[RoundCosts]:
-    """Return what each round costs, were there as many as allowed, with as many epochs as allowed."""
+    """Return the costs of each round, for the maximum number of rounds and epochs."""
     return [_costs_of_round(workload, number) for number in range(workload.rounds)]
 
 
 def total_costs(workload: Workload) -> RoundCosts:
-    """Return what all rounds together cost at the most."""
+    """Return the maximum costs of all rounds."""
     return sum(costs_by_round(workload), RoundCosts())
 
 
-def first_budget(budget: Budget, rounds: Sequence[RoundCosts]) -> tuple[str, int] | None:
-    """Return which budget would end a run first, and in which round (from 0); None where none would.
+def first_exhausted_budget(budget: Budget, rounds: Sequence[RoundCosts]) -> tuple[str, int] | None:
+    """Return the budget that would stop a run first, and the round (from 0); None if no budget would.
 
-    Costs that are known within bounds are taken at the middle of these. Of budgets that end in one round, it is the one
-    of which the round would need most beyond what is left.
+    Costs are the geometric means of their bounds. If several budgets are exceeded in the same round, the one that is
+    exceeded by the largest factor is returned.
     """
     spent = RoundCosts()
     for number, costs in enumerate(rounds):
         spent += costs
         over = {
-            name: spent.counted_by(name).middle / limit
+            name: spent.amount_of(name).middle / limit
             for name, limit in budget.limits.items()
-            if spent.counted_by(name).middle > limit
+            if spent.amount_of(name).middle > limit
         }
         if over:
             return max(over, key=lambda name: over[name]), number
@@ -150,8 +175,8 @@ def first_budget(budget: Budget, rounds: Sequence[RoundCosts]) -> tuple[str, int
 
 
 def _costs_of_round(workload: Workload, number: int) -> RoundCosts:
-    """Return what round ``number``, from 0, costs."""
-    network = workload.learning.network if number else workload.first_network
+    """Return the costs of round ``number``, from 0."""
+    network = workload.trainings.network if number else workload.first_network
     dynamics = _dynamics(workload, network, with_unbiased=number == 0)
     labels = _labels(workload.labels, is_first=number == 0)
     training = _training(workload, number)
@@ -159,7 +184,7 @@ def _costs_of_round(workload: Workload, number: int) -> RoundCosts:
 
 
 def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: bool) -> RoundCosts:
-    """Return what exploring costs, learning variables before and describing frames after it."""
+    """Return the costs of the dynamics, the training of its variables and the descriptors of its frames."""
     on_gpu = workload.dynamics_on_gpu and network is not None
     seconds, longest = Bounds(), Bounds()
     for group, biased in (
@@ -171,20 +196,20 @@ def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: boo
             each = step_seconds(walkers.cell, network, biased=biased, on_gpu=on_gpu) * walkers.steps
             seconds += each * walkers.count
             slowest = max(slowest, each, key=lambda bounds: bounds.high)
-        waves = math.ceil(sum(walkers.count for walkers in group) / workload.at_once)
+        waves = math.ceil(sum(walkers.count for walkers in group) / workload.concurrent)
         longest += slowest * waves
     selection = Bounds()
     for walkers in workload.walkers:
         centres = min(workload.n_centres or walkers.cell.n_atoms, walkers.cell.n_atoms)
-        selection += description_seconds(centres) * (walkers.count * walkers.n_frames)
-    # Variables are learned from the walkers of the round before, or from the unbiased_runs.
+        selection += descriptor_seconds(centres) * (walkers.count * walkers.n_frames)
+    # Variables are trained on the walkers of the previous round, or on the unbiased runs.
     source = workload.unbiased_runs if with_unbiased else workload.walkers
     n_frames = sum(walkers.count * walkers.n_frames for walkers in source)
-    rows = min(n_frames, workload.most_variable_frames * workload.n_structures)
-    selection += SECONDS_OF_A_ROW * (rows * workload.variable_epochs)
-    started = [*workload.walkers, *(workload.unbiased_runs if with_unbiased else ())]
+    variable_frames = min(n_frames, workload.max_variable_frames * workload.n_structures)
+    selection += SECONDS_PER_VARIABLE_FRAME * (variable_frames * workload.variable_epochs)
+    all_walkers = [*workload.walkers, *(workload.unbiased_runs if with_unbiased else ())]
     return RoundCosts(
-        steps=sum(walkers.count * walkers.steps for walkers in started),
+        steps=sum(walkers.count * walkers.steps for walkers in all_walkers),
         frames=sum(walkers.count * walkers.n_frames for walkers in workload.walkers),
         dynamics=Bounds() if on_gpu else seconds * (1 / 3600),
         gpu=seconds * (1 / 3600) if on_gpu else Bounds(),
@@ -194,35 +219,35 @@ def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: boo
 
 
 def _labels(labels: Labels, *, is_first: bool) -> RoundCosts:
-    """Return what the labels of a round cost."""
+    """Return the costs of the labels of a round."""
     count = labels.n_training + labels.n_validation + (labels.n_fixed if is_first else 0)
     hours = labels.core_seconds * (1 / 3600)
-    waves = math.ceil(count / labels.at_once)
+    waves = math.ceil(count / labels.concurrent)
     return RoundCosts(labels=count, labelling=hours * count, wall=hours * (waves / labels.cores))
 
 
 def _training(workload: Workload, number: int) -> RoundCosts:
-    """Return what the trainings of a round cost, those of all members of a committee."""
-    learning, labels = workload.learning, workload.labels
-    training = learning.initial_training + (number + 1) * labels.n_training
+    """Return the costs of the trainings of a round, for all members of a committee."""
+    trainings, labels = workload.trainings, workload.labels
+    training = trainings.initial_training + (number + 1) * labels.n_training
     validation = labels.n_validation
-    if learning.grows:
-        validation = learning.initial_validation + (number + 1) * labels.n_validation
-    # The cell of a frame is any of the walkers'; their mean counts.
-    each = Bounds()
+    if trainings.extends_validation:
+        validation = trainings.initial_validation + (number + 1) * labels.n_validation
+    # The time per frame is the mean over the walkers.
+    per_frame = Bounds()
     for walkers in workload.walkers:
         share = walkers.count / sum(other.count for other in workload.walkers)
-        each += training_frame_seconds(walkers.cell, learning.network, on_gpu=learning.on_gpu) * share
-    # A frame that is only looked at costs about half of one that is learned from.
-    passes = learning.epochs * (training + validation / 2)
-    one = each * passes + START_OF_TRAINING
-    compiling = COMPILATION * (learning.members * learning.compilations)
-    cores = compiling if learning.on_gpu else one * learning.members + compiling
+        per_frame += training_frame_seconds(walkers.cell, trainings.network, on_gpu=trainings.on_gpu) * share
+    # A validation frame takes about half of the time of a training frame.
+    passes = trainings.epochs * (training + validation / 2)
+    one = per_frame * passes + START_OF_TRAINING
+    compiling = COMPILATION * (trainings.members * trainings.compilations)
+    cores = compiling if trainings.on_gpu else one * trainings.members + compiling
     return RoundCosts(
-        trainings=learning.members,
-        training_frames=learning.members * learning.epochs * training,
-        optimiser_steps=learning.members * learning.epochs * math.ceil(training / learning.batch_size),
+        trainings=trainings.members,
+        training_frames=trainings.members * trainings.epochs * training,
+        optimiser_steps=trainings.members * trainings.epochs * math.ceil(training / trainings.batch_size),
         training=cores * (1 / 3600),
-        gpu=one * (learning.members / 3600) if learning.on_gpu else Bounds(),
+        gpu=one * (trainings.members / 3600) if trainings.on_gpu else Bounds(),
         wall=(one + COMPILATION) * (1 / 3600),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.science.costs.budgets import Budget, labels_left, share_out, used_up
+from aiida_sicmlip.science.costs.budgets import Budget, distribute_labels, exhausted_budget, remaining_labels
 from aiida_sicmlip.workflows.active_learning.rounds import labels_in_order
 
 AFTER_LABELS = ("gpu_hours", "wall_hours")
@@ -55,8 +55,8 @@ def limit_before_exploration(needed: Mapping[str, int], budget: Budget, costs: C
 
     :param needed: minimum number of labels of each role in the round.
     """
-    name = used_up(budget, costs)
-    left = labels_left(budget, costs)
+    name = exhausted_budget(budget, costs)
+    left = remaining_labels(budget, costs)
     if name is None and left is not None and left[0] < sum(needed.values()):
         name = left[1]
     return _limit(name, budget, costs)
@@ -70,13 +70,13 @@ def trim_to_budget(
     :param needed: minimum number of labels of each role in the round; with fewer, the run finishes.
     :param picks: picks of the round, in the order in which they were picked.
     """
-    name = used_up(budget, costs, *AFTER_LABELS)
-    left = labels_left(budget, costs)
+    name = exhausted_budget(budget, costs, *AFTER_LABELS)
+    left = remaining_labels(budget, costs)
     if name is not None or left is None:
         return Trimmed(picked, limit=_limit(name, budget, costs))
     asked = {role: len(structures) for role, structures in picked.items()}
     count, name = left
-    parts = share_out(asked, count, needed)
+    parts = distribute_labels(asked, count, needed)
     if parts is None:
         return Trimmed(picked, limit=_limit(name, budget, costs))
     if parts == asked:
@@ -92,7 +92,7 @@ def trim_to_budget(
 
 def limit_before_training(budget: Budget, costs: Costs) -> Limit | None:
     """Return the budget that does not suffice for a training; None if all do."""
-    return _limit(used_up(budget, costs, *AFTER_LABELS), budget, costs)
+    return _limit(exhausted_budget(budget, costs, *AFTER_LABELS), budget, costs)
 
 
 def message_values(limit: Limit, has_potential: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from aiida_sicmlip.calculations.functions.select_replacements import select_repl
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.labels import REPLACED, round_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.science.costs.budgets import Budget, labels_left
+from aiida_sicmlip.science.costs.budgets import Budget, remaining_labels
 from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
@@ -194,7 +194,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         count = min(len(failed), self.inputs.max_replacements.value)
         # When the step is repeated after an interruption, its own replacements already count towards the budget.
         if count and not called(self.node, self._label(REPLACED)):
-            left = labels_left(*self._budget_and_costs())
+            left = remaining_labels(*self._budget_and_costs())
             count = count if left is None else min(count, left[0])
         if not count:
             return None

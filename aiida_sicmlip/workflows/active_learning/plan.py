@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida_sicmlip.science.costs.budgets import UNITS, Budget
-from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_budget, total_costs
+from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_exhausted_budget, total_costs
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.workload import InitialState, workload_of_settings
@@ -112,13 +112,13 @@ def cost_lines(settings: Mapping[str, Any], initial: InitialState | None = None)
     ]
     lines = ["Maximum cost:"]
     for name, count, hours in parts:
-        cost = hours.in_words("core") if hours.high else "on GPUs"
+        cost = hours.formatted("core") if hours.high else "on GPUs"
         lines.append(f"  {name}: {count}; {cost}")
     if total.gpu.high:
-        lines.append(f"  molecular dynamics and trainings on GPUs: {total.gpu.in_words('GPU')}")
-    lines.append(f"  time, with the maximum number of concurrent jobs: {total.wall.in_words('')}")
+        lines.append(f"  molecular dynamics and trainings on GPUs: {total.gpu.formatted('GPU')}")
+    lines.append(f"  time, with the maximum number of concurrent jobs: {total.wall.formatted('')}")
     if budget.limits:
-        first = first_budget(budget, rounds)
+        first = first_exhausted_budget(budget, rounds)
         if first is None:
             lines.append("  according to this estimate, the budgets suffice for the run")
         else:
@@ -132,8 +132,8 @@ def short_cost(settings: Mapping[str, Any]) -> str:
     """Return the cost of a run in one line."""
     total = total_costs(workload_of_settings(settings))
     others = total.dynamics + total.selection + total.training
-    gpu = f", {total.gpu.in_words('GPU')}" if total.gpu.high else ""
+    gpu = f", {total.gpu.formatted('GPU')}" if total.gpu.high else ""
     return (
-        f"Maximum cost: {total.labels:,} DFT calculations of {total.labelling.in_words('core')}, "
-        f"{others.in_words('core')} for all other steps{gpu}; {total.wall.in_words('')} in total."
+        f"Maximum cost: {total.labels:,} DFT calculations of {total.labelling.formatted('core')}, "
+        f"{others.formatted('core')} for all other steps{gpu}; {total.wall.formatted('')} in total."
     )

@@ -14,13 +14,13 @@ from ase import Atoms
 from aiida_sicmlip.calculations.functions.build_structure import host_structure
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.costs.estimates import (
-    ATOMS_OF_A_DEFECT,
-    SECONDS_OF_A_REFERENCE_LABEL,
+    ATOMS_PER_DEFECT,
+    SECONDS_PER_REFERENCE_LABEL,
     Cell,
     Network,
     label_seconds,
 )
-from aiida_sicmlip.science.costs.runs import Labels, Learning, Walkers, Workload
+from aiida_sicmlip.science.costs.runs import Labels, Trainings, Walkers, Workload
 from aiida_sicmlip.science.defects.building import build_defects
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
@@ -81,7 +81,7 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
         ],
         unbiased_runs=[] if initial.has_frames else _unbiased_runs(exploration, structures, cells),
         labels=_labels(settings["labelling"], selection, max(cells.values(), key=lambda cell: cell.n_atoms), initial),
-        learning=Learning(
+        trainings=Trainings(
             network=network,
             epochs=complete["maximum_epochs"],
             batch_size=complete["batch_size"],
@@ -89,7 +89,7 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
             compilations=1 + len(settings["further_compilations"]),
             initial_training=initial.sizes.get("training_set", 0),
             initial_validation=initial.sizes.get("validation_set", 0),
-            grows=selection.validation_update == "extend",
+            extends_validation=selection.validation_update == "extend",
             on_gpu=_on_gpu(complete["device"], training["options"]),
         ),
         first_network=network if initial.has_model else None,
@@ -97,7 +97,7 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
         dynamics_on_gpu=_on_gpu(settings["compilation"]["parameters"].get("device", "cpu"), exploration["options"]),
         n_centres=_centres(selection),
         n_structures=len(structures),
-        at_once=exploration["max_concurrent"],
+        concurrent=exploration["max_concurrent"],
         **_variables(exploration),
     )
 
@@ -134,7 +134,7 @@ def _unbiased_runs(
 def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Cell, initial: InitialState) -> Labels:
     """Return the number and the cost of labels, where each label is assumed to be of the largest cell."""
     if labelling["reference"] is not None:
-        seconds = SECONDS_OF_A_REFERENCE_LABEL
+        seconds = SECONDS_PER_REFERENCE_LABEL
     else:
         system = {key.lower(): value for key, value in labelling["parameters"]["SYSTEM"].items()}
         seconds = label_seconds(
@@ -151,7 +151,7 @@ def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Ce
         n_fixed=0 if "fixed_validation_set" in initial.sizes else selection.n_fixed_validation,
         core_seconds=seconds,
         cores=asked_cores(labelling["options"].get("resources") or {}),
-        at_once=labelling["max_concurrent"],
+        concurrent=labelling["max_concurrent"],
     )
 
 
@@ -176,7 +176,7 @@ def _centres(selection: SelectionSettings) -> int | None:
     """Return the number of atoms whose descriptors represent a frame; None for all."""
     if selection.centres == "all":
         return None
-    return ATOMS_OF_A_DEFECT if selection.centres == "defect" else len(selection.centres)
+    return ATOMS_PER_DEFECT if selection.centres == "defect" else len(selection.centres)
 
 
 def _variables(exploration: Mapping[str, Any]) -> dict[str, int]:
@@ -184,4 +184,4 @@ def _variables(exploration: Mapping[str, Any]) -> dict[str, int]:
     if exploration["bias"] is None:
         return {}
     settings = CollectiveVariableSettings.from_mapping(exploration["collective_variables"]["parameters"] or {})
-    return {"most_variable_frames": settings.maximum_frames, "variable_epochs": settings.autoencoder.max_epochs}
+    return {"max_variable_frames": settings.maximum_frames, "variable_epochs": settings.autoencoder.max_epochs}

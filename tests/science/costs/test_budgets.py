@@ -8,7 +8,7 @@ import pytest
 
 from aiida_sicmlip.common.costs import Costs
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.costs.budgets import UNITS, Budget, labels_left, share_out, used_up
+from aiida_sicmlip.science.costs.budgets import UNITS, Budget, distribute_labels, exhausted_budget, remaining_labels
 
 SPENT = Costs(labels=10, dft_core_hours=4.0, gpu_hours=2.0, wall_hours=5.0, computed_labels=8)
 
@@ -26,14 +26,14 @@ SPENT = Costs(labels=10, dft_core_hours=4.0, gpu_hours=2.0, wall_hours=5.0, comp
     ],
 )
 def test_first_budget_that_is_used_up(budget: dict[str, Any], expected: str | None) -> None:
-    assert used_up(Budget(**budget), SPENT) == expected
+    assert exhausted_budget(Budget(**budget), SPENT) == expected
 
 
 def test_only_the_named_budgets_count() -> None:
     """Labels that are done can be trained on, whatever they have cost."""
     budget = Budget(labels=10, gpu_hours=3.0)
-    assert used_up(budget, SPENT, "gpu_hours", "wall_hours") is None
-    assert used_up(budget, SPENT) == "labels"
+    assert exhausted_budget(budget, SPENT, "gpu_hours", "wall_hours") is None
+    assert exhausted_budget(budget, SPENT) == "labels"
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_only_the_named_budgets_count() -> None:
     ],
 )
 def test_labels_that_the_budgets_hold(budget: dict[str, Any], expected: tuple[int, str] | None) -> None:
-    assert labels_left(Budget(**budget), SPENT) == expected
+    assert remaining_labels(Budget(**budget), SPENT) == expected
 
 
 def test_cost_of_the_first_labels_is_not_known() -> None:
     """Core hours say nothing of a number of labels before one is computed."""
-    assert labels_left(Budget(dft_core_hours=1.0), Costs()) is None
-    assert labels_left(Budget(dft_core_hours=1.0, labels=5), Costs()) == (5, "labels")
+    assert remaining_labels(Budget(dft_core_hours=1.0), Costs()) is None
+    assert remaining_labels(Budget(dft_core_hours=1.0, labels=5), Costs()) == (5, "labels")
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_cost_of_the_first_labels_is_not_known() -> None:
 )
 def test_labels_are_shared_out(asked: Any, total: int, needed: dict[str, int], expected: Any) -> None:
     names = ("training", "validation", "fixed_validation")
-    parts = share_out(dict(zip(names, asked, strict=True)), total, needed)
+    parts = distribute_labels(dict(zip(names, asked, strict=True)), total, needed)
     assert parts == (None if expected is None else dict(zip(names, expected, strict=True)))
 
 
 @pytest.mark.parametrize(("asked", "total"), [((7, 3), 4), ((1, 1), 1), ((13, 29), 17), ((5, 5), 9)])
 def test_shares_add_up(asked: tuple[int, int], total: int) -> None:
-    parts = share_out({"training": asked[0], "validation": asked[1]}, total, {"training": 1})
+    parts = distribute_labels({"training": asked[0], "validation": asked[1]}, total, {"training": 1})
     assert parts is not None
     assert sum(parts.values()) == total
     for part, count in zip(parts.values(), asked, strict=True):

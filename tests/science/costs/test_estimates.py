@@ -19,11 +19,11 @@ from aiida_sicmlip.science.costs.estimates import (
 )
 from aiida_sicmlip.science.costs.runs import (
     Labels,
-    Learning,
+    Trainings,
     Walkers,
     Workload,
     costs_by_round,
-    first_budget,
+    first_exhausted_budget,
     total_costs,
 )
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
@@ -125,12 +125,12 @@ def workload() -> Workload:
         rounds=3,
         walkers=[Walkers(CELLS[62], 2, 1000, 11)],
         unbiased_runs=[Walkers(CELLS[62], 4, 500, 6)],
-        labels=Labels(7, 3, 2, scf(62), cores=2, at_once=5),
-        learning=Learning(Network(), epochs=10, batch_size=2, members=2),
+        labels=Labels(7, 3, 2, scf(62), cores=2, concurrent=5),
+        trainings=Trainings(Network(), epochs=10, batch_size=2, members=2),
         n_centres=30,
-        most_variable_frames=20,
+        max_variable_frames=20,
         variable_epochs=5,
-        at_once=2,
+        concurrent=2,
     )
 
 
@@ -142,8 +142,8 @@ def test_counts_are_exact(workload: Workload) -> None:
     assert total.trainings == 3 * 2
     assert total.training_frames == 2 * 10 * (7 + 14 + 21)
     assert total.optimiser_steps == 2 * 10 * (4 + 7 + 11)
-    given = dataclasses.replace(workload.learning, initial_training=5)
-    assert total_costs(dataclasses.replace(workload, learning=given)).training_frames == 2 * 10 * (12 + 19 + 26)
+    given = dataclasses.replace(workload.trainings, initial_training=5)
+    assert total_costs(dataclasses.replace(workload, trainings=given)).training_frames == 2 * 10 * (12 + 19 + 26)
 
 
 def test_rounds_differ_by_what_explores_and_what_is_trained_on(workload: Workload) -> None:
@@ -162,8 +162,8 @@ def test_rounds_differ_by_what_explores_and_what_is_trained_on(workload: Workloa
 
 
 def test_what_runs_on_a_gpu_is_counted_there(workload: Workload) -> None:
-    learning = dataclasses.replace(workload.learning, on_gpu=True)
-    first, second, _ = costs_by_round(dataclasses.replace(workload, learning=learning, dynamics_on_gpu=True))
+    trainings = dataclasses.replace(workload.trainings, on_gpu=True)
+    first, second, _ = costs_by_round(dataclasses.replace(workload, trainings=trainings, dynamics_on_gpu=True))
     # EDIP runs on cores.
     assert first.dynamics.high > 0 and second.dynamics.high == 0
     assert 0 < first.gpu.middle < second.gpu.middle
@@ -173,12 +173,12 @@ def test_what_runs_on_a_gpu_is_counted_there(workload: Workload) -> None:
 def test_the_first_budget_that_is_used_up(workload: Workload) -> None:
     rounds = costs_by_round(workload)
     dft = sum(entry.labelling.middle for entry in rounds[:2])
-    assert first_budget(Budget(), rounds) is None
-    assert first_budget(Budget(labels=32), rounds) is None
-    assert first_budget(Budget(labels=31), rounds) == ("labels", 2)
-    assert first_budget(Budget(labels=31, dft_core_hours=0.9 * dft), rounds) == ("dft_core_hours", 1)
-    assert first_budget(Budget(labels=11, gpu_hours=1.0), rounds) == ("labels", 0)
-    assert first_budget(Budget(wall_hours=rounds[0].wall.low / 10), rounds) == ("wall_hours", 0)
+    assert first_exhausted_budget(Budget(), rounds) is None
+    assert first_exhausted_budget(Budget(labels=32), rounds) is None
+    assert first_exhausted_budget(Budget(labels=31), rounds) == ("labels", 2)
+    assert first_exhausted_budget(Budget(labels=31, dft_core_hours=0.9 * dft), rounds) == ("dft_core_hours", 1)
+    assert first_exhausted_budget(Budget(labels=11, gpu_hours=1.0), rounds) == ("labels", 0)
+    assert first_exhausted_budget(Budget(wall_hours=rounds[0].wall.low / 10), rounds) == ("wall_hours", 0)
 
 
 @pytest.mark.parametrize(
@@ -192,5 +192,5 @@ def test_the_first_budget_that_is_used_up(workload: Workload) -> None:
     ],
 )
 def test_bounds_in_words(bounds: Bounds, words: str) -> None:
-    assert bounds.in_words("core") == words
+    assert bounds.formatted("core") == words
     assert math.isclose(Bounds(2.0, 8.0).middle, 4.0)
