@@ -173,5 +173,5 @@ def test_a_field_without_description_is_refused() -> None:
     class Bare(Settings):
         size: int = 3
 
-    with pytest.raises(TypeError, match="`size` is no described setting"):
+    with pytest.raises(TypeError, match="the field `size` has no description"):
         Bare()

@@ -1,4 +1,4 @@
-"""Settings that users write as mappings (YAML, JSON, a ``Dict`` node): each described, read and checked in one way."""
+"""Base of all settings that users give as mappings (YAML, JSON, a ``Dict`` node), with descriptions and checks."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number,
 
 SettingsType = TypeVar("SettingsType", bound="Settings")
 REQUIRED: Any = MISSING
-"""Default of a setting that has none."""
+"""Default of a setting without a default."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of settings that users write as a mapping.
+    """Base of settings that users give as a mapping.
 
-    A subclass is a frozen dataclass; each field is made by :func:`number`, :func:`integer`, :func:`choice`,
+    A subclass is a frozen dataclass. Each field is created by :func:`number`, :func:`integer`, :func:`choice`,
     :func:`flag`, :func:`text`, :func:`sequence`, :func:`mapping`, :func:`group`, :func:`groups` or :func:`setting`,
-    with its default, its meaning, its unit and what it accepts::
+    with its default, its meaning, its unit and the accepted values::
 
         @dataclass(frozen=True)
         class RunSettings(Settings):
             PREFIX = "run."
 
             temperature: float = number(1500.0, "temperature of the thermostat", unit="K", above=0)
-            shell: int | None = integer(None, "shell that is held; null for none", at_least=1)
+            shell: int | None = integer(None, "shell that is restrained; null: none", at_least=1)
             cell: str = choice("cubic", ("cubic", "primitive"), "cell that is repeated")
 
             def __post_init__(self) -> None:
                 super().__post_init__()
-                # What depends on several settings is checked here.
+                # Conditions on several settings are checked here.
 
-    A default of None makes a setting nullable. ``PREFIX`` is how the settings are called in messages, ``ELSEWHERE``
-    names what is no setting here, with where it comes from. The reference and the help of ports are made from these
-    descriptions (:meth:`described`, :meth:`summary`).
+    A default of None makes a setting nullable. ``PREFIX`` precedes the names of settings in messages. ``ELSEWHERE``
+    maps names that are not settings of the class to the source of their values. The reference and the help of ports
+    are generated from these descriptions (:meth:`described`, :meth:`summary`).
     """
 
     PREFIX: ClassVar[str] = ""
@@ -45,16 +45,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, entry in self.described().items():
-            # The class is frozen for its users; this is still its construction.
+            # The class is frozen, but this is part of its construction.
             object.__setattr__(self, name, entry.read(getattr(self, name), f"{self.PREFIX}{name}"))
 
     @classmethod
     def from_mapping(cls: type[SettingsType], mapping: Mapping[str, Any], prefix: str | None = None) -> SettingsType:
-        """Read ``mapping``; what it does not name has its default.
+        """Return the settings of ``mapping``, with defaults for missing keys.
 
-        :param prefix: where the settings stand, such as ``exploration.parameters.``; by default ``PREFIX``.
-        :raises InputError: if a key is unknown (with the nearest known one) or missing, or a value is none that the
-            setting accepts.
+        :param prefix: path of the settings in messages, such as ``exploration.parameters.``; by default ``PREFIX``.
+        :raises InputError: if a key is unknown (with the nearest known one) or missing, or a value is invalid.
         """
         prefix = cls.PREFIX if prefix is None else prefix
         cls.check_given(mapping, prefix)
@@ -65,15 +64,15 @@ class Settings:
 
     @classmethod
     def check_given(cls, mapping: Mapping[str, Any], prefix: str | None = None) -> None:
-        """Check names and single values of settings that lie on top of others; not what depends on several.
+        """Check the names and values of settings that override others, but not conditions on several settings.
 
         :param prefix: as in :meth:`from_mapping`.
-        :raises InputError: likewise.
+        :raises InputError: if a key is unknown, or a value is invalid.
         """
         prefix = cls.PREFIX if prefix is None else prefix
         if not isinstance(mapping, Mapping):
-            called = f"`{prefix.rstrip('.')}`" if prefix else f"the {cls.__name__}"
-            raise InputError(f"{called} is {mapping!r}; give settings under it: {', '.join(cls.names())}.")
+            name = f"`{prefix.rstrip('.')}`" if prefix else f"the {cls.__name__}"
+            raise InputError(f"{name} is {mapping!r}; give settings under it: {', '.join(cls.names())}.")
         for name in cls.ELSEWHERE:
             if name in mapping:
                 raise InputError(f"`{prefix}{name}` is taken from {cls.ELSEWHERE[name]}; leave it out.")
@@ -84,7 +83,7 @@ class Settings:
 
     @classmethod
     def complete(cls, mapping: Mapping[str, Any], prefix: str | None = None) -> dict[str, Any]:
-        """Return ``mapping`` with all defaults; see :meth:`from_mapping`."""
+        """Return ``mapping`` with all defaults; parameters and errors are those of :meth:`from_mapping`."""
         return cls.from_mapping(mapping, prefix).to_dict()
 
     @classmethod
@@ -99,32 +98,32 @@ class Settings:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return the default of each setting that has one, as a file would hold it."""
-        known = {entry.name: _default_of(entry) for entry in fields(cls)}
-        return {name: plain(value) for name, value in known.items() if value is not REQUIRED}
+        """Return the default of each setting that has one, in the form of a settings file."""
+        defaults = {entry.name: _default_of(entry) for entry in fields(cls)}
+        return {name: plain(value) for name, value in defaults.items() if value is not REQUIRED}
 
     @classmethod
     def summary(cls) -> str:
-        """Return what the settings are for, and their names with units, for the help of a port."""
+        """Return the purpose of the settings and their names with units, for the help of a port."""
         first = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
         named = [f"`{name}`" + (f" ({entry.unit})" if entry.unit else "") for name, entry in cls.described().items()]
         return f"{first} Keys: {', '.join(named)}."
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all settings, defaults included, as a file would hold them."""
+        """Return all settings, including defaults, in the form of a settings file."""
         return {name: plain(getattr(self, name)) for name in self.names()}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of one setting beside its name and its default.
+    """Description of a setting.
 
     meaning: for the reference, without its unit.
-    accepts: what it takes, in words that follow "give".
-    test: whether it takes a value.
+    accepts: accepted values, in words that follow "give" in messages.
+    test: returns whether a value is accepted.
     unit: of its numbers.
-    nullable: whether null is a value.
-    convert: how an accepted value is kept.
+    nullable: whether null is accepted.
+    convert: applied to an accepted value before it is stored.
     """
 
     meaning: str
@@ -136,45 +135,52 @@ class Setting:
 
     @property
     def expected(self) -> str:
-        """What the setting takes, in words that follow "give"."""
+        """Accepted values with unit and null, in words that follow "give" in messages."""
         unit = f", in {self.unit}" if self.unit else ""
         return f"{self.accepts}{unit}" + ((", or null" if unit else " or null") if self.nullable else "")
 
     def check(self, value: Any, where: str) -> None:
-        """Raise :class:`InputError` unless ``value``, which stands at ``where``, is accepted."""
+        """Raise :class:`InputError` unless ``value`` is accepted.
+
+        :param where: path of the setting, for the message.
+        """
         if (value is None and self.nullable) or self.test(value):
             return
         hint = f", in YAML written as {written}" if (written := self._in_yaml(value)) else ""
         raise InputError(f"`{where}` is {value!r}; give {self.expected}{hint}.")
 
     def read(self, value: Any, where: str) -> Any:
-        """Return ``value`` as it is kept.
+        """Return ``value`` in the form in which it is stored.
 
-        :raises InputError: unless it is accepted.
+        :raises InputError: as :meth:`check`.
         """
         self.check(value, where)
         return value if value is None or self.convert is None else self.convert(value)
 
     def _in_yaml(self, value: Any) -> str | None:
-        """Return how a number is written that YAML has read as text, where the setting takes it."""
+        """Return the YAML form of a number that was read as text, such as `1e-6`; None if it would not be accepted."""
         written = number_in_yaml(value)
         return written if written is not None and self.test(float(written)) else None
 
 
 @dataclass(frozen=True)
 class SettingGroup(Setting):
-    """Settings under a key: ``kind`` is their class. ``partial`` ones are checked, but not completed."""
+    """Description of nested settings.
+
+    kind: their class.
+    partial: whether they are only checked, and not completed with defaults.
+    """
 
     kind: type[Settings] = Settings
     partial: bool = False
 
     def check(self, value: Any, where: str) -> None:
-        """Check names and single values."""
+        """Check names and values of the settings."""
         if not (value is None and self.nullable) and not isinstance(value, self.kind):
             self.kind.check_given(value, f"{where}.")
 
     def read(self, value: Any, where: str) -> Any:
-        """Return the settings as an instance of their class; partial ones as a mapping."""
+        """Return the settings as an instance of their class; partial settings as a mapping."""
         if value is None and self.nullable:
             return None
         if self.partial:
@@ -185,7 +191,7 @@ class SettingGroup(Setting):
 
 @dataclass(frozen=True)
 class SettingGroups(Setting):
-    """A list, each entry of which holds settings of the class ``kind``."""
+    """Description of a list of settings of the class ``kind``."""
 
     kind: type[Settings] = Settings
 
@@ -211,7 +217,7 @@ class SettingGroups(Setting):
 
 @dataclass(frozen=True)
 class NamedSettingGroups(Setting):
-    """A mapping of names to settings of the class ``kind``, which are checked, but not completed."""
+    """Description of a mapping of names to settings of the class ``kind``, which are not completed with defaults."""
 
     kind: type[Settings] = Settings
 
@@ -223,9 +229,9 @@ class NamedSettingGroups(Setting):
 
 
 def require_known_names(given: Iterable[Any], known: Iterable[str], prefix: str = "") -> None:
-    """Raise :class:`InputError` for the first name that is not ``known``, with the nearest one that is.
+    """Raise :class:`InputError` for the first name that is not in ``known``, with the nearest known one.
 
-    :param prefix: where the names stand, such as ``exploration.parameters.``.
+    :param prefix: path of the names in the settings, such as ``exploration.parameters.``.
     """
     known = list(known)
     for name in given:
@@ -243,12 +249,15 @@ def setting(
     nullable: bool = False,
     convert: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return a field of :class:`Settings` with a test of its own; see :class:`Setting`."""
+    """Return a field of :class:`Settings` with a custom test; parameters are those of :class:`Setting`."""
     return described_field(default, Setting(meaning, accepts, test, unit, nullable or default is None, convert))
 
 
 def number(default: float | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: float) -> Any:
-    """Return a field that is a finite number; ``bounds`` are `above`, `at_least`, `below` and `at_most`."""
+    """Return a field for a finite number.
+
+    :param bounds: `above`, `at_least`, `below` and `at_most`.
+    """
     words, fits = within(**bounds)
     return setting(
         default,
@@ -261,7 +270,7 @@ def number(default: float | None, meaning: str, *, unit: str = "", nullable: boo
 
 
 def integer(default: int | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: int) -> Any:
-    """Return a field that is a whole number; ``bounds`` are those of :func:`number`."""
+    """Return a field for a whole number; parameters are those of :func:`number`."""
     words, fits = within(**bounds)
     return setting(
         default,
@@ -274,18 +283,18 @@ def integer(default: int | None, meaning: str, *, unit: str = "", nullable: bool
 
 
 def choice(default: str | None, choices: Sequence[str], meaning: str) -> Any:
-    """Return a field that is one of some words."""
+    """Return a field for one of several words."""
     words = " or ".join(filter(None, [", ".join(f"`{word}`" for word in choices[:-1]), f"`{choices[-1]}`"]))
     return setting(default, meaning, words, lambda value: isinstance(value, str) and value in choices)
 
 
 def flag(default: Any, meaning: str) -> Any:
-    """Return a field that is true or false."""
+    """Return a field for a boolean."""
     return setting(default, meaning, "true or false", lambda value: isinstance(value, bool))
 
 
 def text(default: str | None, meaning: str, accepts: str = "text", *, nullable: bool = False) -> Any:
-    """Return a field that is text, and not empty."""
+    """Return a field for text that is not empty."""
     return setting(default, meaning, accepts, lambda value: isinstance(value, str) and value != "", nullable=nullable)
 
 
@@ -301,11 +310,12 @@ def sequence(
     different: bool = False,
     nullable: bool = False,
 ) -> Any:
-    """Return a field that is a list, kept as a tuple, each entry of which passes ``each``.
+    """Return a field for a list, which is stored as a tuple.
 
-    :param length: of the list, where it is fixed.
-    :param empty: whether it may be empty.
-    :param different: whether no entry may stand in it twice.
+    :param each: returns whether an entry is accepted.
+    :param length: required length; None: any.
+    :param empty: whether the list may be empty.
+    :param different: whether its entries have to be different.
     """
 
     def test(value: Any) -> bool:
@@ -317,22 +327,22 @@ def sequence(
             and not (different and len(set(value)) < len(value))
         )
 
-    kept: Any = tuple(default) if isinstance(default, (tuple, list)) else default
-    return setting(kept, meaning, accepts, test, unit=unit, nullable=nullable, convert=tuple)
+    stored: Any = tuple(default) if isinstance(default, (tuple, list)) else default
+    return setting(stored, meaning, accepts, test, unit=unit, nullable=nullable, convert=tuple)
 
 
 def mapping(default: Mapping[str, Any] | None, meaning: str, *, nullable: bool = False) -> Any:
-    """Return a field that is a mapping, whose content is checked by those who read it."""
+    """Return a field for a mapping, whose content is not checked."""
     return setting(default, meaning, "a mapping", is_mapping, nullable=nullable, convert=dict)
 
 
 def group(
     kind: type[Settings], meaning: str = "", *, default: Any = None, nullable: bool = False, partial: bool = False
 ) -> Any:
-    """Return a field that holds settings of the class ``kind``, by default theirs.
+    """Return a field for nested settings of the class ``kind``, with its defaults.
 
-    :param nullable: null is a value, too.
-    :param partial: they lie on top of others: checked, but not completed.
+    :param nullable: whether null is accepted.
+    :param partial: whether the settings override others, and are not completed with defaults.
     """
     described = SettingGroup(
         meaning, f"a mapping of settings: {', '.join(kind.names())}", is_mapping, "", nullable, None, kind, partial
@@ -343,12 +353,12 @@ def group(
 
 
 def groups(kind: type[Settings], meaning: str) -> Any:
-    """Return a field that is a list, each entry of which holds settings of the class ``kind``; empty by default."""
+    """Return a field for a list of settings of the class ``kind``; empty by default."""
     return described_field((), SettingGroups(meaning, "a list of mappings", is_sequence, kind=kind))
 
 
 def plain(value: Any) -> Any:
-    """Return settings as a file would hold them: mappings and lists."""
+    """Return settings in the form of a settings file: mappings and lists."""
     if isinstance(value, Settings):
         return value.to_dict()
     if isinstance(value, Mapping):
@@ -359,14 +369,14 @@ def plain(value: Any) -> Any:
 
 
 def named_groups(kind: type[Settings], meaning: str, *, default: Any = REQUIRED) -> Any:
-    """Return a field that maps names to settings of the class ``kind``."""
+    """Return a field for a mapping of names to settings of the class ``kind``."""
     return described_field(
         default, NamedSettingGroups(meaning, "a mapping of names to settings", is_mapping, kind=kind)
     )
 
 
 def described_field(default: Any, described: Setting) -> Any:
-    """Return a field of :class:`Settings` that ``described`` describes."""
+    """Return a field of :class:`Settings` with the description ``described``."""
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: type(default)(default), metadata={"setting": described})
     return field(default=default, metadata={"setting": described})
@@ -374,7 +384,7 @@ def described_field(default: Any, described: Setting) -> Any:
 
 def _setting_of(entry: Field[Any]) -> Setting:
     if "setting" not in entry.metadata:
-        raise TypeError(f"`{entry.name}` is no described setting: make it with `number`, `choice` and so on.")
+        raise TypeError(f"the field `{entry.name}` has no description; create it with `number`, `choice` and so on.")
     described: Setting = entry.metadata["setting"]
     return described
 

@@ -297,7 +297,7 @@ def test_wrong_input():
         (lambda: estimate(walker, columns=(0, 0)), "different"),
         (lambda: estimate(walker, replace(walker, variables=samples[:, :1])), "has 1 variables"),
         (lambda: estimate(Walker(samples[:5], np.zeros(5), "the short one")), "the short one has 4 frames"),
-        (lambda: estimate(Walker(np.ones((100, 2)), np.zeros(100))), "stands still"),
+        (lambda: estimate(Walker(np.ones((100, 2)), np.zeros(100))), "leave out the constant one"),
         (lambda: estimate(walker, edges=[np.linspace(50, 60, 5)]), "within `edges`"),
         (lambda: estimate(walker, edges=[np.linspace(0, 1, 5)] * 2), "bins of 2 variables"),
         (lambda: estimate(walker, settings=FreeEnergySettings(bins=10, smoothing=3)), "smoothing"),
