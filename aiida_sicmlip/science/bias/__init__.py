@@ -1,4 +1,4 @@
-"""The built-in evaluator of plumed.dat: the actions that the workflow writes, without PLUMED."""
+"""Built-in evaluator of plumed.dat: the actions that the workflow writes, without PLUMED."""
 
 from aiida_sicmlip.science.bias.evaluator import Bias, BiasResult
 

@@ -1,4 +1,4 @@
-"""Construction of the actions of plumed.dat from directives; unknown actions are refused."""
+"""Construction of the actions of plumed.dat from its directives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aiida_sicmlip.science.bias.values import ValueNames
 
 
 class Potential(Protocol):
-    """A bias potential of some arguments."""
+    """A bias potential on n arguments."""
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -35,12 +35,12 @@ class Potential(Protocol):
         """Return energy and gradient (n,) for arguments (n,)."""
 
     def quantities(self) -> tuple[float, ...]:
-        """Return the components."""
+        """Return the values of the components after the last evaluation."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """A bias potential, with the indices of its arguments and components in the values."""
+    """A bias potential, with the indices of its arguments and components in the array of values."""
 
     potential: Potential
     arguments: np.ndarray
@@ -49,7 +49,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Transformation:
-    """A model, with the indices of its arguments and outputs in the values."""
+    """A model, with the indices of its arguments and outputs in the array of values."""
 
     model: TorchModel
     arguments: np.ndarray
@@ -58,7 +58,13 @@ class Transformation:
 
 @dataclass(frozen=True)
 class OpesUpdate:
-    """What happens to an OPES bias after a step: ``state_stride`` 0 writes no state."""
+    """Update of an OPES bias after a step.
+
+    opes: the bias.
+    files: its files.
+    state_stride: number of steps between two states; 0: no states.
+    components: indices of its components in the array of values.
+    """
 
     opes: Opes
     files: OpesFiles
@@ -66,7 +72,7 @@ class OpesUpdate:
     components: np.ndarray
 
     def update(self, step: int, time: float, values: np.ndarray) -> None:
-        """Deposit what is due, write the state when it is due, and set the components in ``values``."""
+        """Deposit a kernel and write the state at their strides, and set the components in ``values``."""
         self.files.update(time)
         if self.opes.update(step) and self.state_stride and step % self.state_stride == 0:
             self.files.write_state()
@@ -83,7 +89,7 @@ class OpesUpdate:
 
 @dataclass
 class Plan:
-    """The actions of a plumed.dat, ready to run: atoms count from 0, updates are in the order of the file."""
+    """Actions of a plumed.dat; indices of atoms are from 0, updates are in the order of the file."""
 
     units: Units = field(default_factory=Units)
     names: ValueNames = field(default_factory=ValueNames)
@@ -96,7 +102,7 @@ class Plan:
 
 
 class Planner:
-    """Makes the plan of a list of directives."""
+    """Builds the plan of a list of directives."""
 
     def __init__(self, *, kt_ev: float | None, n_atoms: int, folder: Path, restart: bool):
         self._kt_ev = kt_ev
@@ -118,18 +124,18 @@ class Planner:
         }
 
     def plan(self, directives: Sequence[Directive]) -> Plan:
-        """Return the plan. No file is written or backed up yet.
+        """Return the plan, without writing or backing up files.
 
-        :raises InputError: naming the action or keyword that is unknown or wrong.
+        :raises InputError: for an unknown or invalid action or keyword, which the message names.
         """
         if not directives:
-            raise InputError("plumed.dat holds no action.")
+            raise InputError("plumed.dat contains no action.")
         for index, directive in enumerate(directives):
             action = self._actions.get(directive.action)
             if action is None:
                 raise InputError(
-                    f"{directive.where}: the built-in evaluator does not know the action `{directive.action}`. "
-                    f"{nearest_name(directive.action, self._actions)} Leave it out, or run PLUMED itself."
+                    f"{directive.where}: the built-in evaluator does not support the action `{directive.action}`. "
+                    f"{nearest_name(directive.action, self._actions)} Remove it, or use PLUMED."
                 )
             action(Keywords(directive), directive.label or f"@{index}")
         return self._plan
@@ -170,23 +176,23 @@ class Planner:
     def _opes(self, keywords: Keywords, label: str, *, explore: bool) -> None:
         where, action = keywords.where, keywords.directive.action
         arguments = self._plan.names.find_variables(keywords.words("ARG"), where)
-        names = [self._plan.names.names[place] for place in arguments]
+        names = [self._plan.names.names[index] for index in arguments]
         settings = read_opes_settings(keywords, len(arguments), self._kt(keywords), explore=explore)
         fmt = keywords.optional("FMT")
         state_file, stride = keywords.optional("STATE_WFILE"), keywords.integer("STATE_WSTRIDE", 0)
         kernels_file, read_from = keywords.text("FILE", "KERNELS"), keywords.optional("STATE_RFILE")
         restart = self._restarts(keywords)
-        keywords.flag("SERIAL")  # nothing is divided here, so it says nothing
+        keywords.flag("SERIAL")  # it has no effect here, since nothing is parallel
         keywords.finish()
         if (state_file is None) != (stride == 0) or stride < 0:
-            raise InputError(f"{where}: `STATE_WFILE=` and a positive `STATE_WSTRIDE=` belong together; give both.")
+            raise InputError(f"{where}: `STATE_WFILE=` and a positive `STATE_WSTRIDE=` need each other; give both.")
         if 0 < stride < settings.pace:
             raise InputError(f"{where}: `STATE_WSTRIDE={stride}` must be at least `PACE={settings.pace}`.")
 
         opes = Opes(settings, len(arguments), where)
         if restart and read_from is None:
             raise InputError(
-                f"{where} is restarted: give `STATE_RFILE=`; the built-in evaluator needs the exact state."
+                f"{where} is restarted; give `STATE_RFILE=`, since the built-in evaluator needs the exact state."
             )
         if restart and read_from is not None:
             restore_state(opes, action, names, self._folder / read_from, where)
@@ -207,10 +213,10 @@ class Planner:
         self._plan.updates.append(OpesUpdate(opes, files, stride, components))
 
     def _print(self, keywords: Keywords, label: str) -> None:
-        places = self._plan.names.find(keywords.words("ARG"), keywords.where)
-        names = [self._plan.names.names[place] for place in places]
+        indices = self._plan.names.find(keywords.words("ARG"), keywords.where)
+        names = [self._plan.names.names[index] for index in indices]
         restart = self._restarts(keywords)
-        self._plan.updates.append(Print(keywords, places, names, self._folder, restart=restart))
+        self._plan.updates.append(Print(keywords, indices, names, self._folder, restart=restart))
 
     def _add_term(self, keywords: Keywords, label: str, potential: Potential, arguments: Sequence[int]) -> np.ndarray:
         components = np.array(self._define(keywords, label, potential.components, variable=False))
@@ -221,7 +227,7 @@ class Planner:
         return self._plan.names.define(label, components, keywords.directive.line, variable=variable)
 
     def _kt(self, keywords: Keywords) -> float | None:
-        """k_B T in the units of plumed.dat: from TEMP (negative: as if not given), or else from the dynamics."""
+        """Return k_B T in the units of plumed.dat, from TEMP (negative: as if not given) or the dynamics."""
         temperature = keywords.number("TEMP", -1.0)
         if temperature >= 0:
             return self._plan.units.kt(temperature)

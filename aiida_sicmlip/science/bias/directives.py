@@ -1,4 +1,4 @@
-"""The text of plumed.dat as a list of directives: labels, actions, keywords. What an action means is not known here."""
+"""Parser of plumed.dat: directives with labels, actions and keywords, independent of the meaning of the actions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _SEPARATORS = re.compile(r"[,\s]+")
 
 @dataclass(frozen=True)
 class Directive:
-    """One action of plumed.dat.
+    """An action of plumed.dat.
 
-    label: given as `label: ACTION` or `LABEL=label`; None where there is none.
-    keywords: values of `KEY=`, braces removed.
+    action: its name.
+    label: given as `label: ACTION` or `LABEL=label`; None if there is none.
+    keywords: values of `KEY=`, without braces.
     flags: words without `=`.
     line: number of its first line, from 1.
     """
@@ -31,7 +32,7 @@ class Directive:
 
     @property
     def where(self) -> str:
-        """The action as an error message names it."""
+        """Label, action and line, for messages."""
         name = f"`{self.label}: {self.action}`" if self.label else f"`{self.action}`"
         return f"{name} (line {self.line} of plumed.dat)"
 
@@ -39,10 +40,9 @@ class Directive:
 def parse_directives(text: str) -> list[Directive]:
     """Return the directives of a plumed.dat in order, up to `ENDPLUMED`.
 
-    Comments start with `#`. A directive goes on over several lines when its first line ends with `...`, up to a line
-    that starts with `...`.
+    Comments start with `#`. A directive whose first line ends with `...` continues up to a line that starts with `...`.
 
-    :raises InputError: for a continuation that does not end, and for words that are no directive.
+    :raises InputError: for a continuation without an end, and for text that is not a directive.
     """
     directives = []
     for line, words in _logical_lines(text):
@@ -63,7 +63,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
                 if len(new) > 2 or (len(new) == 2 and new[1] != words[0]):
                     raise InputError(
                         f"Line {number} of plumed.dat ends the action that starts in line {start} with "
-                        f"`{' '.join(new)}`: write `...` or `... {words[0]}`."
+                        f"`{' '.join(new)}`; write `...` or `... {words[0]}`."
                     )
                 yield start, words
                 start = 0
@@ -72,11 +72,13 @@ def _logical_lines(text: str) -> Iterator[tuple[int, list[str]]]:
         elif new[-1] == "...":
             start, words = number, new[:-1]
             if not words:
-                raise InputError(f"Line {number} of plumed.dat is `...`, but no action is being continued.")
+                raise InputError(f"Line {number} of plumed.dat is `...`, but there is no action to continue.")
         else:
             yield number, new
     if start:
-        raise InputError(f"The action in line {start} of plumed.dat is continued with `...`, which never ends.")
+        raise InputError(
+            f"The action in line {start} of plumed.dat is continued with `...`, but does not end; add a line `...`."
+        )
 
 
 def _directive(line: int, words: Sequence[str]) -> Directive:
@@ -84,7 +86,7 @@ def _directive(line: int, words: Sequence[str]) -> Directive:
     if words[0].endswith(":"):
         label, words = words[0][:-1], words[1:]
     if not words or "=" in words[0]:
-        raise InputError(f"Line {line} of plumed.dat names no action: it must read `label: ACTION KEY=value ...`.")
+        raise InputError(f"Line {line} of plumed.dat has no action; write `label: ACTION KEY=value ...`.")
     keywords: dict[str, str] = {}
     flags = []
     for word in words[1:]:
@@ -93,35 +95,35 @@ def _directive(line: int, words: Sequence[str]) -> Directive:
             flags.append(word)
             continue
         if key in keywords:
-            raise InputError(f"Line {line} of plumed.dat gives `{key}=` twice for `{words[0]}`; keep one.")
+            raise InputError(f"Line {line} of plumed.dat gives `{key}=` twice for `{words[0]}`; remove one.")
         keywords[key] = value[1:-1] if value.startswith("{") and value.endswith("}") else value
     if "LABEL" in keywords:
         if label is not None:
-            raise InputError(f"Line {line} of plumed.dat gives two labels, `{label}:` and `LABEL=`; keep one.")
+            raise InputError(f"Line {line} of plumed.dat gives two labels, `{label}:` and `LABEL=`; remove one.")
         label = keywords.pop("LABEL")
     if label is not None and (not label or "." in label or "*" in label):
-        raise InputError(f"Line {line} of plumed.dat: `{label}` cannot be a label; leave out `.` and `*`.")
+        raise InputError(f"Line {line} of plumed.dat: `{label}` is not a valid label; use one without `.` and `*`.")
     return Directive(words[0], label, keywords, tuple(flags), line)
 
 
 class Keywords:
-    """Reads the keywords of one directive, and refuses unknown ones (:meth:`finish`)."""
+    """Reader of the keywords of a directive, which rejects unknown ones in :meth:`finish`."""
 
     def __init__(self, directive: Directive):
         self.directive = directive
-        self._left = dict(directive.keywords)
+        self._unread = dict(directive.keywords)
         self._flags = list(directive.flags)
         self._known: list[str] = []
 
     @property
     def where(self) -> str:
-        """The action as an error message names it."""
+        """Label, action and line, for messages."""
         return self.directive.where
 
     def text(self, name: str, default: str | None = None) -> str:
-        """Return the value of a keyword as it stands.
+        """Return the value of a keyword as text.
 
-        :raises InputError: when it is missing and has no default.
+        :raises InputError: if it is missing and has no default.
         """
         value = self.optional(name)
         if value is None:
@@ -131,22 +133,22 @@ class Keywords:
         return value
 
     def optional(self, name: str) -> str | None:
-        """Return the value of a keyword, None where it is not given."""
+        """Return the value of a keyword; None if it is not given."""
         self._known.append(name)
-        value = self._left.pop(name, None)
+        value = self._unread.pop(name, None)
         if value == "":
-            raise InputError(f"{self.where} gives nothing after `{name}=`.")
+            raise InputError(f"{self.where} has no value after `{name}=`.")
         return value
 
     def words(self, name: str) -> list[str]:
-        """Return the entries of a list that commas (or blanks inside braces) divide; empty where it is not given."""
+        """Return the items of a list separated by commas, or spaces in braces; empty if it is not given."""
         value = self.optional(name)
         return [] if value is None else [word for word in _SEPARATORS.split(value) if word]
 
     def number(self, name: str, default: float | None = None) -> float:
-        """Return a number; `inf` is one.
+        """Return a number, which may be `inf`.
 
-        :raises InputError: when it is missing and has no default, or is no number.
+        :raises InputError: if it is missing and has no default, or is not a number.
         """
         value = self.optional(name)
         if value is None and default is not None:
@@ -164,9 +166,9 @@ class Keywords:
         return int(value)
 
     def numbers(self, name: str, count: int, default: float | None = None) -> list[float]:
-        """Return ``count`` numbers, all equal to the default where the keyword is not given.
+        """Return ``count`` numbers, all equal to the default if the keyword is not given.
 
-        :raises InputError: when they are missing and have no default, or are not ``count`` numbers.
+        :raises InputError: if they are missing and have no default, or are not ``count`` numbers.
         """
         words = self.words(name)
         if not words:
@@ -176,22 +178,22 @@ class Keywords:
         return [self._number(name, word) for word in words]
 
     def flag(self, name: str) -> bool:
-        """Return whether a word without `=` is there."""
+        """Return whether a word without `=` is given."""
         self._known.append(name)
-        found = name in self._flags
+        given = name in self._flags
         self._flags = [flag for flag in self._flags if flag != name]
-        return found
+        return given
 
     def finish(self) -> None:
-        """Refuse every keyword and flag that was not read.
+        """Reject keywords and flags that were not read.
 
-        :raises InputError: naming the first of them.
+        :raises InputError: for the first of them, which the message names.
         """
-        left = [*self._left, *self._flags]
-        if left:
+        unread = [*self._unread, *self._flags]
+        if unread:
             raise InputError(
-                f"{self.where}: the built-in evaluator does not know the keyword `{left[0]}` of "
-                f"`{self.directive.action}`. {nearest_name(left[0], self._known)} Leave it out, or run PLUMED itself."
+                f"{self.where}: the built-in evaluator does not support the keyword `{unread[0]}` of "
+                f"`{self.directive.action}`. {nearest_name(unread[0], self._known)} Remove it, or use PLUMED."
             )
 
     def _number(self, name: str, text: str) -> float:

@@ -1,4 +1,4 @@
-"""The action DISTANCE: all distances of a plumed.dat at once, with the minimum image in cells of any shape."""
+"""Action DISTANCE: all distances of a plumed.dat, with the minimum image in cells of any shape."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NEIGHBOURS = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k 
 
 
 def read_distance(keywords: Keywords, n_atoms: int) -> tuple[int, int, bool]:
-    """Read one DISTANCE and return its two atoms (from 0) and whether it takes the minimum image.
+    """Return the two atoms of a DISTANCE, from 0, and whether it uses the minimum image.
 
-    :raises InputError: for anything but two different atoms of the run, counted from 1.
+    :raises InputError: unless two different atoms of the run, counted from 1, are given.
     """
     words = keywords.words("ATOMS")
     periodic = not keywords.flag("NOPBC")
@@ -26,17 +26,17 @@ def read_distance(keywords: Keywords, n_atoms: int) -> tuple[int, int, bool]:
     first, second = (int(word) for word in words)
     for atom in (first, second):
         if not 1 <= atom <= n_atoms:
-            raise InputError(f"{keywords.where} names atom {atom}, but the run has atoms 1 to {n_atoms}.")
+            raise InputError(f"{keywords.where} has atom {atom}, but the atoms of the run are 1 to {n_atoms}.")
     if first == second:
-        raise InputError(f"{keywords.where} names atom {first} twice; a distance needs two atoms.")
+        raise InputError(f"{keywords.where} has atom {first} twice; give two different atoms.")
     return first - 1, second - 1, periodic
 
 
 class Distances:
-    """Distances of pairs of atoms, and what a gradient in them is on the atoms.
+    """Distances of pairs of atoms, and forces on the atoms from gradients with respect to the distances.
 
-    ``pairs`` (P, 2) are indices into the positions that :meth:`evaluate` is given, ``periodic`` (P,) says which of them
-    take the minimum image.
+    :param pairs: indices into the positions of :meth:`evaluate`, (P, 2).
+    :param periodic: whether each pair uses the minimum image, (P,).
     """
 
     def __init__(self, pairs: Sequence[tuple[int, int]], periodic: Sequence[bool]):
@@ -48,21 +48,27 @@ class Distances:
         self._lengths = np.zeros(len(self._pairs))
 
     def evaluate(self, positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Return the distances (P,) for positions (M, 3) and a cell (3, 3), rows are its vectors; zero: no images."""
+        """Return the distances (P,).
+
+        :param positions: (M, 3).
+        :param cell: cell vectors in rows, (3, 3), in the unit of the positions; zeros: no periodic images.
+        """
         vectors = positions[self._pairs[:, 1]] - positions[self._pairs[:, 0]]
         if self._all_periodic:
             vectors = self._image(vectors, cell)
         else:
             vectors[self._periodic] = self._image(vectors[self._periodic], cell)
         self._lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        # Two atoms in one place feel no force; dividing would spread not-a-number over all others.
+        # Atoms at the same position have no force between them; a division by zero would affect all other atoms.
         self._units = vectors / np.where(self._lengths > 0, self._lengths, 1.0)[:, None]
         return self._lengths
 
     def forces(self, gradient: np.ndarray, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return forces (n_atoms, 3) and virial (3, 3) of an energy with this ``gradient`` (P,) in the distances.
+        """Return forces (n_atoms, 3) and virial (3, 3) of an energy.
 
-        The virial is the sum of r x f over the pairs, minus the derivative of the energy with strain.
+        The virial is the sum of r x f over the pairs, minus the derivative of the energy with respect to strain.
+
+        :param gradient: of the energy with respect to the distances, (P,).
         """
         on_second = -gradient[:, None] * self._units
         forces = np.empty((n_atoms, 3))
@@ -73,7 +79,7 @@ class Distances:
 
 
 class MinimumImage:
-    """The shortest of the periodic images of vectors; keeps what it derived from the cell while that stays the same."""
+    """Minimum image of vectors; quantities derived from the cell are kept until it changes."""
 
     def __init__(self) -> None:
         self._cell: np.ndarray | None = None
@@ -83,9 +89,9 @@ class MinimumImage:
         self._safe = 0.0
 
     def __call__(self, vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        """Return the shortest images of ``vectors`` (P, 3) in ``cell`` (3, 3); a cell of zeros has no images.
+        """Return the minimum images of ``vectors`` (P, 3) in ``cell`` (3, 3); a cell of zeros is not periodic.
 
-        :raises InputError: for a cell that has no volume but is not zero.
+        :raises InputError: for a cell without volume that is not zero.
         """
         if not cell.any():
             return vectors
@@ -94,7 +100,7 @@ class MinimumImage:
         if self._box is not None:
             return vectors - self._box * np.rint(vectors / self._box)
         vectors = vectors - np.rint(vectors @ self._inverse) @ self._reduced
-        # Inside the sphere that the cell's planes touch, no image can be shorter.
+        # Vectors inside the inscribed sphere of the cell are minimum images.
         squares = np.einsum("ij,ij->i", vectors, vectors)
         far = np.flatnonzero(squares > self._safe**2)
         if len(far):
@@ -106,11 +112,11 @@ class MinimumImage:
     def _set_cell(self, cell: np.ndarray) -> None:
         if abs(np.linalg.det(cell)) < 1e-12:
             raise InputError(
-                "The cell has no volume: give three vectors that span one, or zeros where nothing is periodic."
+                "The cell has no volume; give three linearly independent vectors, or zeros if nothing is periodic."
             )
         diagonal = np.diag(cell)
         self._box = diagonal.copy() if not (cell - np.diag(diagonal)).any() else None
-        # In a Minkowski-reduced cell the shortest image is among the 27 around the wrapped vector.
+        # In a Minkowski-reduced cell the minimum image is one of the 27 images around the wrapped vector.
         self._reduced = np.asarray(minkowski_reduce(cell)[0])
         self._inverse = np.linalg.inv(self._reduced)
         self._safe = 0.5 / np.linalg.norm(self._inverse, axis=0).max()

@@ -1,4 +1,4 @@
-"""The evaluation of a plumed.dat: energy, forces and virial of its biases, step by step, and its files."""
+"""Evaluation of a plumed.dat: energy, forces and virial of its biases at each step, and its files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from aiida_sicmlip.science.bias.distances import Distances
 
 @dataclass(frozen=True)
 class BiasResult:
-    """All biases of one step.
+    """Sum of all biases at a step, and the values of plumed.dat.
 
-    energy (eV), forces (N, 3) (eV/A), virial (3, 3) (eV; the sum of r x f, minus the derivative of the energy with
-    strain). ``names`` and ``numbers`` are all values of plumed.dat in its units, those of the files it has written.
+    energy: eV.
+    forces: (N, 3), eV/A.
+    virial: (3, 3), eV; the sum of r x f, minus the derivative of the energy with respect to strain.
+    names: names of all values of plumed.dat, (V,).
+    numbers: all values of plumed.dat in its units, as in its files, (V,).
     """
 
     energy: float
@@ -30,17 +33,21 @@ class BiasResult:
 
     @property
     def values(self) -> dict[str, float]:
-        """The values by name: `label` or `label.component`."""
+        """Values by name, `label` or `label.component`."""
         return dict(zip(self.names, self.numbers.tolist(), strict=True))
 
 
 class Bias:
-    """The built-in evaluator of plumed.dat.
+    """Built-in evaluator of plumed.dat.
 
-    Each call of :meth:`calculate` is one step as PLUMED counts them: the bias is that before the step, then kernels are
-    deposited and files are written. ``atoms`` (M,) are the atoms, from 0, that any action needs;
-    :meth:`calculate_selected` takes and gives those alone, which costs the same however many others there are.
-    ``actions`` are the names of all actions, in order.
+    Each call of :meth:`calculate` is one step, as in PLUMED: the bias is evaluated, and then kernels are deposited and
+    files are written. :meth:`calculate_selected` uses only the atoms that an action needs, so that its cost does not
+    depend on the number of other atoms.
+
+    n_atoms: number of atoms of the run, N.
+    atoms: indices of the atoms that an action needs, from 0, (M,).
+    actions: names of all actions, in order.
+    names: names of all values.
     """
 
     def __init__(
@@ -53,12 +60,15 @@ class Bias:
         folder: str | Path = ".",
         restart: bool = False,
     ):
-        """Read the text of a plumed.dat, open its files and load its models and states.
+        """Read a plumed.dat, open its files and load its models and states.
 
-        ``kt_ev`` is k_B T (eV) of the dynamics for actions without TEMP, None where it has none. File names are
-        relative to ``folder``. With ``restart`` all actions continue, as if the text began with RESTART.
-
-        :raises InputError: for an action, a keyword or a value that the evaluator does not know, named in the message.
+        :param text: content of plumed.dat.
+        :param kt_ev: k_B T of the dynamics for actions without TEMP, eV; None if it has no temperature.
+        :param timestep_ps: ps.
+        :param n_atoms: number of atoms of the run.
+        :param folder: of the files in plumed.dat with relative names.
+        :param restart: whether to continue, as with RESTART at the beginning of the text.
+        :raises InputError: for an unsupported action, keyword or value, which the message names.
         """
         planner = Planner(kt_ev=kt_ev, n_atoms=n_atoms, folder=Path(folder), restart=restart)
         directives = parse_directives(text)
@@ -72,11 +82,11 @@ class Bias:
         self._values = np.zeros(len(self.names))
 
         pairs = np.array(plan.pairs, dtype=np.intp).reshape(-1, 2)
-        self.atoms, places = np.unique(pairs, return_inverse=True)
-        self._distances = Distances([(int(i), int(j)) for i, j in places.reshape(-1, 2)], plan.periodic)
-        # In the order of their definition: the first one that is not finite is the one to name.
+        self.atoms, local_pairs = np.unique(pairs, return_inverse=True)
+        self._distances = Distances([(int(i), int(j)) for i, j in local_pairs.reshape(-1, 2)], plan.periodic)
+        # In the order of definition, so that a message names the first variable that is not finite.
         self._variables = np.array(sorted(plan.names.variables), dtype=np.intp)
-        self._distance_places = np.array(plan.distances, dtype=np.intp)
+        self._distance_indices = np.array(plan.distances, dtype=np.intp)
         for update in self._updates:
             update.open()
 
@@ -91,9 +101,9 @@ class Bias:
         folder: str | Path = ".",
         restart: bool = False,
     ) -> Bias:
-        """Read a plumed.dat; the arguments are those of the class.
+        """Read the file of a plumed.dat; the other parameters are those of the class.
 
-        :raises InputError: also when there is no such file.
+        :raises InputError: also if the file cannot be read.
         """
         try:
             text = Path(path).read_text()
@@ -104,13 +114,16 @@ class Bias:
         return cls(text, kt_ev=kt_ev, timestep_ps=timestep_ps, n_atoms=n_atoms, folder=folder, restart=restart)
 
     def calculate(self, step: int, positions: np.ndarray, cell: np.ndarray) -> BiasResult:
-        """Do one step with positions (N, 3) in A, wrapped or not, and the cell (3, 3) in A, rows are its vectors.
+        """Evaluate the biases at a step, and update them.
 
-        :raises InputError: for arrays of other shapes, and for a cell without volume that is not zero.
-        :raises ProgramError: when a variable is not a finite number; no kernel is deposited and no file written then.
+        :param step: number of the step.
+        :param positions: wrapped or unwrapped, (N, 3), A.
+        :param cell: cell vectors in rows, (3, 3), A; zeros: not periodic.
+        :raises InputError: for arrays of the wrong shape, and for a cell without volume that is not zero.
+        :raises ProgramError: if a variable is not finite; then no kernel is deposited and no file is written.
         """
         if positions.shape != (self.n_atoms, 3):
-            raise InputError(f"Positions have the shape {positions.shape}; ({self.n_atoms}, 3) is needed.")
+            raise InputError(f"The positions have the shape {positions.shape}; give ({self.n_atoms}, 3).")
         selected = self.calculate_selected(step, positions[self.atoms], cell)
         forces = np.zeros((self.n_atoms, 3))
         forces[self.atoms] = selected.forces
@@ -119,13 +132,14 @@ class Bias:
     def calculate_selected(
         self, step: int, positions: np.ndarray, cell: np.ndarray, *, counted: bool = True
     ) -> BiasResult:
-        """Do one step as :meth:`calculate` does, with the positions (M, 3) of ``atoms`` alone; so are the forces.
+        """Evaluate as :meth:`calculate`, with positions and forces (M, 3) of ``atoms`` only.
 
-        Not ``counted``: evaluate only; no kernel is deposited and no file written, as for a step that was done before.
+        :param counted: whether to update the biases; without it, no kernel is deposited and no file is written, as for
+            a repeated step.
         """
         values, units = self._values, self._units
         length = units.length_angstrom
-        values[self._distance_places] = self._distances.evaluate(positions / length, cell / length)
+        values[self._distance_indices] = self._distances.evaluate(positions / length, cell / length)
         for transformation in self._transformations:
             values[transformation.outputs] = transformation.model.evaluate(values[transformation.arguments])
         if not math.isfinite(values[self._variables].sum()):
@@ -134,16 +148,16 @@ class Bias:
         energy = 0.0
         gradient = np.zeros(len(values))
         for term in self._terms:
-            part, slope = term.potential.evaluate(values[term.arguments])
-            energy += part
-            # An argument may be named twice: its slopes add up.
-            np.add.at(gradient, term.arguments, slope)
+            term_energy, term_gradient = term.potential.evaluate(values[term.arguments])
+            energy += term_energy
+            # `add.at` sums over arguments that occur twice.
+            np.add.at(gradient, term.arguments, term_gradient)
             values[term.components] = term.potential.quantities()
         for transformation in reversed(self._transformations):
-            slope = gradient[transformation.outputs]
-            if slope.any():
-                np.add.at(gradient, transformation.arguments, transformation.model.pull_back(slope))
-        forces, virial = self._distances.forces(gradient[self._distance_places], len(positions))
+            output_gradient = gradient[transformation.outputs]
+            if output_gradient.any():
+                np.add.at(gradient, transformation.arguments, transformation.model.backward(output_gradient))
+        forces, virial = self._distances.forces(gradient[self._distance_indices], len(positions))
 
         if counted:
             time = step * self._timestep
@@ -153,10 +167,10 @@ class Bias:
         return BiasResult(energy * scale, forces * (scale / length), virial * scale, self.names, values.copy())
 
     def _not_a_number(self, step: int) -> ProgramError:
-        place = next(place for place in self._variables if not math.isfinite(self._values[place]))
+        index = next(index for index in self._variables if not math.isfinite(self._values[index]))
         return ProgramError(
-            f"`{self.names[place]}` of plumed.dat is {self._values[place]} at step {step}: the run has blown up, or "
-            "the model of the variables has. The files of the bias hold what came before."
+            f"`{self.names[index]}` of plumed.dat is {self._values[index]} at step {step}: the dynamics, or the model "
+            "of the variables, is unstable. The files of the bias contain the earlier steps."
         )
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
-"""A density as a sum of truncated Gaussian kernels, compressed while it grows: what OPES builds its bias from.
+"""Kernel density estimate with truncated Gaussians and on-the-fly compression, on which the OPES bias is based.
 
-Invernizzi and Parrinello, J. Phys. Chem. Lett. 11, 2731 (2020), equations 4 and 5 and the supporting information.
+Source: Invernizzi and Parrinello, J. Phys. Chem. Lett. 11, 2731 (2020), equations 4 and 5, and its supporting
+information.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Kernel:
-    """height x (exp(-u^2/2) - exp(-cutoff^2/2)), u the distance from ``center`` (n,) in units of ``sigma`` (n,)."""
+    """Kernel height x (exp(-u^2/2) - exp(-cutoff^2/2)) at the distance u from its centre in units of sigma.
+
+    height: at the centre, before truncation.
+    center: (n,).
+    sigma: widths, (n,).
+    """
 
     height: float
     center: np.ndarray
@@ -20,25 +26,31 @@ class Kernel:
 
 
 def merge(first: Kernel, second: Kernel) -> Kernel:
-    """Return the kernel that keeps total weight, mean and variance of two."""
+    """Return the kernel with the total weight, mean and variance of two kernels."""
     height = first.height + second.height
-    share, other = first.height / height, second.height / height
-    center = share * first.center + other * second.center
-    spread = share * (first.sigma**2 + first.center**2) + other * (second.sigma**2 + second.center**2)
-    return Kernel(height, center, np.sqrt(spread - center**2))
+    weight, other = first.height / height, second.height / height
+    center = weight * first.center + other * second.center
+    second_moment = weight * (first.sigma**2 + first.center**2) + other * (second.sigma**2 + second.center**2)
+    return Kernel(height, center, np.sqrt(second_moment - center**2))
 
 
 class KernelDensity:
-    """Kernels in ``n`` dimensions, truncated at ``cutoff`` sigma, that merge when closer than ``threshold`` sigma.
+    """Sum of truncated Gaussian kernels in n dimensions, which are merged when they are close to each other.
 
-    ``pair_sum`` is the sum of the density over the centres of all kernels; it is kept up to date at a cost that grows
-    with the number of kernels, not with its square. ``threshold`` 0 merges nothing; without ``recursive`` a merged
-    kernel is not merged further.
+    heights: (K,).
+    centers: (K, n).
+    sigmas: (K, n).
+    pair_sum: sum of the density over the centres of all kernels, updated at a cost proportional to K.
+
+    :param n: number of dimensions.
+    :param cutoff: of the kernels, in units of sigma.
+    :param threshold: distance below which kernels are merged, in units of sigma; 0: no merging.
+    :param recursive: whether a merged kernel is merged again.
     """
 
     def __init__(self, n: int, *, cutoff: float, threshold: float, recursive: bool = True):
         self._cutoff2 = cutoff**2
-        self._floor = float(np.exp(-0.5 * self._cutoff2))
+        self._shift = float(np.exp(-0.5 * self._cutoff2))
         self._threshold2 = threshold**2
         self._recursive = recursive
         self.heights = np.zeros(0)
@@ -50,7 +62,7 @@ class KernelDensity:
         return len(self.heights)
 
     def restore(self, kernels: list[Kernel], pair_sum: float) -> None:
-        """Take the kernels of an earlier density, and its ``pair_sum``."""
+        """Set kernels and ``pair_sum`` to those of an earlier density."""
         self.heights = np.array([kernel.height for kernel in kernels])
         self.centers = np.array([kernel.center for kernel in kernels]).reshape(-1, self.centers.shape[1])
         self.sigmas = np.array([kernel.sigma for kernel in kernels]).reshape(-1, self.sigmas.shape[1])
@@ -59,25 +71,25 @@ class KernelDensity:
     def evaluate(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the sum of all kernels at ``point`` (n,), and its gradient (n,).
 
-        The gradient is PLUMED's: it counts each kernel's truncated value, where the Gaussian before truncation would be
-        exact. So it is continuous at the cutoff, and off by exp(-cutoff^2/2) of a kernel's height at most.
+        As in PLUMED, the gradient is computed from the shifted value of a kernel instead of the Gaussian, so that it is
+        continuous at the cutoff; its error is at most exp(-cutoff^2/2) of the height of a kernel.
         """
         scaled = (point - self.centers) / self.sigmas
         values = self._truncated(self.heights, scaled)
         return float(values.sum()), -(values @ (scaled / self.sigmas))
 
     def deposit(self, kernel: Kernel) -> None:
-        """Add a kernel; it is merged with the nearest within the threshold, and what comes out again, and so on."""
-        place = self._nearest(kernel.center)
-        if place is None:
+        """Add a kernel, which is merged with the nearest kernel within the threshold, recursively if so chosen."""
+        index = self._nearest(kernel.center)
+        if index is None:
             self._insert(len(self), kernel)
             return
-        merged = merge(self._remove(place), kernel)
+        merged = merge(self._remove(index), kernel)
         while self._recursive and (partner := self._nearest(merged.center)) is not None:
-            # The two take the place of the one that came first; indices behind a removed kernel move up by one.
+            # The merged kernel gets the smaller index of the two.
             merged = merge(merged, self._remove(partner))
-            place = min(place, partner)
-        self._insert(place, merged)
+            index = min(index, partner)
+        self._insert(index, merged)
 
     def _nearest(self, center: np.ndarray) -> int | None:
         if self._threshold2 == 0 or len(self) == 0:
@@ -102,12 +114,12 @@ class KernelDensity:
         return kernel
 
     def _interactions(self, kernel: Kernel) -> float:
-        """What a kernel that is not among the kernels adds to the pair sum: both ways, and with itself."""
-        away = kernel.center - self.centers
-        there = self._truncated(self.heights, away / self.sigmas)
-        here = self._truncated(np.broadcast_to(kernel.height, self.heights.shape), away / kernel.sigma)
-        return float(there.sum() + here.sum()) + kernel.height * (1 - self._floor)
+        """Return the increase of the pair sum by a kernel: both directions with other kernels, and with itself."""
+        difference = kernel.center - self.centers
+        of_others = self._truncated(self.heights, difference / self.sigmas)
+        of_kernel = self._truncated(np.broadcast_to(kernel.height, self.heights.shape), difference / kernel.sigma)
+        return float(of_others.sum() + of_kernel.sum()) + kernel.height * (1 - self._shift)
 
     def _truncated(self, heights: np.ndarray, scaled: np.ndarray) -> np.ndarray:
         squares = np.einsum("ij,ij->i", scaled, scaled)
-        return np.where(squares < self._cutoff2, heights * (np.exp(-0.5 * squares) - self._floor), 0.0)
+        return np.where(squares < self._cutoff2, heights * (np.exp(-0.5 * squares) - self._shift), 0.0)

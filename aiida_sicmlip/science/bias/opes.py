@@ -1,8 +1,8 @@
-"""The biases OPES_METAD and OPES_METAD_EXPLORE: on-the-fly probability enhanced sampling.
+"""Biases OPES_METAD and OPES_METAD_EXPLORE: on-the-fly probability enhanced sampling.
 
-Invernizzi and Parrinello, J. Phys. Chem. Lett. 11, 2731 (2020); the explore variant and the measured widths:
-Invernizzi and Parrinello, J. Chem. Theory Comput. 18, 3988 (2022). Conventions that the papers leave open (what is
-counted from where, in which order) are those of PLUMED, whose state files are read and written.
+Sources: Invernizzi and Parrinello, J. Phys. Chem. Lett. 11, 2731 (2020); for OPES-Explore and adaptive widths,
+Invernizzi and Parrinello, J. Chem. Theory Comput. 18, 3988 (2022). Conventions that the papers do not state (initial
+values of counters, order of updates) are those of PLUMED, whose state files are read and written.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.bias.kernels import Kernel, KernelDensity
 from aiida_sicmlip.science.bias.opes_settings import OpesSettings
 
-#: A width below this is taken for a variable that does not move.
-LEAST_WIDTH = 1e-6
+#: Minimum width; variables with smaller fluctuations are taken to be constant.
+MIN_WIDTH = 1e-6
 
 
 @dataclass
 class Fluctuations:
-    """Running mean and sum of squared deviations of the arguments (n,), over ``count`` steps.
+    """Running mean and squared deviations of the arguments.
 
-    The mean forgets steps that lie more than ``stride`` behind; so do the deviations, which are from that mean.
+    stride: decay time in steps of the mean, to which the deviations refer.
+    mean: (n,).
+    squares: sum of squared deviations, (n,).
+    count: number of steps.
     """
 
     stride: int
@@ -34,7 +37,7 @@ class Fluctuations:
     count: int = 0
 
     def add(self, arguments: np.ndarray) -> None:
-        """Count one step more."""
+        """Add a step."""
         self.count += 1
         before = arguments - self.mean
         self.mean = self.mean + before / min(self.count, self.stride)
@@ -42,17 +45,20 @@ class Fluctuations:
 
     @property
     def complete(self) -> bool:
-        """Whether enough steps were counted for a first width."""
+        """Whether there are enough steps for the initial width."""
         return self.count >= self.stride
 
 
 @dataclass
 class OpesState:
-    """What an OPES bias carries from step to step besides its kernels.
+    """State of an OPES bias, in addition to its kernels.
 
-    sum_weights, sum_weights2: sums of exp(V/kT) and of its square at the deposits, from a first one at the lowest bias.
+    sum_weights: sum of exp(V/kT) at the deposits, including an initial one at the minimum bias.
+    sum_weights2: sum of the squares of these weights.
     counter: number of deposits plus one.
-    sigma0: widths (n,) that heights refer to; None before they are measured.
+    zed: normalisation Z.
+    sigma0: reference widths for the heights, (n,); None before they are measured.
+    fluctuations: of the arguments; None if widths are given.
     """
 
     sum_weights: float
@@ -64,12 +70,15 @@ class OpesState:
 
 
 class Opes:
-    """One OPES bias on n arguments."""
+    """OPES bias on n arguments."""
 
     components = ("bias", "rct", "zed", "neff", "nker")
 
     def __init__(self, settings: OpesSettings, n_arguments: int, where: str):
-        """Start without kernels; ``where`` names the action in error messages."""
+        """Initialise the bias without kernels.
+
+        :param where: action, for messages.
+        """
         self.settings = settings
         self.n_arguments = n_arguments
         self._where = where
@@ -84,17 +93,17 @@ class Opes:
         self._is_first_step = True
         self._arguments = np.zeros(n_arguments)
         self._bias = 0.0
-        #: Called with each new kernel (before it is merged) and the logarithm of its weight.
+        #: Called with each new kernel, before it is merged, and the logarithm of its weight.
         self.on_deposit: Callable[[Kernel, float], None] = lambda kernel, log_weight: None
 
     @property
     def norm(self) -> float:
-        """What the sum of kernels is divided by to give the density."""
+        """Normalisation of the sum of kernels as a density."""
         return float(self.state.counter) if self.settings.explore else self.state.sum_weights
 
     @property
     def neff(self) -> float:
-        """The effective number of samples; the 1 keeps it sane at the start."""
+        """Effective number of samples, with 1 added to the sums as in PLUMED."""
         return (1 + self.state.sum_weights) ** 2 / (1 + self.state.sum_weights2)
 
     def evaluate(self, arguments: np.ndarray) -> tuple[float, np.ndarray]:
@@ -106,21 +115,21 @@ class Opes:
             return self._bias, np.zeros(self.n_arguments)
         total, gradient = self.kernels.evaluate(arguments)
         normalisation = self.norm * self.state.zed
-        regular = total / normalisation + self.settings.epsilon
-        self._bias = scale * math.log(regular)
-        return self._bias, gradient * (scale / (normalisation * regular))
+        regularised = total / normalisation + self.settings.epsilon
+        self._bias = scale * math.log(regularised)
+        return self._bias, gradient * (scale / (normalisation * regularised))
 
     def quantities(self) -> tuple[float, ...]:
-        """Return the components: the bias of the last call, the rest as it is now."""
+        """Return the components: the bias of the last evaluation, and the current values of the others."""
         rct = self.settings.kt * math.log(self.state.sum_weights / self.state.counter)
         return self._bias, rct, self.state.zed, self.neff, float(len(self.kernels))
 
     def update(self, step: int) -> bool:
-        """Count the step whose arguments were evaluated last, and deposit a kernel when it is due.
+        """Update the bias after a step with the arguments of the last evaluation, and deposit a kernel at its pace.
 
-        The very first step of a run is not counted: after a restart it is the last one of the run before.
+        The first step of a run is ignored: after a restart it is the last step of the previous run.
 
-        :returns: whether the state is worth being written: not while the first widths are being measured.
+        :returns: whether the state can be written, that is, unless the initial widths are still being measured.
         """
         if self._is_first_step:
             self._is_first_step = False
@@ -145,10 +154,10 @@ class Opes:
         sigma = self._measured_widths() if state.fluctuations is not None else state.sigma0
         assert sigma is not None and state.sigma0 is not None  # for mypy: set in __init__ or by _measured_widths
         if not settings.fixed_sigma:
-            # Silverman's rule; the sampled distribution grows by one sample a deposit, the unbiased one by less.
+            # Silverman's rule; OPES-Explore samples the biased distribution, with one effective sample per deposit.
             size = state.counter if settings.explore else self.neff
             sigma = sigma * (size * (self.n_arguments + 2) / 4) ** (-1 / (self.n_arguments + 4))
-            sigma = self._at_least(sigma, 0.0)
+            sigma = self._bounded(sigma, 0.0)
         height = float(np.prod(state.sigma0 / sigma)) * (1.0 if settings.explore else weight)
         kernel = Kernel(height, self._arguments.copy(), sigma)
         self.kernels.deposit(kernel)
@@ -162,17 +171,18 @@ class Opes:
         factor = 1.0 if self.settings.explore else self.settings.biasfactor
         first = self.state.sigma0 is None
         if first:
-            # Measured without bias; the biased distribution is wider by the bias factor.
+            # The first widths are measured without bias; the bias increases the variance by the bias factor.
             fluctuations.squares = fluctuations.squares * self.settings.biasfactor
         sigma = np.sqrt(fluctuations.squares / fluctuations.count / factor)
         if first:
-            if self.settings.sigma_min is None and (sigma <= LEAST_WIDTH).any():
+            if self.settings.sigma_min is None and (sigma <= MIN_WIDTH).any():
                 raise InputError(
-                    f"{self._where}: argument {int(np.argmin(sigma)) + 1} hardly moved while its width was measured "
-                    f"({sigma.min():.1e}); give `SIGMA=` or `SIGMA_MIN=`."
+                    f"{self._where}: the width of argument {int(np.argmin(sigma)) + 1} was measured as "
+                    f"{sigma.min():.1e}, since it was almost constant; give `SIGMA=` or `SIGMA_MIN=`."
                 )
-            self.state.sigma0 = self._at_least(sigma, 0.0)
-        return self._at_least(sigma, LEAST_WIDTH)
+            self.state.sigma0 = self._bounded(sigma, 0.0)
+        return self._bounded(sigma, MIN_WIDTH)
 
-    def _at_least(self, sigma: np.ndarray, otherwise: float) -> np.ndarray:
-        return np.maximum(sigma, otherwise if self.settings.sigma_min is None else self.settings.sigma_min)
+    def _bounded(self, sigma: np.ndarray, default: float) -> np.ndarray:
+        """Return the widths, at least ``sigma_min``, or ``default`` without it."""
+        return np.maximum(sigma, default if self.settings.sigma_min is None else self.settings.sigma_min)

@@ -1,6 +1,6 @@
-"""The files of an OPES bias: deposited kernels (FILE) and the state to continue from (STATE_WFILE, STATE_RFILE).
+"""Files of an OPES bias: deposited kernels (FILE) and the state for restarts (STATE_WFILE, STATE_RFILE).
 
-Both are PLUMED's: PLUMED restarts from a state that is written here, and the other way round.
+The formats are those of PLUMED, so that either program can restart from a state of the other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ _SETTINGS = ("biasfactor", "epsilon", "kernel_cutoff", "compression_threshold")
 
 
 class OpesFiles:
-    """Writes what a bias deposits and, on demand, its state. ``names`` are the names of its arguments."""
+    """Writer of the deposited kernels and the states of a bias.
+
+    :param action: name of the action.
+    :param names: of the arguments.
+    :param kernels_file: file of the kernels.
+    :param state_file: file of the state; None: no states.
+    :param append: whether to append to existing files, instead of backing them up.
+    :param fmt: format of numbers.
+    """
 
     def __init__(
         self,
@@ -45,20 +53,20 @@ class OpesFiles:
         opes.on_deposit = self._write_kernel
 
     def open(self) -> None:
-        """Open the file of kernels; files that are there are appended to or backed up.
+        """Open the file of kernels; existing files are appended to or backed up.
 
-        :raises InputError: when a file cannot be written.
+        :raises InputError: if a file cannot be written.
         """
         if self._state_file is not None and not self._append:
             back_up(self._state_file)
         self._kernels.open()
 
     def update(self, time: float) -> None:
-        """Say the time of the step, in the units of plumed.dat, before the bias is updated."""
+        """Set the time of the step, in the units of plumed.dat, before the bias is updated."""
         self._time = time
 
     def write_state(self) -> None:
-        """Write the state. The file is complete at any time; the one before is kept as `bck.last.NAME`."""
+        """Write the state. The file is replaced atomically; the previous state is kept as `bck.last.NAME`."""
         if self._state_file is None:
             return
         kernels = self._opes.kernels
@@ -109,29 +117,31 @@ class OpesFiles:
 
 
 def restore_state(opes: Opes, action: str, names: Sequence[str], path: Path, where: str) -> None:
-    """Continue from a state file of this package or of PLUMED; settings that differ are warned of.
+    """Restore the state of a file of this package or of PLUMED, with a warning for settings that differ.
 
-    :raises InputError: when the file is missing, incomplete, or of another bias.
+    :param where: action, for messages.
+    :raises InputError: if the file does not exist, is incomplete, or is of a different bias.
     """
     if not path.is_file():
-        raise InputError(f"{where}: RESTART was asked for, but the state file `{path}` (STATE_RFILE) does not exist.")
+        raise InputError(
+            f"{where}: with RESTART the state file `{path}` (STATE_RFILE) is needed, but it does not exist."
+        )
     table = read_table(path)
-    found = table.constants.get("action")
-    if found != f"{action}_state":
-        raise InputError(f"{where}: `{path}` is of `{found}`; a state file of `{action}` is needed (STATE_RFILE).")
+    content = table.constants.get("action")
+    if content != f"{action}_state":
+        raise InputError(f"{where}: `{path}` (STATE_RFILE) is of `{content}`; give a state file of `{action}`.")
     expected = ["time", *names, *(f"sigma_{name}" for name in names), "height"]
     if list(table.columns) != expected:
         raise InputError(
-            f"{where}: `{path}` has the columns {', '.join(table.columns)}; this bias has other arguments."
+            f"{where}: `{path}` has the columns {', '.join(table.columns)}, but the arguments of the bias are "
+            f"{', '.join(names)}; give the state of this bias."
         )
 
     def number(name: str) -> float:
         try:
             return float(table.constants[name])
         except (KeyError, ValueError):
-            raise InputError(
-                f"{where}: `{path}` has no number after `#! SET {name}`; it is no complete state."
-            ) from None
+            raise InputError(f"{where}: `{path}` has no number after `#! SET {name}`; give a complete state.") from None
 
     settings, state = opes.settings, opes.state
     values = (settings.biasfactor, settings.epsilon, settings.cutoff, settings.threshold)
@@ -149,5 +159,5 @@ def restore_state(opes: Opes, action: str, names: Sequence[str], path: Path, whe
     centers = np.stack([table.columns[name] for name in names], axis=1)
     sigmas = np.stack([table.columns[f"sigma_{name}"] for name in names], axis=1)
     heights = table.columns["height"]
-    kernels = [Kernel(*entry) for entry in zip(map(float, heights), centers, sigmas, strict=True)]
+    kernels = [Kernel(*row) for row in zip(map(float, heights), centers, sigmas, strict=True)]
     opes.kernels.restore(kernels, state.zed * opes.norm * len(kernels))

@@ -1,4 +1,4 @@
-"""The keywords of OPES_METAD and OPES_METAD_EXPLORE, with the defaults that PLUMED derives from the barrier."""
+"""Keywords of OPES_METAD and OPES_METAD_EXPLORE, with the defaults that PLUMED derives from the barrier."""
 
 from __future__ import annotations
 
@@ -10,18 +10,28 @@ import numpy as np
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.bias.directives import Keywords
 
-#: PLUMED's default of ADAPTIVE_SIGMA_STRIDE, in units of PACE.
+#: Default of ADAPTIVE_SIGMA_STRIDE in PLUMED, in units of PACE.
 ADAPTIVE_PACES = 10
 
 
 @dataclass(frozen=True)
 class OpesSettings:
-    """What an OPES bias does; energies in the units of plumed.dat.
+    """Parameters of an OPES bias, in the units of plumed.dat.
 
-    explore: the estimate is of the sampled distribution, not of the unbiased one. kt: k_B T. prefactor: the bias is
-    prefactor x kt x log(density/zed + epsilon). sigma: widths (n,) before any rescaling, None where they are
-    measured over ``adaptive_stride`` steps. sigma_min: least widths (n,), or None. cutoff, threshold: in units of
-    sigma.
+    explore: whether the density is that of the sampled distribution, not of the unbiased one (OPES-Explore).
+    kt: k_B T.
+    pace: number of steps between two deposits.
+    biasfactor: bias factor gamma.
+    prefactor: of the bias, prefactor x kt x log(density/zed + epsilon).
+    epsilon: regularisation of the density.
+    cutoff: of the kernels, in units of sigma.
+    threshold: distance below which kernels are merged, in units of sigma.
+    recursive: whether merged kernels are merged again.
+    sigma: widths before rescaling, (n,); None: measured.
+    adaptive_stride: number of steps over which widths are measured.
+    sigma_min: minimum widths, (n,), or None.
+    fixed_sigma: whether widths are not rescaled during the run.
+    zed: whether the normalisation Z is computed.
     """
 
     explore: bool
@@ -41,15 +51,16 @@ class OpesSettings:
 
 
 def read_opes_settings(keywords: Keywords, n: int, kt: float | None, *, explore: bool) -> OpesSettings:
-    """Read the keywords that shape the bias; files and RESTART are left to the caller.
+    """Return the parameters of a bias from its keywords, except for files and RESTART.
 
-    ``n`` is the number of arguments, ``kt`` k_B T in the units of plumed.dat, None where nothing gives it.
-
-    :raises InputError: for numbers that OPES cannot work with.
+    :param n: number of arguments.
+    :param kt: k_B T in the units of plumed.dat; None if it is unknown.
+    :param explore: whether the action is OPES_METAD_EXPLORE.
+    :raises InputError: for invalid values.
     """
     where = keywords.where
     if kt is None or kt <= 0:
-        raise InputError(f"{where} needs `TEMP=` (K): the program that runs the dynamics gave no temperature.")
+        raise InputError(f"{where} needs `TEMP=` (K), since the dynamics has no temperature.")
     pace = keywords.integer("PACE")
     barrier = keywords.number("BARRIER")
     if pace < 1 or not 0 < barrier < math.inf:
@@ -58,7 +69,7 @@ def read_opes_settings(keywords: Keywords, n: int, kt: float | None, *, explore:
     biasfactor = keywords.number("BIASFACTOR", barrier / kt)
     if not biasfactor > 1:
         raise InputError(
-            f"{where}: the bias factor is {biasfactor:g} and must be above 1; without `BIASFACTOR=` it is BARRIER/kT."
+            f"{where}: the bias factor is {biasfactor:g}, but must be above 1; without `BIASFACTOR=` it is BARRIER/kT."
         )
     if explore and math.isinf(biasfactor):
         raise InputError(f"{where}: `BIASFACTOR=inf` is for OPES_METAD only.")
@@ -68,7 +79,9 @@ def read_opes_settings(keywords: Keywords, n: int, kt: float | None, *, explore:
     cutoff = keywords.number("KERNEL_CUTOFF", math.sqrt(2 * barrier / kt / (1 if explore else prefactor)))
     threshold = keywords.number("COMPRESSION_THRESHOLD", 1.0)
     if not epsilon > 0 or not cutoff > 0:
-        raise InputError(f"{where}: `EPSILON=` and `KERNEL_CUTOFF=` must be positive; is the barrier too high?")
+        raise InputError(
+            f"{where}: `EPSILON=` and `KERNEL_CUTOFF=` must be positive; decrease `BARRIER=`, or give them."
+        )
     if not 0 <= threshold < cutoff:
         raise InputError(f"{where}: `COMPRESSION_THRESHOLD=` must be between 0 and the kernel cutoff, {cutoff:g}.")
 
@@ -97,8 +110,8 @@ def _widths(
     where = keywords.where
     words = keywords.words("SIGMA")
     stride = keywords.integer("ADAPTIVE_SIGMA_STRIDE", 0)
-    least = keywords.words("SIGMA_MIN")
-    sigma_min = _numbers(least, n, f"{where}: `SIGMA_MIN=`") if least else None
+    minimum = keywords.words("SIGMA_MIN")
+    sigma_min = _numbers(minimum, n, f"{where}: `SIGMA_MIN=`") if minimum else None
     if not words or [word.upper() for word in words] == ["ADAPTIVE"]:
         if math.isinf(biasfactor):
             raise InputError(f"{where}: `BIASFACTOR=inf` needs `SIGMA=` with numbers; widths cannot be measured.")
@@ -107,10 +120,12 @@ def _widths(
             raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE={stride}` must be at least `PACE={pace}`.")
         return None, stride, sigma_min
     if stride:
-        raise InputError(f"{where}: `ADAPTIVE_SIGMA_STRIDE=` has no meaning where `SIGMA=` gives numbers.")
+        raise InputError(
+            f"{where}: `ADAPTIVE_SIGMA_STRIDE=` has no effect with numbers in `SIGMA=`; remove one of them."
+        )
     sigma = _numbers(words, n, f"{where}: `SIGMA=`")
     if explore:
-        # SIGMA is the width in the unbiased basin; the well-tempered distribution is wider.
+        # SIGMA is the width of the unbiased distribution in a basin; the well-tempered distribution is wider.
         sigma = sigma * math.sqrt(biasfactor)
     if sigma_min is not None and (sigma_min > sigma).any():
         raise InputError(f"{where}: `SIGMA_MIN=` must not be above `SIGMA=`.")
@@ -123,5 +138,5 @@ def _numbers(words: list[str], count: int, field: str) -> np.ndarray:
     except ValueError:
         values = np.zeros(0)
     if len(values) != count or not (values > 0).all() or not np.isfinite(values).all():
-        raise InputError(f"{field} is `{','.join(words)}`: give {count} positive numbers, one for each argument.")
+        raise InputError(f"{field} is `{','.join(words)}`; give {count} positive numbers, one for each argument.")
     return values

@@ -1,4 +1,4 @@
-"""The action PRINT: chosen values as a table, every so many steps."""
+"""Action PRINT: selected values as a table, at a stride."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ _FORMAT = re.compile(r"%[-+ #0]*\d*(\.\d+)?l?[eEfFgG]")
 
 
 def number_format(text: str, where: str) -> str:
-    """Return a format of C for one number as Python takes it.
+    """Return the Python equivalent of a C format of one number.
 
-    :raises InputError: when it does not give one number.
+    :raises InputError: if it is not a format of one number.
     """
     if not _FORMAT.fullmatch(text):
-        raise InputError(f"{where}: `{text}` is no format of one number, such as `%.9f`.")
+        raise InputError(f"{where}: `{text}` is not a format of one number; give one such as `%.9f`.")
     return text.replace("l", "")
 
 
 class Print:
-    """Writes the values at ``places``, named ``names``, every ``STRIDE`` steps."""
+    """Writer of selected values every STRIDE steps."""
 
-    def __init__(self, keywords: Keywords, places: Sequence[int], names: Sequence[str], folder: Path, *, restart: bool):
+    def __init__(
+        self, keywords: Keywords, indices: Sequence[int], names: Sequence[str], folder: Path, *, restart: bool
+    ):
         """Read the keywords.
 
-        :raises InputError: for wrong ones.
+        :param indices: of the values in the array of values.
+        :param names: of the values.
+        :raises InputError: for invalid keywords.
         """
-        self._places = np.array(places, dtype=np.intp)
+        self._indices = np.array(indices, dtype=np.intp)
         self._names = ["time", *names]
         path = folder / keywords.text("FILE")
         self._stride = keywords.integer("STRIDE", 1)
@@ -41,17 +45,17 @@ class Print:
         keywords.finish()
         if self._stride < 1:
             raise InputError(f"{keywords.where}: `STRIDE=` must be positive.")
-        self._row = " %f" + fmt * len(places)
+        self._row = " %f" + fmt * len(indices)
         self._table = TableWriter(path, append=restart)
 
     def open(self) -> None:
-        """Open the file; one that is there is appended to in a restart, else backed up."""
+        """Open the file; an existing file is appended to in a restart, and backed up otherwise."""
         self._table.open()
 
     def update(self, step: int, time: float, values: np.ndarray) -> None:
-        """Write a row when it is due: time in the units of plumed.dat, then the chosen ones of ``values``."""
+        """Write a row at the stride: time in the units of plumed.dat, and the selected ones of ``values``."""
         if step % self._stride == 0:
-            self._table.write(self._row % (time, *values[self._places]), self._names)
+            self._table.write(self._row % (time, *values[self._indices]), self._names)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,4 +1,4 @@
-"""Biases that do not change: the actions UPPER_WALLS, LOWER_WALLS and RESTRAINT."""
+"""Static biases: actions UPPER_WALLS, LOWER_WALLS and RESTRAINT."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from aiida_sicmlip.science.bias.directives import Keywords
 
 
 class Wall:
-    """sum_i kappa_i (u_i / eps_i)^exp_i where u_i > 0, the distance that argument i is beyond the wall.
+    """Walls with the energy sum_i kappa_i (u_i / eps_i)^exp_i over arguments i with u_i > 0.
 
-    u = x - at + offset for an upper wall, at + offset - x for a lower one.
+    The distance beyond the wall is u = x - at + offset for an upper wall, and at + offset - x for a lower one.
     """
 
     components = ("bias", "force2")
@@ -19,7 +19,7 @@ class Wall:
     def __init__(self, keywords: Keywords, n_arguments: int, *, upper: bool):
         """Read the keywords of UPPER_WALLS or LOWER_WALLS.
 
-        :raises InputError: for missing numbers, and for an EPS that is not positive.
+        :raises InputError: if numbers are missing, or EPS is not positive.
         """
         self._sign = 1.0 if upper else -1.0
         self._at = np.array(keywords.numbers("AT", n_arguments))
@@ -44,19 +44,19 @@ class Wall:
         return energy, gradient
 
     def quantities(self) -> tuple[float, ...]:
-        """Return the components of the last call."""
+        """Return the components of the last evaluation."""
         return self._quantities
 
 
 class Restraint:
-    """sum_i kappa_i/2 (x_i - at_i)^2 + slope_i (x_i - at_i)."""
+    """Restraint with the energy sum_i kappa_i/2 (x_i - at_i)^2 + slope_i (x_i - at_i)."""
 
     components = ("bias", "force2")
 
     def __init__(self, keywords: Keywords, n_arguments: int):
         """Read the keywords of RESTRAINT.
 
-        :raises InputError: for missing numbers.
+        :raises InputError: if numbers are missing.
         """
         self._at = np.array(keywords.numbers("AT", n_arguments))
         self._kappa = np.array(keywords.numbers("KAPPA", n_arguments, 0.0))
@@ -66,12 +66,12 @@ class Restraint:
 
     def evaluate(self, arguments: np.ndarray) -> tuple[float, np.ndarray]:
         """Return energy and gradient (n,) for arguments (n,)."""
-        away = arguments - self._at
-        gradient = self._kappa * away + self._slope
-        energy = float(away @ (0.5 * self._kappa * away + self._slope))
+        difference = arguments - self._at
+        gradient = self._kappa * difference + self._slope
+        energy = float(difference @ (0.5 * self._kappa * difference + self._slope))
         self._quantities = (energy, float(gradient @ gradient))
         return energy, gradient
 
     def quantities(self) -> tuple[float, ...]:
-        """Return the components of the last call."""
+        """Return the components of the last evaluation."""
         return self._quantities

@@ -1,4 +1,4 @@
-"""Tables as PLUMED writes and reads them (COLVAR, KERNELS, STATE): `#! FIELDS`, `#! SET` and rows of numbers."""
+"""Table files of PLUMED (COLVAR, KERNELS, STATE): `#! FIELDS`, `#! SET` and rows of numbers."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
 
-#: The format in which PLUMED writes numbers that it will read again.
+#: Format of PLUMED for numbers that it reads again.
 FULL_PRECISION = "%23.16g"
-#: As PLUMED: after that many copies a run refuses to make another.
-MOST_BACKUPS = 100
+#: Maximum number of backups of a file, as in PLUMED.
+MAX_BACKUPS = 100
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table file: its columns by name, arrays (L,), and the values after `#! SET` as text."""
+    """Content of a table file.
+
+    columns: by name, (L,) each.
+    constants: values of `#! SET`, as text.
+    """
 
     columns: dict[str, np.ndarray]
     constants: dict[str, str]
 
 
 def read_table(path: Path) -> Table:
-    """Read a table; of parts that were appended with headers of their own, constants of the last one count.
+    """Read a table.
 
-    A last row that was truncated when the run was killed is left out.
+    If parts were appended with their own headers, the constants are those of the last one. A last row that was
+    truncated when the run was killed is ignored.
 
-    :raises InputError: when there is no header, a part has other columns than the first, or a row is no row.
+    :raises InputError: if there is no header, the columns of a part differ from those of the first, or a row is
+        invalid.
     """
     names: list[str] = []
     constants: dict[str, str] = {}
@@ -42,7 +48,7 @@ def read_table(path: Path) -> Table:
         words = line.split()
         if words[:2] == ["#!", "FIELDS"]:
             if names and words[2:] != names:
-                raise InputError(f"`{path}` changes its columns in line {number}; it cannot be read as one table.")
+                raise InputError(f"The columns of `{path}` change in line {number}; it cannot be read as one table.")
             names = words[2:]
         elif words[:2] == ["#!", "SET"] and len(words) == 4:
             constants[words[2]] = words[3]
@@ -56,16 +62,16 @@ def read_table(path: Path) -> Table:
             if not names:
                 break
             if len(row) != len(names):
-                raise InputError(f"Line {number} of `{path}` is no row of {len(names)} numbers.")
+                raise InputError(f"Line {number} of `{path}` is not a row of {len(names)} numbers.")
             rows.append(row)
     if not names:
-        raise InputError(f"`{path}` has no line `#! FIELDS` before its rows; it is no table of PLUMED.")
+        raise InputError(f"`{path}` has no line `#! FIELDS` before its rows; it is not a table of PLUMED.")
     array = np.array(rows).reshape(-1, len(names))
     return Table({name: array[:, index] for index, name in enumerate(names)}, constants)
 
 
 def header(names: Sequence[str], constants: Mapping[str, str | int | float], fmt: str = FULL_PRECISION) -> str:
-    """Return the header of a table with these columns and constants, with a line break at its end."""
+    """Return the header of a table with these columns and constants, including the last line break."""
     lines = ["#! FIELDS " + " ".join(names)]
     for name, value in constants.items():
         if isinstance(value, str):
@@ -79,22 +85,22 @@ def header(names: Sequence[str], constants: Mapping[str, str | int | float], fmt
 
 
 def back_up(path: Path) -> None:
-    """Rename a file that is there to `bck.N.NAME`, as PLUMED does, instead of overwriting it.
+    """Rename an existing file to `bck.N.NAME`, as PLUMED does.
 
-    :raises InputError: when there are too many copies already.
+    :raises InputError: if there are too many backups.
     """
     if not path.exists():
         return
-    for number in range(MOST_BACKUPS + 1):
-        copy = path.with_name(f"bck.{number}.{path.name}")
-        if not copy.exists():
-            path.rename(copy)
+    for number in range(MAX_BACKUPS + 1):
+        backup = path.with_name(f"bck.{number}.{path.name}")
+        if not backup.exists():
+            path.rename(backup)
             return
-    raise InputError(f"`{path}` exists and has {MOST_BACKUPS + 1} copies `bck.N.{path.name}`; remove some of them.")
+    raise InputError(f"`{path}` exists and has {MAX_BACKUPS + 1} backups `bck.N.{path.name}`; remove some of them.")
 
 
 class TableWriter:
-    """A table that grows row by row. The header is written before the first row; every row reaches the disk."""
+    """Writer of a table. The header is written before the first row; the file is flushed after each row."""
 
     def __init__(self, path: Path, *, append: bool):
         self._path = path
@@ -103,9 +109,9 @@ class TableWriter:
         self._has_header = False
 
     def open(self) -> None:
-        """Open the file; one that is there is appended to, or backed up.
+        """Open the file; an existing one is appended to or backed up.
 
-        :raises InputError: when the file cannot be written.
+        :raises InputError: if the file cannot be written.
         """
         try:
             if not self._append:
@@ -115,7 +121,7 @@ class TableWriter:
             raise InputError(f"The file `{self._path}` of plumed.dat cannot be written: {error.strerror}.") from error
 
     def write(self, row: str, names: Sequence[str], constants: Mapping[str, str | int | float] | None = None) -> None:
-        """Write one row, which has no line break, and before the first one the header."""
+        """Write a row, given without its line break, and the header before the first one."""
         if self._file is None:
             self.open()
         assert self._file is not None

@@ -1,4 +1,4 @@
-"""The named values of a plumed.dat: `label` or `label.component`, and the lists of them that `ARG=` gives."""
+"""Names of the values of a plumed.dat, `label` or `label.component`, and lists of them in `ARG=`."""
 
 from __future__ import annotations
 
@@ -9,82 +9,87 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 
 
 class ValueNames:
-    """Names in the order in which the actions define them. The index of a name is its index in the array of values."""
+    """Names of values in the order of their definition, which is the order of the array of values."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
         self._labels: dict[str, int] = {}
-        #: Indices of values that have a gradient: a bias can act on them.
+        #: Indices of values that a bias can act on, since they have a gradient.
         self.variables: set[int] = set()
 
     def define(self, label: str, components: Sequence[str], line: int, *, variable: bool) -> list[int]:
-        """Add the values of an action, `label` itself where the only component is empty, and return their indices.
+        """Add the values of an action and return their indices.
 
-        :raises InputError: for a label that is taken.
+        :param components: of the action; an empty name stands for `label` itself.
+        :param line: of the action in plumed.dat.
+        :param variable: whether a bias can act on the values.
+        :raises InputError: if the label is already defined.
         """
         if label in self._labels:
-            raise InputError(f"The label `{label}` stands in lines {self._labels[label]} and {line} of plumed.dat.")
+            raise InputError(f"The label `{label}` is defined in lines {self._labels[label]} and {line} of plumed.dat.")
         self._labels[label] = line
-        places = []
+        indices = []
         for component in components:
             name = f"{label}.{component}" if component else label
-            self._places[name] = len(self.names)
-            places.append(len(self.names))
+            self._indices[name] = len(self.names)
+            indices.append(len(self.names))
             self.names.append(name)
         if variable:
-            self.variables.update(places)
-        return places
+            self.variables.update(indices)
+        return indices
 
     def find(self, words: Sequence[str], where: str) -> list[int]:
-        """Return the indices of a list of names; `*`, `label.*`, `*.component` and `(regular expression)` give several.
+        """Return the indices of listed values; `*`, `label.*`, `*.component` and `(regular expression)` are patterns.
 
-        :raises InputError: for an empty list, and for a word that finds nothing; ``where`` names the action.
+        :param words: items of the list.
+        :param where: action, for messages.
+        :raises InputError: for an empty list, and for an item that matches no value.
         """
         if not words:
             raise InputError(f"{where} needs the keyword `ARG=` with the names of its arguments.")
-        places = []
+        indices = []
         for word in words:
-            found = self._find(word, where)
-            if not found:
-                message = f"{where}: `ARG=` names `{word}`, which no action above it defines."
+            matches = self._find(word, where)
+            if not matches:
+                message = f"{where}: `ARG=` contains `{word}`, which no action above defines."
                 if word in self._labels:
                     components = [name for name in self.names if name.startswith(f"{word}.")]
                     message += f" Its values are {', '.join(components)}."
                 elif self.names and "*" not in word and not word.startswith("("):
                     message += " " + nearest_name(word, self.names)
                 raise InputError(message)
-            places.extend(found)
-        return places
+            indices.extend(matches)
+        return indices
 
     def find_variables(self, words: Sequence[str], where: str) -> list[int]:
-        """Return indices as :meth:`find` does, of values that a bias can act on.
+        """Return the indices of :meth:`find` for values that a bias can act on.
 
         :raises InputError: also for a component of a bias.
         """
-        places = self.find(words, where)
-        for place in places:
-            if place not in self.variables:
+        indices = self.find(words, where)
+        for index in indices:
+            if index not in self.variables:
                 raise InputError(
-                    f"{where} acts on `{self.names[place]}`, which belongs to a bias; the built-in evaluator biases "
-                    "only values of DISTANCE and PYTORCH_MODEL."
+                    f"{where} acts on `{self.names[index]}`, a component of a bias; the built-in evaluator biases only "
+                    "values of DISTANCE and PYTORCH_MODEL."
                 )
-        return places
+        return indices
 
     def _find(self, word: str, where: str) -> list[int]:
         if word.startswith("("):
             try:
                 pattern = re.compile(word)
             except re.error as error:
-                raise InputError(f"{where}: `{word}` in `ARG=` is no regular expression: {error}.") from error
-            return [place for place, name in enumerate(self.names) if pattern.fullmatch(name)]
+                raise InputError(f"{where}: `{word}` in `ARG=` is not a valid regular expression: {error}.") from error
+            return [index for index, name in enumerate(self.names) if pattern.fullmatch(name)]
         if "*" not in word:
-            return [self._places[word]] if word in self._places else []
+            return [self._indices[word]] if word in self._indices else []
         if word in ("*", "*.*"):
             return list(range(len(self.names)))
         label, dot, component = word.partition(".")
         if dot and component == "*":
-            return [place for place, name in enumerate(self.names) if name.startswith(f"{label}.")]
+            return [index for index, name in enumerate(self.names) if name.startswith(f"{label}.")]
         if dot and label == "*":
-            return [place for place, name in enumerate(self.names) if name.partition(".")[2] == component]
-        raise InputError(f"{where}: `{word}` in `ARG=` is none of `*`, `label.*` and `*.component`.")
+            return [index for index, name in enumerate(self.names) if name.partition(".")[2] == component]
+        raise InputError(f"{where}: `{word}` in `ARG=` is not a valid pattern; give `*`, `label.*` or `*.component`.")

@@ -183,7 +183,7 @@ def test_units_and_boxes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (("1\n1 1 1\nX 0 0 0\n", "METAD ARG=d\n"), "does not know the action `METAD`"),
+        (("1\n1 1 1\nX 0 0 0\n", "METAD ARG=d\n"), "does not support the action `METAD`"),
         (("2\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "Frame 0 of `t.xyz` must have 2 lines"),
         (("2\n1 1\nX 0 0 0\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "must be the box"),
         (

@@ -154,7 +154,7 @@ def test_temperature_of_the_dynamics_is_the_default(make_bias):
 
 def test_a_variable_that_does_not_move_is_told(make_bias):
     bias = make_bias("d: DISTANCE ATOMS=1,2\nopes: OPES_METAD ARG=d PACE=2 BARRIER=1 TEMP=1500")
-    with pytest.raises(InputError, match="hardly moved"):
+    with pytest.raises(InputError, match="was almost constant"):
         _run(bias, [np.arange(24.0).reshape(8, 3)] * 30, 0)
 
 
@@ -162,7 +162,7 @@ def test_a_variable_that_does_not_move_is_told(make_bias):
     ("change", "message"),
     [
         (lambda text: text.replace("OPES_METAD_EXPLORE_state", "OPES_METAD_state"), "is of `OPES_METAD_state`"),
-        (lambda text: text.replace("sigma_d", "sigma_x"), "other arguments"),
+        (lambda text: text.replace("sigma_d", "sigma_x"), "but the arguments of the bias are"),
         (lambda text: text.replace("#! SET zed", "#! SET zzz"), "`#! SET zed`|SET zed"),
         (lambda text: text.replace("#! FIELDS", "# FIELDS"), "no line `#! FIELDS`"),
         (None, "does not exist"),

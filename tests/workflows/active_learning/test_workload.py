@@ -66,7 +66,7 @@ def test_plan_says_which_budget_ends_the_run_first():
 
     assert "the budget of 20 labels would be used up first, in round 1 of 0 to 1" in said(labels=20, gpu_hours=1.0)
     assert "the budgets suffice for the run" in said(labels=24)
-    assert "would end" not in said()
+    assert "used up first" not in said()
 
 
 def test_what_a_run_begins_with_is_not_counted_again():
