@@ -108,7 +108,7 @@ REFUSED = {
     "word": (FIX_LINE + " path_integral off", "the word `path_integral` is not known"),
     "no file": (FIX.replace("plumed.dat", "missing.dat"), "The file `missing.dat` with the actions"),
     "action": (FIX.replace("plumed.dat", "other.dat"), "`m: METAD` (line 2 of plumed.dat)"),
-    "atom": (FIX.replace("plumed.dat", "atom.dat"), "names atom 63, but the run has atoms 1 to 62"),
+    "atom": (FIX.replace("plumed.dat", "atom.dat"), "has atom 63, but the atoms of the run are 1 to 62"),
     "outfile": (FIX.replace("plumed.log", "missing/plumed.log"), "The outfile `missing/plumed.log` cannot be written"),
     "number of atoms": (
         FIX + "run 0\ngroup gone id 62\ndelete_atoms group gone compress no\nrun 0",
