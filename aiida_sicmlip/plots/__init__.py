@@ -1,1 +1,1 @@
-"""Arrays in, matplotlib axes out."""
+"""Plots: functions that draw arrays into matplotlib axes."""

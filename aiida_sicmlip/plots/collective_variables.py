@@ -1,4 +1,4 @@
-"""Samples of runs in the space of their collective variables."""
+"""Plots of samples in the space of two collective variables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from matplotlib.typing import ColorType
 
 from aiida_sicmlip.plots.style import distinct_colours, thin
 
-#: Of marked points; all have an inside that can be left empty.
+#: Markers of highlighted points, which can be drawn unfilled.
 MARKERS = "o^sDvP*X"
 
 
 @dataclass(frozen=True)
 class RoundSamples:
-    """Two collective variables of what one round sampled.
+    """Samples of a round in two collective variables.
 
-    walkers: points (F, 2) of each walker.
-    selected: points (K, 2) of the frames selected for labelling.
+    name: of the round.
+    walkers: points of each walker, (F, 2).
+    selected: points of the frames selected for labelling, (K, 2).
     """
 
     name: str
@@ -37,11 +38,16 @@ def plot_samples(
     marked: Mapping[str, np.ndarray] | None = None,
     variables: Sequence[str] = ("CV 1", "CV 2"),
 ) -> Axes:
-    """Draw clouds of points (F, 2), each in a colour of its own, and points (K, 2) marked on top of them."""
+    """Draw sets of samples, each in its own colour, and highlighted points on top of them.
+
+    :param samples: points by name, (F, 2) each.
+    :param marked: highlighted points by name, (K, 2) each.
+    :param variables: names of the two variables.
+    """
     handles: list[Artist] = []
     for (name, points), colour in zip(samples.items(), distinct_colours(len(samples)), strict=True):
         _dots(axes, points, colour)
-        # Dots as small and faint as those of a cloud are not told apart in a legend.
+        # The dots of the samples are too small and faint for a legend.
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=5, color=colour, label=name))
     for (name, points), marker in zip((marked or {}).items(), MARKERS, strict=False):
         handles.append(_mark(axes, points, marker, name))
@@ -53,9 +59,9 @@ def plot_samples(
 def plot_rounds(
     panels: Sequence[Axes], rounds: Sequence[RoundSamples], *, variables: Sequence[str] = ("CV 1", "CV 2")
 ) -> Sequence[Axes]:
-    """Draw a panel for each round: its walkers in colours, the selected frames as rings.
+    """Draw a panel for each round, with its walkers in colours and the selected frames as rings.
 
-    Each round has its own variables, so that panels have their own axes.
+    The variables of rounds differ, so that the axes of panels are independent.
     """
     for axes, samples in zip(panels, rounds, strict=True):
         for points, colour in zip(samples.walkers, distinct_colours(len(samples.walkers)), strict=True):
@@ -70,7 +76,7 @@ def plot_rounds(
 
 def _dots(axes: Axes, points: np.ndarray, colour: ColorType) -> None:
     x, y = thin(points).T
-    # Large where there are few, so that they are seen, and small where they would cover each other.
+    # Larger for few points, and smaller for many, which would overlap.
     size = float(np.clip(2000 / max(1, len(x)), 3, 14))
     axes.scatter(x, y, s=size, color=colour, alpha=0.45, linewidth=0, rasterized=True)
 

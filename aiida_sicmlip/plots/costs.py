@@ -1,4 +1,4 @@
-"""What rounds cost, by step."""
+"""Plot of the costs of rounds by step."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aiida_sicmlip.plots.style import distinct_colours
 def plot_costs(
     axes: Axes, rounds: Sequence[int], costs: Mapping[str, Sequence[float]], *, quantity: str = "core hours"
 ) -> Axes:
-    """Draw a bar for each round, made up of its steps.
+    """Draw a stacked bar of the costs of the steps for each round.
 
-    :param costs: by step, one value for each round, in the unit of the quantity.
+    :param costs: by step, one value for each round, in the unit of ``quantity``.
     """
-    below = np.zeros(len(rounds))
+    left = np.zeros(len(rounds))
     for (name, values), colour in zip(costs.items(), distinct_colours(len(costs)), strict=True):
-        axes.barh(list(rounds), list(values), left=below, height=0.6, color=colour, label=name)
-        below += np.asarray(values, dtype=float)
+        axes.barh(list(rounds), list(values), left=left, height=0.6, color=colour, label=name)
+        left += np.asarray(values, dtype=float)
     axes.set_xlabel(quantity)
     axes.set_ylabel("round")
     axes.set_yticks(list(rounds))

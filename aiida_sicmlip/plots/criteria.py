@@ -1,4 +1,4 @@
-"""A criterion of convergence by round, with its threshold."""
+"""Plot of a convergence criterion by round, with its threshold."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def plot_criterion(
     unit: str = "",
     at_least: bool = False,
 ) -> Axes:
-    """Draw the value of a criterion by round, filled where it is met, with the side of its threshold that meets it.
+    """Draw the values of a criterion by round, with filled markers where it is met, and shade the range that meets it.
 
-    :param values: one for each round; None where it is not known, which leaves a gap.
-    :param at_least: whether the value has to be at least the threshold; else it has to be below it.
+    :param values: one for each round; None, which leaves a gap, if it is unknown.
+    :param at_least: whether the value has to be at least the threshold, instead of below it.
     """
     known = np.array([np.nan if value is None else value for value in values], dtype=float)
     met = known >= threshold if at_least else known < threshold
@@ -40,9 +40,9 @@ def plot_criterion(
             markerfacecolor=face,
             markeredgecolor=COLOURS[0],
         )
-    greatest = max(np.nanmax(known, initial=0.0), threshold)
-    axes.set_ylim(0.0, 1.25 * greatest)
-    axes.axhspan(*((threshold, 1.25 * greatest) if at_least else (0.0, threshold)), color=COLOURS[2], alpha=0.1)
+    maximum = max(np.nanmax(known, initial=0.0), threshold)
+    axes.set_ylim(0.0, 1.25 * maximum)
+    axes.axhspan(*((threshold, 1.25 * maximum) if at_least else (0.0, threshold)), color=COLOURS[2], alpha=0.1)
     sign = "at least" if at_least else "below"
     label = f"{sign} {threshold:g} {unit}".rstrip()
     axes.axhline(threshold, color="black", linestyle="--", linewidth=1, label=label)

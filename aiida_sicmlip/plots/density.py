@@ -1,4 +1,4 @@
-"""Many points in a plane: their density where they would hide each other, the points themselves where they are few."""
+"""Plot of points in a plane: as a density if there are many, which would overlap, and individually otherwise."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from aiida_sicmlip.plots.style import COLOURS
 #: Largest number of points drawn individually.
 FEW_POINTS = 500
 CELLS = 60
-"""Hexagons along the axis."""
+"""Number of hexagons along the x axis."""
 
 
 def draw_density(axes: Axes, x: np.ndarray, y: np.ndarray, *, logarithmic: bool = False) -> ScalarMappable | None:
-    """Draw points (N,), or hexagons coloured by their number, which are returned for a colour bar.
+    """Draw up to :data:`FEW_POINTS` points individually, and more as hexagons coloured by the number of points.
 
-    :param logarithmic: whether both axes are.
+    :param x: (N,).
+    :param y: (N,).
+    :param logarithmic: whether both axes are logarithmic.
+    :return: the hexagons, for a colour bar; None for individual points.
     """
     if len(x) <= FEW_POINTS:
         size = float(np.clip(2500 / max(1, len(x)), 8, 22))

@@ -1,4 +1,4 @@
-"""The history of a model as a picture: a row of boxes for each round."""
+"""Diagram of the history of a model, with a row of boxes for each round."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 
 COLUMNS = ("driven by", "frames of", "labelled with", "training set", "model")
-"""What stands in each column, from left to right."""
+"""Headings of the columns, from left to right."""
 COLOURS = ("#f6ecd8", "#dbe9f6", "#dbe9f6", "#efe3f3", "#e4f1df")
 EDGES = ("#b8862f", "#4a7fb5", "#4a7fb5", "#8a5a9e", "#5b9a48")
 WIDTH, HEIGHT = 0.86, 0.62
-"""Of a box; columns and rows are one apart."""
+"""Size of a box, in units of the distance of columns and rows."""
 
 
 @dataclass(frozen=True)
 class LineageRow:
-    """A round of a picture.
+    """A row of the diagram.
 
-    title: what stands before the row.
-    boxes: text of the box in each column, lines divided by newlines; None where there is none.
-    drives: number of a later row whose runs the model of this one drove; None where it drove none.
+    title: text before the row.
+    boxes: text of the box in each column, with newlines between lines; None for no box.
+    drives: index of a later row whose exploration the model of this row drove; None if there is none.
     """
 
     title: str
@@ -31,9 +31,9 @@ class LineageRow:
 
 
 def plot_lineage(axes: Axes, rows: Sequence[LineageRow], notes: Sequence[str] = ()) -> Axes:
-    """Draw rounds below each other, with arrows along a row and from a model to the runs that it drove.
+    """Draw rows of boxes, with arrows along each row and from a model to the explorations that it drove.
 
-    :param notes: lines below the rows.
+    :param notes: lines of text below the rows.
     """
     for column, name in enumerate(COLUMNS):
         axes.text(column, 0.62, name, ha="center", va="bottom", fontsize="small", color="#5b6470")
@@ -48,8 +48,8 @@ def plot_lineage(axes: Axes, rows: Sequence[LineageRow], notes: Sequence[str] = 
             height, last = -number - 0.5, len(COLUMNS) - 1
             axes.plot([last, last, 0, 0], [-number - HEIGHT / 2, height, height, height], color="#7d8590", linewidth=1)
             _draw_arrow(axes, [(0, height), (0, -row.drives + HEIGHT / 2)])
-    for place, line in enumerate(notes):
-        axes.text(-0.45, -len(rows) + 0.2 - 0.28 * place, line, ha="left", va="center", fontsize="small")
+    for index, line in enumerate(notes):
+        axes.text(-0.45, -len(rows) + 0.2 - 0.28 * index, line, ha="left", va="center", fontsize="small")
     axes.set_xlim(-1.5, len(COLUMNS) - 0.5)
     axes.set_ylim(-len(rows) + 0.1 - 0.28 * len(notes), 0.9)
     axes.set_axis_off()
@@ -57,7 +57,7 @@ def plot_lineage(axes: Axes, rows: Sequence[LineageRow], notes: Sequence[str] = 
 
 
 def _draw_box(axes: Axes, column: int, height: float, text: str) -> None:
-    """Draw a box with text in the middle."""
+    """Draw a box with centred text."""
     from matplotlib.patches import FancyBboxPatch
 
     corner = (column - WIDTH / 2, height - HEIGHT / 2)

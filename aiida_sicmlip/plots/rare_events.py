@@ -1,4 +1,4 @@
-"""Errors of forces on migrating atoms and elsewhere, as cumulative distributions."""
+"""Plot of cumulative distributions of force errors on migrating and other atoms."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.style import distinct_colours
 from aiida_sicmlip.science.evaluation.rare_events import ErrorDistribution
 
-#: Of models beside each other.
+#: Line styles of models.
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
 def plot_cumulative(
     axes: Axes, distributions: Mapping[str, Mapping[str, ErrorDistribution]], *, quantity: str, unit: str
 ) -> Axes:
-    """Draw which share of the atoms has an error of at most so much: a line for each model and region.
+    """Draw the cumulative distribution of errors, a line for each model and region.
 
-    A line is the upper edge of the bars whose area is NAC, so that the area below it is NAC of the whole. The legend
-    gives NAC and the number of atoms. Regions without atoms are left out.
+    The normalised area below a line is NAC. The legend gives NAC and the number of atoms. Regions without atoms are not
+    drawn.
 
-    :param distributions: by model and region, all on the same bins.
+    :param distributions: by model and region, with the same bins.
     :param quantity: such as ``delta_F``, for the axis.
     :param unit: of the quantity.
-    :raises InputError: when no region of any model has atoms.
+    :raises InputError: if no region of any model has atoms.
     """
-    regions = list(dict.fromkeys(region for found in distributions.values() for region in found))
-    # Colours tell what there are several of; lines of both are told apart in print, too.
+    regions = list(dict.fromkeys(region for of_model in distributions.values() for region in of_model))
+    # Colours distinguish regions, or models if there is one region; line styles distinguish models.
     by_model = len(regions) == 1
     names = list(distributions) if by_model else regions
     colours = dict(zip(names, distinct_colours(len(names)), strict=True))
     upper = 0.0
-    for number, (model, found) in enumerate(distributions.items()):
+    for number, (model, of_model) in enumerate(distributions.items()):
         style = LINE_STYLES[number % len(LINE_STYLES)]
-        for region, distribution in found.items():
+        for region, distribution in of_model.items():
             if not distribution.n:
                 continue
-            share = np.cumsum(distribution.counts) / distribution.n
+            fraction = np.cumsum(distribution.counts) / distribution.n
             upper = max(upper, distribution.edges[-1])
             name = region if len(distributions) == 1 else f"{model}, {region}"
             axes.step(
                 distribution.edges,
-                np.append(share, share[-1]),
+                np.append(fraction, fraction[-1]),
                 where="post",
                 color=colours[model if by_model else region],
                 linestyle=style,
@@ -52,12 +52,12 @@ def plot_cumulative(
                 label=f"{name}: {distribution.nac:.3f} ({distribution.n})",
             )
     if not upper:
-        raise InputError("No region has atoms whose errors are known: there is nothing to draw.")
+        raise InputError("No region has atoms with known errors; there is nothing to draw.")
     axes.set_xlim(0.0, upper)
     axes.set_ylim(0.0, 1.02)
     axes.set_xlabel(f"{quantity} ({unit})")
-    axes.set_ylabel("share of the atoms")
-    # Lines may run anywhere, so that the legend stands above.
+    axes.set_ylabel("fraction of the atoms")
+    # Above the axes, since lines may be anywhere.
     axes.legend(
         frameon=False,
         fontsize="small",

@@ -1,4 +1,4 @@
-"""Errors by round."""
+"""Plots of errors and reference energies by round."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ NAMES = {
 def plot_force_errors(
     axes: Axes, rounds: Sequence[int], errors: Mapping[str, Sequence[float]], threshold: float | None = None
 ) -> Axes:
-    """Draw the force MAE (eV/A, logarithmic) against the round, and the threshold of convergence.
+    """Draw the force MAE on a logarithmic axis by round, and the convergence threshold.
 
-    :param errors: for each of ``training``, ``validation`` and ``exploring`` a value for each round.
+    :param errors: of ``training``, ``validation`` and ``exploring``, one value for each round, eV/A.
+    :param threshold: eV/A.
     """
     for name, values in errors.items():
         axes.plot(rounds, values, marker="o", color=COLOURS[name], label=NAMES[name])
@@ -45,15 +46,15 @@ def plot_error_boxes(
     quantity: str = "force MAE (eV/Å)",
     threshold: float | None = None,
 ) -> Axes:
-    """Draw a box for the errors of the configurations of each round, and a line through their means.
+    """Draw a box plot of the errors of the configurations of each round, and a line through the means.
 
-    As in Figure 3 of the paper: a box from the first to the third quartile with the median and the mean in it, whiskers
-    to the last value within 1.5 times the distance of the quartiles, and all values beyond as rings. The legend is left
-    to :func:`~aiida_sicmlip.plots.style.add_shared_legend`.
+    As in Figure 3 of the paper: boxes from the first to the third quartile with median and mean, whiskers to the last
+    value within 1.5 interquartile ranges, and outliers as rings. The legend is drawn by
+    :func:`~aiida_sicmlip.plots.style.add_shared_legend`.
 
-    :param errors: by round, (K,) each; a round without any keeps its place.
+    :param errors: by round, (K,) each; a round without errors leaves a gap.
     :param threshold: in the unit of the quantity.
-    :raises InputError: when no round has an error.
+    :raises InputError: if no round has errors.
     """
     rounds = _rounds(errors, "error")
     drawn = [index for index in rounds if len(errors[index])]
@@ -72,7 +73,7 @@ def plot_error_boxes(
     (trend,) = axes.plot(drawn, means, color=style.COLOURS[3], marker=".", linewidth=1.2)
     named = {"median": parts["medians"][0], "mean": parts["means"][0], "means by round": trend}
     if threshold is not None:
-        # Panels with several thresholds share a legend; the axis tells the value.
+        # The shared legend of panels with different thresholds gives no values.
         named["threshold"] = axes.axhline(threshold, color="black", linestyle=":", linewidth=1.2)
     axes.set_ylim(bottom=0.0)
     axes.set_xlim(rounds[0] - 0.6, rounds[-1] + 0.6)
@@ -85,14 +86,14 @@ def plot_error_boxes(
 
 
 def plot_energy_distributions(axes: Axes, energies: Mapping[int, np.ndarray]) -> Axes:
-    """Draw how the reference energies (eV/atom) of the configurations of each round are distributed.
+    """Draw histograms of the reference energies of the configurations of each round.
 
-    :param energies: by round, (K,) each.
-    :raises InputError: when no round has a configuration.
+    :param energies: by round, (K,) each, eV/atom.
+    :raises InputError: if no round has configurations.
     """
     rounds = [index for index in _rounds(energies, "configuration") if len(energies[index])]
-    everything = np.concatenate([energies[index] for index in rounds])
-    edges = np.histogram_bin_edges(everything, "rice")
+    all_energies = np.concatenate([energies[index] for index in rounds])
+    edges = np.histogram_bin_edges(all_energies, "rice")
     for index, colour in zip(rounds, style.distinct_colours(len(rounds)), strict=True):
         counts, _ = np.histogram(energies[index], edges)
         axes.stairs(counts, edges, color=colour, linewidth=1.5, label=f"round {index} ({len(energies[index])})")
@@ -110,7 +111,10 @@ def plot_energy_distributions(axes: Axes, energies: Mapping[int, np.ndarray]) ->
 
 
 def _rounds(values: Mapping[int, np.ndarray], what: str) -> list[int]:
-    """Return the rounds in their order."""
-    if not any(len(entry) for entry in values.values()):
+    """Return the rounds in ascending order.
+
+    :raises InputError: if none has a value.
+    """
+    if not any(len(of_round) for of_round in values.values()):
         raise InputError(f"No round has {'an' if what[0] in 'aeiou' else 'a'} {what} to draw.")
     return sorted(values)

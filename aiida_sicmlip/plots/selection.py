@@ -1,4 +1,4 @@
-"""Picks of a selection, their novelty, and its correlation with the errors of the potential."""
+"""Plots of the picks of a selection, their novelty, and its correlation with errors of the potential."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, 
 from aiida_sicmlip.plots.style import COLOURS, distinct_colours, logarithmic, thin
 from aiida_sicmlip.science.selection.novelty import Coefficient
 
-#: Marker, largest size and colour of picks on a map, by what they are for; the first colour is the training set's.
+#: Marker, maximum size and colour of picks for the training, validation and fixed validation set.
 PICKS = (("^", 22, COLOURS[1]), ("s", 18, COLOURS[2]), ("D", 18, COLOURS[3]))
 POOL = "#BBBBBB"
 
 
 @dataclass(frozen=True)
 class RoundErrors:
-    """Labelled frames of one round.
+    """Novelty and errors of the labelled frames of a round.
 
-    distance: distances from the training set, (F,).
-    error: force errors, (F,) in eV/A; frames with a distance or error that is not finite and positive are not shown.
-    rank: the rank correlation, where there is one.
+    name: of the round.
+    distance: from the training set, (F,).
+    error: force error of each frame, (F,), eV/A.
+    rank: rank correlation of the two; None if there are too few frames.
     """
 
     name: str
@@ -33,14 +34,14 @@ class RoundErrors:
 
     @property
     def shown(self) -> np.ndarray:
-        """Which frames can be shown on logarithmic axes, (F,) bool."""
+        """Whether each frame is shown: its distance and error are finite and positive, (F,)."""
         return np.isfinite(self.distance) & np.isfinite(self.error) & (self.distance > 0) & (self.error > 0)
 
 
 def plot_novelty(axes: Axes, distances: Mapping[str, np.ndarray]) -> Axes:
-    """Draw the distance at which each training configuration was picked against its number, a line for each round.
+    """Draw the distance at which each training configuration was picked, a line for each round.
 
-    :param distances: by round, (P,) each in the order of the picks; one that has no logarithm leaves a gap.
+    :param distances: by round, (P,) each, in the order of the picks; values that are not positive leave a gap.
     """
     for (name, values), colour in zip(distances.items(), distinct_colours(len(distances)), strict=True):
         shown = np.where(np.isfinite(values) & (np.asarray(values) > 0), values, np.nan)
@@ -50,39 +51,39 @@ def plot_novelty(axes: Axes, distances: Mapping[str, np.ndarray]) -> Axes:
     axes.set_xlabel("number of the pick")
     axes.set_ylabel("distance when picked")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    # Distances fall, so that this corner is free.
+    # Distances decrease, so that this corner is empty.
     axes.legend(frameon=False, fontsize="small", loc="upper right")
     return axes
 
 
 def plot_error_against_distance(axes: Axes, rounds: Sequence[RoundErrors]) -> Axes:
-    """Draw the force MAE (eV/A) of frames against their distance from the training set, a colour for each round.
+    """Draw the force MAE (eV/A) of frames against their distance from the training set, in a colour for each round.
 
-    The legend says the rank correlation of each with its interval. Rounds without a frame to show keep their colour.
+    The legend gives the rank correlations with their confidence intervals.
     """
-    for entry, colour in zip(rounds, distinct_colours(len(rounds)), strict=True):
-        if not entry.shown.any():
+    for errors, colour in zip(rounds, distinct_colours(len(rounds)), strict=True):
+        if not errors.shown.any():
             continue
-        rank = "too few" if entry.rank is None else f"{entry.rank.value:.2f}"
-        between = "" if entry.rank is None else f" ({entry.rank.lowest:.2f} to {entry.rank.highest:.2f})"
+        rank = "too few" if errors.rank is None else f"{errors.rank.value:.2f}"
+        interval = "" if errors.rank is None else f" ({errors.rank.lowest:.2f} to {errors.rank.highest:.2f})"
         axes.scatter(
-            entry.distance[entry.shown],
-            entry.error[entry.shown],
+            errors.distance[errors.shown],
+            errors.error[errors.shown],
             s=14,
             color=colour,
             alpha=0.7,
             linewidth=0,
-            label=f"{entry.name}: {rank}{between}",
+            label=f"{errors.name}: {rank}{interval}",
         )
     axes.set_xscale("log")
-    # 3 of each power of ten beside it: more would run into each other, and one alone may lie outside.
+    # Labels at 1 and 3 times powers of ten: more would overlap, and a single one may be outside the range.
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axes.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     logarithmic(axes.yaxis)
     axes.set_xlabel("distance from the training set")
     axes.set_ylabel("force MAE, exploring potential (eV/Å)")
-    # Far frames with small errors are what there should not be.
+    # Novel frames with small errors should be rare, so that this corner is empty.
     axes.legend(frameon=False, fontsize="small", title="rank correlation", title_fontsize="small", loc="lower right")
     return axes
 
@@ -94,14 +95,15 @@ def plot_map(
     picked: Mapping[str, np.ndarray],
     variance: Sequence[float] | None = None,
 ) -> Axes:
-    """Draw all frames of a round faintly, and on top of them the training set of that time and what was picked.
+    """Draw the frames of a round, the training set before the round, and the picks, in principal components.
 
-    The legend is left to :func:`~aiida_sicmlip.plots.style.add_shared_legend`.
+    Points are (K, 2), in the first two principal components of the descriptors. The legend is drawn by
+    :func:`~aiida_sicmlip.plots.style.add_shared_legend`.
 
-    All points are (K, 2), coordinates on the first two principal axes of the descriptors.
-
-    :param picked: by what the frames were picked for.
-    :param variance: the part of the variance along each axis.
+    :param pool: all frames of the round.
+    :param training_set: training set before the round.
+    :param picked: picks, by purpose.
+    :param variance: fraction of the variance of each component.
     """
     x, y = thin(pool).T
     axes.scatter(x, y, s=4, color=POOL, linewidth=0, rasterized=True, label="frames")
@@ -112,16 +114,16 @@ def plot_map(
         if len(points):
             x, y = points.T
             drawn = axes.scatter(x, y, s=_size(x, size), marker=marker, facecolor=colour, label=f"new: {name}")
-            # So that picks beside each other are told apart.
+            # Separates adjacent picks.
             drawn.set(edgecolor="white", linewidth=0.3)
-    parts = ["", ""] if variance is None else [f" ({100 * part:.0f} % of variance)" for part in variance]
-    axes.set_xlabel(f"component 1{parts[0]}")
-    axes.set_ylabel(f"component 2{parts[1]}")
+    explained = ["", ""] if variance is None else [f" ({100 * part:.0f} % of variance)" for part in variance]
+    axes.set_xlabel(f"component 1{explained[0]}")
+    axes.set_ylabel(f"component 2{explained[1]}")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.set_box_aspect(0.9)
     return axes
 
 
 def _size(points: np.ndarray, largest: float) -> float:
-    """Return a size of markers: small where there are many, which would cover each other."""
+    """Return the size of markers, which is smaller for many points."""
     return float(np.clip(2500 / len(points), 3, largest))

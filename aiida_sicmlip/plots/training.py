@@ -1,4 +1,4 @@
-"""Losses, errors and learning rate of a training by epoch."""
+"""Plots of loss, errors and learning rate of a training by epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiida_sicmlip.plots.style import COLOURS, GREY, logarithmic
 
 
 class Quantity(NamedTuple):
-    """What a panel shows: the text along its axis, and what values are multiplied with."""
+    """Axis label of a quantity, and the factor for its unit."""
 
     text: str
     scale: float
@@ -37,14 +37,14 @@ def plot_curve(
     attempts: Sequence[float] = (),
     threshold: float | None = None,
 ) -> Axes:
-    """Draw one of the :data:`QUANTITIES` on the training and on the validation set against the epoch, logarithmic.
+    """Draw one of the :data:`QUANTITIES` of the training and validation set by epoch, on a logarithmic axis.
 
-    :param curve: columns (E,) of a training: ``epoch``, ``training_loss``, ``validation_loss`` and so on, energies in
-        eV/atom, forces in eV/A. Errors that are not above zero leave a gap.
-    :param best_epoch: of the model that was kept; it is marked on the validation's curve.
-    :param attempts: first epochs of the parts of a training that was continued.
+    :param curve: columns of a training curve, (E,) each: ``epoch``, ``training_loss``, ``validation_loss`` and so on,
+        energies in eV/atom, forces in eV/A. Values that are not positive leave a gap.
+    :param best_epoch: epoch of the packaged model, which is marked.
+    :param attempts: first epochs of the calculations that continued the training.
     :param threshold: of the quantity, in the unit of the axis.
-    :raises InputError: when there is no epoch, or no such quantity.
+    :raises InputError: if there are no epochs, or the quantity is unknown.
     """
     if quantity not in QUANTITIES:
         raise InputError(f"`quantity` is {quantity!r}. {nearest_name(quantity, QUANTITIES)}")
@@ -54,7 +54,7 @@ def plot_curve(
     _mark_attempts(axes, attempts)
     for name, colour in SETS.items():
         shown = np.where(values[name] > 0, values[name], np.nan)
-        # One epoch is a point, which no line would show.
+        # A line through a single point is invisible.
         marker = "o" if len(epochs) == 1 else ""
         axes.plot(epochs, shown, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
     at = np.flatnonzero(epochs == best_epoch)
@@ -81,7 +81,7 @@ def plot_curve(
 def plot_learning_rate(axes: Axes, curve: Mapping[str, np.ndarray], *, attempts: Sequence[float] = ()) -> Axes:
     """Draw the learning rate of each epoch, logarithmic; see :func:`plot_curve`.
 
-    :raises InputError: when there is no epoch.
+    :raises InputError: if there are no epochs.
     """
     epochs = _epochs(curve)
     _mark_attempts(axes, attempts)
@@ -105,11 +105,13 @@ def plot_training(
 ) -> Sequence[Axes]:
     """Draw loss, force MAE, energy MAE and learning rate into four panels.
 
-    :param threshold: of the force MAE in eV/A. The rest as in :func:`plot_curve`.
+    The other parameters are those of :func:`plot_curve`.
+
+    :param threshold: of the force MAE, eV/A.
     """
     for axes, quantity in zip(panels, QUANTITIES, strict=False):
-        wanted = threshold if quantity == "force_mae" else None
-        plot_curve(axes, curve, quantity, best_epoch=best_epoch, attempts=attempts, threshold=wanted)
+        shown = threshold if quantity == "force_mae" else None
+        plot_curve(axes, curve, quantity, best_epoch=best_epoch, attempts=attempts, threshold=shown)
     plot_learning_rate(panels[len(QUANTITIES)], curve, attempts=attempts)
     return panels
 
@@ -117,12 +119,12 @@ def plot_training(
 def _epochs(curve: Mapping[str, np.ndarray]) -> np.ndarray:
     epochs = np.asarray(curve["epoch"], dtype=float)
     if not len(epochs):
-        raise InputError("The training curve has no epoch: the training ended before the first one was complete.")
+        raise InputError("The training curve has no epochs: the training stopped before the first one was finished.")
     return epochs
 
 
 def _mark_attempts(axes: Axes, attempts: Sequence[float]) -> None:
-    """Draw a line before the first epoch of each part that continued a training."""
+    """Draw a line before the first epoch of each calculation that continued the training."""
     for number, first in enumerate(attempts):
         axes.axvline(
             first - 0.5, color=GREY, linestyle=":", linewidth=1.2, label="continued" if number == 0 else "_nolegend_"

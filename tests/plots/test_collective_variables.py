@@ -11,7 +11,7 @@ from aiida_sicmlip.plots.collective_variables import (
     plot_rounds,
     plot_samples,
 )
-from aiida_sicmlip.plots.style import MOST_POINTS, thin
+from aiida_sicmlip.plots.style import MAX_POINTS, thin
 
 POINTS = np.random.default_rng(4).normal(size=(300, 2))
 
@@ -47,8 +47,8 @@ def test_rounds():
 
 
 def test_long_runs_are_thinned_evenly():
-    values = np.arange(3 * MOST_POINTS + 1)
+    values = np.arange(3 * MAX_POINTS + 1)
     thinned = thin(values)
-    assert len(thinned) <= MOST_POINTS
+    assert len(thinned) <= MAX_POINTS
     assert set(np.diff(thinned)) == {4}
-    np.testing.assert_array_equal(thin(values[:MOST_POINTS]), values[:MOST_POINTS])
+    np.testing.assert_array_equal(thin(values[:MAX_POINTS]), values[:MAX_POINTS])
