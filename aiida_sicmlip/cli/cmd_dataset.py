@@ -1,4 +1,4 @@
-"""The group `aiida-sicmlip dataset`."""
+"""Command group `aiida-sicmlip dataset`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from aiida_sicmlip.cli import LazyCommand, LazyGroup
 
 _FOLDER = "aiida_sicmlip.cli.dataset"
 COMMANDS = {
-    "show": LazyCommand(f"{_FOLDER}.look", "show", "Say what a data set is, and where its configurations are from."),
-    "stats": LazyCommand(f"{_FOLDER}.look", "stats", "Print energies, forces, distances and composition by round."),
-    "diff": LazyCommand(f"{_FOLDER}.look", "diff", "Say how two data sets differ."),
+    "show": LazyCommand(f"{_FOLDER}.look", "show", "Show a data set and the origin of its configurations."),
+    "stats": LazyCommand(f"{_FOLDER}.look", "stats", "Show energies, forces, distances and composition by round."),
+    "diff": LazyCommand(f"{_FOLDER}.look", "diff", "Show how two data sets differ."),
     "export": LazyCommand(f"{_FOLDER}.files", "export", "Write a data set as extended XYZ or an ASE database."),
-    "import": LazyCommand(f"{_FOLDER}.files", "import_", "Make a data set of labels that were computed elsewhere."),
-    "subset": LazyCommand(f"{_FOLDER}.change", "subset", "Make a data set of some of the configurations of another."),
-    "merge": LazyCommand(f"{_FOLDER}.change", "merge", "Make one data set of several."),
+    "import": LazyCommand(f"{_FOLDER}.files", "import_", "Create a data set from labels that were computed elsewhere."),
+    "subset": LazyCommand(f"{_FOLDER}.change", "subset", "Create a data set of some of the configurations of another."),
+    "merge": LazyCommand(f"{_FOLDER}.change", "merge", "Merge several data sets into a new one."),
 }
 
 
 @click.group("dataset", cls=LazyGroup, lazy_commands=COMMANDS)
 def dataset() -> None:
-    """Look at labelled data sets, exchange them with other programs, take them apart and put them together.
+    """Inspect, export, import, split and merge labelled data sets.
 
-    A data set is never changed: what is made of it is a new one.
+    Data sets are never changed; these commands create new ones.
     """

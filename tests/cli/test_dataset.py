@@ -121,7 +121,7 @@ def test_format_can_be_given(labelled, tmp_path) -> None:
     command("export", labelled.pk, tmp_path / "set.data", "--format", "extxyz")
     assert len(ase.io.read(tmp_path / "set.data", index=":", format="extxyz")) == 4
     assert "ends in `.data`" in command("export", labelled.pk, tmp_path / "other.data", status=1)
-    assert "JSON, which is read only" in command("export", labelled.pk, tmp_path / "set.json", status=1)
+    assert "JSON, which can only be read" in command("export", labelled.pk, tmp_path / "set.json", status=1)
     assert "exists already" in command("export", labelled.pk, tmp_path / "set.data", "--format", "db", status=1)
 
 
@@ -193,7 +193,7 @@ def test_subset(labelled, labels) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "nothing says what to take"),
+        ((), "no configurations are selected"),
         (("--indices", "a"), "`--indices` holds `a`; give numbers and ranges"),
         (("--indices", "3-1"), "`--indices` holds `3-1`"),
         (("--labels", " ,"), "`--labels` is ' ,', which names nothing"),

@@ -207,9 +207,9 @@ def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.Complete
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pw=nowhere/pw.x"], "which is no file"),
+        (["--pw=nowhere/pw.x"], "which is not a file"),
         (["--pseudo-folder=nowhere"], "`--pseudo-folder` names nowhere, which is no folder"),
-        (["--pseudo-file=bin/pw.x"], "which is no UPF file"),
+        (["--pseudo-file=bin/pw.x"], "which is not a UPF file"),
         (["--species=Si Q"], "`Q`, which is not an element"),
         (["--pseudo-family=a", "--pseudo-install=sssp"], "give one of them"),
     ],

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from aiida_sicmlip.cli import COMMANDS, main
 from aiida_sicmlip.cli.cmd_setup import elements, table
 from aiida_sicmlip.cli.setup import SetupItem, SetupRequest, State
-from aiida_sicmlip.cli.setup.codes import find_program, prepend_text, wishes
+from aiida_sicmlip.cli.setup.codes import find_program, prepend_text, required_codes
 from aiida_sicmlip.cli.setup.computer import open_mpi_launcher
 from aiida_sicmlip.cli.setup.disks import network_type
 from aiida_sicmlip.cli.setup.profile import journal_mode
@@ -103,7 +103,7 @@ def test_addresses_of_services() -> None:
         ("postgresql:///al", "does not begin with"),
         ("postgresql://me:secret@host", "names no database"),
         ("postgresql://host/al", "names no user"),
-        ("postgresql://me:secret@host:many/al", "is no address"),
+        ("postgresql://me:secret@host:many/al", "is not an address"),
     ],
 )
 def test_addresses_that_cannot_be_used(address: str, words: str) -> None:
@@ -140,13 +140,13 @@ def test_program_that_cannot_be_run_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pw.x"
     path.write_text("")
     with pytest.raises(InputError, match=r"`--pw` names .* cannot be run"):
-        find_program(wishes(SetupRequest(pw=path))[0])
+        find_program(required_codes(SetupRequest(pw=path))[0])
 
 
 def test_links_to_programs_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "pw.x"
     path.symlink_to(sys.executable)
-    assert find_program(wishes(SetupRequest(pw=path))[0]) == path
+    assert find_program(required_codes(SetupRequest(pw=path))[0]) == path
 
 
 @pytest.mark.parametrize(("answer", "is_found"), [("mpirun (Open MPI) 4.1.4", True), ("HYDRA build details:", False)])

@@ -1,1 +1,1 @@
-"""The commands of `aiida-sicmlip dataset`."""
+"""Commands of `aiida-sicmlip dataset`."""

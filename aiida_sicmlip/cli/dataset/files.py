@@ -1,4 +1,4 @@
-"""The commands `aiida-sicmlip dataset export` and `import`."""
+"""Commands `aiida-sicmlip dataset export` and `import`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--format",
     "kind",
     type=click.Choice(["extxyz", "db"]),
-    help="Extended XYZ or ASE database (SQLite); told by the file's ending if not given.",
+    help="Extended XYZ or ASE database (SQLite); by default given by the suffix of the file.",
 )
 @PROFILE
 def export(identifier: str, file: Path, kind: str | None, profile_name: str | None) -> None:
-    """Write data set PK into FILE with energies (eV), forces (eV/A), charges, spins and UUIDs of sources.
+    """Write data set PK to FILE with energies (eV), forces (eV/A), charges, spins and UUIDs of sources.
 
-    Extended XYZ (.xyz, .extxyz) and ASE database (.db) both keep every digit. The levels of theory are written beside
-    it, as FILE without its ending and with `.levels.json`.
+    Extended XYZ (.xyz, .extxyz) and ASE database (.db) contain all digits. The levels of theory are written to another
+    file, FILE with the suffix `.levels.json`.
     """
     import json
 
@@ -38,18 +38,20 @@ def export(identifier: str, file: Path, kind: str | None, profile_name: str | No
 
     if kind is None:
         if file.suffix.lower() == ".json":
-            raise InputError(f"the file `{file}` would be JSON, which is read only; write .xyz, .extxyz or .db.")
+            raise InputError(f"the file `{file}` is JSON, which can only be read; give .xyz, .extxyz or .db.")
         kind = format_of_file(file.name)
     load_profile(profile_name)
     node = load(identifier, [LabelledDataSetData], "PK")
     levels = file.with_suffix(".levels.json")
     if levels.exists():
-        raise InputError(f"`{levels}`, for the levels of theory, exists already; give another name for `{file}`.")
+        raise InputError(
+            f"`{levels}`, the file of the levels of theory, already exists; give another name for `{file}`."
+        )
     write_exchanged_frames(file, node.frames(), source_columns(node), kind)
     levels.write_text(json.dumps({EXPORTED: node.levels_of_theory}, indent=2) + "\n", encoding="utf-8")
     click.echo(
-        f"Wrote {node.n_frames} configurations of data set <{node.pk}> into {file}, and their "
-        f"{'level' if len(node.levels_of_theory) == 1 else 'levels'} of theory into {levels}."
+        f"Wrote {node.n_frames} configurations of data set <{node.pk}> to {file}, and their "
+        f"{'level' if len(node.levels_of_theory) == 1 else 'levels'} of theory to {levels}."
     )
 
 
@@ -61,10 +63,12 @@ def export(identifier: str, file: Path, kind: str | None, profile_name: str | No
     required=True,
     help="YAML file that states the level of theory; its keys are in the documentation, under `how-to/datasets`.",
 )
-@click.option("--energy", metavar="NAME", help="What FILE calls the energy (eV); `energy` if not given.")
-@click.option("--forces", metavar="NAME", help="What FILE calls the forces (eV/A); `forces` if not given.")
-@click.option("--charge", metavar="N", help="Total charge (e) of all configurations, or `none`; if FILE has none.")
-@click.option("--spin", metavar="N", help="Number of unpaired electrons of all, or `none`; if FILE has none.")
+@click.option("--energy", metavar="NAME", help="Name of the energy (eV) in FILE; `energy` by default.")
+@click.option("--forces", metavar="NAME", help="Name of the forces (eV/A) in FILE; `forces` by default.")
+@click.option("--charge", metavar="N", help="Total charge (e) of all configurations, or `none`, if not in FILE.")
+@click.option(
+    "--spin", metavar="N", help="Number of unpaired electrons of all configurations, or `none`, if not in FILE."
+)
 @click.option("--label", default="", help="Label of the new node.")
 @PROFILE
 def import_(
@@ -78,26 +82,26 @@ def import_(
     label: str,
     profile_name: str | None,
 ) -> None:
-    """Make a data set of FILE, extended XYZ or an ASE database, whose labels were computed elsewhere.
+    """Create a data set from FILE, extended XYZ or an ASE database, with labels that were computed elsewhere.
 
-    Charge and spin are those that FILE has for each configuration under `charge` or `total_charge`, and under `spin`
-    (number of unpaired electrons) or `multiplicity`. All of it is checked before anything is stored.
+    Charge and spin of each configuration are read from `charge` or `total_charge`, and `spin` (number of unpaired
+    electrons) or `multiplicity`, in FILE. Everything is checked before it is stored.
     """
     from aiida import orm
 
     from aiida_sicmlip.calculations.functions.import_dataset import import_dataset, imported_frames
     from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 
-    named = (("energy", energy), ("forces", forces), ("charge", _number(charge)), ("spin", _number(spin)))
-    settings = {name: value for name, value in named if value is not None}
-    stated, state = _checked_level(level)
+    options = (("energy", energy), ("forces", forces), ("charge", _number(charge)), ("spin", _number(spin)))
+    settings = {name: value for name, value in options if value is not None}
+    level_of_theory, state = _checked_level(level)
     for name, value in state.items():
         if settings.setdefault(name, value) != value:
-            raise InputError(f"`--{name}` is {settings[name]}, but `{level}` states {value}; keep what is right.")
-    sources = imported_frames(file, stated, settings).sources
+            raise InputError(f"`--{name}` is {settings[name]}, but `{level}` states {value}; remove the wrong one.")
+    sources = imported_frames(file, level_of_theory, settings).sources
     load_profile(profile_name)
-    given = {"parameters": orm.Dict(settings)} if settings else {}
-    node = import_dataset(orm.SinglefileData(file.absolute()), LevelOfTheoryData(stated), **given)
+    parameters = {"parameters": orm.Dict(settings)} if settings else {}
+    node = import_dataset(orm.SinglefileData(file.absolute()), LevelOfTheoryData(level_of_theory), **parameters)
     node.label = label
     click.echo(
         f"Made data set <{node.pk}> of {node.n_frames} configurations; charge from {sources['charge']}, spin from "
@@ -107,7 +111,7 @@ def import_(
 
 
 def _number(text: str | None) -> int | str | None:
-    """Return what an option gives for a charge or spin; what is no whole number is refused with the rest."""
+    """Return the number of an option; other text is returned as it is, and rejected with the other settings."""
     try:
         return None if text is None else int(text)
     except ValueError:
@@ -115,9 +119,9 @@ def _number(text: str | None) -> int | str | None:
 
 
 def _checked_level(path: Path) -> tuple[dict, dict]:
-    """Return the level of theory that a file states, normalised, and charge and spin where it states them.
+    """Return the normalised level of theory of a file, and its charge and spin, if given.
 
-    Misspelt settings of pw.x are refused.
+    :raises InputError: also for misspelt settings of pw.x.
     """
     from aiida_sicmlip.science.labels.level_file import level_of_statement, read_statement, state_of_statement
     from aiida_sicmlip.workflows.labelling.pw_namelists import mistake_in_namelists

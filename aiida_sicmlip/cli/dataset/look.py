@@ -1,4 +1,4 @@
-"""The commands `aiida-sicmlip dataset show`, `stats` and `diff`."""
+"""Commands `aiida-sicmlip dataset show`, `stats` and `diff`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aiida_sicmlip.common.exceptions import SicmlipError
 
 @click.command("show")
 @click.argument("identifier", metavar="PK")
-@click.option("--all", "every", is_flag=True, help="List the sources of every configuration too.")
+@click.option("--all", "every", is_flag=True, help="Also list the sources of every configuration.")
 @PROFILE
 def show(identifier: str, every: bool, profile_name: str | None) -> None:
-    """Say what data set PK is: size, levels of theory, configurations by charge, spin and round, and their origin."""
+    """Show size, levels of theory, configurations by charge, spin and round, and their origin of data set PK."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import dataset_lines, sources_table
     from aiida_sicmlip.tools.nodes import load
@@ -32,7 +32,7 @@ def show(identifier: str, every: bool, profile_name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @PROFILE
 def stats(identifier: str, as_json: bool, profile_name: str | None) -> None:
-    """Print numbers by charge and spin, energies, forces, minimum distances, volumes and composition of data set PK."""
+    """Show counts by charge and spin, energies, forces, minimum distances, volumes and composition of data set PK."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import statistics_lines, statistics_report
     from aiida_sicmlip.tools.nodes import load
@@ -47,10 +47,10 @@ def stats(identifier: str, as_json: bool, profile_name: str | None) -> None:
 @click.argument("second", metavar="PK2")
 @PROFILE
 def diff(first: str, second: str, profile_name: str | None) -> None:
-    """Say how two data sets differ: levels of theory, configurations, labels, order.
+    """Show how two data sets differ: levels of theory, configurations, labels, order.
 
-    Configurations are the same if species, positions and cell are, to the last bit. The exit status is 0 where the sets
-    are the same, 1 where they differ, and 2 where they cannot be compared.
+    Configurations are the same if species, positions and cell are bitwise equal. The exit status is 0 if the sets are
+    the same, 1 if they differ, and 2 if they cannot be compared.
     """
     try:
         different = _print_differences(first, second, profile_name)
@@ -62,7 +62,7 @@ def diff(first: str, second: str, profile_name: str | None) -> None:
 
 
 def _print_differences(first: str, second: str, profile_name: str | None) -> bool:
-    """Print how two data sets differ, and return whether they do."""
+    """Print the differences of two data sets, and return whether there are any."""
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.reports.datasets import comparison_lines
     from aiida_sicmlip.science.labels.comparison import compare_datasets

@@ -1,4 +1,4 @@
-"""What `aiida-sicmlip setup` makes; each module looks after one kind of thing and says how it stands."""
+"""Set-up by `aiida-sicmlip setup`; each module finds or creates one kind of item and returns its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The computer `localhost`: jobs run as plain processes of this machine."""
+"""Set-up of the computer `localhost`, whose jobs are processes of this machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LABEL = "localhost"
 TRANSPORT = "core.local"
 SCHEDULER = "core.direct"
 POLL_INTERVAL = 1.0
-"""Seconds between two looks at the running jobs; short jobs would wait for AiiDA's default of 10 s."""
+"""Interval at which running jobs are polled, s; AiiDA's default of 10 s delays short jobs."""
 SAFE_INTERVAL = 0.0
-"""Seconds between two openings of the transport; nothing has to be spared on one's own machine."""
+"""Minimum interval between two connections, s; a local transport needs none."""
 
 START_ONCE = """\
 # A daemon that is killed between starting a job and noting that it did starts it again. The second start of a folder
@@ -29,17 +29,17 @@ if ! ln -s $$ .started 2>/dev/null; then
     while ps -o stat= -p "$(readlink .started)" 2>/dev/null | grep -qv '^Z'; do sleep 0.5; done
     exit 0
 fi"""
-"""Begins the script of every job of the computer; the direct scheduler cannot tell that a job was submitted before."""
+"""Start of all job scripts of the computer; the direct scheduler does not detect that a job was already submitted."""
 
 
 def set_up_computer(
     profile_name: str, work_folder: Path | None, check: bool, replace: bool
 ) -> tuple[Computer | None, list[SetupItem]]:
-    """Find or make the computer in the loaded profile, and configure it for the profile's user.
+    """Find or create the computer in the loaded profile, and configure it for the user of the profile.
 
-    :param work_folder: where jobs run; a folder next to AiiDA's configuration by default.
+    :param work_folder: working folder of jobs; by default a folder next to AiiDA's configuration.
     :param replace: whether work folder and intervals of an existing computer may be changed.
-    :returns: the computer, ``None`` where there is none that fits; and one item.
+    :returns: the computer (``None`` if there is no suitable one) and one item.
     """
     from aiida.common.exceptions import NotExistent
     from aiida.orm import User, load_computer
@@ -49,7 +49,7 @@ def set_up_computer(
         computer = load_computer(LABEL)
     except NotExistent:
         if check:
-            return None, [SetupItem(name, State.MISSING, "`aiida-sicmlip setup` makes it")]
+            return None, [SetupItem(name, State.MISSING, "`aiida-sicmlip setup` creates it")]
         computer = _make(profile_name, work_folder)
         return computer, [SetupItem(name, State.MADE, f"jobs run in {computer.get_workdir()}")]
     if (computer.transport_type, computer.scheduler_type) != (TRANSPORT, SCHEDULER):
@@ -61,7 +61,7 @@ def set_up_computer(
     user = User.collection.get_default()
     if user is None or not computer.is_user_configured(user):
         if check:
-            return computer, [SetupItem(name, State.MISSING, "not configured; `aiida-sicmlip setup` does it")]
+            return computer, [SetupItem(name, State.MISSING, "not configured; `aiida-sicmlip setup` configures it")]
         computer.configure(safe_interval=SAFE_INTERVAL)
         return computer, [SetupItem(name, State.MADE, "configured for this user")]
     return computer, [_existing(computer, name, work_folder, replace and not check)]
@@ -70,7 +70,8 @@ def set_up_computer(
 def open_mpi_launcher(search_path: str | None = None) -> str | None:
     """Return the path of the first ``mpirun`` of Open MPI on the ``search_path`` (by default PATH), or ``None``.
 
-    The environment holds an ``mpirun`` of MPICH, which starts a program built with Open MPI as many single processes.
+    The environment also contains an ``mpirun`` of MPICH, which would start a program built with Open MPI as independent
+    serial processes.
     """
     for folder in (search_path if search_path is not None else os.environ.get("PATH", os.defpath)).split(os.pathsep):
         for program in ("mpirun.openmpi", "mpirun"):
@@ -121,15 +122,15 @@ def _existing(computer: Computer, name: str, work_folder: Path | None, change: b
         return SetupItem(name, State.MADE, f"jobs now run in {work_folder}")
     folder = computer.get_workdir()
     poll = computer.get_minimum_job_poll_interval()
-    # Where nothing was configured the transport's own default counts, 30 s for some and 0 for the local one.
+    # Without a configured value, the default of the transport applies, which is 0 for the local one.
     safe = computer.get_configuration().get("safe_interval", 0.0)
     if poll <= POLL_INTERVAL and safe <= POLL_INTERVAL:
         return SetupItem(name, State.FOUND, f"jobs run in {folder}")
     if change:
         computer.set_minimum_job_poll_interval(POLL_INTERVAL)
         computer.configure(safe_interval=SAFE_INTERVAL)
-        return SetupItem(name, State.MADE, f"now looked at every {POLL_INTERVAL:g} s")
+        return SetupItem(name, State.MADE, f"jobs are now polled every {POLL_INTERVAL:g} s")
     detail = (
-        f"jobs are looked at every {max(poll, safe):g} s, slow for short ones; `--replace` makes it {POLL_INTERVAL:g} s"
+        f"jobs are polled every {max(poll, safe):g} s, slow for short ones; `--replace` makes it {POLL_INTERVAL:g} s"
     )
     return SetupItem(name, State.FOUND, detail)

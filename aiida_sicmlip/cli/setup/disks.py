@@ -1,4 +1,4 @@
-"""Whether a folder lies on a disk of another machine, asked of the kernel's table of mounts."""
+"""Detection of folders on network file systems, from the mount table of the kernel."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ NETWORK_TYPES = frozenset(
         *("ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "virtiofs", "wekafs"),
     }
 )
-"""File systems whose files several machines can open; SQLite's shared memory does not reach across machines."""
+"""Types of network file systems, on which the shared memory of SQLite does not work between machines."""
 
 LOCAL_FUSE_TYPES = frozenset({"fuse.fuse-overlayfs", "fuse.mergerfs", "fuse.ntfs-3g", "fuse.encfs", "fuseblk"})
-"""Most file systems in user space stand for something far away; these are known to be local."""
+"""Types of local file systems in user space; others are taken to be remote."""
 
 
 def network_type(folder: Path, mounts: str | None = None) -> str | None:
-    """Return the type of the network file system that ``folder`` lies on, or ``None`` where the disk is local.
+    """Return the type of the network file system of ``folder``; ``None`` for a local disk.
 
-    :param folder: a folder, need not exist.
-    :param mounts: the table of mounts as the kernel writes it; the machine's own by default. Where there is none
-        (systems other than Linux), every disk counts as local.
+    :param folder: need not exist.
+    :param mounts: mount table in the format of the kernel; by default that of this machine. Without one (on systems
+        other than Linux), all disks are taken to be local.
     """
     if mounts is None:
         try:
@@ -38,7 +38,7 @@ def network_type(folder: Path, mounts: str | None = None) -> str | None:
 
 
 def _file_system_type(folder: Path, mounts: str) -> str:
-    """Return the type of the mount with the longest path above ``folder``; of two at one place the later one counts."""
+    """Return the type of the mount point closest to ``folder``; the last one if several have the same path."""
     depth, kind = -1, ""
     for line in mounts.splitlines():
         fields = line.split()
@@ -51,5 +51,5 @@ def _file_system_type(folder: Path, mounts: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    """Undo the kernel's octal escapes of blanks, tabs and backslashes."""
+    """Decode the octal escapes of spaces, tabs and backslashes in the mount table."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

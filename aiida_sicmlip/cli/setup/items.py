@@ -1,4 +1,4 @@
-"""What a set-up is asked for, and how each thing of it stands."""
+"""Request and result of a set-up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class State(Enum):
-    """How one thing of the set-up stands."""
+    """State of an item of the set-up."""
 
     FOUND = "found"
     MADE = "made"
@@ -18,13 +18,18 @@ class State(Enum):
 
     @property
     def is_good(self) -> bool:
-        """Whether a run can go on with the thing as it is."""
+        """Whether a run can use the item as it is."""
         return self not in (State.MISSING, State.DIFFERS)
 
 
 @dataclass(frozen=True)
 class SetupItem:
-    """One line of the table: the thing's name, how it stands, and what to know or to do about it."""
+    """A line of the table.
+
+    name: of the item.
+    state: of the item.
+    detail: description of the item, or what to do.
+    """
 
     name: str
     state: State
@@ -33,10 +38,13 @@ class SetupItem:
 
 @dataclass(frozen=True)
 class SetupRequest:
-    """What the user asked for; ``None`` stands for what was left open.
+    """Options given by the user; ``None`` if an option was not given.
 
-    ``check`` only looks. ``replace`` makes a new node or group where one with the same label differs from what was
-    asked for, and keeps the old one under another label.
+    Fields are named as the options of `aiida-sicmlip setup`, which describes them.
+
+    check: whether to check only.
+    replace: whether to create a new code or group if an existing one with this label differs from the request; the
+        old one is kept with another label.
     """
 
     profile_name: str | None = None

@@ -1,4 +1,4 @@
-"""The AiiDA profile: SQLite and the ZeroMQ broker, or PostgreSQL and RabbitMQ; and SQLite's journal mode."""
+"""Set-up of the AiiDA profile, with SQLite and ZeroMQ or PostgreSQL and RabbitMQ, and of SQLite's journal mode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiida_sicmlip.cli.options import default_profile_name, profile_names
 from aiida_sicmlip.cli.setup.disks import network_type
 from aiida_sicmlip.cli.setup.items import SetupItem, State
-from aiida_sicmlip.cli.setup.services import broker_settings, check_broker, database_settings, is_other
+from aiida_sicmlip.cli.setup.services import broker_settings, check_broker, database_settings, differing_setting
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 
 if TYPE_CHECKING:
@@ -27,13 +27,14 @@ SECONDS_TO_WAIT_FOR_DATABASE = 10
 def set_up_profile(
     name: str | None, check: bool, database: str | None = None, broker: str | None = None
 ) -> tuple[Profile | None, list[SetupItem]]:
-    """Find the profile ``name`` (by default the default one), or make it; not loaded yet.
+    """Find or create the profile ``name`` (by default the default profile), without loading it.
 
-    :param database: address of a PostgreSQL database that a new profile keeps its data in; SQLite without it.
-    :param broker: address of a RabbitMQ that a new profile's daemon uses; ZeroMQ without it.
-    :returns: the profile, ``None`` where there is none and ``check`` forbids to make one; and its items.
-    :raises InputError: if an address cannot be used.
-    :raises ProgramError: if AiiDA cannot make the profile.
+    :param check: whether to check only.
+    :param database: address of the PostgreSQL database of a new profile; SQLite by default.
+    :param broker: address of the RabbitMQ broker of a new profile; ZeroMQ by default.
+    :returns: the profile (``None`` if it does not exist and ``check`` is set) and its items.
+    :raises InputError: if an address is invalid.
+    :raises ProgramError: if AiiDA cannot create the profile.
     """
     known = profile_names()
     name = name or default_profile_name() or NEW_PROFILE
@@ -42,7 +43,7 @@ def set_up_profile(
         profile = _existing(name)
         return profile, [*_existing_items(profile, storage, messages), *set_up_journal(profile, check)]
     if check:
-        return None, [SetupItem("profile", State.MISSING, f"`{name}`; `aiida-sicmlip setup` makes it")]
+        return None, [SetupItem("profile", State.MISSING, f"`{name}`; `aiida-sicmlip setup` creates it")]
     if messages:
         check_broker(messages)
     profile = _make(name, storage, messages)
@@ -51,18 +52,18 @@ def set_up_profile(
 
 
 def storage_folder(profile: Profile) -> Path | None:
-    """Return the folder that holds the SQLite database of ``profile``, or ``None`` for another kind of storage."""
+    """Return the folder of the SQLite database of ``profile``; ``None`` for another kind of storage."""
     if profile.storage_backend != STORAGE:
         return None
     return Path(profile.storage_config["filepath"])
 
 
 def set_up_journal(profile: Profile, check: bool) -> list[SetupItem]:
-    """Put the SQLite database into write-ahead mode, where its disk is local.
+    """Set the journal mode of the SQLite database to write-ahead logging, if it is on a local disk.
 
-    In SQLite's own default mode one slow reader keeps the daemon from writing, until it gives up.
+    In the default mode of SQLite a slow reader blocks the daemon from writing, which then fails with a timeout.
 
-    :returns: one item; none for a storage that is not SQLite.
+    :returns: one item; none for a storage other than SQLite.
     """
     folder = storage_folder(profile)
     if folder is None:
@@ -82,7 +83,7 @@ def set_up_journal(profile: Profile, check: bool) -> list[SetupItem]:
     if mode == "wal":
         return [SetupItem(name, State.FOUND, "`wal`")]
     if check:
-        return [SetupItem(name, State.MISSING, f"`{mode}`; `aiida-sicmlip setup` makes it `wal`")]
+        return [SetupItem(name, State.MISSING, f"`{mode}`; `aiida-sicmlip setup` changes it to `wal`")]
     try:
         mode = journal_mode(database, change_to="wal")
     except sqlite3.OperationalError as error:
@@ -92,11 +93,12 @@ def set_up_journal(profile: Profile, check: bool) -> list[SetupItem]:
 
 
 def journal_mode(database: Path, change_to: str | None = None) -> str:
-    """Return the journal mode of an SQLite ``database``, after a change of it where one is asked for.
+    """Return the journal mode of an SQLite ``database``.
 
+    :param change_to: mode to set before; ``None``: no change.
     :raises sqlite3.OperationalError: if the database is in use and the mode cannot be changed.
     """
-    # Opened as it is: connecting to a path that does not exist would make an empty database.
+    # In the mode `rw`, since connecting to a path that does not exist would create an empty database.
     connection = sqlite3.connect(
         f"{database.resolve().as_uri()}?mode=rw", uri=True, timeout=SECONDS_TO_WAIT_FOR_DATABASE
     )
@@ -115,8 +117,8 @@ def _existing(name: str) -> Profile:
     folder = storage_folder(profile)
     if folder is not None and not (folder / "database.sqlite").is_file():
         raise InputError(
-            f"The AiiDA profile `{name}` keeps its data in {folder}, where there is no database; bring the folder "
-            f"back, or remove the profile with `verdi profile delete {name}` and run this again."
+            f"The data of the AiiDA profile `{name}` are in {folder}, which contains no database; restore the folder, "
+            f"or remove the profile with `verdi profile delete {name}` and run this again."
         )
     return profile
 
@@ -125,17 +127,17 @@ def _existing_items(profile: Profile, storage: dict[str, Any], messages: dict[st
     if profile.process_control_backend is None:
         detail = (
             f"`{profile.name}` has no message broker, so that its daemon cannot start; "
-            f"`verdi profile configure-broker {BROKER}` gives it one"
+            f"`verdi profile configure-broker {BROKER}` adds one"
         )
         return [SetupItem("profile", State.DIFFERS, detail)]
-    for option, asked, backend, used, held in (
+    for option, requested, backend, used, config in (
         ("--database", storage, POSTGRESQL, profile.storage_backend, profile.storage_config),
         ("--broker", messages, RABBITMQ, profile.process_control_backend, profile.process_control_config),
     ):
-        other = (used if used != backend else is_other(held, asked)) if asked else None
+        other = (used if used != backend else differing_setting(config, requested)) if requested else None
         if other is not None:
             detail = (
-                f"`{profile.name}` is there and differs from `{option}` ({other}); leave the option out, or name a new "
+                f"`{profile.name}` exists and differs from `{option}` ({other}); remove the option, or give a new "
                 "profile with `--profile`"
             )
             return [SetupItem("profile", State.DIFFERS, detail)]
@@ -144,7 +146,7 @@ def _existing_items(profile: Profile, storage: dict[str, Any], messages: dict[st
 
 
 def _services(name: str, database: str | None, broker: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return AiiDA's configurations of PostgreSQL and RabbitMQ; empty where they are not asked for."""
+    """Return AiiDA's configurations of PostgreSQL and RabbitMQ; empty without an address."""
     from aiida.manage.configuration.settings import AiiDAConfigDir
 
     repository = Path(AiiDAConfigDir.get()) / "repository" / name
@@ -155,7 +157,7 @@ def _services(name: str, database: str | None, broker: str | None) -> tuple[dict
 
 
 def _place(profile: Profile) -> str:
-    """Return where a new profile keeps its data, and what its daemon uses where that is a service."""
+    """Return the location of the data of a new profile, and the address of its broker if that is RabbitMQ."""
     folder, config = storage_folder(profile), profile.storage_config
     address = "{database_hostname}:{database_port}/{database_name}"
     place = str(folder) if folder is not None else f"PostgreSQL at {address.format(**config)}"
@@ -181,8 +183,8 @@ def _make(name: str, storage: dict[str, Any], messages: dict[str, Any]) -> Profi
             broker_config=messages or BrokerFactory(BROKER).get_default_config(),
         )
     except (ValueError, TypeError, exceptions.EntryPointError, exceptions.StorageMigrationError) as error:
-        raise ProgramError(f"AiiDA could not make the profile `{name}`: {error}") from error
-    # Waiting for a calculation, a process looks once a second; AiiDA's default is a minute.
+        raise ProgramError(f"AiiDA could not create the profile `{name}`: {error}") from error
+    # Interval at which a process checks the processes it waits for, s; AiiDA's default is a minute.
     config.set_option("runner.poll.interval", 1, scope=profile.name)
     if config.default_profile_name is None:
         config.set_default_profile(profile.name)

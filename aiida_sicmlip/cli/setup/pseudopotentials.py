@@ -1,4 +1,4 @@
-"""The family of pseudopotentials: from UPF files on disk, or one that `aiida-pseudo` installs."""
+"""Set-up of the pseudopotential family, from UPF files or by `aiida-pseudo install`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DISTRIBUTION_FILES = {
     "C": "C.pbe-n-kjpaw_psl.0.1.UPF",
     "H": "H.pbe-kjpaw.UPF",
 }
-"""PBE files of Debian's package quantum-espresso-data, which has several for some elements."""
+"""Default PBE files of the Debian package quantum-espresso-data, which has several for some elements."""
 
 INSTALLABLE = {
     "sssp": ("SSSP/1.3/PBE/efficiency", ("sssp", "-v", "1.3", "-x", "PBE", "-p", "efficiency")),
@@ -31,13 +31,13 @@ INSTALLABLE = {
         ("pseudo-dojo", "-v", "0.4", "-x", "PBE", "-r", "SR", "-p", "standard", "-f", "upf"),
     ),
 }
-"""For each library that `aiida-pseudo` downloads: the label of the family, and the arguments that install it."""
+"""Label of the family and arguments of `aiida-pseudo install`, for each library that it can download."""
 
 
 def set_up_pseudopotentials(request: SetupRequest, profile_name: str) -> SetupItem:
-    """Find or make the family of pseudopotentials in the loaded profile.
+    """Find or create the pseudopotential family in the loaded profile.
 
-    :raises InputError: if the files that the user named do not fit.
+    :raises InputError: if files given by the user are unsuitable.
     """
     if request.pseudo_install is not None:
         return _install(request, profile_name)
@@ -47,11 +47,11 @@ def set_up_pseudopotentials(request: SetupRequest, profile_name: str) -> SetupIt
 
 
 def element_of(path: Path) -> str | None:
-    """Return the element that a UPF file is for, or ``None`` where it is not such a file."""
+    """Return the element of a UPF file; ``None`` if it is not a UPF file."""
     from aiida_pseudo.data.pseudo.upf import parse_element
 
     try:
-        # The header is at the beginning; what follows may be megabytes of numbers.
+        # The header is at the beginning of files of several megabytes.
         with path.open(encoding="utf-8", errors="replace") as handle:
             symbol: str = parse_element(handle.read(50_000))
     except (OSError, ValueError):
@@ -60,11 +60,12 @@ def element_of(path: Path) -> str | None:
 
 
 def choose_files(species: Iterable[str], folder: Path | None, files: Iterable[Path]) -> dict[str, Path]:
-    """Return one UPF file for each element of ``species`` that has one.
+    """Return a UPF file for each element of ``species``.
 
-    ``files`` come first, then what ``folder`` holds; with neither, what the distribution installed.
-
-    :raises InputError: if a file or the folder does not exist or does not hold UPF, or an element has several files.
+    :param files: files that take precedence over those in ``folder``.
+    :param folder: folder with UPF files. Without files and folder, the default files are used, and elements may lack
+        one.
+    :raises InputError: if a file or the folder does not exist or is not UPF, or an element has no or several files.
     """
     species, files = list(species), list(files)
     chosen = _named_files(files)
@@ -76,11 +77,11 @@ def choose_files(species: Iterable[str], folder: Path | None, files: Iterable[Pa
         return {
             symbol: candidates[symbol] for symbol in species if symbol in candidates and candidates[symbol].is_file()
         }
-    lacking = [symbol for symbol in species if symbol not in chosen]
-    if lacking:
+    missing = [symbol for symbol in species if symbol not in chosen]
+    if missing:
         raise InputError(
-            f"There is no pseudopotential for {', '.join(lacking)} among the files of "
-            f"{folder if folder is not None else '`--pseudo-file`'}; name one with `--pseudo-file`."
+            f"There is no pseudopotential for {', '.join(missing)} among the files of "
+            f"{folder if folder is not None else '`--pseudo-file`'}; give one with `--pseudo-file`."
         )
     return chosen
 
@@ -89,15 +90,13 @@ def _named_files(files: Iterable[Path]) -> dict[str, Path]:
     chosen: dict[str, Path] = {}
     for path in files:
         if not path.is_file():
-            raise InputError(f"`--pseudo-file` names {path}, which is no file.")
+            raise InputError(f"`--pseudo-file` is {path}, which is not a file.")
         element = element_of(path)
         if element is None:
-            raise InputError(
-                f"`--pseudo-file` names {path}, which is no UPF file: it does not say which element it is for."
-            )
+            raise InputError(f"`--pseudo-file` is {path}, which is not a UPF file with the element in its header.")
         if element in chosen:
             raise InputError(
-                f"`--pseudo-file` names two files for {element}, {chosen[element].name} and {path.name}; "
+                f"`--pseudo-file` has two files for {element}, {chosen[element].name} and {path.name}; "
                 "give one for each element."
             )
         chosen[element] = path
@@ -106,10 +105,10 @@ def _named_files(files: Iterable[Path]) -> dict[str, Path]:
 
 def _files_of_folder(folder: Path, species: list[str]) -> dict[str, Path]:
     if not folder.is_dir():
-        raise InputError(f"`--pseudo-folder` names {folder}, which is no folder; give one that holds UPF files.")
+        raise InputError(f"`--pseudo-folder` is {folder}, which is not a folder; give a folder with UPF files.")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".upf")
     if not paths:
-        raise InputError(f"`--pseudo-folder` names {folder}, which holds no UPF files.")
+        raise InputError(f"`--pseudo-folder` is {folder}, which contains no UPF files.")
     by_element: dict[str, list[Path]] = {}
     for path in paths:
         element = element_of(path)
@@ -119,7 +118,7 @@ def _files_of_folder(folder: Path, species: list[str]) -> dict[str, Path]:
         if len(candidates) > 1:
             names = ", ".join(path.name for path in candidates)
             raise InputError(
-                f"{folder} holds several pseudopotentials for {element} ({names}); choose one with `--pseudo-file`."
+                f"{folder} contains several pseudopotentials for {element} ({names}); choose one with `--pseudo-file`."
             )
     return {element: candidates[0] for element, candidates in by_element.items()}
 
@@ -135,27 +134,26 @@ def _family_from_files(request: SetupRequest) -> SetupItem:
     if family is not None and are_named:
         difference = _difference(family, paths)
         if difference is not None and (not request.replace or request.check):
-            detail = f"{difference}; choose another `--pseudo-label`, or `--replace` to keep the old one under another"
+            detail = f"{difference}; give another `--pseudo-label`, or `--replace`, which relabels the old family"
             return SetupItem(name, State.DIFFERS, detail)
         if difference is not None:
             family.label = f"{request.pseudo_label}-replaced-{family.pk}"
             family = None
-    held = set(family.elements) if family is not None else set()
-    lacking = [symbol for symbol in request.species if symbol not in held]
-    if family is not None and not lacking:
+    present = set(family.elements) if family is not None else set()
+    missing = [symbol for symbol in request.species if symbol not in present]
+    if family is not None and not missing:
         return SetupItem(name, State.FOUND, _summary(family, request.species))
-    absent = [symbol for symbol in lacking if symbol not in paths]
-    if absent:
+    without_file = [symbol for symbol in missing if symbol not in paths]
+    if without_file:
         detail = (
-            f"no file for {', '.join(absent)} in {DISTRIBUTION_FOLDER}, which Debian's and Ubuntu's package "
-            "quantum-espresso-data fills; `apt install` it, "
-            "or give `--pseudo-folder`, `--pseudo-file` or `--pseudo-install`"
+            f"no file for {', '.join(without_file)} in {DISTRIBUTION_FOLDER}; `apt install quantum-espresso-data` "
+            "(Debian and Ubuntu), or give `--pseudo-folder`, `--pseudo-file` or `--pseudo-install`"
         )
         return SetupItem(name, State.MISSING, detail)
     if request.check:
-        what = "the family" if family is None else f"{', '.join(lacking)} in it"
-        return SetupItem(name, State.MISSING, f"the files are there; `aiida-sicmlip setup` makes {what}")
-    family = _store(request.pseudo_label, family, {symbol: paths[symbol] for symbol in lacking})
+        action = "creates the family" if family is None else f"adds {', '.join(missing)} to it"
+        return SetupItem(name, State.MISSING, f"the files exist; `aiida-sicmlip setup` {action}")
+    family = _store(request.pseudo_label, family, {symbol: paths[symbol] for symbol in missing})
     return SetupItem(name, State.MADE, _summary(family, request.species))
 
 
@@ -166,29 +164,29 @@ def _check_family(label: str, species: Iterable[str]) -> SetupItem:
         return SetupItem(name, State.MISSING, "no such family; `aiida-pseudo list` shows those that are installed")
     if len(families) > 1:
         return _several(label)
-    lacking = [symbol for symbol in species if symbol not in families[0].elements]
-    if lacking:
-        return SetupItem(name, State.MISSING, f"the family has none for {', '.join(lacking)}; choose another family")
+    missing = [symbol for symbol in species if symbol not in families[0].elements]
+    if missing:
+        return SetupItem(name, State.MISSING, f"the family has none for {', '.join(missing)}; choose another family")
     return SetupItem(name, State.FOUND, _summary(families[0], species))
 
 
 def _install(request: SetupRequest, profile_name: str) -> SetupItem:
     label, arguments = INSTALLABLE[str(request.pseudo_install)]
-    found = _check_family(label, request.species)
-    if found.state is not State.MISSING or _families(label):
-        return found
+    existing = _check_family(label, request.species)
+    if existing.state is not State.MISSING or _families(label):
+        return existing
     if request.check:
-        return SetupItem(found.name, State.MISSING, "`aiida-sicmlip setup` with the same option downloads it")
+        return SetupItem(existing.name, State.MISSING, "`aiida-sicmlip setup` with the same option downloads it")
     program = "from aiida_pseudo.cli import cmd_root; cmd_root(prog_name='aiida-pseudo')"
     command = [sys.executable, "-c", program, "-p", profile_name, "install", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    made = _check_family(label, request.species)
-    if result.returncode == 0 and made.state is State.FOUND:
-        return SetupItem(made.name, State.MADE, made.detail)
+    installed = _check_family(label, request.species)
+    if result.returncode == 0 and installed.state is State.FOUND:
+        return SetupItem(installed.name, State.MADE, installed.detail)
     lines = [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
     reason = textwrap.shorten(lines[-1], 200) if lines else f"exit status {result.returncode}"
     detail = f"`aiida-pseudo install {request.pseudo_install}`, which needs a connection, failed: {reason}"
-    return SetupItem(made.name, State.MISSING, detail)
+    return SetupItem(installed.name, State.MISSING, detail)
 
 
 def _families(label: str) -> list[PseudoPotentialFamily]:
@@ -204,12 +202,12 @@ def _several(label: str) -> SetupItem:
 
 
 def _difference(family: PseudoPotentialFamily, paths: Mapping[str, Path]) -> str | None:
-    """Say for which element the ``family`` holds another file than the one of ``paths``."""
-    held = family.pseudos
+    """Describe the first element whose file in ``family`` differs from that of ``paths``; ``None`` if all are equal."""
+    pseudos = family.pseudos
     for symbol, path in paths.items():
-        # The checksum that aiida-pseudo keeps with each file; it has nothing to do with security.
-        if symbol in held and held[symbol].md5 != hashlib.md5(path.read_bytes()).hexdigest():
-            return f"holds {held[symbol].filename} for {symbol}, whose content is not that of {path}"
+        # aiida-pseudo stores this checksum of each file; it is not for security.
+        if symbol in pseudos and pseudos[symbol].md5 != hashlib.md5(path.read_bytes()).hexdigest():
+            return f"contains {pseudos[symbol].filename} for {symbol}, whose content differs from {path}"
     return None
 
 
@@ -222,7 +220,7 @@ def _store(label: str, family: PseudoPotentialFamily | None, paths: Mapping[str,
         try:
             nodes.append(UpfData.get_or_create(path))
         except (ValueError, OSError) as error:
-            # The message of the parser holds the whole file.
+            # The message of the parser contains the whole file.
             raise InputError(f"{path} cannot be read as UPF: its header lacks a valid element or valence.") from error
     if family is None:
         family = PseudoPotentialFamily(label=label, description="UPF files from disk").store()

@@ -1,4 +1,4 @@
-"""The whole set-up, one thing after the other."""
+"""The complete set-up: profile, computer, codes, LAMMPS plugin, pseudopotentials and daemon."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aiida_sicmlip.cli.setup.items import SetupItem, SetupRequest, State
 
 
 def set_up(request: SetupRequest) -> list[SetupItem]:
-    """Find or make all that a run needs, and say how each thing stands; what is there already is left alone.
+    """Find or create everything that a run needs, and return the state of each item; existing items are not changed.
 
-    :raises InputError: if something that the user named does not exist or does not fit.
-    :raises ProgramError: if AiiDA fails to make the profile.
+    :raises InputError: if something that the user gave does not exist or is unsuitable.
+    :raises ProgramError: if AiiDA fails to create the profile.
     """
-    wishes = codes.wishes(request)
-    # What the user named is looked at before anything is made.
-    paths = {wish.label: codes.find_program(wish) for wish in wishes}
+    required_codes = codes.required_codes(request)
+    # What the user gave is checked before anything is created.
+    paths = {required.label: codes.find_program(required) for required in required_codes}
     pseudopotentials.choose_files(request.species, request.pseudo_folder, request.pseudo_files)
 
     profile, items = profiles.set_up_profile(request.profile_name, request.check, request.database, request.broker)
@@ -27,7 +27,7 @@ def set_up(request: SetupRequest) -> list[SetupItem]:
         load_profile(profile.name)
         localhost, made = computer.set_up_computer(profile.name, request.work_folder, request.check, request.replace)
         items += made
-    items += [codes.set_up_code(wish, localhost, request.check, request.replace) for wish in wishes]
+    items += [codes.set_up_code(required, localhost, request.check, request.replace) for required in required_codes]
     items += programs.set_up_lammps_plugin(paths["sicmlip-lmp"], request.check)
     if profile is None:
         label = request.pseudo_family or request.pseudo_label
