@@ -122,7 +122,7 @@ def test_format_can_be_given(labelled, tmp_path) -> None:
     assert len(ase.io.read(tmp_path / "set.data", index=":", format="extxyz")) == 4
     assert "ends in `.data`" in command("export", labelled.pk, tmp_path / "other.data", status=1)
     assert "JSON, which can only be read" in command("export", labelled.pk, tmp_path / "set.json", status=1)
-    assert "exists already" in command("export", labelled.pk, tmp_path / "set.data", "--format", "db", status=1)
+    assert "already exists" in command("export", labelled.pk, tmp_path / "set.data", "--format", "db", status=1)
 
 
 def test_import_with_other_names_at_another_level(labelled, tmp_path) -> None:
@@ -137,7 +137,7 @@ def test_import_with_other_names_at_another_level(labelled, tmp_path) -> None:
     options = ("--level", tmp_path / "vasp.yaml", "--energy", "REF_energy")
     assert "does not say the spin of its configurations" in command("import", path, *options, status=1)
     words = command("import", path, *options, "--spin", "none", "--charge", "0", status=1)
-    assert "`--charge` is 0, but" in words and "states -1; keep what is right" in words.replace("\n", " ")
+    assert "`--charge` is 0, but" in words and "states -1; remove the wrong one" in words.replace("\n", " ")
     assert "`import.spin` is 'two'" in command("import", path, *options, "--spin", "two", status=1)
     printed = command("import", path, *options, "--spin", "none")
     assert "charge from what is stated, spin from what is stated" in printed
@@ -194,9 +194,9 @@ def test_subset(labelled, labels) -> None:
     ("options", "words"),
     [
         ((), "no configurations are selected"),
-        (("--indices", "a"), "`--indices` holds `a`; give numbers and ranges"),
-        (("--indices", "3-1"), "`--indices` holds `3-1`"),
-        (("--labels", " ,"), "`--labels` is ' ,', which names nothing"),
+        (("--indices", "a"), "`--indices` contains `a`; give numbers and ranges"),
+        (("--indices", "3-1"), "`--indices` contains `3-1`"),
+        (("--labels", " ,"), "`--labels` is ' ,', give at least one word"),
         (("--indices", "0-3"), "all of the 4 configurations"),
         (("--indices", "0-3", "--without"), "none of the 4 configurations"),
         (("--indices", "4"), "has no configuration 4"),
@@ -235,7 +235,7 @@ def test_charges_spins_and_levels(generate_dataset, aiida_profile_clean, tmp_pat
     assert report["all"]["states"][1] == {"charge": -1, "spin": 1, "level": 0, "n_frames": 2}
     assert report["all"]["n_repeated"] == 0, "one geometry with another charge is another configuration"
     path = tmp_path / "merged.xyz"
-    assert "their levels of theory into" in command("export", merged.pk, path).replace("\n", " ")
+    assert "their levels of theory to" in command("export", merged.pk, path).replace("\n", " ")
     read = ase.io.read(path, index=":")
     assert [frame.info["charge"] for frame in read] == [0, 0, -1, -1, 0]
     assert [frame.info["level_of_theory"] for frame in read] == [0, 0, 0, 0, 1]
@@ -256,7 +256,7 @@ def test_charges_spins_and_levels(generate_dataset, aiida_profile_clean, tmp_pat
     assert f"level of theory 1 of <{merged.pk}> is not in the other" in printed
     assert "configurations in both: 2" in printed
     assert "has the charge 1; there is 0, -1" in command("subset", merged.pk, "--charges", "1", status=1)
-    assert "`--spins` holds `x`" in command("subset", merged.pk, "--spins", "x", status=1)
+    assert "`--spins` contains `x`" in command("subset", merged.pk, "--spins", "x", status=1)
 
 
 def _level() -> orm.Data:

@@ -201,14 +201,14 @@ def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.Complete
     result = home.setup(home.given[0], f"--pseudo-file={other}", f"--pseudo-file={home.pseudos[1]}")
     assert result.returncode == 1
     assert states(result.stdout)["pseudopotentials `sicmlip`"] == "differs"
-    assert "holds Si.upf for Si" in result.stdout
+    assert "contains Si.upf for Si" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--pw=nowhere/pw.x"], "which is not a file"),
-        (["--pseudo-folder=nowhere"], "`--pseudo-folder` names nowhere, which is no folder"),
+        (["--pseudo-folder=nowhere"], "`--pseudo-folder` is nowhere, which is not a folder"),
         (["--pseudo-file=bin/pw.x"], "which is not a UPF file"),
         (["--species=Si Q"], "`Q`, which is not an element"),
         (["--pseudo-family=a", "--pseudo-install=sssp"], "give one of them"),

@@ -19,7 +19,7 @@ from aiida_sicmlip.cli.setup.computer import open_mpi_launcher
 from aiida_sicmlip.cli.setup.disks import network_type
 from aiida_sicmlip.cli.setup.profile import journal_mode
 from aiida_sicmlip.cli.setup.pseudopotentials import choose_files
-from aiida_sicmlip.cli.setup.services import broker_settings, database_settings, is_other
+from aiida_sicmlip.cli.setup.services import broker_settings, database_settings, differing_setting
 from aiida_sicmlip.common.exceptions import InputError
 
 MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
@@ -92,8 +92,8 @@ def test_addresses_of_services() -> None:
         "broker_virtual_host": "runs",
     }
     other = database_settings("postgresql://me:other@db.example.org:5433/al", Path("/files"))
-    assert is_other(database, other) == "database_port"
-    assert is_other(database, {**database, "database_password": "other"}) is None
+    assert differing_setting(database, other) == "database_port"
+    assert differing_setting(database, {**database, "database_password": "other"}) is None
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_addresses_of_services() -> None:
     [
         ("mysql://me:secret@host/al", "does not begin with `postgresql://` and a host; give postgresql://USER"),
         ("postgresql:///al", "does not begin with"),
-        ("postgresql://me:secret@host", "names no database"),
-        ("postgresql://host/al", "names no user"),
+        ("postgresql://me:secret@host", "has no database"),
+        ("postgresql://host/al", "has no user"),
         ("postgresql://me:secret@host:many/al", "is not an address"),
     ],
 )
@@ -139,7 +139,7 @@ def test_prepend_text(program: str, is_root: bool, libraries: str, lines: list[s
 def test_program_that_cannot_be_run_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pw.x"
     path.write_text("")
-    with pytest.raises(InputError, match=r"`--pw` names .* cannot be run"):
+    with pytest.raises(InputError, match=r"`--pw` is .* not executable"):
         find_program(required_codes(SetupRequest(pw=path))[0])
 
 
