@@ -35,13 +35,21 @@ def joined_segments(segments: Mapping[str, SegmentTrajectoryData]) -> list[list[
     return joined
 
 
+def frames_used(segments: Mapping[str, SegmentTrajectoryData], filters: Mapping[str, orm.ArrayData]) -> dict[str, int]:
+    """Return the number of frames of each segment that its filter lets pass; all of them where it has none."""
+    return {
+        name: filters[name].get_shape("kept")[0] if name in filters else segment.n_frames
+        for name, segment in segments.items()
+    }
+
+
 class CollectiveVariablesCalculation(SicmlipCalculation):
     """Learn collective variables of a defect from trajectories, with `sicmlip cv`.
 
     With a single trajectory none is held out, whatever the settings say; `results` says so.
     """
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     SUBCOMMAND = "cv"
@@ -67,6 +75,13 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
             valid_type=SegmentTrajectoryData,
             dynamic=True,
             help="Segments `s00`, `s01`, ...; one that continues the one before belongs to the same trajectory.",
+        )
+        spec.input_namespace(
+            "filters",
+            valid_type=orm.ArrayData,
+            dynamic=True,
+            required=False,
+            help="Which frames of a segment are learnt from (array `kept`), under its name; by default all of them.",
         )
         spec.input(
             "parameters",
@@ -110,9 +125,18 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
                 )
             if not np.allclose(segment.base.attributes.get("cell"), structure.cell.array, atol=1e-3):
                 return f"`trajectories.{name}` <{segment.pk}> has another cell than `structure`."
+        filters = inputs.get("filters", {})
+        unknown = sorted(set(filters) - set(segments))
+        if unknown:
+            return (
+                f"`filters.{unknown[0]}` is the filter of no segment of `trajectories`: {', '.join(sorted(segments))}."
+            )
+        used = frames_used(segments, filters)
+        if not any(used.values()):
+            return "no frame of `trajectories` passes `filters`: there is nothing to learn collective variables from."
         try:
             settings = CollectiveVariableSettings.from_mapping(inputs["parameters"].get_dict())
-            settings.every([segment.n_frames for segment in segments.values()])
+            settings.every(list(used.values()))
             _choose_atoms(settings, inputs["structure"], inputs["host"])
         except InputError as error:
             return str(error)
@@ -121,18 +145,22 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the settings and the structure, and name the files of each trajectory."""
         settings = CollectiveVariableSettings.from_mapping(self.inputs.parameters.get_dict())
-        segments = self.inputs.trajectories
-        trajectories = joined_segments(segments)
+        segments, filters = self.inputs.trajectories, self.inputs.get("filters", {})
+        used = frames_used(segments, filters)
+        joined = ([name for name in names if used[name]] for names in joined_segments(segments))
+        trajectories = [names for names in joined if names]
         autoencoder = {**settings.autoencoder.to_dict(), "seed": self.inputs.seed.value}
         if len(trajectories) == 1:
             autoencoder["held_out"] = 0
-        files = {name: f"{name}.dcd" for name in segments}
+        files = {name: f"{name}.dcd" for name in sorted(segments) if used[name]}
+        kept = {name: f"kept_{name}.npy" for name in files if name in filters}
         content = {
             "groups": _choose_atoms(settings, self.inputs.structure, self.inputs.host).groups,
             "switching": settings.switching.to_dict(),
             "autoencoder": autoencoder,
-            "every": settings.every([segment.n_frames for segment in segments.values()]),
-            "n_frames": {files[name]: segment.n_frames for name, segment in sorted(segments.items())},
+            "every": settings.every(list(used.values())),
+            "n_frames": {file: segments[name].n_frames for name, file in files.items()},
+            "kept": {files[name]: kept[name] for name in kept},
             "threads": settings.threads,
         }
         with folder.open(filenames.CV_SETTINGS_FILE, "w") as handle:
@@ -145,7 +173,10 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
             arguments += ["--trajectory", *(files[name] for name in names)]
         return self.job(
             arguments,
-            copies=[(segment.uuid, segment.filename, files[name]) for name, segment in sorted(segments.items())],
+            copies=[
+                *((segments[name].uuid, segments[name].filename, file) for name, file in files.items()),
+                *((filters[name].uuid, "kept.npy", file) for name, file in kept.items()),
+            ],
             retrieve_temporarily=[filenames.CV_MODEL_FILE, filenames.CV_DESCRIPTION_FILE, filenames.CV_WEIGHTS_FILE],
         )
 

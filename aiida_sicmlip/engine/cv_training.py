@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.engine.cv_trajectories import ChosenAtoms, read_frames, read_structure_symbols
+from aiida_sicmlip.engine.cv_trajectories import ChosenAtoms, read_frames, read_kept, read_structure_symbols
 from aiida_sicmlip.engine.errors import NotANumberError
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.pines.export import write_model
@@ -32,6 +32,9 @@ class CvTrainingSettings(Settings):
     every: int = integer(1, "train on each n-th frame of each file", at_least=1)
     n_frames: Mapping[str, int] = mapping(
         {}, "number of frames to use of a file, by its path as on the command line; of other files, all"
+    )
+    kept: Mapping[str, str] = mapping(
+        {}, "file (.npy) with the numbers, from 0, of the frames to use of a file, by its path; of other files, all"
     )
     threads: int = integer(
         1, "threads of torch; with another number the weights differ in their last digits", at_least=1
@@ -69,12 +72,15 @@ def train(
         raise InputError(f"`--output` names `{output}`, which is no folder: make it first.")
 
     _refuse_repeated(trajectories)
-    unknown = sorted(set(settings.n_frames) - {str(path) for files in trajectories for path in files})
-    if unknown:
-        raise InputError(f"`n_frames` names `{unknown[0]}`, which is no trajectory of this run.")
+    given_files = {str(path) for files in trajectories for path in files}
+    for name, named in (("n_frames", settings.n_frames), ("kept", settings.kept)):
+        unknown = sorted(set(named) - given_files)
+        if unknown:
+            raise InputError(f"`{name}` names `{unknown[0]}`, which is no trajectory of this run.")
     symbols = None if structure is None else read_structure_symbols(structure)
     chosen = ChosenAtoms(layout.atoms, layout.groups, symbols)
-    vectors = [_vectors_of(files, chosen, layout, switching, settings) for files in trajectories]
+    found = [_vectors_of(files, chosen, layout, switching, settings) for files in trajectories]
+    vectors = [of_trajectory for of_trajectory in found if len(of_trajectory)]
     report["n_frames"] = [len(found) for found in vectors]
     print(f"{len(vectors)} trajectories, {sum(report['n_frames'])} frames, {len(layout)} distances", flush=True)
     try:
@@ -107,12 +113,14 @@ def _vectors_of(
     settings: CvTrainingSettings,
 ) -> torch.Tensor:
     """Return the vectors (F, P) in float32 of each n-th frame of the files of one trajectory."""
-    found: list[torch.Tensor] = []
+    found: list[torch.Tensor] = [torch.empty(0, len(layout))]
     for path in files:
-        for frames in read_frames(path, chosen, settings.every, settings.n_frames.get(str(path))):
+        kept = settings.kept.get(str(path))
+        numbers = None if kept is None else read_kept(Path(kept))
+        for frames in read_frames(path, chosen, settings.every, settings.n_frames.get(str(path)), numbers):
             positions = torch.from_numpy(frames.positions)
             found.append(permutation_invariant_vectors(positions, frames.cells, frames.pbc, layout, switching).float())
-    if not found:
+    if len(found) == 1 and not any(str(path) in settings.kept for path in files):
         raise InputError(f"The trajectory `{files[0]}` has no frame: leave it out.")
     return torch.cat(found)
 

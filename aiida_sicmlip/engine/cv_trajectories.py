@@ -70,39 +70,66 @@ def read_structure_symbols(path: Path) -> list[str]:
     return found.get_chemical_symbols() if isinstance(found, Atoms) else []
 
 
-def read_frames(path: Path, chosen: ChosenAtoms, every: int, n_frames: int | None = None) -> Iterator[Frames]:
+def read_kept(path: Path) -> np.ndarray:
+    """Return the numbers of the frames to use, (K,) int64 ascending, of a `.npy` file.
+
+    :raises InputError: when it does not hold different numbers from 0.
+    """
+    try:
+        kept = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"The frames to use, `{path}`, cannot be read: {error}.") from error
+    if kept.ndim != 1 or (len(kept) and (kept.dtype.kind not in "iu" or kept[0] < 0 or (np.diff(kept) <= 0).any())):
+        raise InputError(f"`{path}` must hold numbers of frames from 0 in ascending order.")
+    return kept.astype(np.int64)
+
+
+def read_frames(
+    path: Path, chosen: ChosenAtoms, every: int, n_frames: int | None = None, kept: np.ndarray | None = None
+) -> Iterator[Frames]:
     """Yield the frames 0, `every`, 2 `every`, ... of one file in chunks.
 
     :param n_frames: number of frames to use, from the first; all of them by default.
+    :param kept: numbers, ascending, of the frames to use, of which every n-th is yielded; all of them by default.
     :raises InputError: when the file cannot be read or does not hold the chosen atoms.
     """
     if not path.is_file():
         raise InputError(f"The trajectory `{path}` does not exist: give a file.")
-    yield from (_from_dcd if path.suffix == ".dcd" else _from_xyz)(path, chosen, every, n_frames)
+    wanted = kept
+    if kept is not None:
+        wanted = (kept if n_frames is None else kept[kept < n_frames])[::every]
+    yield from (_from_dcd if path.suffix == ".dcd" else _from_xyz)(path, chosen, every, n_frames, wanted)
 
 
-def _from_dcd(path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int | None) -> Iterator[Frames]:
+def _from_dcd(
+    path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int | None, wanted: np.ndarray | None
+) -> Iterator[Frames]:
     n_frames = count_dcd_frames(path)
     what = f"the trajectory `{path}`"
     if n_frames_given is not None and n_frames_given > n_frames:
         raise InputError(f"`n_frames` says {n_frames_given} for {what}, which has {n_frames}.")
+    _check_kept(wanted, n_frames, what)
     if not n_frames:
         return
     header = read_dcd_header(path)
     chosen.check(header.n_atoms, None, what)
     if not header.has_cell:
         raise InputError(f"{what.capitalize()} has no cells, which distances to the nearest image need.")
-    wanted = np.arange(0, n_frames_given or n_frames, every)
+    wanted = np.arange(0, n_frames_given or n_frames, every) if wanted is None else wanted
     for begin in range(0, len(wanted), _FRAMES_AT_ONCE):
         positions, parameters = read_dcd(path, wanted[begin : begin + _FRAMES_AT_ONCE])
         cells = np.stack([cellpar_to_cell(row) for row in parameters])
         yield _checked(Frames(positions[:, list(chosen.atoms)], cells, np.array([True] * 3)), what)
 
 
-def _from_xyz(path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int | None) -> Iterator[Frames]:
+def _from_xyz(
+    path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int | None, wanted: np.ndarray | None
+) -> Iterator[Frames]:
     what = f"the trajectory `{path}`"
     piece: list[Atoms] = []
-    frames = iread(path, index=slice(0, n_frames_given, every), format="extxyz")
+    numbers = None if wanted is None else set(wanted.tolist())
+    frames = iread(path, index=slice(0, n_frames_given, every if numbers is None else 1), format="extxyz")
+    n_read = 0
     while True:
         try:
             frame = next(frames, None)
@@ -110,7 +137,9 @@ def _from_xyz(path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int |
             raise InputError(f"The trajectory `{path}` cannot be read as extended XYZ: {error}.") from error
         if frame is not None:
             chosen.check(len(frame), frame.get_chemical_symbols(), what)
-            piece.append(frame)
+            if numbers is None or n_read in numbers:
+                piece.append(frame)
+            n_read += 1
         if piece and (frame is None or len(piece) == _FRAMES_AT_ONCE):
             if any((other.pbc != piece[0].pbc).any() for other in piece):
                 raise InputError(f"Frames of {what} differ in their periodic axes.")
@@ -118,7 +147,14 @@ def _from_xyz(path: Path, chosen: ChosenAtoms, every: int, n_frames_given: int |
             yield _checked(Frames(positions, np.stack([part.cell.array for part in piece]), piece[0].pbc), what)
             piece = []
         if frame is None:
+            _check_kept(wanted, n_read, what)
             return
+
+
+def _check_kept(wanted: np.ndarray | None, n_frames: int, what: str) -> None:
+    """Raise InputError when a frame is to be used that a file does not have."""
+    if wanted is not None and len(wanted) and wanted[-1] >= n_frames:
+        raise InputError(f"`kept` names frame {wanted[-1]} of {what}, which has frames 0 to {n_frames - 1}.")
 
 
 def _checked(frames: Frames, what: str) -> Frames:

@@ -29,6 +29,7 @@ class RunOutputs:
     compiled_potential: the same, compiled.
     sets: the latest data sets, under the names of :data:`SETS`, including labels whose training did not finish.
     trajectories: the segments of the last exploration by start structure, each under ``s00`` and so on.
+    filters: which frames of these passed the filter, under the same names.
     candidates: of all rounds with a selection, by the names of the rounds.
     picks: of the rounds whose labels are in a data set; picks of other rounds may be picked again.
     assessment: the last one.
@@ -41,6 +42,7 @@ class RunOutputs:
     compiled_potential: CompiledPotentialData | None = None
     sets: dict[str, orm.Data] = field(default_factory=dict)
     trajectories: dict[str, dict[str, orm.Data]] = field(default_factory=dict)
+    filters: dict[str, dict[str, orm.Data]] = field(default_factory=dict)
     candidates: dict[str, orm.Data] = field(default_factory=dict)
     picks: dict[str, orm.Data] = field(default_factory=dict)
     assessment: orm.Dict | None = None
@@ -65,8 +67,10 @@ def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
             if kind in steps:
                 run_outputs.sets[kind] = steps[kind].outputs.result
         if "exploration" in steps:
-            segments = steps["exploration"].outputs.trajectories
-            run_outputs.trajectories = {structure: dict(nodes) for structure, nodes in segments.items()}
+            explored = steps["exploration"].outputs
+            run_outputs.trajectories = {name: dict(nodes) for name, nodes in explored.trajectories.items()}
+            filters = explored.frame_filters if "frame_filters" in explored else {}
+            run_outputs.filters = {name: dict(nodes) for name, nodes in filters.items()}
         if "selection" in steps:
             description = steps["descriptors"]
             run_outputs.candidates[name] = description.outputs.candidates
@@ -108,6 +112,7 @@ def _inherited(run: orm.WorkChainNode) -> RunOutputs:
         compiled_potential=explorer if isinstance(explorer, CompiledPotentialData) else None,
         sets={kind: initial[kind] for kind in SETS if kind in initial},
         trajectories={name: dict(segments) for name, segments in initial.get("trajectories", {}).items()},
+        filters={name: dict(nodes) for name, nodes in initial.get("filters", {}).items()},
         candidates=dict(initial.get("candidates", {})),
         picks=dict(initial.get("picks", {})),
         assessment=initial.get("assessment"),

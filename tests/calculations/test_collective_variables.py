@@ -53,6 +53,7 @@ def test_settings_of_the_program(
         # Twenty and twice thirty frames: each second one makes forty.
         "every": 2,
         "n_frames": {"s00.dcd": 20, "s01.dcd": 30, "s02.dcd": 30},
+        "kept": {},
         "threads": 1,
     }
     assert read(folder / "structure.extxyz").get_chemical_symbols() == divacancy.get_chemical_symbols()
@@ -69,6 +70,44 @@ def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) ->
     ]
     assert set(calcinfo.retrieve_list) == {"collective_variables.out", "collective_variables.err", "cv_report.json"}
     assert set(calcinfo.retrieve_temporary_list) == {"model.ptc", "cv.json", "autoencoder.npz"}
+
+
+def kept(*numbers: int) -> Any:
+    """Return what a filter lets pass."""
+    from aiida import orm
+
+    node = orm.ArrayData()
+    node.set_array("kept", np.array(numbers, dtype=np.int64))
+    return node.store()
+
+
+def test_frames_that_do_not_pass_the_filter_are_not_learnt_from(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any]
+) -> None:
+    """A segment of which nothing is left is not read at all, and only what is left counts towards the maximum."""
+    filters = {"s00": kept(*range(7)), "s01": kept()}
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, {**inputs, "filters": filters})
+    settings = json.loads((folder / "cv_settings.json").read_text())
+    assert settings["kept"] == {"s00.dcd": "kept_s00.npy"}
+    assert settings["n_frames"] == {"s00.dcd": 20, "s02.dcd": 30}
+    assert settings["every"] == 1
+    assert (filters["s00"].uuid, "kept.npy", "kept_s00.npy") in calcinfo.local_copy_list
+    assert calcinfo.codes_info[0].cmdline_params[-4:] == ["--trajectory", "s00.dcd", "--trajectory", "s02.dcd"]
+
+
+def test_a_single_trajectory_that_is_left_is_not_divided(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any]
+) -> None:
+    folder, _ = generate_calc_job(ENTRY_POINT, {**inputs, "filters": {"s02": kept()}})
+    assert json.loads((folder / "cv_settings.json").read_text())["autoencoder"]["held_out"] == 0
+
+
+def test_filters_that_leave_nothing_are_refused(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
+    nothing = {name: kept() for name in inputs["trajectories"]}
+    with pytest.raises(ValueError, match="no frame of `trajectories` passes `filters`"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "filters": nothing})
+    with pytest.raises(ValueError, match=r"`filters\.s07` is the filter of no segment of `trajectories`"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "filters": {"s07": kept(0)}})
 
 
 def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
@@ -81,6 +82,11 @@ def made_parent(
         for place, segment in enumerate(segments):
             trajectory = segment.outputs.trajectory
             trajectory.base.links.add_incoming(exploration, LinkType.RETURN, f"trajectories__divacancy__s{place:02d}")
+            kept = orm.ArrayData()
+            kept.set_array("kept", np.arange(20 + place))
+            filtering = explored.process(orm.CalcFunctionNode, "", exploration, f"filter_s{place:02d}")
+            explored.output(filtering, "result", kept)
+            kept.base.links.add_incoming(exploration, LinkType.RETURN, f"frame_filters__divacancy__s{place:02d}")
         parent.segments.append([segment.outputs.trajectory for segment in segments])
         parent.selections.append(explored.selection(run, index, segments, **SELECTION))
         parent.sets.append({})

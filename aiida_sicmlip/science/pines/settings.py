@@ -105,9 +105,10 @@ class CollectiveVariableSettings(Settings):
         :param n_frames: number of frames of each file.
         :raises InputError: if there are more files than that.
         """
-        if len(n_frames) > self.maximum_frames:
+        n_segments = sum(count > 0 for count in n_frames)
+        if n_segments > self.maximum_frames:
             raise InputError(
-                f"`{self.PREFIX}maximum_frames` is {self.maximum_frames}, but there are {len(n_frames)} segments, each "
+                f"`{self.PREFIX}maximum_frames` is {self.maximum_frames}, but there are {n_segments} segments, each "
                 f"of which gives at least one frame; increase it."
             )
         k = max(1, -(-sum(n_frames) // self.maximum_frames))

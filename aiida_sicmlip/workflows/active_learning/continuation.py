@@ -38,10 +38,11 @@ def initial_context(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "seed": inputs["seed"],
         "exploring_potential": inputs["bootstrap_potential"],
         "committee": {},
-        "trajectories": {
-            name: dict(segments)
-            for name, segments in initial.get("trajectories", {}).items()
-            if name in inputs["structures"]
+        **{
+            kind: {
+                name: dict(segments) for name, segments in initial.get(kind, {}).items() if name in inputs["structures"]
+            }
+            for kind in ("trajectories", "filters")
         },
         "candidates": dict(initial.get("candidates", {})),
         "picks": dict(initial.get("picks", {})),
@@ -74,8 +75,8 @@ def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
         lines.append(f"First round explores with: potential <{outputs.compiled_potential.pk}>")
     if outputs.potential is not None:
         initial["potential"] = outputs.potential
-    shared = sorted(set(outputs.trajectories) & set(builder.structures))
-    initial["trajectories"] = {name: outputs.trajectories[name] for name in shared}
+    for kind, nodes in (("trajectories", outputs.trajectories), ("filters", outputs.filters)):
+        initial[kind] = {name: nodes[name] for name in sorted(set(nodes) & set(builder.structures))}
     reason = _other_descriptors(builder, run)
     if reason is None:
         initial["candidates"], initial["picks"] = outputs.candidates, outputs.picks

@@ -53,6 +53,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
     # exploring_potential  classical or compiled potential     explores the round
     # committee            {member: compiled potential}        trained along with the exploring potential
     # trajectories         {structure: {segment: trajectory}}  of the last exploration
+    # filters              {structure: {segment: ArrayData}}   of the same, the frames that may be used
     # candidates           {round: CandidateFramesData}        of all rounds
     # picks                {round: ArrayData}                  of all rounds; replacements under `round_00_replacements`
     # picked               {role: {frame: StructureData}}      to be labelled in the round
@@ -113,6 +114,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
             potential=self.ctx.exploring_potential,
             seed=self.ctx.seeds["exploration"],
             earlier=self.ctx.trajectories,
+            earlier_filters=self.ctx.filters,
             **self.exposed_inputs(ExplorationWorkChain, namespace="exploration"),
         )
 
@@ -120,21 +122,19 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         """Check that the walkers have produced frames."""
         failure = self._failure("exploration", self.exit_codes.ERROR_EXPLORATION_FAILED)
         if failure is None:
-            trajectories = self.ctx.exploration.outputs.trajectories
-            self.ctx.trajectories = {name: dict(segments) for name, segments in trajectories.items()}
+            self.ctx.trajectories = rounds.nodes_by_segment(self.ctx.exploration, "trajectories")
+            self.ctx.filters = rounds.nodes_by_segment(self.ctx.exploration, "frame_filters")
         return failure
 
     def run_descriptors(self) -> ToContext:
         """Compute the descriptors of all frames of the round, and keep the candidates for the selection."""
-        outputs = self.ctx.exploration.outputs
-        filters = outputs.frame_filters if "frame_filters" in outputs else {}
         datasets = {role: node for role, node in self.ctx.datasets.items() if node is not None}
         training = {"training_set": datasets.pop("training")} if "training" in datasets else {}
         return self._submit(
             DescriptorsCalculation,
             "descriptors",
             trajectories=rounds.renumber_segments(self.ctx.trajectories, self.ctx.n_segments),
-            filters=rounds.renumber_segments(filters, self.ctx.n_segments),
+            filters=rounds.renumber_segments(self.ctx.filters, self.ctx.n_segments),
             hosts=self._hosts,
             other_sets=datasets,
             picks=self.ctx.picks,

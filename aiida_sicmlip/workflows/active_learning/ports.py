@@ -222,6 +222,13 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             help="Segments of an earlier run by start structure, from which the first variables are learned.",
         )
         spec.input_namespace(
+            "initial.filters",
+            dynamic=True,
+            required=False,
+            valid_type=orm.ArrayData,
+            help="Which of their frames may be used, under the same names.",
+        )
+        spec.input_namespace(
             "initial.candidates",
             dynamic=True,
             required=False,

@@ -14,6 +14,12 @@ from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.tools.origins import composition_of_selection
 
 
+def nodes_by_segment(exploration: orm.WorkChainNode, name: str) -> dict[str, dict[str, Any]]:
+    """Return an output of an exploration by start structure and segment; nothing where it does not have it."""
+    outputs = exploration.outputs
+    return {structure: dict(nodes) for structure, nodes in outputs[name].items()} if name in outputs else {}
+
+
 def renumber_segments(structures: Mapping[str, Mapping[str, Any]], first: int) -> dict[str, dict[str, Any]]:
     """Return the nodes of each segment under its number in the whole run, by start structure.
 

@@ -10,7 +10,7 @@ from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, if_, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
-from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
+from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation, frames_used
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.common.labels import segment_label
@@ -19,12 +19,14 @@ from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
-from aiida_sicmlip.workflows.exploration.validation import validate_exploration
+from aiida_sicmlip.workflows.exploration.validation import validate_exploration, without_frames
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
 from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
+
+_BySegment = Mapping[str, Mapping[str, Any]]
 
 
 class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
@@ -103,14 +105,15 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.seeds = run_once(self, derive_exploration_seeds, "seeds", seed=self.inputs.seed)
         self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
         self.ctx.earlier = {name: dict(segments) for name, segments in self.inputs.get("earlier", {}).items()}
+        self.ctx.earlier_filters = {name: dict(nodes) for name, nodes in self.inputs.get("earlier_filters", {}).items()}
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
 
     @property
     def _without_frames(self) -> list[str]:
-        """Structures for which variables must be learned and no trajectories are available."""
-        return [name for name in self.ctx.to_learn if not self.inputs.get("earlier", {}).get(name)]
+        """Structures for which variables must be learned and no frames are available that pass the filter."""
+        return without_frames(self.ctx.to_learn, self.inputs)
 
     def should_run_unbiased(self) -> bool:
         """Return whether unbiased runs are required."""
@@ -132,12 +135,18 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.fill_window(submit)
 
     def inspect_unbiased(self) -> ExitCode | None:
-        """Collect the trajectories of the unbiased runs."""
-        trajectories = self._collect(("trajectories", "unbiased_trajectories"))["unbiased_trajectories"]
+        """Collect the trajectories of the unbiased runs, and determine which of their frames pass the filter."""
+        collected = self._collect(*((name, f"unbiased_{name}") for name in ("trajectories", "thermodynamics")))
+        trajectories = collected["unbiased_trajectories"]
+        filters = {}
+        if "filter" in self.inputs:
+            filters = self._filtered(trajectories, collected["unbiased_thermodynamics"], "unbiased_filter")
         for name in self._without_frames:
-            if not trajectories.get(name):
-                return self.exit_codes.ERROR_UNBIASED_RUNS_FAILED.format(name=name, **self._failure_of(name))
-            self.ctx.earlier[name] = trajectories[name]
+            segments = trajectories.get(name, {})
+            if not any(frames_used(segments, filters.get(name, {})).values()):
+                failure = self._failure_of(name) | ({"reason": "no frame passes `filter`"} if segments else {})
+                return self.exit_codes.ERROR_UNBIASED_RUNS_FAILED.format(name=name, **failure)
+            self.ctx.earlier[name], self.ctx.earlier_filters[name] = segments, filters.get(name, {})
         return None
 
     def should_run_variables(self) -> bool:
@@ -158,14 +167,16 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         """Submit the training of the variables of one structure."""
         name = label.removeprefix("variables_")
         # Segments are numbered from `s00` for each structure.
-        ordered = [self.ctx.earlier[name][key] for key in sorted(self.ctx.earlier[name])]
+        numbers = {key: segment_label(index) for index, key in enumerate(sorted(self.ctx.earlier[name]))}
+        filters = self.ctx.earlier_filters.get(name, {})
         return submit_once(
             self,
             CollectiveVariablesCalculation,
             label,
             structure=self.inputs.structures[name],
             host=self.inputs.hosts[name],
-            trajectories={segment_label(index): node for index, node in enumerate(ordered)},
+            trajectories={number: self.ctx.earlier[name][key] for key, number in numbers.items()},
+            filters={numbers[key]: node for key, node in filters.items()},
             seed=self.ctx.seeds["variables"],
             **self.exposed_inputs(CollectiveVariablesCalculation, namespace="variables"),
         )
@@ -225,26 +236,36 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
 
     def run_filter(self) -> None:
         """Determine which frames of each segment pass the filter."""
+        filters = self._filtered(self.ctx.collected["trajectories"], self.ctx.collected["thermodynamics"], "filter")
+        if filters:
+            self.out("frame_filters", filters)
+
+    def _filtered(
+        self, trajectories: _BySegment, thermodynamics: _BySegment, step: str
+    ) -> dict[str, dict[str, orm.ArrayData]]:
+        """Return which frames of each segment pass the filter, by start structure and segment.
+
+        :param step: beginning of the call labels.
+        """
         filters: dict[str, dict[str, orm.ArrayData]] = {}
-        for name, segments in self.ctx.collected["trajectories"].items():
+        for name, segments in trajectories.items():
             for label, trajectory in segments.items():
-                if label not in self.ctx.collected["thermodynamics"].get(name, {}):
+                if label not in thermodynamics.get(name, {}):
                     self.report(f"segment `{label}` <{trajectory.pk}> has no energies to filter by; all frames pass")
                     continue
                 filters.setdefault(name, {})[label] = run_once(
                     self,
                     filter_trajectory,
-                    f"filter_{label}",
+                    f"{step}_{label}",
                     parameters=self.inputs.filter,
                     trajectory=trajectory,
-                    thermodynamics=self.ctx.collected["thermodynamics"][name][label],
+                    thermodynamics=thermodynamics[name][label],
                 )
         dropped = sum(
             node.base.attributes.get("n_dropped") for segments in filters.values() for node in segments.values()
         )
         self.report(f"the filter removes {dropped} frames")
-        if filters:
-            self.out("frame_filters", filters)
+        return filters
 
     def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
         """Define the labels of the walkers and derive their seeds.

@@ -95,7 +95,7 @@ def define_inputs(spec: ProcessSpec) -> None:
     spec.expose_inputs(
         CollectiveVariablesCalculation,
         namespace="variables",
-        exclude=("structure", "host", "trajectories", "seed"),
+        exclude=("structure", "host", "trajectories", "filters", "seed"),
         namespace_options={"required": False, "populate_defaults": False, "help": "Training of collective variables."},
     )
     spec.input_namespace(
@@ -111,6 +111,13 @@ def define_inputs(spec: ProcessSpec) -> None:
         required=False,
         valid_type=SegmentTrajectoryData,
         help="Trajectories to learn variables from, by start structure and segment (`s00`, `s01` etc.).",
+    )
+    spec.input_namespace(
+        "earlier_filters",
+        dynamic=True,
+        required=False,
+        valid_type=orm.ArrayData,
+        help="Which frames of `earlier` variables are learned from, under the same names; all of them by default.",
     )
     spec.input(
         "filter",
@@ -130,6 +137,7 @@ def define_outcomes(spec: ProcessSpec) -> None:
         ("thermodynamics", orm.ArrayData, "Energies and temperature of the walkers"),
         ("colvars", orm.ArrayData, "Collective variables and bias of the walkers"),
         ("unbiased_trajectories", SegmentTrajectoryData, "Frames of the unbiased runs"),
+        ("unbiased_thermodynamics", orm.ArrayData, "Energies and temperature of the unbiased runs"),
         ("frame_filters", orm.ArrayData, "Frames that pass the filter, and the number of those that do not"),
     ):
         spec.output_namespace(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida import orm
 
+from aiida_sicmlip.calculations.collective_variables import frames_used
 from aiida_sicmlip.calculations.exploration import ExplorationCalculation, validate_variables
 from aiida_sicmlip.calculations.lammps_potential import validate_species
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
@@ -41,7 +42,10 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
     structures = inputs.get("structures")
     if not structures:
         return "`structures` is empty; give at least one start structure."
-    for namespace in ("hosts", "collective_variables", "earlier", "walker_parameters", "unbiased_parameters"):
+    for namespace in (
+        *("hosts", "collective_variables", "earlier", "earlier_filters"),
+        *("walker_parameters", "unbiased_parameters"),
+    ):
         for name in inputs.get(namespace, {}):
             if name not in structures:
                 return (
@@ -56,6 +60,12 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
         if message:
             return message
     return None
+
+
+def without_frames(names: Iterable[str], inputs: Mapping[str, Any]) -> list[str]:
+    """Return the start structures of which no earlier frame is left to learn from."""
+    earlier, filters = inputs.get("earlier", {}), inputs.get("earlier_filters", {})
+    return [name for name in names if not any(frames_used(earlier.get(name, {}), filters.get(name, {})).values())]
 
 
 def walker_parameters(name: str, inputs: Mapping[str, Any]) -> list[orm.Dict]:
@@ -120,10 +130,11 @@ def _validate_bias(name: str, run: Mapping[str, Any], inputs: Mapping[str, Any])
                 f"`exploration.bias` requires a bias on `structures.{name}`, whose variables must be learned, but "
                 "`variables.code` is missing: give a code of `sicmlip`."
             )
-        if not inputs.get("earlier", {}).get(name) and not _unbiased_parameters(name, inputs):
+        if without_frames([name], inputs) and not _unbiased_parameters(name, inputs):
             return (
                 f"there is no data to learn the collective variables of `structures.{name}` from: give "
-                f"`unbiased.parameters` for unbiased runs, or trajectories (`earlier.{name}`)."
+                f"`unbiased.parameters` for unbiased runs, or trajectories (`earlier.{name}`) with frames that pass "
+                f"their filters (`earlier_filters.{name}`)."
             )
         try:
             parameters = inputs["variables"].get("parameters")

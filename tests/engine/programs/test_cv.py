@@ -142,9 +142,59 @@ def test_only_the_frames_that_count_are_read(folder, suffix):
     assert json.loads(Path("cv_report.json").read_text())["n_frames"] == [7, 3, 7]
 
 
+@pytest.mark.parametrize("suffix", ["extxyz", "dcd"])
+def test_frames_that_are_left_out_do_not_count(folder, suffix):
+    """Frames of a melt in the middle of a run change nothing: the model is that of the run without them."""
+    melted = moving_atoms(1)
+    for number in (3, 8, 9, 19):
+        melted[number].positions[:] = np.random.default_rng(number).uniform(0, 7, (8, 3))
+    kept = [number for number in range(20) if number not in (3, 8, 9, 19)]
+    for name, frames in (("melted", melted), ("clean", [melted[number] for number in kept])):
+        write(f"{name}.extxyz", frames, format="extxyz")
+        write_dcd(Path(f"{name}.dcd"), frames)
+    np.save("kept.npy", kept)
+    np.save("none.npy", np.zeros(0, dtype=np.int64))
+    settings = {**SETTINGS, "every": 3}
+    for name, changes in (
+        ("clean", {}),
+        ("melted", {"kept": {f"melted.{suffix}": "kept.npy", f"2.{suffix}": "none.npy"}}),
+    ):
+        Path("cv_settings.json").write_text(json.dumps({**settings, **changes}))
+        Path(f"of_{name}").mkdir()
+        files = [f"0.{suffix}", f"{name}.{suffix}", *([f"2.{suffix}"] if changes else [])]
+        arguments = [part for file in files for part in ("--trajectory", file)]
+        assert main(["cv", *arguments, "--output", f"of_{name}"]) == SUCCESS
+        assert json.loads(Path("cv_report.json").read_text())["n_frames"] == [7, 6]
+    for name in ("cv.json", "model.ptc", "autoencoder.npz"):
+        assert (Path("of_clean") / name).read_bytes() == (Path("of_melted") / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ([0, 20], "`kept` names frame 20 of the trajectory `0.{suffix}`, which has frames 0 to 19"),
+        ([3, 2], "must hold numbers of frames from 0 in ascending order"),
+        ([-1, 2], "must hold numbers of frames from 0 in ascending order"),
+        ([0.5], "must hold numbers of frames from 0 in ascending order"),
+        ([], "There is no trajectory to train on"),
+        (None, "`kept.npy`, cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["extxyz", "dcd"])
+def test_frames_to_use_that_there_are_not(folder, capsys, kept, message, suffix):
+    if kept is not None:
+        np.save("kept.npy", kept)
+    files = [f"{seed}.{suffix}" for seed in range(3)]
+    settings = {**SETTINGS, "kept": dict.fromkeys(files, "kept.npy")}
+    Path("cv_settings.json").write_text(json.dumps(settings))
+    assert main(["cv", *trajectories(suffix)]) == INPUT_ERROR
+    assert message.format(suffix=suffix) in failure(capsys)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"kept": {"9.dcd": "kept.npy"}}, "`kept` names `9.dcd`, which is no trajectory"),
         ({"group": {}}, "Did you mean `groups`"),
         ({"groups": {}}, "`groups` is {}"),
         ({"groups": {"Si1": [0, 8]}}, "`groups` names atom 8, but the trajectory `0.extxyz` has atoms 0 to 7"),

@@ -103,6 +103,8 @@ def test_run_goes_on_where_another_ended(chain, write_settings, parent):
     # A run that a budget ends before its first training has a potential among its outputs.
     assert context.finished["potential"].pk == parent.potential.pk
     assert [node.pk for node in context.trajectories["divacancy"].values()] == [node.pk for node in parent.segments[1]]
+    filters = context.filters["divacancy"]
+    assert {name: len(node.get_array("kept")) for name, node in filters.items()} == {"s00": 20, "s01": 21}
     assert sorted(context.candidates) == ["round_00", "round_01"]
     assert sorted(context.picks) == ["round_00", "round_00_replacements", "round_01"]
     assert (context.round, context.n_segments, context.seed.pk) == (2, 4, parent.seeds[1].pk)

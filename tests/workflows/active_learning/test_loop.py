@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from aiida import orm
-from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
@@ -78,7 +78,7 @@ def test_segments_are_numbered_through_all_rounds(loop, monkeypatch):
     )
     loop.ctx.n_segments = 3
     loop.ctx.trajectories = {"divacancy": {"s00": "a", "s01": "b"}}
-    loop.ctx.exploration = SimpleNamespace(outputs=AttributesFrozendict(frame_filters={"divacancy": {"s01": "kept"}}))
+    loop.ctx.filters = {"divacancy": {"s01": "kept"}}
     loop.ctx.seeds = {"descriptors": orm.Int(5)}
     loop.run_descriptors()
     assert given["label"] == "round_01_descriptors" and given["seed"].value == 5
@@ -86,6 +86,31 @@ def test_segments_are_numbered_through_all_rounds(loop, monkeypatch):
     assert given["filters"] == {"divacancy": {"s04": "kept"}}
     assert list(given["hosts"]) == ["divacancy"]
     assert given["with_fixed"].value is False
+
+
+def test_frames_that_were_left_out_stay_so_in_the_next_round(loop, monkeypatch, generate_segment):
+    """Variables of a round are learned from what the filter of the round before let pass."""
+    given = {}
+    monkeypatch.setattr(
+        "aiida_sicmlip.workflows.active_learning.loop.submit_once",
+        lambda chain, process, label, **inputs: given.update(inputs) or child(),
+    )
+    monkeypatch.setattr(
+        "aiida_sicmlip.workflows.active_learning.loop.run_once",
+        lambda chain, function, label, **inputs: {"exploration": orm.Int(1)},
+    )
+    segment, passing = generate_segment(0), orm.ArrayData()
+    passing.set_array("kept", np.arange(2))
+    outputs = {"trajectories__divacancy__s00": segment.clone(), "frame_filters__divacancy__s00": passing}
+    loop.ctx.exploration = child(0, None, orm.WorkChainNode, **outputs)
+    assert loop.inspect_exploration() is None
+    loop.run_exploration()
+    assert given["earlier"]["divacancy"]["s00"].uuid == loop.ctx.exploration.outputs.trajectories.divacancy.s00.uuid
+    assert given["earlier_filters"]["divacancy"]["s00"].uuid == passing.uuid
+    # Without a filter there is none.
+    loop.ctx.exploration = child(0, None, orm.WorkChainNode, trajectories__divacancy__s00=segment.clone())
+    assert loop.inspect_exploration() is None
+    assert loop.ctx.filters == {}
 
 
 @pytest.mark.parametrize(("update", "expected"), [("replace", ["new"]), ("extend", ["old", "new"])])
