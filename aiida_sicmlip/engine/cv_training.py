@@ -84,7 +84,7 @@ def train(
     report["n_frames"] = [len(found) for found in vectors]
     print(f"{len(vectors)} trajectories, {sum(report['n_frames'])} frames, {len(layout)} distances", flush=True)
     try:
-        trained = train_autoencoder(vectors, autoencoder, _print_epoch)
+        trained = train_autoencoder(vectors, autoencoder, _print_epoch, layout.block_sizes)
     except NotFiniteLossError as error:
         raise NotANumberError(str(error)) from error
     write_model(output, layout, switching, trained)

@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from aiida_sicmlip.common.exceptions import InputError
+
 
 def dense_layers(sizes: Sequence[int], dtype: torch.dtype) -> nn.Sequential:
     """Return a dense network with layers of the given sizes and tanh between them; the output is linear.
@@ -43,7 +45,7 @@ class PivAutoencoder(nn.Module):
         self.decoder = dense_layers([latent, *reversed(hidden), length], mean.dtype)
 
     def standardise(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return vectors (F, P) scaled to zero mean and unit variance over the training frames."""
+        """Return vectors (F, P) scaled to zero mean and a mean variance of 1 over the training frames."""
         return (vectors - self.mean) / self.std
 
     def encode(self, standardised: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,11 +77,25 @@ class PivAutoencoder(nn.Module):
         return error + kl_weight * divergence
 
 
-def standardisation(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation (P,) of vectors (F, P); the deviation of constant elements is set to 1."""
+def standardisation(
+    vectors: torch.Tensor, shared_by: str = "entry", block_sizes: Sequence[int] | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation (P,) of vectors (F, P), with deviation 1 where nothing varies.
+
+    A deviation that entries share is the root of the mean of their variances, so that the variances of standardised
+    vectors always sum to P.
+
+    :param shared_by: one of :data:`~aiida_sicmlip.science.pines.settings.STANDARDISATIONS`.
+    :param block_sizes: entries of each block, in order; needed where the entries of a block share a deviation.
+    :raises InputError: where they are needed and missing.
+    """
     wide = vectors.double()
-    mean, std = wide.mean(0), wide.std(0, correction=0)
-    # Smaller deviations are rounding errors of float32.
+    mean, variance = wide.mean(0), wide.var(0, correction=0)
+    if shared_by == "block" and block_sizes is None:
+        raise InputError("`standardisation` is 'block', but the sizes of the blocks are not given.")
+    shares = {"entry": [1] * len(variance), "block": list(block_sizes or ()), "vector": [len(variance)]}[shared_by]
+    std = torch.cat([share.mean().sqrt().expand(len(share)) for share in variance.split(shares)])
+    # Below this, what varies is the rounding of float32.
     std = torch.where(std > 1e-6, std, torch.ones_like(std))
     return mean.to(vectors.dtype), std.to(vectors.dtype)
 

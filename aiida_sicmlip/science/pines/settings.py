@@ -12,6 +12,8 @@ from aiida_sicmlip.science.value_tests import is_integer
 
 AROUND = ("defect", "sites")
 """Definitions of coordination shells: around the whole defect, or around each of its sites."""
+STANDARDISATIONS = ("vector", "block", "entry")
+"""What shares a standard deviation: all entries of the vector, those of a block, or none."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class AutoencoderParameters(Settings):
         lambda value: is_integer(value) and value >= 1,
     )
     latent: int = integer(3, "number of collective variables", at_least=1)
+    standardisation: str = choice(
+        "entry",
+        STANDARDISATIONS,
+        "entries are divided by the standard deviation of the whole `vector`, of their `block`, or of the `entry` "
+        "itself, which amplifies those that hardly vary",
+    )
     kl_weight: float = number(
         1.0,
         "weight of the Kullback-Leibler divergence relative to half the summed squared error; 1 gives the evidence "

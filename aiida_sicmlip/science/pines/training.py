@@ -77,6 +77,7 @@ def train_autoencoder(
     trajectories: Sequence[torch.Tensor],
     settings: AutoencoderSettings,
     on_epoch: Callable[[Epoch], None] | None = None,
+    block_sizes: Sequence[int] | None = None,
 ) -> TrainedAutoencoder:
     """Train an autoencoder on the vectors of several trajectories.
 
@@ -84,6 +85,7 @@ def train_autoencoder(
 
     :param trajectories: vectors (F, P) of each.
     :param on_epoch: called after each epoch.
+    :param block_sizes: entries of each block of the vector; required if these share a standard deviation.
     :raises InputError: if a trajectory is empty, has values that are not finite, or vectors of a different length.
     :raises NotFiniteLossError: if the loss is not finite.
     """
@@ -93,7 +95,8 @@ def train_autoencoder(
     testing = torch.cat([trajectories[index] for index in held_out]) if held_out else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = PivAutoencoder(*standardisation(training), settings.hidden, settings.latent)
+        mean, std = standardisation(training, settings.standardisation, block_sizes)
+        model = PivAutoencoder(mean, std, settings.hidden, settings.latent)
         curve, best_epoch = _fit(model, training, testing, settings, on_epoch)
     model.eval()
     explained = {

@@ -195,6 +195,7 @@ def test_frames_to_use_that_there_are_not(folder, capsys, kept, message, suffix)
     ("changes", "message"),
     [
         ({"kept": {"9.dcd": "kept.npy"}}, "`kept` names `9.dcd`, which is no trajectory"),
+        ({"autoencoder": {"standardisation": "each"}}, "`autoencoder.standardisation` is 'each'"),
         ({"group": {}}, "Did you mean `groups`"),
         ({"groups": {}}, "`groups` is {}"),
         ({"groups": {"Si1": [0, 8]}}, "`groups` names atom 8, but the trajectory `0.extxyz` has atoms 0 to 7"),
