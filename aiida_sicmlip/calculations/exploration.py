@@ -64,7 +64,7 @@ class ExplorationCalculation(ProgramCalculation):
     them.
     """
 
-    CACHE_VERSION = 2
+    CACHE_VERSION = 3
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     PROGRAM = LAMMPS
@@ -320,6 +320,7 @@ class ExplorationCalculation(ProgramCalculation):
             held_atoms=self.held_atoms(self.inputs, settings),
             spring_constant=settings.spring_constant,
             plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
+            biased_atoms=self._biased_atoms() if biased else (),
             restart_every=settings.restart_steps,
             continue_from=filenames.PREVIOUS_RESTART_FILE if continuation is not None else None,
             continue_step=continuation.step if continuation is not None else 0,
@@ -349,6 +350,11 @@ class ExplorationCalculation(ProgramCalculation):
             retrieve=retrieve,
             retrieve_temporarily=temporary,
         )
+
+    def _biased_atoms(self) -> list[int]:
+        """Return the atoms that the variables see; none where these are all."""
+        atoms = sorted(atom for members in self.inputs.collective_variables.groups.values() for atom in members)
+        return [] if len(atoms) == len(self.inputs.structure.sites) else atoms
 
     def _write_bias(
         self, folder: Folder, settings: ExplorationSettings, continuation: ContinuationData | None

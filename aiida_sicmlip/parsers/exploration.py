@@ -16,6 +16,7 @@ from aiida_sicmlip.common.killed_jobs import cause_of_end
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.parsers.retrieved import COMPLETE, last_line, last_words, read_text, scheduler_messages
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.run_output import Ending, RunOutput, RunSetup, read_run
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
@@ -23,7 +24,7 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 class ExplorationParser(Parser):
     """Turn what a run left into nodes, whatever ended it."""
 
-    CACHE_VERSION = 3
+    CACHE_VERSION = 4
 
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep frames, energies, variables and hops, then say how the run ended."""
@@ -32,11 +33,14 @@ class ExplorationParser(Parser):
         if log is None:
             return self.exit_codes.ERROR_LOG_MISSING.format(error=last_words(self.retrieved, stderr))
         inputs = self.node.inputs
+        settings = ExplorationSettings.from_mapping(inputs.parameters.get_dict())
+        pace = settings.steps(BiasSettings.from_mapping(inputs.bias.get_dict()).pace) if "bias" in inputs else None
         setup = RunSetup(
-            settings=ExplorationSettings.from_mapping(inputs.parameters.get_dict()),
+            settings=settings,
             structure=inputs.structure.get_ase(),
             first_step=inputs.continuation.step if "continuation" in inputs else 0,
             biased="bias" in inputs,
+            pace=pace,
             host=inputs.host.get_ase() if "host" in inputs else None,
         )
         others = (read_text(self.retrieved, name) for name in (stderr, filenames.PLUMED_LOG_FILE))

@@ -12,6 +12,9 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
+from aiida_sicmlip.reports.text import Cells
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
+from aiida_sicmlip.science.dynamics.heating import Heating, heating
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.free_energy.reweighting import FreeEnergy, FreeEnergySettings, Walker, reweighted_free_energy
 from aiida_sicmlip.tools.walkers import BiasedWalker, biased_walkers, selected_frames
@@ -74,6 +77,63 @@ def temperature_of(walker: BiasedWalker) -> float:
     return ExplorationSettings.from_mapping(walker.segments[0].inputs.parameters.get_dict()).temperature
 
 
+def heating_of(walker: BiasedWalker) -> tuple[Heating, list[str]]:
+    """Return temperatures and drift of a walker, all its segments together, and warnings about them."""
+    inputs = walker.segments[0].inputs
+    settings = ExplorationSettings.from_mapping(inputs.parameters.get_dict())
+    pace = settings.steps(BiasSettings.from_mapping(inputs.bias.get_dict()).pace)
+    rows = [
+        (_arrays(segment.outputs.thermodynamics), _arrays(segment.outputs.colvar))
+        for segment in walker.segments
+        if "thermodynamics" in segment.outputs
+    ]
+    found = heating(rows, settings.timestep, pace)
+    return found, found.warnings(settings, len(inputs.structure.sites))
+
+
+def heating_values(explorations: Sequence[Exploration]) -> list[dict[str, Any]]:
+    """Return temperatures (K) and drift (eV/ps) of all walkers as plain values, with warnings; None where not known."""
+    values = []
+    for exploration in explorations:
+        for walker in exploration.walkers:
+            found, warnings = heating_of(walker)
+            values.append(
+                {
+                    "exploration": exploration.name,
+                    "calculations": [segment.pk for segment in walker.segments],
+                    "temperature": temperature_of(walker),
+                    **found.to_dict(),
+                    "warnings": warnings,
+                }
+            )
+    return values
+
+
+def heating_cells(walkers: Sequence[dict[str, Any]]) -> Cells | None:
+    """Return a table of :func:`heating_values`; None where no walker has told any of it."""
+    rows = [
+        (
+            f"{walker['exploration']} <{walker['calculations'][0]}>",
+            f"{walker['temperature']:g}",
+            *(_with_error(walker[name], digits) for name, digits in (("biased", 0), ("others", 0), ("drift", 3))),
+            "yes" if walker["warnings"] else "no",
+        )
+        for walker in walkers
+        if any(walker[name] is not None for name in ("biased", "others", "drift"))
+    ]
+    header = ("walker", "thermostat (K)", "atoms of the variables (K)", "others (K)", "drift (eV/ps)", "warnings")
+    return Cells(header, rows) if rows else None
+
+
+def heating_warnings(walkers: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the warnings of :func:`heating_values`, each with its walker."""
+    return [
+        f"{walker['exploration']} <{walker['calculations'][0]}>: {warning}"
+        for walker in walkers
+        for warning in walker["warnings"]
+    ]
+
+
 def read_explorations(node: orm.ProcessNode) -> list[Exploration]:
     """Return the biased explorations below a process, one for each round and start structure.
 
@@ -131,6 +191,7 @@ def free_energy_report(
         "left_out": [pks for pks, used in zip(calculations, long_enough, strict=True) if not used],
         "collective_variables": exploration.walkers[0].variables.pk,
         "temperature": exploration.temperature,
+        "heating": heating_values([exploration]),
         "settings": settings.to_dict(),
         "frames": result.frames,
         "effective_samples": result.effective_samples,
@@ -163,6 +224,7 @@ def free_energy_lines(report: dict[str, Any]) -> list[str]:
         f"highest sampled at {position(int(np.nanargmax(values)))}: {np.nanmax(values):.3f} eV",
         f"error: {typical} (median), unknown in {np.count_nonzero(np.isfinite(values) & ~known)} of "
         f"{np.count_nonzero(np.isfinite(values))} bins",
+        *(f"warning: {warning}" for warning in heating_warnings(report["heating"])),
     ]
 
 
@@ -264,6 +326,19 @@ def _read(walkers: list[BiasedWalker]) -> Exploration:
         samples.append(Walker(variables, bias, f"the walker of calculation <{walker.segments[0].pk}>"))
         times.append(time)
     return Exploration(tuple(walkers), tuple(samples), tuple(times))
+
+
+def _arrays(node: orm.ArrayData) -> dict[str, np.ndarray]:
+    """Return the arrays of a node by name."""
+    return {name: node.get_array(name) for name in node.get_arraynames()}
+
+
+def _with_error(mean: dict[str, Any] | None, digits: int) -> str:
+    """Return a mean with its error, or a dash where it is not known."""
+    if mean is None:
+        return "-"
+    error = "" if mean["error"] is None else f" ± {mean['error']:.{digits}f}"
+    return f"{mean['value']:.{digits}f}{error}"
 
 
 def _walkers(count: int) -> str:

@@ -75,9 +75,19 @@ class Explored:
         return self.process(orm.WorkChainNode, WALKER, caller, f"walker_{number:02d}")
 
     def segment(
-        self, caller: Any = None, after: Any = None, *, seed: int = 1, biased: bool = True, rows: int = 200
+        self,
+        caller: Any = None,
+        after: Any = None,
+        *,
+        seed: int = 1,
+        biased: bool = True,
+        rows: int = 200,
+        drift: float | None = None,
     ) -> Any:
-        """Return a calculation, which continues ``after`` where that is given; its CVs have a normal distribution."""
+        """Return a calculation, which continues ``after`` where that is given; its CVs have a normal distribution.
+
+        With a drift (eV/ps) its log has rows, in which the atoms of the variables are 100 K hotter than the others.
+        """
         inputs = {"structure": self.structure, "parameters": self.parameters}
         if after is not None:
             inputs["continuation"] = after.outputs.continuation
@@ -103,6 +113,18 @@ class Explored:
             colvar.set_array("variables", np.random.default_rng(seed).normal(size=(rows, 2)))
             colvar.set_array("bias", np.zeros(rows))
             self.output(node, "colvar", colvar)
+        if drift is not None:
+            thermodynamics = orm.ArrayData()
+            time = begin + 0.05 * np.arange(1, rows + 1)
+            for name, column in {
+                "step": np.round(1000 * time).astype(int),
+                "production": np.ones(rows, dtype=bool),
+                "conserved_energy": drift * time,
+                "biased_temperature": 1560 + 10 * (-1.0) ** np.arange(rows),
+                "others_temperature": 1460 + 10 * (-1.0) ** np.arange(rows),
+            }.items():
+                thermodynamics.set_array(name, column)
+            self.output(node, "thermodynamics", thermodynamics)
         return node
 
     def selection(

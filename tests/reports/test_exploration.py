@@ -15,6 +15,8 @@ from aiida_sicmlip.reports.exploration import (
     choose_exploration,
     free_energy_lines,
     free_energy_report,
+    heating_cells,
+    heating_values,
     read_explorations,
     selected_points,
 )
@@ -102,6 +104,30 @@ def test_walkers_at_different_temperatures(explored):
     done = CliRunner().invoke(main, [*given, "--temperature", "1500"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.output)["temperature"] == 1500.0
+
+
+def test_heating_is_told_with_a_warning(explored):
+    """Of both segments of a walker together; runs of before have no such rows and say nothing."""
+    run = explored.run()
+    exploration = explored.exploration(run, 0)
+    first = explored.segment(explored.walker(exploration, 0), drift=2.5)
+    segments = [
+        first,
+        explored.segment(first.caller, first, drift=2.5),
+        explored.segment(explored.walker(exploration, 1)),
+    ]
+    heated, silent = heating_values(read_explorations(run))
+    assert heated["drift"]["value"] == pytest.approx(2.5) and silent["drift"] is None
+    # Nine of ten intervals of 0.05 ps end before the next kernel.
+    assert heated["drift_time"] == pytest.approx(2 * 200 * 0.05 * 0.9, abs=0.2)
+    assert heated["calculations"] == [segment.pk for segment in segments[:2]]
+    assert len(heated["warnings"]) == 2 and silent["warnings"] == []
+    cells = heating_cells([heated, silent])
+    assert cells.rows == [(f"round 0, vv <{first.pk}>", "1500", "1560 ± 0", "1460 ± 0", "2.500 ± 0.000", "yes")]
+    assert heating_cells([silent]) is None
+    text = "\n".join(free_energy_lines(free_energy_report(read_explorations(run)[0], [0], SETTINGS)))
+    assert f"warning: round 0, vv <{first.pk}>: the atoms of the variables are 100 ± 0 K hotter" in text
+    assert "the time steps add 2.5 ± " in text
 
 
 def test_command(run, tmp_path):

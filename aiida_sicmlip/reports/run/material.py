@@ -11,6 +11,7 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.composition import add_shares
+from aiida_sicmlip.reports.exploration import heating_values, read_explorations
 from aiida_sicmlip.reports.selection import Selection, read_selections
 from aiida_sicmlip.tools.continuation import continued_run
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
@@ -64,6 +65,14 @@ class RunMaterial:
         """What each round has picked; none before the first."""
         try:
             return read_selections(self.node)
+        except InputError:
+            return []
+
+    @cached_property
+    def walkers(self) -> list[dict[str, Any]]:
+        """Temperatures and drift of the biased walkers of all rounds; none where there are no such walkers."""
+        try:
+            return heating_values(read_explorations(self.node))
         except InputError:
             return []
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.reports.composition import composition_cells
+from aiida_sicmlip.reports.exploration import heating_cells, heating_warnings
 from aiida_sicmlip.reports.potential import errors_cells as potential_errors_cells
 from aiida_sicmlip.reports.run.costs import budget_cells, step_cells
 from aiida_sicmlip.reports.run.criteria import criteria_cells, notes_on_novelty, novelty_cells, spread_cells
@@ -158,6 +159,11 @@ def _exploration(material: RunMaterial, figures: Figures) -> Section:
             "Where the walkers of each round were in the space of their learned variables, and the frames that were "
             "taken for labels (rings).",
         )
+        section.table(
+            heating_cells(material.walkers),
+            "Temperatures of biased walkers, and the energy that their time steps add, which exact dynamics conserve",
+        )
+        section.add("items", heating_warnings(material.walkers))
     if material.selections:
         section.figure(
             figures,

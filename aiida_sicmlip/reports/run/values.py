@@ -29,7 +29,8 @@ def run_report(material: RunMaterial) -> dict[str, Any]:
     """Return all that is known of a run as plain values for JSON; None for what there is not (yet).
 
     Keys: those of :func:`status_report`, and `question`, `potential` (see
-    :func:`~aiida_sicmlip.reports.potential.potential_report`), `selections` (see
+    :func:`~aiida_sicmlip.reports.potential.potential_report`), `walkers` (see
+    :func:`~aiida_sicmlip.reports.exploration.heating_values`), `selections` (see
     :func:`~aiida_sicmlip.reports.selection.selection_report`), `failures`, `lineage` (`tree`, `path`), `reproduce`
     (`command`, `what`) and `versions`. Energies in eV/atom, forces in eV/A, times in s unless a key says hours.
     """
@@ -38,6 +39,7 @@ def run_report(material: RunMaterial) -> dict[str, Any]:
     return report | {
         "question": question_of_run(material.node, run),
         "potential": None if material.potential is None else potential_report(material.potential),
+        "walkers": material.walkers,
         "selections": selection_report(material.node, material.selections, material.shares)["rounds"],
         "failures": failure_values(material.failures, run),
         "lineage": {

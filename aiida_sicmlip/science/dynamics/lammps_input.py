@@ -97,6 +97,7 @@ def exploration_input(
     held_atoms: Sequence[int] = (),
     spring_constant: float = 10.0,
     plumed_file: str | None = None,
+    biased_atoms: Sequence[int] = (),
     restart_every: int | None = None,
     continue_from: str | None = None,
     continue_step: int = 0,
@@ -105,8 +106,9 @@ def exploration_input(
 
     Steps count from the start of the production. Frames are written at its steps 0, `dump_every`, ..., and a row of
     the log with each: energy of the potential alone (eV), temperature (K), pressure (bar, with springs and bias), least
-    distance of two atoms (`c_min_distance`, A) and largest force of the potential on an atom (`c_max_force`,
-    eV/A). Positions of the trajectory are unwrapped.
+    distance of two atoms (`c_min_distance`, A), largest force of the potential on an atom (`c_max_force`, eV/A), and
+    what tells of heating: total energy with that of the thermostat (`econserve`), energy of the springs (`f_held`), and
+    temperatures of the biased atoms and the others. Positions of the trajectory are unwrapped.
 
     A run that exceeds `maximum_temperature` (K) or reaches `walltime_seconds` stops and ends normally, in the
     production at a multiple of `restart_every`. Its states, `exploration.restart.STEP`, are the states that later
@@ -117,6 +119,8 @@ def exploration_input(
     :param potential_commands: `pair_style`, `pair_coeff` and what else the potential needs, line by line.
     :param held_atoms: indices, from 0, of atoms restrained to their positions by springs of `spring_constant` (eV/A^2).
     :param plumed_file: the actions of PLUMED; they act from the start of the production. None for no bias.
+    :param biased_atoms: indices, from 0, of the atoms that the bias acts on; with none, or all, there is nothing to
+        compare.
     :param restart_every: steps between two states, a multiple of `dump_every`. None for no states.
     :param continue_from: the state that an earlier segment left at `continue_step`; None for a first segment.
     :raises InputError: when a value is out of its range.
@@ -170,6 +174,7 @@ def exploration_input(
         f"fix             thermostat all nvt temp {_short(temperature)} {_short(temperature)} {_short(damping_ps)}",
         *_measurements(maximum_temperature),
     ]
+    columns = ["step temp pe ke etotal press c_min_distance c_max_force econserve"]
     if held_atoms:
         # After `model_forces`, which then holds the forces of the potential alone. Springs are anchored at the
         # positions before the equilibration; a restart file restores the anchors to a fix of the same name.
@@ -177,9 +182,12 @@ def exploration_input(
             "group           held id " + " ".join(str(index + 1) for index in held_atoms),
             f"fix             held held spring/self {_short(spring_constant)}",
         ]
+        columns.append("f_held")
+    lines += _temperatures(biased_atoms, momentum_is_conserved=not held_atoms)
+    columns += ["c_biased_temperature c_others_temperature"] if biased_atoms else []
     lines += [
         f"thermo          {dump_every}",
-        "thermo_style    custom step temp pe ke etotal press c_min_distance c_max_force",
+        f"thermo_style    custom {' '.join(columns)}",
         "thermo_modify   line yaml format float %.10g flush yes",
     ]
     check_every = restart_every or WALLTIME_CHECK_STEPS
@@ -220,6 +228,27 @@ def _measurements(maximum_temperature: float | None) -> list[str]:
             "variable        temperature equal temp",
             # `soft` ends this run and all later ones at once, and the input goes on to its end.
             f"fix             halt all halt 1 v_temperature > {_short(maximum_temperature)} error soft message yes",
+        ]
+    return lines
+
+
+def _temperatures(biased_atoms: Sequence[int], momentum_is_conserved: bool) -> list[str]:
+    """Return the commands that measure the temperatures of some atoms and of all others.
+
+    Of 3N degrees of freedom the thermostat counts 3N - 3. Where the momentum is conserved, an atom lacks 3 m / M of its
+    own, with M the mass of all; where springs take up momentum, all atoms lack the same.
+    """
+    if not biased_atoms:
+        return []
+    share = "mass" if momentum_is_conserved else "count"
+    lines = [
+        "group           biased id " + " ".join(str(index + 1) for index in biased_atoms),
+        "group           others subtract all biased",
+    ]
+    for group in ("biased", "others"):
+        lines += [
+            f"compute         {group}_temperature {group} temp",
+            f"compute_modify  {group}_temperature extra/dof $(3*{share}({group})/{share}(all):%.12g)",
         ]
     return lines
 

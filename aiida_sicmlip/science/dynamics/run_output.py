@@ -20,6 +20,7 @@ from aiida_sicmlip.science.defects.hop_stream import follow_hops
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings, describe_blow_up
 from aiida_sicmlip.science.dynamics.colvar import Colvar, SavedState, newest_state, read_colvar
 from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd_pieces
+from aiida_sicmlip.science.dynamics.heating import heating
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 from aiida_sicmlip.science.dynamics.lammps_log import RunEnd, find_errors, parse_thermo
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
@@ -33,8 +34,12 @@ COLUMNS = {
     "Press": "pressure",
     "c_min_distance": "min_distance",
     "c_max_force": "max_force",
+    "Econserve": "conserved_energy",
+    "f_held": "spring_energy",
+    "c_biased_temperature": "biased_temperature",
+    "c_others_temperature": "others_temperature",
 }
-"""Columns of the log and the arrays that hold them: K, eV, bar, A, eV/A."""
+"""Columns of the log and the arrays that hold them: K, eV, bar, A, eV/A. The last three are not in every log."""
 
 
 class Ending(Enum):
@@ -63,6 +68,7 @@ class RunSetup:
 
     structure: initial structure, in the user's orientation.
     first_step: the step that it continues after, 0 for a new run.
+    pace: steps between two kernels of the bias.
     host: the perfect crystal, where hops between its sites are wanted.
     """
 
@@ -70,6 +76,7 @@ class RunSetup:
     structure: Atoms
     first_step: int = 0
     biased: bool = False
+    pace: int | None = None
     host: Atoms | None = None
 
 
@@ -88,7 +95,7 @@ class RunOutput:
     variables_problem: why variables are missing, if they are.
     hops: all events of the frames that count; see :func:`hop_arrays`. Empty where no host is given or it does not fit.
     warnings: problems of files that are left out.
-    summary: means (K, eV), counts and errors.
+    summary: means (K, eV), counts, errors, and :class:`~aiida_sicmlip.science.dynamics.heating.Heating`.
     """
 
     ending: Ending
@@ -119,6 +126,8 @@ def read_run(folder: Path, setup: RunSetup, log: str, messages: str = "", *, tim
     summary: dict[str, Any] = {"errors": list(end.errors), "halted_step": end.halted_step}
     thermodynamics = _read_thermodynamics(log, segment, summary)
     variables, problem = _read_variables(folder, setup, segment, summary) if setup.biased else ({}, None)
+    found = heating([(thermodynamics, variables)], setup.settings.timestep, setup.pace)
+    summary["heating"] = {**found.to_dict(), "warnings": found.warnings(setup.settings, len(setup.structure))}
     frames = _read_frames(folder / filenames.TRAJECTORY_FILE, setup, segment, summary)
     return RunOutput(
         ending,
