@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
@@ -28,8 +29,21 @@ def is_complete(folder: Path, settings: ExplorationSettings) -> bool:
     return trajectory.exists() and count_dcd_frames(trajectory) == settings.n_frames
 
 
-def run_edip(folder: Path, atoms: Atoms, settings: ExplorationSettings, seed: int, biased: bool = False) -> None:
-    """Run in ``folder``, whose files of an earlier run are removed; of a biased run, plumed.dat is there already."""
+def run_edip(
+    folder: Path,
+    atoms: Atoms,
+    settings: ExplorationSettings,
+    seed: int,
+    biased: bool = False,
+    *,
+    biased_atoms: Sequence[int] = (),
+    restart_every: int | None = None,
+) -> None:
+    """Run in ``folder``, whose files of an earlier run are removed; of a biased run, plumed.dat is there already.
+
+    :param biased_atoms: atoms whose temperature is told from that of the others.
+    :param restart_every: steps between two saved states.
+    """
     (folder / filenames.STRUCTURE_FILE).write_text(write_structure_data(atoms, SPECIES))
     text = exploration_input(
         species=SPECIES,
@@ -43,6 +57,8 @@ def run_edip(folder: Path, atoms: Atoms, settings: ExplorationSettings, seed: in
         seed=seed,
         maximum_temperature=settings.maximum_temperature,
         plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
+        biased_atoms=biased_atoms,
+        restart_every=restart_every,
     )
     (folder / filenames.LAMMPS_INPUT_FILE).write_text(text)
     begin = time.time()
