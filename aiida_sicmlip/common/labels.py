@@ -77,6 +77,11 @@ def index_of_dataset(label: str) -> int:
     return int(match[1])
 
 
+def state_label(index: int) -> str:
+    """Return the link label of state ``index``, from 1, among those that walkers found: ``state_01``."""
+    return f"state_{index:02d}"
+
+
 def round_label(index: int, step: str) -> str:
     """Return the label of the call that does ``step`` in round ``index``: ``round_02_labelling``."""
     return f"round_{index:02d}_{step}"

@@ -12,6 +12,7 @@ from aiida import orm
 from aiida_sicmlip.common.labels import number_of_segment
 from aiida_sicmlip.data.candidates import CandidateFramesData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.tools.lineage.rounds import FINDER
 
 BUILDER = "build_defect_structure"
 """The calcfunction whose inputs say which defects a start structure has."""
@@ -72,8 +73,13 @@ def composition_of_selection(
 
 
 def defect_in_words(structure: orm.StructureData) -> str:
-    """Return which defects a structure was built with, such as ``vacancy of C``, or its formula if it was not."""
+    """Return which defects a structure was built with, such as ``vacancy of C``, or its formula if it was not.
+
+    Of a state that walkers found, the defects that it has.
+    """
     creator = structure.creator
+    if creator is not None and creator.process_label == FINDER:
+        return f"state {structure.label}"
     if creator is None or creator.process_label != BUILDER:
         return structure.get_formula()
     return " + ".join(_one_in_words(defect) for defect in creator.inputs.defects.get_list()) or "no defect"

@@ -13,6 +13,7 @@ from aiida_sicmlip.common.labels import REPLACED, parse_frame_label, parse_round
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, EXPLORATION, EXPLORATION_CALCULATION, WALKER
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.tools.lineage import segments_of_selection
+from aiida_sicmlip.tools.lineage.rounds import origins_of_states
 
 EXPLORING = (ACTIVE_LEARNING, EXPLORATION, WALKER, EXPLORATION_CALCULATION)
 """Process types of what has walkers below it, or is part of one."""
@@ -127,8 +128,9 @@ def called_nodes(pk: int, kind: type[orm.ProcessNode], label: str = "%") -> list
 def _structure_name(calculation: orm.CalcJobNode, exploration: orm.ProcessNode | None) -> str:
     """Return what the start structure is called."""
     structure = calculation.inputs.structure
+    origin, state = origins_of_states([structure.pk]).get(structure.pk, (structure.pk, ""))
     if exploration is not None:
         for name, given in exploration.inputs.structures.items():
-            if given.pk == structure.pk:
-                return name
+            if given.pk == origin:
+                return f"{name}{state}"
     return structure.get_formula()

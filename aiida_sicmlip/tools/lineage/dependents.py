@@ -19,6 +19,7 @@ from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.creations import Creation, creations_of_datasets, in_chunks
+from aiida_sicmlip.tools.lineage.rounds import FINDER
 
 KINDS: dict[str, Any] = {
     "data set": LabelledDataSetData,
@@ -86,7 +87,7 @@ class Dependents:
         outputs: Found = {}
         for chunk in in_chunks(pks):
             if kind == "trajectory":
-                _add(outputs, {"structure": self._frames_of_trajectories(chunk)})
+                _add(outputs, {"structure": self._frames_of_trajectories(chunk) | _states_of_trajectories(chunk)})
             if kind == "data set":
                 _add(outputs, self._priors_of_datasets(chunk))
             query = orm.QueryBuilder()
@@ -191,6 +192,27 @@ class Dependents:
                 except ValueError:
                     continue
                 self._picked[selection].setdefault(segment, set()).add(structure)
+
+
+def _states_of_trajectories(pks: list[int]) -> set[int]:
+    """Return the structures of states that were found in trajectories, from which further walkers start."""
+    query = orm.QueryBuilder()
+    query.append(SegmentTrajectoryData, filters={"id": {"in": pks}}, tag="trajectory")
+    query.append(
+        orm.CalcFunctionNode,
+        with_incoming="trajectory",
+        edge_project="label",
+        project="attributes.process_label",
+        tag="call",
+    )
+    query.append(orm.StructureData, with_incoming="call", edge_project="label", project="id")
+    return {
+        structure
+        for kind, structure, given, made in query.all()
+        # The state is a frame of one of the trajectories that were searched.
+        if kind == FINDER
+        and number_of_segment(given.rsplit("__", 1)[-1]) == parse_frame_label(made.rsplit("__", 1)[-1])[0]
+    }
 
 
 def _outputs_of_calculations(query: orm.QueryBuilder) -> Found:

@@ -13,6 +13,9 @@ from aiida_sicmlip.common.process_types import EXPLORATION
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.creations import in_chunks, inputs_of_calls
 
+FINDER = "find_states"
+"""The calcfunction that finds states of a defect in trajectories, from which walkers of the next round start."""
+
 
 @dataclass(frozen=True, order=True)
 class RoundOfRun:
@@ -57,11 +60,37 @@ def starts_of_trajectories(pks: Iterable[int]) -> dict[int, str]:
         explorations |= {trajectory: pk for trajectory, _, pk, kind in query.all() if kind == EXPLORATION}
     starts = inputs_of_calls(orm.CalcJobNode, segments.values(), "structure")
     names = _names_of_structures(set(explorations.values()))
-    return {
-        trajectory: names[exploration, start]
-        for trajectory, exploration in explorations.items()
-        if (start := starts.get(segments[trajectory], 0)) and (exploration, start) in names
-    }
+    states = origins_of_states(set(starts.values()))
+    found = {}
+    for trajectory, exploration in explorations.items():
+        start = starts.get(segments[trajectory], 0)
+        origin, state = states.get(start, (start, ""))
+        if (exploration, origin) in names:
+            found[trajectory] = f"{names[exploration, origin]}{state}"
+    return found
+
+
+def origins_of_states(pks: Iterable[int]) -> dict[int, tuple[int, str]]:
+    """Return of structures that are states found by walkers the start structure that these are told from.
+
+    With it the end of its name, such as ``_state_01``. Other structures are left out.
+    """
+    origins = {}
+    for chunk in in_chunks(pks):
+        query = orm.QueryBuilder()
+        query.append(orm.StructureData, filters={"id": {"in": chunk}}, project="id", tag="state")
+        query.append(
+            orm.CalcFunctionNode,
+            with_outgoing="state",
+            edge_project="label",
+            project="attributes.process_label",
+            tag="call",
+        )
+        query.append(orm.StructureData, with_outgoing="call", edge_filters={"label": "start"}, project="id")
+        for state, kind, origin, label in query.all():
+            if kind == FINDER:
+                origins[state] = (origin, f"_{label.split('__')[0]}")
+    return origins
 
 
 def _names_of_structures(explorations: Iterable[int]) -> dict[tuple[int, int], str]:

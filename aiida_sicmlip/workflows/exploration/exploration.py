@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from aiida import orm
@@ -13,13 +14,20 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation, frames_used
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
+from aiida_sicmlip.calculations.functions.find_states import find_states
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
-from aiida_sicmlip.workflows.exploration.validation import validate_exploration, without_frames
+from aiida_sicmlip.workflows.exploration.starts import last_walkers, usable_states
+from aiida_sicmlip.workflows.exploration.validation import (
+    validate_exploration,
+    walker_parameters,
+    without_frames,
+)
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
 from aiida_sicmlip.workflows.protocols.files import Overrides
@@ -33,7 +41,8 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
     """Run independent walkers from each start structure.
 
     If a bias is requested, collective variables are first learned for each start structure: from earlier trajectories
-    if available, otherwise from short unbiased runs. If the potential fails during a walker, the frames before the
+    if available, otherwise from short unbiased runs. A share of the walkers can start from states that the earlier
+    trajectories visited. If the potential fails during a walker, the frames before the
     failure are kept, as active learning needs them, and the other walkers continue.
     """
 
@@ -106,6 +115,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
         self.ctx.earlier = {name: dict(segments) for name, segments in self.inputs.get("earlier", {}).items()}
         self.ctx.earlier_filters = {name: dict(nodes) for name, nodes in self.inputs.get("earlier_filters", {}).items()}
+        self.ctx.states = {}
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
@@ -200,7 +210,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         return None
 
     def prepare_walkers(self) -> None:
-        """Derive the seeds of the walkers."""
+        """Derive the seeds of the walkers, and determine those that start from states found earlier."""
         if self.ctx.variables:
             self.out("collective_variables", self.ctx.variables)
         own = self.inputs.get("walker_parameters", {})
@@ -209,6 +219,34 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             for name in sorted(self.inputs.structures)
         }
         self._prepare("walker", starts, self.inputs.walkers, self.ctx.seeds["walkers"])
+        self._start_from_states()
+
+    def _start_from_states(self) -> None:
+        """Assign states that earlier trajectories visited to a share of the walkers, in turn.
+
+        Atoms keep their order, so that variables and host are those of the start structure.
+        """
+        count = int(self.inputs.start_from_states.value * self.inputs.walkers.value)
+        for name in sorted(set(self.inputs.get("hosts", {})) & set(self.inputs.get("earlier", {}))):
+            walkers = last_walkers(name, count, self.ctx.start_of, self.ctx.condition_of)
+            if not walkers:
+                continue
+            filters = dict(self.inputs.get("earlier_filters", {}).get(name, {}))
+            found = run_once(
+                self,
+                find_states,
+                f"states_{name}",
+                start=self.inputs.structures[name],
+                host=self.inputs.hosts[name],
+                parameters=orm.Dict({"count": len(walkers), "shortest_visit": SHORTEST_VISIT}),
+                trajectories=dict(self.inputs.earlier[name]),
+                **({"filters": filters} if filters else {}),
+            )
+            run = {"host": self.inputs.hosts[name], "metadata": self.inputs.walker.exploration.get("metadata", {})}
+            states, messages = usable_states(found, run, walker_parameters(name, self.inputs))
+            for message in messages:
+                self.report(f"`{name}`: {message}")
+            self.ctx.states = {**self.ctx.states, **dict(zip(walkers, cycle(states), strict=False))}
 
     def run_walkers(self) -> None:
         """Submit walkers up to the maximum number of concurrent ones."""
@@ -299,7 +337,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         start = self.ctx.start_of[name]
         inputs = AttributeDict(self.exposed_inputs(WalkerWorkChain, namespace="walker"))
         run = {key: value for key, value in inputs.exploration.items() if key not in excluded} | dict(changed)
-        run["structure"] = self.inputs.structures[start]
+        run["structure"] = self.ctx.states.get(name, self.inputs.structures[start])
         run["potential"] = self.inputs.potential
         run["seed"] = self.ctx.walker_seeds[f"walker_{name.rsplit('_', 1)[1]}"]
         if start in self.inputs.get("hosts", {}):

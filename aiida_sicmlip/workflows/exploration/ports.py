@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 from aiida.engine import ProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
@@ -19,6 +21,13 @@ from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 
 PER_STRUCTURE = ("structure", "potential", "seed", "collective_variables", "host", "continuation")
 """Inputs of a run that differ between walkers, or are inputs of the exploration itself."""
+
+
+def validate_share(value: orm.Float | None, _: Any) -> str | None:
+    """Validate the share of walkers that start from states."""
+    if value is not None and not 0 <= value.value <= 1:
+        return f"`start_from_states` is {value.value}; give a share of the walkers, from 0 to 1."
+    return None
 
 
 def define_inputs(spec: ProcessSpec) -> None:
@@ -59,6 +68,14 @@ def define_inputs(spec: ProcessSpec) -> None:
             validator=validate_positive(name),
             help=what,
         )
+    spec.input(
+        "start_from_states",
+        valid_type=orm.Float,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Float(0.0),
+        validator=validate_share,
+        help="Share of the walkers, rounded down, that start from states which `earlier` trajectories visited, if any.",
+    )
     spec.input("seed", **seed_port("Seed from which all other seeds of the exploration are derived."))
     spec.expose_inputs(
         WalkerWorkChain,

@@ -169,6 +169,13 @@ class ExplorationStep(Settings):
         REQUIRED, "maximum number of calculations of a run; each continues the one before", at_least=1
     )
     clean_workdir: bool = flag(REQUIRED, "delete the remote working folders of a run after it has finished")
+    start_from_states: float = number(
+        0.0,
+        "share of the runs, rounded down, that start from other states of the defect, found by runs of the previous "
+        "round; the other runs start from the start structure",
+        at_least=0,
+        at_most=1,
+    )
     temperatures: tuple[float, ...] | None = _temperatures()
     parameters: ExplorationSettings = group(ExplorationSettings, "settings of a run")
     bias: BiasSettings | None = group(
