@@ -60,7 +60,7 @@ THIRD = 0.001 / 3
 class Arm:
     """A kind of variables, and the time step (ps) of its walker."""
 
-    standardisation: str
+    scaling: str
     r0: float
     exponent: int
     timestep: float = 0.001
@@ -127,12 +127,7 @@ def train(study: Study, folder: Path, arm: Arm, seed: int) -> CollectiveVariable
             "groups": study.groups,
             "switching": {"r0": arm.r0, "exponent": arm.exponent},
             # Each hop occurs in one run: without that run the variables would not know it.
-            "autoencoder": {
-                "held_out": 0,
-                "max_epochs": study.epochs,
-                "seed": seed,
-                "standardisation": arm.standardisation,
-            },
+            "autoencoder": {"held_out": 0, "max_epochs": study.epochs, "seed": seed, "standardisation": arm.scaling},
         }
         (folder / filenames.CV_SETTINGS_FILE).write_text(json.dumps(settings))
         runs = [run / filenames.TRAJECTORY_FILE for run in study.learning_runs(seed)]
