@@ -57,20 +57,23 @@ class Heating:
         return asdict(self)
 
     def warnings(self, settings: ExplorationSettings, n_atoms: int) -> list[str]:
-        """Return what exceeds :data:`LARGEST_DIFFERENCE` and :data:`LARGEST_GAIN`, beyond three standard errors."""
+        """Return what exceeds :data:`LARGEST_DIFFERENCE` and :data:`LARGEST_GAIN` by three standard errors or more.
+
+        A run that is too short for an error gives no warning.
+        """
         found = []
-        if self.biased is not None and self.others is not None:
+        if self.biased and self.others and self.biased.error is not None and self.others.error is not None:
             difference = self.biased.value - self.others.value
-            error = np.hypot(self.biased.error or 0.0, self.others.error or 0.0)
-            if abs(difference) - 3 * error > LARGEST_DIFFERENCE * settings.temperature:
+            error = np.hypot(self.biased.error, self.others.error)
+            if difference - 3 * error > LARGEST_DIFFERENCE * settings.temperature:
                 found.append(
                     f"the atoms of the variables are {difference:.0f} ± {error:.0f} K hotter than the others: the bias "
                     "heats them, and rates and weights are not those of the thermostat's temperature"
                 )
-        if self.drift is not None:
+        if self.drift and self.drift.error is not None:
             kinetic_energy = 1.5 * n_atoms * kB * settings.temperature
             largest = LARGEST_GAIN * kinetic_energy / settings.damping
-            if self.drift.value - 3 * (self.drift.error or 0.0) > largest:
+            if self.drift.value - 3 * self.drift.error > largest:
                 found.append(
                     f"the time steps add {self.drift} eV/ps, above {largest:.2g} eV/ps ({LARGEST_GAIN:.0%} of the "
                     "kinetic energy in a damping time of the thermostat): shorten `timestep`"
