@@ -41,8 +41,8 @@ class LennardJonesPrior:
     """Lennard-Jones pair potential with a cutoff envelope, and an energy offset for each atom.
 
     The energy of two atoms of the elements i and j at the distance r < ``cutoff`` is
-    (``repulsion``[i, j] / r^12 - ``attraction``[i, j] / r^6) f(r / ``cutoff``) with the envelope f of :func:`envelope`:
-    energy, force and second derivative are continuous at the cutoff. Each atom of element i adds ``offsets``[i].
+    (``repulsion[i, j]`` / r^12 - ``attraction[i, j]`` / r^6) f(r / ``cutoff``) with the envelope f of :func:`envelope`:
+    energy, force and second derivative are continuous at the cutoff. Each atom of element i adds ``offsets[i]``.
 
     species: elements, (T,).
     repulsion: 4 epsilon sigma^12, (T, T), eV A^12; symmetric and not negative.
