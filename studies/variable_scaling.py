@@ -9,10 +9,10 @@ static, at three time steps.
 
     python -m studies.variable_scaling variable_scaling --seeds 5
 
-makes the runs in the folder `variable_scaling` one after the other and adds a row to `results.json` there after each
-arm, all arms of a seed before the next seed. Rows that are there are not made again, so that it can be stopped and
-started at any time, and with more seeds later. `--only-summary` prints the table and draws the picture of what there
-is. A seed takes about ten minutes on one core.
+makes the runs in the folder `variable_scaling` one after the other, and adds each number to `results.json` there as
+soon as it is known, cheap ones first, those of all arms of a seed before the next seed. What is there is not made
+again, so that it can be stopped and started at any time, and with more seeds later. `--only-summary` prints the table
+and draws the picture of what there is. An arm takes about three minutes of one core for each seed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,10 @@ from studies.edip_runs import POTENTIAL_COMMANDS, is_complete, program, run_edip
 TEMPERATURE, LEARNING_TEMPERATURE = 1500.0, 2500.0
 """K, of the walkers and of the runs to learn from."""
 NVE_TIMESTEPS = (0.001, 0.0005, 0.00025)
-NVE_LENGTH = 2.0
+NVE_LENGTH = 1.0
 """ps."""
+MEASURED = ("variance_explained", "gradient_noise", "separation", "walker", "drift_by_timestep_fs")
+"""Keys of a row, in the order in which they are filled in for all arms and seeds."""
 THIRD = 0.001 / 3
 """Time in ps over which gradients are compared."""
 
@@ -79,8 +81,9 @@ ARMS = {
 class Study:
     """The host, the defect, the runs that all arms of a seed share, and the folder in which everything is made."""
 
-    def __init__(self, folder: Path, length: float, epochs: int) -> None:
+    def __init__(self, folder: Path, length: float, epochs: int, sets: int) -> None:
         self.folder = folder
+        self.sets = sets
         self.length = length
         self.epochs = epochs
         self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(2, 2, 2)))
@@ -99,9 +102,10 @@ class Study:
         return folder
 
     def learning_runs(self, seed: int) -> list[Path]:
-        """Return four hot runs."""
+        """Return four hot runs: with several sets of them, those of the seed's set."""
+        number_of_set = (seed - 1) % self.sets + 1
         settings = ExplorationSettings(temperature=LEARNING_TEMPERATURE, equilibration=2.0, production=50.0)
-        return [self.unbiased("learning", settings, 10 * seed + number) for number in range(1, 5)]
+        return [self.unbiased("learning", settings, 10 * number_of_set + number) for number in range(1, 5)]
 
     def quick_frames(self, seed: int) -> np.ndarray:
         """Return positions (F, N, 3) of an unbiased run a third of a femtosecond apart."""
@@ -198,17 +202,22 @@ def walk(study: Study, folder: Path, variables: Path, arm: Arm, seed: int) -> di
             biased_atoms=study.seen,
             restart_every=settings.restart_steps,
         )
-    moved = np.flatnonzero(~study.is_start(folder))
     colvar = read_colvar(folder / filenames.COLVAR_FILE)
     bias_rows = {"time": colvar.time, "bias": colvar.bias}
     found = heating([(rows_of(folder), bias_rows)], settings.timestep, settings.steps(bias.pace))
     return {
         "length_ps": study.length,
-        "first_hop_ps": float(moved[0] * settings.frame_interval) if len(moved) else None,
+        "first_hop_ps": first_hop(study, folder, settings),
         "heating": found.to_dict(),
         "largest_bias_ev": float(colvar.bias.max()),
         "seconds": time.time() - begin,
     }
+
+
+def first_hop(study: Study, folder: Path, settings: ExplorationSettings) -> float | None:
+    """Return the time (ps) of the first frame of a run with other vacant sites than the start, None where none has."""
+    moved = np.flatnonzero(~study.is_start(folder))
+    return float(moved[0] * settings.frame_interval) if len(moved) else None
 
 
 def rows_of(folder: Path) -> dict[str, np.ndarray]:
@@ -252,32 +261,26 @@ def constant_energy(walker: Path, folder: Path, timestep: float) -> dict[str, fl
         folder=folder,
     )
     energy = parse_thermo((folder / filenames.LAMMPS_LOG_FILE).read_text())["TotEng"]
-    half = len(energy) // 2
-    return {
-        "first_half_ev_per_ps": float((energy[half] - energy[0]) / (NVE_LENGTH / 2)),
-        "ev_per_ps": float((energy[-1] - energy[0]) / NVE_LENGTH),
-        "seconds": time.time() - begin,
-    }
+    return {"ev_per_ps": float((energy[-1] - energy[0]) / NVE_LENGTH), "seconds": time.time() - begin}
 
 
-def measure(study: Study, name: str, arm: Arm, seed: int) -> dict[str, Any]:
-    """Return the row of an arm and a seed."""
+def measurements(study: Study, name: str, seed: int) -> dict[str, Callable[[], Any]]:
+    """Return what is measured of an arm and a seed, by its key in the row; the cheapest first."""
+    arm = ARMS[name]
     folder = study.folder / re.sub(r"\W+", "_", name) / f"seed_{seed:03d}"
-    model = train(study, folder / "variables", arm, seed)
-    walker = walk(study, folder / "walker", folder / "variables", arm, seed)
-    drift = {
-        f"{1000 * timestep:g}": constant_energy(folder / "walker", folder / f"nve_{1000 * timestep:g}", timestep)
-        for timestep in NVE_TIMESTEPS
-    }
+
+    def model() -> CollectiveVariableModel:
+        return train(study, folder / "variables", arm, seed)
+
     return {
-        "arm": name,
-        "seed": seed,
-        **asdict(arm),
-        "variance_explained": model.description["variance_explained"]["training"],
-        "gradient_noise": gradient_noise(model, study.quick_frames(seed), study.atoms.cell.array),
-        "separation": separation(study, model, seed),
-        "walker": walker,
-        "drift_by_timestep_fs": drift,
+        "variance_explained": lambda: model().description["variance_explained"]["training"],
+        "gradient_noise": lambda: gradient_noise(model(), study.quick_frames(seed), study.atoms.cell.array),
+        "separation": lambda: separation(study, model(), seed),
+        "walker": lambda: walk(study, folder / "walker", folder / "variables", arm, seed),
+        "drift_by_timestep_fs": lambda: {
+            f"{1000 * timestep:g}": constant_energy(folder / "walker", folder / f"nve_{1000 * timestep:g}", timestep)
+            for timestep in NVE_TIMESTEPS
+        },
     }
 
 
@@ -287,39 +290,31 @@ def without_bias(study: Study, seed: int) -> dict[str, Any]:
         temperature=TEMPERATURE, equilibration=2.0, production=study.length, frame_interval=0.02
     )
     folder = study.unbiased("unbiased", settings, seed)
-    moved = np.flatnonzero(~study.is_start(folder))
     return {
-        "arm": "unbiased",
-        "seed": seed,
-        "walker": {
-            "length_ps": study.length,
-            "first_hop_ps": float(moved[0] * settings.frame_interval) if len(moved) else None,
-            "heating": heating([(rows_of(folder), {})], settings.timestep).to_dict(),
-        },
+        "length_ps": study.length,
+        "first_hop_ps": first_hop(study, folder, settings),
+        "heating": heating([(rows_of(folder), {})], settings.timestep).to_dict(),
     }
 
 
 def columns(row: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a row that are compared between arms."""
-    found = row["walker"]["heating"]
-    numbers = {
-        "hotter (K)": found["biased"]["value"] - found["others"]["value"],
-        "drift of the walker (eV/ps)": found["drift"]["value"],
-        "waited for a hop (ps)": row["walker"]["first_hop_ps"] or row["walker"]["length_ps"],
-        "hops": float(row["walker"]["first_hop_ps"] is not None),
-    }
-    if row["arm"] == "unbiased":
-        return numbers
-    return {
-        "variance explained": row["variance_explained"],
-        "gradient noise": float(np.mean(row["gradient_noise"])),
-        "hop seen (std)": float(np.max(row["separation"])) if row["separation"] else np.nan,
-        **{
-            f"NVE, {step} fs (eV/ps)": drift["first_half_ev_per_ps"]
-            for step, drift in row["drift_by_timestep_fs"].items()
-        },
-        **numbers,
-    }
+    """Return the numbers of a row that are compared between arms, as far as they are there."""
+    numbers = {}
+    if "gradient_noise" in row:
+        numbers["gradient noise"] = float(np.mean(row["gradient_noise"]))
+    if "variance_explained" in row:
+        numbers["variance explained"] = row["variance_explained"]
+    if row.get("separation"):
+        numbers["hop seen (std)"] = float(np.max(row["separation"]))
+    if "walker" in row:
+        found = row["walker"]["heating"]
+        numbers["hotter (K)"] = found["biased"]["value"] - found["others"]["value"]
+        numbers["drift of the walker (eV/ps)"] = found["drift"]["value"]
+        numbers["waited for a hop (ps)"] = row["walker"]["first_hop_ps"] or row["walker"]["length_ps"]
+        numbers["hops"] = float(row["walker"]["first_hop_ps"] is not None)
+    for step, drift in row.get("drift_by_timestep_fs", {}).items():
+        numbers[f"NVE, {step} fs (eV/ps)"] = drift["ev_per_ps"]
+    return numbers
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, float, int]]]:
@@ -328,11 +323,10 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[floa
     for arm in dict.fromkeys(row["arm"] for row in rows):
         tables = [columns(row) for row in rows if row["arm"] == arm]
         found[arm] = {}
-        for name in tables[0]:
-            values = np.array([table[name] for table in tables])
-            values = values[np.isfinite(values)]
+        for name in dict.fromkeys(name for table in tables for name in table):
+            values = np.array([table[name] for table in tables if name in table])
             error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
-            found[arm][name] = (float(values.mean()) if len(values) else np.nan, error, len(values))
+            found[arm][name] = (float(values.mean()), error, len(values))
     return found
 
 
@@ -369,23 +363,28 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each arm, from 1")
     parser.add_argument("--length", type=float, default=60.0, help="of a walker, ps")
     parser.add_argument("--epochs", type=int, default=60, help="of the training of variables")
+    parser.add_argument("--learning-sets", type=int, default=1, help="sets of hot runs that seeds learn from in turn")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="kinds of variables to compare")
     parser.add_argument("--only-summary", action="store_true", help="make nothing, show what there is")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
-    study = Study(options.folder, options.length, options.epochs)
+    study = Study(options.folder, options.length, options.epochs, options.learning_sets)
     file = options.folder / "results.json"
     rows = json.loads(file.read_text()) if file.exists() else []
-    for seed in range(1, 1 if options.only_summary else options.seeds + 1):
-        for name in ["unbiased", *options.arms]:
-            if any((row["arm"], row["seed"]) == (name, seed) for row in rows):
-                continue
-            rows.append(without_bias(study, seed) if name == "unbiased" else measure(study, name, ARMS[name], seed))
-            new = file.with_suffix(".new")
-            new.write_text(json.dumps(rows, indent=1) + "\n")
-            new.replace(file)
-            print(name, seed, columns(rows[-1]), flush=True)
+    by_place = {(row["arm"], row["seed"]): row for row in rows}
+    for key in () if options.only_summary else MEASURED:
+        for seed in range(1, options.seeds + 1):
+            for name in ["unbiased", *options.arms]:
+                row = by_place.setdefault((name, seed), {"arm": name, "seed": seed})
+                if key in row or (name == "unbiased" and key != "walker"):
+                    continue
+                row[key] = without_bias(study, seed) if name == "unbiased" else measurements(study, name, seed)[key]()
+                rows = [by_place[place] for place in sorted(by_place)]
+                new = file.with_suffix(".new")
+                new.write_text(json.dumps(rows, indent=1) + "\n")
+                new.replace(file)
+                print(name, seed, key, columns(row), flush=True)
     for arm, numbers in summary(rows).items():
         print(arm)
         for name, (mean, error, count) in numbers.items():
