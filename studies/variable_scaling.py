@@ -21,7 +21,7 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,13 @@ from aiida_sicmlip.science.dynamics.plumed_input import plumed_input
 from aiida_sicmlip.science.dynamics.run_output import COLUMNS
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.pines.atoms import choose_atoms
-from aiida_sicmlip.science.pines.export import CollectiveVariableModel, read_model
-from aiida_sicmlip.science.pines.piv import pair_distances
+from aiida_sicmlip.science.pines.export import CollectiveVariableModel, read_model, write_model
+from aiida_sicmlip.science.pines.layout import PivLayout
+from aiida_sicmlip.science.pines.piv import pair_distances, permutation_invariant_vectors
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
+from aiida_sicmlip.science.pines.training import train_autoencoder
 from studies.edip_runs import POTENTIAL_COMMANDS, is_complete, program, run_edip
+from studies.variable_scaling_table import columns, draw, summary
 
 TEMPERATURE, LEARNING_TEMPERATURE = 1500.0, 2500.0
 """K, of the walkers and of the runs to learn from."""
@@ -84,6 +88,7 @@ class Study:
     def __init__(self, folder: Path, length: float, epochs: int, sets: int) -> None:
         self.folder = folder
         self.sets = sets
+        self._vectors: dict[tuple[Path, SwitchingFunction], list[torch.Tensor]] = {}
         self.length = length
         self.epochs = epochs
         self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(2, 2, 2)))
@@ -107,6 +112,22 @@ class Study:
         settings = ExplorationSettings(temperature=LEARNING_TEMPERATURE, equilibration=2.0, production=50.0)
         return [self.unbiased("learning", settings, 10 * number_of_set + number) for number in range(1, 5)]
 
+    def vectors_to_learn_from(self, seed: int, layout: PivLayout, switching: SwitchingFunction) -> list[torch.Tensor]:
+        """Return the sorted vectors (F, P) of each hot run."""
+        runs = self.learning_runs(seed)
+        if (runs[0], switching) not in self._vectors:
+            self._vectors[runs[0], switching] = [
+                permutation_invariant_vectors(
+                    torch.from_numpy(read_dcd(run / filenames.TRAJECTORY_FILE)[0][:, list(layout.atoms)]),
+                    self.atoms.cell.array,
+                    np.array([True] * 3),
+                    layout,
+                    switching,
+                ).float()
+                for run in runs
+            ]
+        return self._vectors[runs[0], switching]
+
     def quick_frames(self, seed: int) -> np.ndarray:
         """Return positions (F, N, 3) of an unbiased run a third of a femtosecond apart."""
         settings = ExplorationSettings(
@@ -127,16 +148,14 @@ def train(study: Study, folder: Path, arm: Arm, seed: int) -> CollectiveVariable
     """Learn the variables of an arm, unless they are there."""
     if not (folder / filenames.CV_MODEL_FILE).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {
-            "groups": study.groups,
-            "switching": {"r0": arm.r0, "exponent": arm.exponent},
-            # Each hop occurs in one run: without that run the variables would not know it.
-            "autoencoder": {"held_out": 0, "max_epochs": study.epochs, "seed": seed, "standardisation": arm.scaling},
-        }
-        (folder / filenames.CV_SETTINGS_FILE).write_text(json.dumps(settings))
-        runs = [run / filenames.TRAJECTORY_FILE for run in study.learning_runs(seed)]
-        options = [part for run in runs for part in ("--trajectory", str(run.resolve()))]
-        program("aiida_sicmlip.engine.programs.main", "cv", *options, folder=folder)
+        # Each hop occurs in one run: without that run the variables would not know it.
+        settings = AutoencoderSettings(held_out=0, max_epochs=study.epochs, seed=seed, standardisation=arm.scaling)
+        switching = SwitchingFunction(arm.r0, arm.exponent)
+        layout = PivLayout.from_groups(study.groups)
+        trained = train_autoencoder(
+            study.vectors_to_learn_from(seed, layout, switching), settings, block_sizes=layout.block_sizes
+        )
+        write_model(folder, layout, switching, trained)
     return read_model(folder)
 
 
@@ -295,63 +314,6 @@ def without_bias(study: Study, seed: int) -> dict[str, Any]:
         "first_hop_ps": first_hop(study, folder, settings),
         "heating": heating([(rows_of(folder), {})], settings.timestep).to_dict(),
     }
-
-
-def columns(row: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a row that are compared between arms, as far as they are there."""
-    numbers = {}
-    if "gradient_noise" in row:
-        numbers["gradient noise"] = float(np.mean(row["gradient_noise"]))
-    if "variance_explained" in row:
-        numbers["variance explained"] = row["variance_explained"]
-    if row.get("separation"):
-        numbers["hop seen (std)"] = float(np.max(row["separation"]))
-    if "walker" in row:
-        found = row["walker"]["heating"]
-        numbers["hotter (K)"] = found["biased"]["value"] - found["others"]["value"]
-        numbers["drift of the walker (eV/ps)"] = found["drift"]["value"]
-        numbers["waited for a hop (ps)"] = row["walker"]["first_hop_ps"] or row["walker"]["length_ps"]
-        numbers["hops"] = float(row["walker"]["first_hop_ps"] is not None)
-    for step, drift in row.get("drift_by_timestep_fs", {}).items():
-        numbers[f"NVE, {step} fs (eV/ps)"] = drift["ev_per_ps"]
-    return numbers
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, float, int]]]:
-    """Return mean, standard error and number of seeds of each column, by arm."""
-    found: dict[str, dict[str, tuple[float, float, int]]] = {}
-    for arm in dict.fromkeys(row["arm"] for row in rows):
-        tables = [columns(row) for row in rows if row["arm"] == arm]
-        found[arm] = {}
-        for name in dict.fromkeys(name for table in tables for name in table):
-            values = np.array([table[name] for table in tables if name in table])
-            error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
-            found[arm][name] = (float(values.mean()), error, len(values))
-    return found
-
-
-def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the columns, one panel each, with a point for each seed and the mean of each arm."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    names = ["NVE, 1 fs (eV/ps)", "hotter (K)", "gradient noise", "variance explained", "waited for a hop (ps)"]
-    means = summary(rows)
-    figure, panels = plt.subplots(1, len(names), figsize=(3.0 * len(names), 3.2), layout="constrained", sharey=True)
-    for axes, name in zip(panels, names, strict=True):
-        for place, arm in enumerate(means):
-            values = [columns(row).get(name, np.nan) for row in rows if row["arm"] == arm]
-            axes.plot(values, [place] * len(values), "o", color="0.6", markersize=4)
-            if name in means[arm]:
-                mean, error, _ = means[arm][name]
-                axes.errorbar(mean, place, xerr=error, fmt="|", color="C0", markersize=14, capsize=3)
-        axes.set_xlabel(name)
-        axes.set_yticks(range(len(means)), list(means))
-    panels[0].invert_yaxis()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def main() -> None:
