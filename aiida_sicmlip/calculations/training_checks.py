@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -63,7 +63,7 @@ def _check_initial_potential(potential: PotentialData, parameters: Mapping[str, 
             "has one: leave the `prior` out."
         )
     stored = _model_settings(potential)
-    for name, value in _flat(parameters.get("model") or {}):
+    for name, value in (parameters.get("model") or {}).items():
         if name not in stored:
             raise InputError(
                 f"`model.{name}` is given, but the model comes from `initial_potential` <{potential.pk}>, with its "
@@ -92,15 +92,6 @@ def _training_of(potential: PotentialData) -> orm.ProcessNode | None:
     """Return the training that made a potential, where one did."""
     creator = potential.creator
     return creator if creator is not None and "parameters" in creator.inputs else None
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the value of each setting."""
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _check_sets(

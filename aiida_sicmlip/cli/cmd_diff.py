@@ -20,7 +20,8 @@ def diff(first: str, second: str, profile_name: str | None) -> None:
 
     For example: `aiida-sicmlip diff 210 462`.
     """
-    from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
+    from aiida_sicmlip.reports.models import model_comparison_lines
+    from aiida_sicmlip.tools.model_comparison import compare_models
     from aiida_sicmlip.tools.nodes import load
     from aiida_sicmlip.tools.potentials import MODELS, model_of
 

@@ -70,14 +70,9 @@ def free_energy(
     PK is a run, an exploration, a walker or one calculation of a walker.
     """
     from aiida_sicmlip.common.exceptions import InputError
-    from aiida_sicmlip.reports.exploration import (
-        choose_exploration,
-        draw_free_energy,
-        free_energy_lines,
-        free_energy_report,
-        read_explorations,
-    )
+    from aiida_sicmlip.reports.exploration import draw_free_energy, free_energy_lines, free_energy_report
     from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings
+    from aiida_sicmlip.tools.explorations import choose_exploration, read_explorations
     from aiida_sicmlip.tools.nodes import load
     from aiida_sicmlip.tools.walkers import EXPLORING
 

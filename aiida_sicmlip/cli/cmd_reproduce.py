@@ -45,7 +45,8 @@ def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
     """Run a calculation or a calcfunction again, with the attempts before it; return whether the same came out."""
     from aiida import orm
 
-    from aiida_sicmlip.reports.reproduction import preview_lines, reproduction, verdict_lines
+    from aiida_sicmlip.reports.reproduction import preview_lines, verdict_lines
+    from aiida_sicmlip.tools.comparison import reproduction
     from aiida_sicmlip.workflows.rerun.reproduction import attempts_of, complete, process_behind, run_again, usable_code
 
     attempts = attempts_of(process_behind(node))

@@ -33,8 +33,9 @@ def retrain(
     """
     from aiida_sicmlip.cli.dataset.change import words
     from aiida_sicmlip.common.exceptions import SicmlipError
-    from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
+    from aiida_sicmlip.reports.models import model_comparison_lines
     from aiida_sicmlip.reports.reproduction import removal_lines
+    from aiida_sicmlip.tools.model_comparison import compare_models
     from aiida_sicmlip.tools.nodes import load
     from aiida_sicmlip.tools.potentials import MODELS, model_of
     from aiida_sicmlip.workflows.rerun.reproduction import complete, start

@@ -29,14 +29,9 @@ def selection(identifier: str, index: int | None, plot: Path | None, as_json: bo
     """Print the selections of run PK and the novelty of the picked frames, by round."""
     from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.composition import composition_cells
-    from aiida_sicmlip.reports.selection import (
-        choose_rounds,
-        draw_selections,
-        read_selections,
-        selection_report,
-        selection_tables,
-    )
+    from aiida_sicmlip.reports.selection import draw_selections, selection_report, selection_tables
     from aiida_sicmlip.tools.nodes import load
+    from aiida_sicmlip.tools.selections import choose_rounds, read_selections
 
     load_profile(profile_name)
     node = load(identifier, [ACTIVE_LEARNING], "PK")

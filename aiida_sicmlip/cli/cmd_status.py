@@ -31,11 +31,11 @@ def status(*, identifier: str, once: bool, interval: float, as_json: bool, profi
     import json
 
     from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
-    from aiida_sicmlip.reports.composition import add_shares
     from aiida_sicmlip.reports.run.tables import detail_lines, status_lines
     from aiida_sicmlip.tools.continuation import continued_run
     from aiida_sicmlip.tools.nodes import load
     from aiida_sicmlip.tools.runs import read_run
+    from aiida_sicmlip.tools.selections import add_shares
 
     load_profile(profile_name)
     node = load(identifier, [ACTIVE_LEARNING], "PK")

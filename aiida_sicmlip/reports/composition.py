@@ -5,33 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiida import orm
-
 from aiida_sicmlip.reports.text import Cells
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.picks import ROLES
-from aiida_sicmlip.tools.origins import PickShare, composition_of_selection
-from aiida_sicmlip.tools.selections import RoundSelection, round_selections
-
-
-def shares_of_round(steps: RoundSelection) -> list[PickShare]:
-    """Return what each start structure and temperature has in the picks of a round; none before there are picks."""
-    picks = steps.picks
-    if steps.selection is None or picks is None:
-        return []
-    roles = [ROLES[int(role)] for role in picks.get_array("role")]
-    return composition_of_selection(steps.selection, roles, picks.get_array("segment").tolist())
-
-
-def add_shares(run: orm.WorkChainNode, shares_by_round: dict[int, list[PickShare]]) -> dict[int, list[PickShare]]:
-    """Add the shares of rounds that have picked to those that are known, by round, and return them.
-
-    What a round has picked does not change: a round that is known is not looked at again.
-    """
-    for steps in round_selections(run):
-        if steps.index not in shares_by_round and (shares := shares_of_round(steps)):
-            shares_by_round[steps.index] = shares
-    return shares_by_round
+from aiida_sicmlip.tools.origins import PickShare
 
 
 def temperature_of(share: PickShare) -> float:

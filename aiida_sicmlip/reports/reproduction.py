@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.text import duration
-from aiida_sicmlip.tools.comparison import Difference, compare_outputs
+from aiida_sicmlip.tools.comparison import Reproduction, compare_outputs
+from aiida_sicmlip.tools.nodes import input_of, output_of
 from aiida_sicmlip.tools.runs import Run, step_seconds
 from aiida_sicmlip.tools.versions import changes, present_versions, recorded_versions, surroundings
-
-Change = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """A process and the one that ran with its inputs again.
-
-    original: the earlier process.
-    again: the later one.
-    versions: name, then and now, of each version that differs.
-    machine: name, then and now, of what differs in where they ran.
-    outputs: what they made, compared.
-    """
-
-    original: orm.ProcessNode
-    again: orm.ProcessNode
-    versions: list[Change]
-    machine: list[Change]
-    outputs: list[Difference]
-
-    @property
-    def identical(self) -> bool:
-        """Whether the same came out, to the last bit; what is only reported of it does not count."""
-        results = [output for output in self.outputs if output.decisive]
-        return bool(results) and all(output.identical for output in results)
-
-
-def reproduction(original: orm.ProcessNode, again: orm.ProcessNode) -> Reproduction:
-    """Return the comparison of two processes that have ended."""
-    return Reproduction(
-        original,
-        again,
-        changes(recorded_versions(original), recorded_versions(again)),
-        changes(surroundings(original), surroundings(again)),
-        compare_outputs(original, again),
-    )
 
 
 def preview_lines(process: orm.ProcessNode, code: orm.AbstractCode | None = None) -> list[str]:
@@ -61,7 +23,7 @@ def preview_lines(process: orm.ProcessNode, code: orm.AbstractCode | None = None
     ]
     if not lines:
         lines = ["versions: none that are known beforehand differ"]
-    if code is not None and (original := _code(process)) is not None and original.pk != code.pk:
+    if code is not None and (original := input_of(process, "code")) is not None and original.pk != code.pk:
         lines.append(f"code: {original.full_label} <{original.pk}> then, {code.full_label} <{code.pk}> now")
     took = (process.mtime - process.ctime).total_seconds()
     return [*lines, f"to run: {process.process_label} <{process.pk}>, which took {duration(took)}"]
@@ -107,7 +69,8 @@ def reasons(comparison: Reproduction) -> list[str]:
     devices = {surroundings(node).get("device", "cpu") for node in (comparison.original, comparison.again)}
     if any("cuda" in device for device in devices):
         causes.append("sums on a GPU, whose order is not fixed in all operations")
-    if "wall_time_limit" in {_stop_reason(node) for node in (comparison.original, comparison.again)}:
+    results = [output_of(node, "results") for node in (comparison.original, comparison.again)]
+    if any(node is not None and node.get_dict().get("stop_reason") == "wall_time_limit" for node in results):
         causes.append("a training that was ended by its walltime, after as many epochs as the machine managed")
     if not causes:
         causes.append("another processor or library of linear algebra, which the graph does not know")
@@ -154,7 +117,7 @@ def removal_lines(removed: Mapping[str, Sequence[int]], remaining: Mapping[str, 
 
 def _metrics(comparison: Reproduction) -> list[str]:
     """Return the errors of two models side by side, where models were made."""
-    models = [_potential(node) for node in (comparison.original, comparison.again)]
+    models = [output_of(node, "potential") for node in (comparison.original, comparison.again)]
     if None in models:
         return []
     lines = []
@@ -165,24 +128,6 @@ def _metrics(comparison: Reproduction) -> list[str]:
             f"energy MAE {1000 * one['energy_mae']:.4f} and {1000 * other['energy_mae']:.4f} meV/atom"
         )
     return lines
-
-
-def _potential(process: orm.ProcessNode) -> Any:
-    """Return the model that a process made, or None."""
-    link = process.base.links.get_outgoing(node_class=PotentialData, link_type=LinkType.CREATE).first()
-    return link.node if link is not None else None
-
-
-def _code(process: orm.ProcessNode) -> Any:
-    """Return the code of a calculation, or None."""
-    link = process.base.links.get_incoming(link_type=LinkType.INPUT_CALC, link_label_filter="code").first()
-    return link.node if link is not None else None
-
-
-def _stop_reason(process: orm.ProcessNode) -> str | None:
-    """Return why a training stopped, or None."""
-    link = process.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter="results").first()
-    return link.node.get_dict().get("stop_reason") if link is not None else None
 
 
 def _steps(run: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:

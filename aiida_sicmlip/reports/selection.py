@@ -3,134 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
 
-from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.candidates import CandidateFramesData
-from aiida_sicmlip.reports.composition import composition_values, shares_of_round
+from aiida_sicmlip.reports.composition import composition_values
 from aiida_sicmlip.reports.exploration import plain_numbers
 from aiida_sicmlip.reports.pictures import new_figure, save_figure
 from aiida_sicmlip.reports.text import Cells, or_dash
-from aiida_sicmlip.science.selection.novelty import Coefficient, NoveltyCorrelation, novelty_correlation, place_on_map
-from aiida_sicmlip.science.selection.picks import ROLES, Picks
+from aiida_sicmlip.science.selection.novelty import Coefficient, place_on_map
+from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.tools.origins import PickShare
-from aiida_sicmlip.tools.selections import RoundSelection, round_selections
+from aiida_sicmlip.tools.selections import Selection, choose_rounds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
 """Maps beside each other in a picture."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What one round of a run picked.
-
-    steps: the processes of the round.
-    candidates: the frames that the selection chose from.
-    described: counts of frames and distances, results of the description.
-    summary: counts of picks, results of the selection.
-    picks: in the order in which they were picked.
-    force_error: of the exploring potential on each pick, (P,) in eV/A; not a number without a label.
-    evaluated: whether that potential was evaluated on the new labels.
-    n_replacing: number of picks, the last ones, that replaced failed labels.
-    """
-
-    steps: RoundSelection
-    candidates: CandidateFramesData
-    described: dict[str, Any]
-    summary: dict[str, Any]
-    picks: Picks
-    force_error: np.ndarray
-    evaluated: bool
-    n_replacing: int = 0
-
-    @property
-    def name(self) -> str:
-        """How the round is called."""
-        return f"round {self.steps.index}"
-
-    @cached_property
-    def shares(self) -> list[PickShare]:
-        """What each start structure and temperature has in it."""
-        return shares_of_round(self.steps)
-
-    @property
-    def method(self) -> str:
-        """How training configurations were picked."""
-        return self.summary.get("method", "farthest-point")
-
-    @property
-    def distances(self) -> np.ndarray:
-        """The distance at which each training configuration was picked, in their order, without those that replaced."""
-        own = np.arange(len(self.picks)) < len(self.picks) - self.n_replacing
-        return self.picks.distance[own & self.picks.of("training")]
-
-    @property
-    def correlation(self) -> NoveltyCorrelation:
-        """Of distance from the training set and error, over all frames that were labelled."""
-        coefficients = novelty_correlation(self.picks.reference_distance, self.force_error)
-        if coefficients.reason is not None and not self.evaluated and not np.isinf(self.picks.reference_distance).all():
-            return NoveltyCorrelation(0, reason="the exploring potential was not evaluated on the new labels (yet)")
-        return coefficients
-
-
-def read_selections(run: orm.WorkChainNode) -> list[Selection]:
-    """Return the selections of a run, one a round; a round that has picked nothing (yet) has none.
-
-    :raises InputError: if there are none at all.
-    """
-    selections = []
-    for steps in round_selections(run):
-        picks, candidates = steps.picks, steps.candidates
-        if picks is None or candidates is None:
-            continue
-        parts = [
-            Picks.from_arrays({name: node.get_array(name) for name in Picks.names()})
-            for node in (picks, steps.replacing_picks)
-            if node is not None
-        ]
-        read = Picks.joined(parts)
-        assert read is not None
-        errors = steps.force_errors()
-        force_error = [
-            errors.get((int(segment), int(frame)), np.nan)
-            for segment, frame in zip(read.segment, read.frame, strict=True)
-        ]
-        selections.append(
-            Selection(
-                steps,
-                candidates,
-                steps.described,
-                steps.summary,
-                read,
-                np.array(force_error),
-                evaluated=bool(errors),
-                n_replacing=len(read) - len(parts[0]),
-            )
-        )
-    if not selections:
-        raise InputError(f"run <{run.pk}> has picked no frames yet: `aiida-sicmlip status {run.pk}` says where it is.")
-    return selections
-
-
-def choose_rounds(selections: Sequence[Selection], index: int | None) -> list[Selection]:
-    """Return the selection of a round, or all if None is given.
-
-    :raises InputError: if the round has none.
-    """
-    chosen = [selection for selection in selections if index in (None, selection.steps.index)]
-    if not chosen:
-        available = ", ".join(str(selection.steps.index) for selection in selections)
-        raise InputError(f"round {index} has picked no frames; rounds that have: {available}.")
-    return chosen
 
 
 def selection_report(

@@ -1,4 +1,4 @@
-"""Whether two nodes hold the same, and by how much they differ where they do not."""
+"""Whether two nodes hold the same, or two processes gave it, and by how much they differ where they do not."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.labels.comparison import compare_datasets
 from aiida_sicmlip.science.training.weight_comparison import WeightComparison, compare_weights
+from aiida_sicmlip.tools.versions import changes, recorded_versions, surroundings
 
 NOT_COMPARED = (orm.RemoteData, CompiledPotentialData, ContinuationData, TrainingCheckpointData)
 """Places on a machine, machine code, and states that hold more than the numbers of a run."""
@@ -41,6 +42,41 @@ class Difference:
     identical: bool
     text: str
     decisive: bool = True
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A process and the one that ran with its inputs again.
+
+    original: the earlier process.
+    again: the later one.
+    versions: name, then and now, of each version that differs.
+    machine: name, then and now, of what differs in where they ran.
+    outputs: what they made, compared.
+    """
+
+    original: orm.ProcessNode
+    again: orm.ProcessNode
+    versions: list[tuple[str, str, str]]
+    machine: list[tuple[str, str, str]]
+    outputs: list[Difference]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the same came out, to the last bit; what is only reported of it does not count."""
+        results = [output for output in self.outputs if output.decisive]
+        return bool(results) and all(output.identical for output in results)
+
+
+def reproduction(original: orm.ProcessNode, again: orm.ProcessNode) -> Reproduction:
+    """Return the comparison of two processes that have ended."""
+    return Reproduction(
+        original,
+        again,
+        changes(recorded_versions(original), recorded_versions(again)),
+        changes(surroundings(original), surroundings(again)),
+        compare_outputs(original, again),
+    )
 
 
 def compare_outputs(first: orm.ProcessNode, second: orm.ProcessNode) -> list[Difference]:
@@ -91,6 +127,15 @@ def weights_text(weights: WeightComparison) -> str:
     return "; ".join(parts)
 
 
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the entries of nested dictionaries under dotted names."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from flat(entry, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
 def _outputs(process: orm.ProcessNode) -> dict[str, Any]:
     """Return what a process made, by link label."""
     links = process.base.links.get_outgoing(link_type=(LinkType.CREATE, LinkType.RETURN)).all()
@@ -121,7 +166,7 @@ def _parts(first: Any, second: Any) -> Iterator[str | None]:
     elif isinstance(first, orm.StructureData):
         yield _structures(first, second)
     elif isinstance(first, orm.Dict):
-        yield from _mappings(dict(_flat(first.get_dict())), dict(_flat(second.get_dict())))
+        yield from _mappings(dict(flat(first.get_dict())), dict(flat(second.get_dict())))
     elif isinstance(first, orm.List):
         yield None if first.get_list() == second.get_list() else "other entries"
     elif hasattr(first, "value"):
@@ -169,16 +214,6 @@ def _structures(first: orm.StructureData, second: orm.StructureData) -> str | No
         return f"{first.get_formula()} and {second.get_formula()}, or another order of atoms"
     apart = max(np.abs(one.positions - other.positions).max(), np.abs(one.cell.array - other.cell.array).max())
     return f"positions differ by up to {apart:.2g} A" if apart else None
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the entries of nested dictionaries under dotted names; keys that say when and where are left out."""
-    if isinstance(value, Mapping):
-        for key, nested in value.items():
-            if not any(word in str(key).lower() for word in PASSING):
-                yield from _flat(nested, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
 
 
 def _mappings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from aiida_sicmlip.common.labels import REPLACED, number_of_segment, parse_round
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage.rounds import rounds_of_calls
+from aiida_sicmlip.tools.nodes import output_of
 from aiida_sicmlip.tools.walkers import called_nodes
 
 SETS = ("training_set", "validation_set", "fixed_validation_set")
@@ -75,12 +76,12 @@ def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
             description = steps["descriptors"]
             run_outputs.candidates[name] = description.outputs.candidates
             if "training_set" in steps:
-                run_outputs.picks[name] = _output(steps["selection"], "picks")
+                run_outputs.picks[name] = output_of(steps["selection"], "picks")
             if "training_set" in steps and REPLACED in steps:
-                run_outputs.picks[f"{name}_{REPLACED}"] = _output(steps[REPLACED], "picks")
+                run_outputs.picks[f"{name}_{REPLACED}"] = output_of(steps[REPLACED], "picks")
             run_outputs.n_segments = 1 + max(_numbers_of_segments(description.pk))
             run_outputs.next_round = index + 1
-            run_outputs.seed = _output(steps["seeds"], "next_round")
+            run_outputs.seed = output_of(steps["seeds"], "next_round")
         if "training" in steps:
             outputs = steps["training"].outputs
             run_outputs.potential, run_outputs.compiled_potential = outputs.potential, outputs.compiled_potential
@@ -131,11 +132,6 @@ def _finished_steps(pk: int) -> dict[int, dict[str, Any]]:
             # A step that was called again after an interruption stands under the same label; the latest counts.
             steps.setdefault(index, {})[name] = node
     return steps
-
-
-def _output(node: orm.ProcessNode, label: str) -> Any:
-    """Return one output of a calcfunction; the hundreds of structures beside it are not loaded."""
-    return node.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter=label).one().node
 
 
 def _numbers_of_segments(pk: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Nodes by what a user calls them."""
+"""Nodes by what a user calls them, and by their links to a process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
+from aiida.common.links import LinkType
 from aiida.plugins.entry_point import get_entry_point_from_string
 
 from aiida_sicmlip.common.exceptions import InputError
@@ -32,6 +33,31 @@ def load(identifier: Any, kinds: Sequence[type[orm.Node] | str], what: str) -> A
         name = _with_article(getattr(node, "process_label", None) or type(node).__name__)
         raise InputError(f"`{what}` is node <{node.pk}>, {name}; give the PK or UUID of {wanted}.")
     return node
+
+
+def input_of(process: orm.ProcessNode, label: str) -> Any:
+    """Return one input of a process by its link label, or None; the others are not loaded."""
+    links = process.base.links.get_incoming(
+        link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK), link_label_filter=_literal(label)
+    )
+    link = links.first()
+    return link.node if link is not None else None
+
+
+def output_of(process: orm.ProcessNode | None, label: str) -> Any:
+    """Return one output of a process, if there is one, by its link label, or None; the others are not loaded."""
+    if process is None:
+        return None
+    links = process.base.links.get_outgoing(
+        link_type=(LinkType.CREATE, LinkType.RETURN), link_label_filter=_literal(label)
+    )
+    link = links.first()
+    return link.node if link is not None else None
+
+
+def _literal(label: str) -> str:
+    """Return the pattern of SQL that a link label alone matches."""
+    return label.replace("_", "\\_")
 
 
 def _kind_in_words(kind: type[orm.Node] | str) -> str:

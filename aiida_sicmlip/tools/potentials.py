@@ -19,6 +19,7 @@ from aiida_sicmlip.common.process_types import (
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage import portable_model
+from aiida_sicmlip.tools.nodes import output_of
 from aiida_sicmlip.tools.runs import last_potential, read_run
 from aiida_sicmlip.tools.walkers import called_nodes
 
@@ -55,14 +56,9 @@ def model_of(node: orm.Node) -> PotentialData:
     """
     if isinstance(node, (PotentialData, CompiledPotentialData)):
         return portable_model(node)
-    if node.process_type == ACTIVE_LEARNING:
-        model = last_potential(read_run(node))
-    else:
-        # All trainings have an output of this name, which needs no query of all the others.
-        link = node.base.links.get_outgoing(
-            link_type=(LinkType.CREATE, LinkType.RETURN), link_label_filter="potential"
-        ).first()
-        model = link.node if link is not None else None
+    # All trainings have an output of this name.
+    is_run = node.process_type == ACTIVE_LEARNING
+    model = last_potential(read_run(node)) if is_run else output_of(node, "potential")
     if not isinstance(model, PotentialData):
         raise InputError(
             f"{node.process_label} <{node.pk}> has made no potential: `verdi process status {node.pk}` says how far it "

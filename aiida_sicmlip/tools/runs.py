@@ -16,6 +16,7 @@ from aiida_sicmlip.common.labels import parse_round_label
 from aiida_sicmlip.data.classical_potential import potential_name
 from aiida_sicmlip.tools.costs import Job, costs_of_run, jobs_of_run
 from aiida_sicmlip.tools.failure_messages import failure_message
+from aiida_sicmlip.tools.nodes import input_of
 from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
 STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
@@ -188,9 +189,8 @@ def read_run(node: orm.WorkChainNode, with_costs: bool = False) -> Run:
 
 def _reference(node: orm.WorkChainNode) -> str | None:
     """Return the name of the potential that labels, None where DFT does."""
-    links = node.base.links.get_incoming(link_label_filter="labelling\\_\\_reference\\_\\_potential")
-    link = links.first()
-    return potential_name(link.node) if link is not None else None
+    potential = input_of(node, "labelling__reference__potential")
+    return potential_name(potential) if potential is not None else None
 
 
 def _called(pk: int) -> list[tuple[str, Step]]:

@@ -7,8 +7,6 @@ from typing import Any
 
 import aiida
 from aiida import orm
-from aiida.common.exceptions import NotExistent
-from aiida.common.links import LinkType
 
 import aiida_sicmlip
 from aiida_sicmlip.common.process_types import (
@@ -20,6 +18,7 @@ from aiida_sicmlip.common.process_types import (
     TRAINING_CALCULATION,
 )
 from aiida_sicmlip.tools.codes import program_versions
+from aiida_sicmlip.tools.nodes import input_of, output_of
 
 PACKAGE = "aiida-sicmlip"
 _REPORTS = ("results", "output_parameters")
@@ -56,7 +55,7 @@ def present_versions(process: orm.ProcessNode, code: orm.AbstractCode | None = N
     versions = {"aiida-core": aiida.__version__}
     if _is_own(process):
         versions[PACKAGE] = aiida_sicmlip.__version__
-    code = code or _code(process)
+    code = code or input_of(process, "code")
     of_program = program_versions(code) if code is not None and process.process_type in _SPEAKING else None
     return versions | {name: value for name, value in (of_program or {}).items() if value is not None}
 
@@ -64,7 +63,7 @@ def present_versions(process: orm.ProcessNode, code: orm.AbstractCode | None = N
 def surroundings(process: orm.ProcessNode) -> dict[str, str]:
     """Return where a process ran: computer, program, processes, device and threads, as far as its nodes say it."""
     where: dict[str, str] = {}
-    code = _code(process)
+    code = input_of(process, "code")
     if code is not None:
         where["code"] = code.full_label
     if process.computer is not None:
@@ -87,21 +86,7 @@ def _is_own(process: orm.ProcessNode) -> bool:
     return ":sicmlip." in kind or kind.startswith("aiida_sicmlip.")
 
 
-def _code(process: orm.ProcessNode) -> Any:
-    """Return the code of a calculation, or None."""
-    link = process.base.links.get_incoming(link_type=LinkType.INPUT_CALC, link_label_filter="code").first()
-    return link.node if link is not None else None
-
-
 def _report(process: orm.ProcessNode) -> dict[str, Any]:
     """Return what the program of a calculation said about itself; empty where it said nothing."""
-    for name in _REPORTS:
-        try:
-            node = process.base.links.get_outgoing(link_type=LinkType.CREATE, link_label_filter=name).get_node_by_label(
-                name
-            )
-        except NotExistent:
-            continue
-        if isinstance(node, orm.Dict):
-            return node.get_dict()
-    return {}
+    reports = (output_of(process, name) for name in _REPORTS)
+    return next((report.get_dict() for report in reports if isinstance(report, orm.Dict)), {})

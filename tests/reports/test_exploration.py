@@ -11,16 +11,9 @@ from click.testing import CliRunner
 
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.reports.exploration import (
-    choose_exploration,
-    free_energy_lines,
-    free_energy_report,
-    heating_cells,
-    heating_values,
-    read_explorations,
-    selected_points,
-)
+from aiida_sicmlip.reports.exploration import free_energy_lines, free_energy_report, heating_cells, heating_values
 from aiida_sicmlip.science.free_energy.reweighting import FreeEnergySettings
+from aiida_sicmlip.tools.explorations import choose_exploration, read_explorations, selected_points
 from tests.graphs.explorations import Explored
 
 SETTINGS = FreeEnergySettings(discard=0, bins=8, blocks=4)
@@ -75,7 +68,7 @@ def test_choice_and_selected_frames(run):
     assert choose_exploration(found, 1, "vv").name == "round 1, vv"
     with pytest.raises(InputError, match="rounds that have: 0, 1"):
         choose_exploration(found, 7, None)
-    with pytest.raises(InputError, match="`--structure other` names none"):
+    with pytest.raises(InputError, match="none is called `other`"):
         choose_exploration(found, 1, "other")
     # Selected frames: rows of the variables come every 0.05 ps from 0.05 ps on, frames every 0.25 ps from 0.
     points = selected_points(found[0], run)
@@ -90,7 +83,7 @@ def test_walkers_at_different_temperatures(explored):
     explored.parameters = orm.Dict({"temperature": 1200.0}).store()
     explored.segment(explored.walker(exploration, 1))
     (found,) = read_explorations(exploration)
-    with pytest.raises(InputError, match=r"\[1200.0, 1500.0\] K.*with `--temperature`"):
+    with pytest.raises(InputError, match=r"\[1200.0, 1500.0\] K.*choose one of them as `temperature`"):
         _ = found.temperature
     colder = found.at(1200.0)
     assert colder.temperature == 1200.0 and colder.name == found.name
@@ -100,7 +93,7 @@ def test_walkers_at_different_temperatures(explored):
         found.at(900.0)
     given = ["free-energy", str(exploration.pk), "--bins", "6", "--json"]
     refused = CliRunner().invoke(main, given)
-    assert refused.exit_code != 0 and "with `--temperature`" in " ".join(refused.output.split())
+    assert refused.exit_code != 0 and "as `temperature`" in " ".join(refused.output.split())
     done = CliRunner().invoke(main, [*given, "--temperature", "1500"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.output)["temperature"] == 1500.0

@@ -16,9 +16,10 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.reports.exchange import export_model, import_model
 from aiida_sicmlip.reports.model_card import Statement, model_card
 from aiida_sicmlip.reports.model_card_text import model_card_text
-from aiida_sicmlip.reports.models import compare_models, model_comparison_lines
+from aiida_sicmlip.reports.models import model_comparison_lines
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
 from aiida_sicmlip.science.training.settings import TrainingParameters
+from aiida_sicmlip.tools.model_comparison import compare_models
 from tests.graphs.packaged_models import stored_model
 from tests.graphs.trainings import PARAMETERS, finished, grown, output, trained
 

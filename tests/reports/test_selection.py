@@ -11,14 +11,9 @@ from scipy.stats import spearmanr
 
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.reports.selection import (
-    choose_rounds,
-    draw_selections,
-    read_selections,
-    selection_report,
-    selection_tables,
-)
+from aiida_sicmlip.reports.selection import draw_selections, selection_report, selection_tables
 from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.tools.selections import choose_rounds, read_selections
 from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
 

@@ -10,16 +10,16 @@ from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.reports.composition import add_shares
-from aiida_sicmlip.reports.exploration import heating_values, read_explorations
-from aiida_sicmlip.reports.selection import Selection, read_selections
+from aiida_sicmlip.reports.exploration import heating_values
 from aiida_sicmlip.tools.continuation import continued_run
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
+from aiida_sicmlip.tools.explorations import read_explorations
 from aiida_sicmlip.tools.failures import CalledProcess, Failure, failures_of_run, processes_below
 from aiida_sicmlip.tools.lineage import Lineage, PathStep, lineage_of_model, path_to_calculation
 from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.potentials import TrainedPotential, evaluations_of_rounds, read_potential
 from aiida_sicmlip.tools.runs import Run, last_potential, read_run
+from aiida_sicmlip.tools.selections import Selection, add_shares, read_selections
 
 
 @dataclass

@@ -16,6 +16,7 @@ from aiida.manage.caching import get_use_cache
 from aiida_sicmlip.calculations.validation import Validator, program_of, validate_code
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
+from aiida_sicmlip.tools.nodes import input_of
 
 CHECKPOINT = "checkpoint"
 """Input and output with which a training continues after its walltime."""
@@ -46,8 +47,8 @@ def process_behind(node: orm.Node) -> orm.ProcessNode:
 def attempts_of(process: orm.ProcessNode) -> list[orm.ProcessNode]:
     """Return the calculations that led to a process by checkpoints, in order, the process itself last."""
     attempts = [process]
-    while (link := _input(attempts[0], CHECKPOINT)) is not None and link.creator is not None:
-        attempts.insert(0, link.creator)
+    while (checkpoint := input_of(attempts[0], CHECKPOINT)) is not None and checkpoint.creator is not None:
+        attempts.insert(0, checkpoint.creator)
     return attempts
 
 
@@ -196,14 +197,6 @@ def _class_of(process: orm.ProcessNode) -> Any:
         raise InputError(
             f"the program text of {process.process_label} <{process.pk}> is not installed here: {error}"
         ) from error
-
-
-def _input(process: orm.ProcessNode, name: str) -> orm.Data | None:
-    """Return one input of a process, or None."""
-    link = process.base.links.get_incoming(
-        link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK), link_label_filter=name
-    ).first()
-    return link.node if link is not None else None
 
 
 def _label(process: orm.ProcessNode) -> str:

@@ -13,7 +13,8 @@ import aiida_sicmlip
 from aiida_sicmlip.calculations.functions.subset_dataset import subset_dataset
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import TRAINING, TRAINING_CALCULATION
-from aiida_sicmlip.reports.reproduction import preview_lines, reasons, reproduction, verdict_lines
+from aiida_sicmlip.reports.reproduction import preview_lines, reasons, verdict_lines
+from aiida_sicmlip.tools.comparison import reproduction
 from aiida_sicmlip.workflows.rerun.reproduction import (
     attempts_of,
     complete,
