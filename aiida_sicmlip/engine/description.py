@@ -18,6 +18,7 @@ from ase import Atoms
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.centres import DefectCentres
 from aiida_sicmlip.science.defects.crystals import frames_with_overlap
+from aiida_sicmlip.science.defects.host_sites import first_host_that_fits
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
 from aiida_sicmlip.science.selection.descriptors import averaged_soap, number_of_features
 from aiida_sicmlip.science.selection.settings import SelectionSettings
@@ -65,17 +66,17 @@ class Describer:
 
     def _find(self, frames: Sequence[Atoms], host: str | None) -> list[np.ndarray]:
         """Return the atoms around the defects of frames with one cell and one order of species."""
-        positions = np.array([frame.positions for frame in frames])
-        problems = []
-        for name in [host] if host is not None else list(self._centres):
-            try:
-                return self._centres[name].find(positions, frames[0].cell.array, frames[0].numbers)
-            except InputError as error:
-                problems.append(str(error))
-        what = (
-            f"A frame of {frames[0].get_chemical_formula()} fits none of the {len(self.hosts)} perfect crystals given"
-        )
-        raise InputError(f"{what}. {problems[-1] if problems else 'Give its perfect crystal, or take all atoms.'}")
+        first, positions = frames[0], np.array([frame.positions for frame in frames])
+        centres = self._centres if host is None else {host: self._centres[host]}
+        try:
+            return first_host_that_fits(
+                centres, positions, lambda found, positions: found.find(positions, first.cell.array, first.numbers)
+            )[1]
+        except InputError as problem:
+            what = (
+                f"A frame of {first.get_chemical_formula()} fits none of the {len(self.hosts)} perfect crystals given"
+            )
+            raise InputError(f"{what}. {problem}") from problem
 
 
 def _alike(frames: Sequence[Atoms]) -> Iterator[list[Atoms]]:

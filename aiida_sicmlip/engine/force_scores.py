@@ -14,6 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.frame_pairs import energy_of_frame, forces_of_frame, read_pairs
 from aiida_sicmlip.engine.frames import find_hosts, read_hosts
 from aiida_sicmlip.engine.reports import reported
+from aiida_sicmlip.science.defects.host_sites import first_host_that_fits
 from aiida_sicmlip.science.defects.migrating_atoms import (
     MIGRATION_DIFFERENCE,
     REGIONS,
@@ -74,15 +75,11 @@ def _find(finders: Mapping[str, DefectFinder], frame: Atoms, index: int) -> tupl
 
     :raises InputError: when it fits none.
     """
-    problem = None
-    for name, finder in finders.items():
-        try:
-            return name, finder.find(frame)
-        except InputError as error:
-            problem = error
-    raise InputError(
-        f"Frame {index}, counted from 0, fits none of the perfect crystals ({', '.join(finders)}). {problem}"
-    )
+    try:
+        return first_host_that_fits(finders, frame, DefectFinder.find)
+    except InputError as problem:
+        what = f"Frame {index}, counted from 0, fits none of the perfect crystals ({', '.join(finders)})"
+        raise InputError(f"{what}. {problem}") from problem
 
 
 def _host_entry(finder: DefectFinder, given: bool) -> dict[str, Any]:

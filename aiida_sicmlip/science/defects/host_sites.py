@@ -7,7 +7,9 @@ together with the assignment.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -33,6 +35,10 @@ MAXIMUM_DISPLACEMENT = 0.33
 
 In nearest-neighbour distances; at the melting point the median is half of this or less.
 """
+
+Host = TypeVar("Host")
+Frame = TypeVar("Frame")
+Result = TypeVar("Result")
 
 # Equivalent sites of the perfect crystal agree up to this (A).
 _SAME_PLACE = 0.05
@@ -228,6 +234,24 @@ def count_changed(sites: HostSites, site_of_atom: np.ndarray, numbers: np.ndarra
     on_site = site_of_atom >= 0
     own = sites.numbers[site_of_atom[on_site]] == numbers[on_site]
     return max(len(sites) - int(own.sum()), int((~on_site).sum()))
+
+
+def first_host_that_fits(
+    hosts: Mapping[str, Host], frame: Frame, examine: Callable[[Host, Frame], Result]
+) -> tuple[str, Result]:
+    """Return the name of the first host that a frame fits, and what is found of the frame there.
+
+    :param hosts: perfect crystals, or what is prepared of them, by name, in the order in which they are tried.
+    :param examine: takes a host and the frame, and raises ``InputError`` where they do not fit.
+    :raises InputError: that of the last host, when the frame fits none.
+    """
+    problem = InputError("Give its perfect crystal.")
+    for name, host in hosts.items():
+        try:
+            return name, examine(host, frame)
+        except InputError as error:
+            problem = error
+    raise problem
 
 
 def _possible_drifts(

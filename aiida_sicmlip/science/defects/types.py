@@ -9,7 +9,7 @@ from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.hops import find_defect_sites
-from aiida_sicmlip.science.defects.host_sites import HostSites
+from aiida_sicmlip.science.defects.host_sites import HostSites, first_host_that_fits
 
 PERFECT = "none"
 """The type of a frame without defects."""
@@ -56,15 +56,12 @@ def count_defect_types(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> d
     """
     if not hosts:
         raise InputError("There is no perfect crystal to compare frames with: give `hosts`.")
-    hosts_and_sites = [(hosts[name], HostSites(hosts[name])) for name in sorted(hosts)]
+    prepared = {name: (hosts[name], HostSites(hosts[name])) for name in sorted(hosts)}
     counts: Counter[str] = Counter()
     for frame in frames:
-        name = UNASSIGNED
-        for host, sites in hosts_and_sites:
-            try:
-                name = defect_type(frame, host, sites)
-            except InputError:
-                continue
-            break
+        try:
+            _, name = first_host_that_fits(prepared, frame, lambda host, frame: defect_type(frame, *host))
+        except InputError:
+            name = UNASSIGNED
         counts[name] += 1
     return dict(sorted(counts.items()))

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.defects.host_sites import HostSites
+from aiida_sicmlip.science.defects.host_sites import HostSites, first_host_that_fits
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, DefectFinder, FrameDefects
 
 NEAR_DEFECT = 3.4
@@ -70,14 +70,17 @@ def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> At
     :raises InputError: when a host is no crystal.
     """
     finders = {name: DefectFinder(host) for name, host in hosts.items()}
-    regions, distances, fitted = [np.empty(0, dtype=int)], [np.empty(0)], []
+    regions, distances = [np.empty(0, dtype=int)], [np.empty(0)]
+    fitted: list[str | None] = []
     for frame in frames:
-        name, defects = _first_that_fits(finders, frame)
-        fitted.append(name)
-        if name is None or defects is None:
+        try:
+            name, defects = first_host_that_fits(finders, frame, DefectFinder.find)
+        except InputError:
+            fitted.append(None)
             regions.append(np.full(len(frame), UNKNOWN))
             distances.append(np.full(len(frame), np.nan))
             continue
+        fitted.append(name)
         regions.append(np.argmax(list(defects.regions.values()), axis=0))
         distances.append(distances_from_defects(frame, finders[name], defects))
     return AtomRegions(np.concatenate(regions), np.concatenate(distances), fitted)
@@ -98,13 +101,3 @@ def distances_from_defects(frame: Atoms, finder: DefectFinder, defects: FrameDef
     # The species is arbitrary: these are points.
     points = HostSites(Atoms(f"X{len(places)}", places, cell=frame.cell, pbc=True))
     return points.nearest(frame.positions)[1]
-
-
-def _first_that_fits(finders: Mapping[str, DefectFinder], frame: Atoms) -> tuple[str | None, FrameDefects | None]:
-    """Return the name of the first host that a frame fits and its defects there; None where it fits none."""
-    for name, finder in finders.items():
-        try:
-            return name, finder.find(frame)
-        except InputError:
-            continue
-    return None, None
