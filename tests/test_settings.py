@@ -29,6 +29,7 @@ from aiida_sicmlip.science.settings import (
 NEEDED: dict[str, dict[str, Any]] = {
     "WallSettings": {"variable": 0, "at": 1.0},
     "RestraintSettings": {"variable": 0, "at": 1.0, "kappa": 2.0},
+    "ClassicalSettings": {"species": ["Si"], "commands": ["pair_style zero 3"]},
     "CvTrainingSettings": {"groups": {"C": [0, 1]}},
     "CandidatesSettings": {"segments": [{}]},
     "MachineSettings": {"code": "sicmlip@cluster"},

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,10 +14,28 @@ from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.engine.lammps.plugin_build import load_lammps
+from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
+from aiida_sicmlip.science.settings import REQUIRED, Settings, sequence
 
 # Atomic energies whose sum differs by less than this (eV/atom) from the total energy are complete.
 _SAME_ENERGY = 1e-8
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+@dataclass(frozen=True)
+class ClassicalSettings(Settings):
+    """A classical potential, as calculations describe it to the programs."""
+
+    PREFIX = "classical."
+
+    species: tuple[str, ...] = sequence(
+        REQUIRED, "in the order of LAMMPS's types", "a list of chemical symbols", _is_text
+    )
+    commands: tuple[str, ...] = sequence(REQUIRED, "that set it up, in units metal", "a list of commands", _is_text)
 
 
 class ClassicalPotential:
@@ -30,6 +51,15 @@ class ClassicalPotential:
         self.species = tuple(species)
         self.commands = tuple(commands)
         self._lammps = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+
+    @classmethod
+    def load(cls, path: Path) -> ClassicalPotential:
+        """Return the potential that a JSON file with :class:`ClassicalSettings` describes.
+
+        :raises InputError: when it cannot be read, or does not hold them.
+        """
+        settings = ClassicalSettings.from_mapping(read_json(path, "description of a classical potential"))
+        return cls(settings.species, settings.commands)
 
     def __enter__(self) -> ClassicalPotential:
         return self

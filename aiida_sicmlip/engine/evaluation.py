@@ -10,12 +10,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.errors import NotANumberError
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee, report_regions
 from aiida_sicmlip.engine.frames import find_hosts_where_possible, read_hosts
 from aiida_sicmlip.engine.prediction import prediction_errors
-from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
 
 #: Energy, eV, forces (N, 3), eV/A, and energies of the atoms (N,), eV, of one frame; None where not available.
@@ -100,10 +100,7 @@ def _predict_compiled(path: Path, device: str, frames: Sequence[Atoms]) -> tuple
 
 
 def _predict_classical(path: Path, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:
-    from aiida_sicmlip.engine.classical_potential import ClassicalPotential
-
-    species, commands = read_classical_settings(path)
-    with ClassicalPotential(species, commands) as potential:
+    with ClassicalPotential.load(path) as potential:
         return _predict(potential.compute_atomic, frames, "The potential"), potential.species
 
 
@@ -128,22 +125,3 @@ def _predict(predict: Callable[[Atoms], AtomicPrediction], frames: Sequence[Atom
         n_atoms=np.array([len(frame) for frame in frames]),
         atomic_energies=np.concatenate(known) if len(known) == len(frames) else None,
     )
-
-
-def read_classical_settings(path: Path) -> tuple[list[str], list[str]]:
-    """Read the species (in the order of LAMMPS's types) and the commands of a classical potential.
-
-    :raises InputError: when the file is not of the form ``{"species": [...], "commands": [...]}``.
-    """
-    settings = read_json(path, "description of a classical potential")
-    names = ("species", "commands")
-    if not isinstance(settings, dict):
-        raise InputError(f"`{path}` must hold a mapping with `species` and `commands`.")
-    for key in settings:
-        if key not in names:
-            raise InputError(f"`{key}` in `{path}` is not known. {nearest_name(key, names)}")
-    for name in names:
-        value = settings.get(name)
-        if not isinstance(value, list) or not value or not all(isinstance(entry, str) for entry in value):
-            raise InputError(f"`{name}` in `{path}` must be a list of at least one string, but {value!r} was given.")
-    return settings["species"], settings["commands"]

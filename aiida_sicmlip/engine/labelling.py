@@ -11,7 +11,6 @@ from ase import Atoms
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.errors import NotANumberError
-from aiida_sicmlip.engine.evaluation import read_classical_settings
 from aiida_sicmlip.engine.reports import read_json
 
 
@@ -28,9 +27,8 @@ def label(configuration: Path, classical: Path, output: Path, report: dict[str, 
     :raises ProgramError: if LAMMPS fails.
     """
     atoms = read_configuration(configuration)
-    species, commands = read_classical_settings(classical)
-    report.update(species=species, n_atoms=len(atoms))
-    with ClassicalPotential(species, commands) as potential:
+    with ClassicalPotential.load(classical) as potential:
+        report.update(species=list(potential.species), n_atoms=len(atoms))
         energy, forces = potential.compute(atoms)
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         raise NotANumberError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,12 +44,12 @@ def test_classical_potential(generate_calc_job: Callable[..., Any], inputs: dict
 
 
 def test_program_reads_the_classical_potential(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
-    from aiida_sicmlip.engine.evaluation import read_classical_settings
+    from aiida_sicmlip.engine.classical_potential import ClassicalSettings
 
     folder, _ = generate_calc_job(ENTRY_POINT, inputs)
-    species, commands = read_classical_settings(Path(folder) / "classical.json")
-    assert species == ["C", "Si"]
-    assert len(commands) == 2
+    settings = ClassicalSettings.from_mapping(json.loads((folder / "classical.json").read_text()))
+    assert settings.species == ("C", "Si")
+    assert len(settings.commands) == 2
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -15,7 +15,6 @@ from potential_helpers import read_report, run_potential
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
-from aiida_sicmlip.engine.evaluation import read_classical_settings
 from aiida_sicmlip.engine.lammps.plugin_build import lammps_folder
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
@@ -149,9 +148,9 @@ def test_a_potential_can_be_used_again_after_an_error():
     ("content", "words"),
     [
         ("{", "JSON"),
-        ("[]", "mapping"),
-        ('{"species": ["Si"], "commands": "pair_style zero 3"}', "`commands`"),
-        ('{"commands": ["pair_style zero 3"]}', "`species`"),
+        ("[]", "give settings under it: species, commands"),
+        ('{"species": ["Si"], "commands": "pair_style zero 3"}', "`classical.commands`"),
+        ('{"commands": ["pair_style zero 3"]}', "`classical.species` is missing"),
         ('{"species": ["Si"], "comands": ["pair_style zero 3"]}', "Did you mean `commands`"),
     ],
 )
@@ -159,4 +158,4 @@ def test_a_description_that_is_wrong_is_named(tmp_path: Path, content, words):
     path = tmp_path / "classical.json"
     path.write_text(content)
     with pytest.raises(InputError, match=words):
-        read_classical_settings(path)
+        ClassicalPotential.load(path)
