@@ -120,6 +120,4 @@ def test_what_cannot_be_continued_is_refused(write_settings: Callable[..., str])
     node = orm.Int(1).store()
     result = run(write_settings({}), "--continue", node.pk)
     assert result.exit_code == 1
-    assert result.output.startswith(
-        f"Error: `--continue` is node <{node.pk}>, an Int; give the PK or UUID of an Active"
-    )
+    assert result.output.startswith(f"Error: `continue` is node <{node.pk}>, an Int; give the PK or UUID of an Active")

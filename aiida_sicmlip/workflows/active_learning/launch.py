@@ -69,7 +69,7 @@ def checked_continuation(
     :raises InputError: as in :func:`checked_builder`.
     :return: the builder, and one line for each item that is taken over.
     """
-    run = load(parent, [ACTIVE_LEARNING], "--continue") if parent is not None else None
+    run = load(parent, [ACTIVE_LEARNING], "continue") if parent is not None else None
     if run is not None and any(node is not None for node in settings["initial"].values()):
         raise InputError(
             f"`initial` is set, but the continued run <{run.pk}> provides the data sets: remove one of the two."

@@ -64,7 +64,7 @@ def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.Ab
         try:
             return orm.load_code(wanted)
         except (NotExistent, ValueError) as error:
-            raise InputError(f"`--code {wanted}`: {error}") from error
+            raise InputError(f"`code` is {wanted}, and no code is called that: {error}") from error
     user = orm.User.collection.get_default()
     if not isinstance(original, orm.InstalledCode) or original.computer.is_user_configured(user):
         return original
@@ -81,7 +81,7 @@ def usable_code(original: orm.AbstractCode, wanted: str | None = None) -> orm.Ab
     name = original.filepath_executable.name if program is None else program.name
     raise InputError(
         f"the code {original.full_label} <{original.pk}> cannot be used in this profile, as its computer is not "
-        f"configured here; name another one for {name} with `--code` ({found})."
+        f"configured here; name another `code` for {name} ({found})."
     )
 
 

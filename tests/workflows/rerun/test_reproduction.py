@@ -152,10 +152,10 @@ def test_code_of_another_profile(code) -> None:
     assert usable_code(code).pk == code.pk
     assert usable_code(foreign).pk == code.pk
     assert usable_code(foreign, wanted=code.full_label).pk == code.pk
-    with pytest.raises(InputError, match="`--code nothing@nowhere`"):
+    with pytest.raises(InputError, match="`code` is nothing@nowhere"):
         usable_code(foreign, wanted="nothing@nowhere")
     orm.InstalledCode(code.computer, "/bin/true", label="second", default_calc_job_plugin="sicmlip.training").store()
-    with pytest.raises(InputError, match="name another one for `sicmlip` with `--code`"):
+    with pytest.raises(InputError, match="name another `code` for `sicmlip`"):
         usable_code(foreign)
 
 
