@@ -17,7 +17,8 @@ from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.common.labels import label_of_index
 from aiida_sicmlip.science.labels.states import LabelState
-from tests.conftest import LEVEL_OF_THEORY, PW_PARAMETERS
+from tests.conftest import LEVEL_OF_THEORY
+from tests.graphs.labels import PW_PARAMETERS
 
 
 def command(*words: object, status: int = 0) -> str:
@@ -39,9 +40,9 @@ def labels(aiida_profile_clean, generate_label, labelled_frames):
 
 
 @pytest.fixture
-def labelled(labels, level_of):
+def labelled(labels, level):
     """A data set of four labels."""
-    return extend_dataset(level_of(labels[0]), **{label_of_index(place): label for place, label in enumerate(labels)})
+    return extend_dataset(level, **{label_of_index(place): label for place, label in enumerate(labels)})
 
 
 @pytest.fixture

@@ -30,11 +30,11 @@ def labels(aiida_profile_clean, generate_label, labelled_frames):
 
 
 @pytest.fixture
-def models(tmp_path: Path, labels, level_of, generate_code):
+def models(tmp_path: Path, labels, level, training_code):
     """Two models on the same sets, the second without a seed."""
-    sets = grown(labels, level_of(labels[0]), 2), grown(labels[2:], level_of(labels[0]), 1)
-    code = generate_code("sicmlip.training")
-    return trained(tmp_path / "a", code, *sets), trained(tmp_path / "b", code, *sets, seed=None, scale=0.2)
+    sets = grown(labels, level, 2), grown(labels[2:], level, 1)
+    first = trained(tmp_path / "a", training_code, *sets)
+    return first, trained(tmp_path / "b", training_code, *sets, seed=None, scale=0.2)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -29,22 +29,12 @@ def labels(aiida_profile_clean, generate_label, labelled_frames):
     return [generate_label(frame) for frame in labelled_frames(5)]
 
 
-@pytest.fixture
-def level(level_of, labels):
-    return level_of(labels[0])
-
-
-@pytest.fixture
-def code(generate_code):
-    return generate_code("sicmlip.training")
-
-
-def test_everything_that_differs_is_named(tmp_path: Path, labels, level, code) -> None:
+def test_everything_that_differs_is_named(tmp_path: Path, labels, level, training_code) -> None:
     training, validation = grown(labels, level, 3), grown(labels[4:], level, 1)
-    first = trained(tmp_path / "a", code, training, validation, scale=0.1)
+    first = trained(tmp_path / "a", training_code, training, validation, scale=0.1)
     second = trained(
         tmp_path / "b",
-        code,
+        training_code,
         grown([labels[0], labels[3], labels[2]], level, 3),
         validation,
         seed=2,
@@ -70,16 +60,16 @@ def test_everything_that_differs_is_named(tmp_path: Path, labels, level, code) -
     assert "version of torch: 2.13.0 and 2.14.0" in lines
 
 
-def test_same_training_twice(tmp_path: Path, labels, level, code) -> None:
+def test_same_training_twice(tmp_path: Path, labels, level, training_code) -> None:
     sets = grown(labels, level, 3), grown(labels[4:], level, 1)
-    models = [trained(tmp_path / name, code, *sets) for name in "ab"]
+    models = [trained(tmp_path / name, training_code, *sets) for name in "ab"]
     found = compare_models(*models)
     assert found.weights.identical and not (found.settings or found.inputs or found.versions or found.machine)
     assert "identical weights, all 2 numbers" in "\n".join(model_comparison_lines(found))
 
 
-def test_model_that_was_not_trained_here(tmp_path: Path, labels, level, code) -> None:
-    model = trained(tmp_path / "a", code, grown(labels, level, 3), grown(labels[4:], level, 1))
+def test_model_that_was_not_trained_here(tmp_path: Path, labels, level, training_code) -> None:
+    model = trained(tmp_path / "a", training_code, grown(labels, level, 3), grown(labels[4:], level, 1))
     given = stored_model(tmp_path / "given.nequip.zip", {"a.weight": [1.0]}).store()
     with pytest.raises(InputError, match="was not trained in this profile"):
         compare_models(model, given)
@@ -94,10 +84,10 @@ def evaluated(model, dataset, rare_events) -> None:
     output(evaluation, "results", orm.Dict({"force_mae": 0.1, "rare_events": rare_events}))
 
 
-def test_card(tmp_path: Path, labels, level, code, labelled_frames) -> None:
+def test_card(tmp_path: Path, labels, level, training_code, labelled_frames) -> None:
     """Numbers of the card are those of the data; statements of the authors stand where they belong."""
     training, validation = grown(labels, level, 4), grown(labels[4:], level, 1)
-    model = trained(tmp_path / "a", code, training, validation, scale=0.1)
+    model = trained(tmp_path / "a", training_code, training, validation, scale=0.1)
     predicted, reference = np.ones((6, 3)), np.full((6, 3), 1.1)
     scores = score_regions(predicted, reference, {"migrating": np.arange(6) < 2})
     evaluated(model, validation, {name: score.to_dict() for name, score in scores.items()})
@@ -126,14 +116,14 @@ def test_card(tmp_path: Path, labels, level, code, labelled_frames) -> None:
     assert text.index("Doe, 2030.") < text.index("AiiDA 1.0")
 
 
-def test_card_without_rare_events_says_so(tmp_path: Path, labels, level, code) -> None:
-    model = trained(tmp_path / "a", code, grown(labels, level, 4), grown(labels[4:], level, 1))
+def test_card_without_rare_events_says_so(tmp_path: Path, labels, level, training_code) -> None:
+    model = trained(tmp_path / "a", training_code, grown(labels, level, 4), grown(labels[4:], level, 1))
     assert "was not evaluated on migrating atoms" in model_card_text(model_card(model, Statement()))
 
 
-def test_folders_that_are_not_whole(tmp_path: Path, labels, level, code) -> None:
+def test_folders_that_are_not_whole(tmp_path: Path, labels, level, training_code) -> None:
     """A file that was changed or is missing is refused before anything is imported."""
-    model = trained(tmp_path / "a", code, grown(labels, level, 4), grown(labels[4:], level, 1))
+    model = trained(tmp_path / "a", training_code, grown(labels, level, 4), grown(labels[4:], level, 1))
     with pytest.raises(InputError, match="cannot be written"):
         export_model(model, tmp_path / "out", Statement())
     for process in orm.QueryBuilder().append(orm.ProcessNode).all(flat=True):

@@ -31,11 +31,6 @@ def labels(generate_label, frames):
 
 
 @pytest.fixture
-def level(level_of, labels):
-    return level_of(labels[0])
-
-
-@pytest.fixture
 def grown(labels, level):
     """Three labels, and two more in a second call."""
     first = extend_dataset(level, **{label_of_index(place): labels[place] for place in range(3)})

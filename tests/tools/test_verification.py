@@ -22,16 +22,6 @@ def labels(aiida_profile_clean, generate_label, labelled_frames):
     return [generate_label(frame) for frame in labelled_frames(4)]
 
 
-@pytest.fixture
-def level(level_of, labels):
-    return level_of(labels[0])
-
-
-@pytest.fixture
-def code(generate_code):
-    return generate_code("sicmlip.training")
-
-
 def problems_of(root) -> dict[str, list[str]]:
     """Return the problems by the first words of the check that found them; checks that found none are left out."""
     return {check.name: check.problems for check in verify(root) if not check.passed}
@@ -44,8 +34,8 @@ def extended(level, labels, frames, at_level=None, **inputs) -> LabelledDataSetD
     return output(call, "result", LabelledDataSetData.from_frames(frames, [at_level or level.get_dict()]))
 
 
-def test_a_model_in_order(tmp_path: Path, labels, level, code) -> None:
-    model = trained(tmp_path, code, grown(labels, level, 2, 1), grown(labels[3:], level, 1))
+def test_a_model_in_order(tmp_path: Path, labels, level, training_code) -> None:
+    model = trained(tmp_path, training_code, grown(labels, level, 2, 1), grown(labels[3:], level, 1))
     checks = verify(model)
     assert [check.name for check in checks if not check.passed] == []
     examined = {check.name.split(",")[0]: check.examined for check in checks}
@@ -54,15 +44,15 @@ def test_a_model_in_order(tmp_path: Path, labels, level, code) -> None:
     assert examined["no validation configuration is in the training set"] == 1
 
 
-def test_missing_seed(tmp_path: Path, labels, level, code) -> None:
-    model = trained(tmp_path, code, grown(labels, level, 2), grown(labels[2:], level, 2), seed=None)
+def test_missing_seed(tmp_path: Path, labels, level, training_code) -> None:
+    model = trained(tmp_path, training_code, grown(labels, level, 2), grown(labels[2:], level, 2), seed=None)
     assert list(problems_of(model).values()) == [[f"sicmlip.training <{model.creator.pk}> has no input `seed`"]]
 
 
-def test_swapped_labels(tmp_path: Path, labels, level, code, labelled_frames) -> None:
+def test_swapped_labels(tmp_path: Path, labels, level, training_code, labelled_frames) -> None:
     """The data set holds the right frames, but its links name each other's labels."""
     dataset = extended(level, [labels[1], labels[0]], labelled_frames(4)[:2])
-    found = problems_of(trained(tmp_path, code, dataset, grown(labels[2:], level, 2)))
+    found = problems_of(trained(tmp_path, training_code, dataset, grown(labels[2:], level, 2)))
     assert list(found) == ["data sets hold what their labels say, to the last digit"]
     (first, second) = next(iter(found.values()))
     assert first == (
@@ -72,7 +62,7 @@ def test_swapped_labels(tmp_path: Path, labels, level, code, labelled_frames) ->
     assert f"configuration 1 of data set <{dataset.pk}> is not its label <{labels[0].pk}>" in second
 
 
-def test_number_that_is_not_that_of_the_label(tmp_path: Path, labels, level, code, labelled_frames) -> None:
+def test_number_that_is_not_that_of_the_label(tmp_path: Path, labels, level, training_code, labelled_frames) -> None:
     """One force that is another in the last digit is seen."""
     import numpy as np
 
@@ -80,25 +70,25 @@ def test_number_that_is_not_that_of_the_label(tmp_path: Path, labels, level, cod
     forces = frames[1].calc.results["forces"]
     forces[3, 1] = np.nextafter(forces[3, 1], 10.0)
     dataset = extended(level, labels[:2], frames)
-    found = problems_of(trained(tmp_path, code, dataset, grown(labels[2:], level, 2)))
+    found = problems_of(trained(tmp_path, training_code, dataset, grown(labels[2:], level, 2)))
     assert list(found.values()) == [
         [f"configuration 1 of data set <{dataset.pk}> is not its label <{labels[1].pk}>: forces differ"]
     ]
 
 
-def test_label_at_another_level(tmp_path: Path, level, code, generate_label, labelled_frames) -> None:
+def test_label_at_another_level(tmp_path: Path, level, training_code, generate_label, labelled_frames) -> None:
     frames = labelled_frames(4)
     labels = [generate_label(frame, ecutwfc=40.0 if place == 1 else 30.0) for place, frame in enumerate(frames)]
     dataset = extended(level, labels[:2], frames[:2])
-    found = problems_of(trained(tmp_path, code, dataset, grown(labels[2:], level, 2)))
+    found = problems_of(trained(tmp_path, training_code, dataset, grown(labels[2:], level, 2)))
     assert list(found) == ["labels were computed at the level of theory of their data set"]
     assert "`ecutwfc` is 40.0 there and 30.0 here" in next(iter(found.values()))[0]
 
 
-def test_configuration_without_a_label(tmp_path: Path, labels, level, code, labelled_frames) -> None:
+def test_configuration_without_a_label(tmp_path: Path, labels, level, training_code, labelled_frames) -> None:
     """A calcfunction that took one label made a set of two configurations."""
     dataset = extended(level, labels[:1], labelled_frames(4)[:2])
-    found = problems_of(trained(tmp_path, code, dataset, grown(labels[2:], level, 2)))
+    found = problems_of(trained(tmp_path, training_code, dataset, grown(labels[2:], level, 2)))
     assert found == {
         "every configuration of every data set reaches a label": [
             f"configuration 1 of data set <{dataset.pk}> leads to no label"
@@ -106,9 +96,9 @@ def test_configuration_without_a_label(tmp_path: Path, labels, level, code, labe
     }
 
 
-def test_validation_frame_in_the_training_set(tmp_path: Path, labels, level, code) -> None:
+def test_validation_frame_in_the_training_set(tmp_path: Path, labels, level, training_code) -> None:
     training, validation = grown(labels, level, 3), grown([labels[3], labels[1]], level, 2)
-    model = trained(tmp_path, code, training, validation)
+    model = trained(tmp_path, training_code, training, validation)
     assert list(problems_of(model).values()) == [
         [
             f"configuration 1 of the validation set <{validation.pk}> is configuration 1 of the training set "
@@ -117,13 +107,13 @@ def test_validation_frame_in_the_training_set(tmp_path: Path, labels, level, cod
     ]
 
 
-def test_data_from_nowhere_in_a_run(tmp_path: Path, labels, level, code) -> None:
+def test_data_from_nowhere_in_a_run(tmp_path: Path, labels, level, training_code) -> None:
     """What a called process took must be an input of the run, or have been made."""
     training, validation = grown(labels, level, 2), grown(labels[2:], level, 2)
     given, lost = (LabelledDataSetData.from_frames(training.frames(), [level.get_dict()]).store() for _ in range(2))
     run = finished(orm.WorkChainNode, ACTIVE_LEARNING, "", start=given)
     for index, dataset in enumerate((given, lost)):
-        trained(tmp_path / str(index), code, dataset, validation, caller=run)
+        trained(tmp_path / str(index), training_code, dataset, validation, caller=run)
     found = problems_of(run)
     assert found["what nothing made was given by the user"] == [
         f"LabelledDataSetData <{lost.pk}> was made by nothing and is no input of the user"
@@ -131,8 +121,8 @@ def test_data_from_nowhere_in_a_run(tmp_path: Path, labels, level, code) -> None
     assert found["no step was called twice"] == [f"<{run.pk}> called `training` 2 times, each to its end"]
 
 
-def test_changed_attributes_and_files(tmp_path: Path, labels, level, code) -> None:
-    model = trained(tmp_path, code, grown(labels, level, 2), grown(labels[2:], level, 2))
+def test_changed_attributes_and_files(tmp_path: Path, labels, level, training_code) -> None:
+    model = trained(tmp_path, training_code, grown(labels, level, 2), grown(labels[2:], level, 2))
     session = model.backend.get_session()
     change = "UPDATE db_dbnode SET attributes = json_set(attributes, '$.cutoff', 5.5) WHERE id = :pk"
     session.execute(text(change), {"pk": model.pk})

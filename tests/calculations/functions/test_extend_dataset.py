@@ -42,8 +42,7 @@ def labels(generate_label: Callable[..., Any], frames: list[Atoms]) -> list[Any]
     return [generate_label(frame) for frame in frames]
 
 
-def test_labels_stand_at_their_places(frames: list[Atoms], labels: list[Any], level_of: Callable[..., Any]) -> None:
-    level = level_of(labels[0])
+def test_labels_stand_at_their_places(frames: list[Atoms], labels: list[Any], level: Any) -> None:
     # The order of the places counts, not the one of the arguments.
     given = dict(reversed(places(labels).items()))
     dataset = extend_dataset(level, **given)
@@ -54,8 +53,8 @@ def test_labels_stand_at_their_places(frames: list[Atoms], labels: list[Any], le
     assert dataset.state_counts == {LabelState(0, 2, 0): 5}
 
 
-def test_each_label_is_a_link_with_its_place(labels: list[Any], level_of: Callable[..., Any]) -> None:
-    dataset = extend_dataset(level_of(labels[0]), **places(labels[:3]))
+def test_each_label_is_a_link_with_its_place(labels: list[Any], level: Any) -> None:
+    dataset = extend_dataset(level, **places(labels[:3]))
     links = dataset.creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()
     found = {link.link_label: link.node.uuid for link in links}
     assert {name: found[name] for name in places(labels[:3])} == {
@@ -65,9 +64,8 @@ def test_each_label_is_a_link_with_its_place(labels: list[Any], level_of: Callab
 
 
 def test_extended_set_takes_the_earlier_set_and_new_labels_only(
-    frames: list[Atoms], labels: list[Any], level_of: Callable[..., Any]
+    frames: list[Atoms], labels: list[Any], level: Any
 ) -> None:
-    level = level_of(labels[0])
     first = extend_dataset(level, **places(labels[:3]))
     second = extend_dataset(level, previous=first, **places(labels[3:], start=3))
     assert_same(second.frames(), frames)
@@ -76,8 +74,7 @@ def test_extended_set_takes_the_earlier_set_and_new_labels_only(
     assert first.n_frames == 3
 
 
-def test_way_of_growing_does_not_show_in_the_content(labels: list[Any], level_of: Callable[..., Any]) -> None:
-    level = level_of(labels[0])
+def test_way_of_growing_does_not_show_in_the_content(labels: list[Any], level: Any) -> None:
     at_once = extend_dataset(level, **places(labels))
     grown = extend_dataset(level, previous=extend_dataset(level, **places(labels[:2])), **places(labels[2:], start=2))
     assert at_once.get_content(mode="rb") == grown.get_content(mode="rb")
@@ -86,9 +83,8 @@ def test_way_of_growing_does_not_show_in_the_content(labels: list[Any], level_of
 
 @pytest.mark.parametrize(("start", "previous"), [(1, False), (0, True), (3, True)])
 def test_places_must_follow_the_earlier_configurations(
-    labels: list[Any], level_of: Callable[..., Any], start: int, previous: bool
+    labels: list[Any], level: Any, start: int, previous: bool
 ) -> None:
-    level = level_of(labels[0])
     given = {"previous": extend_dataset(level, **places(labels[:2]))} if previous else {}
     expected = "label_000002" if previous else "label_000000"
     with pytest.raises(InputError, match=f"have to be named {expected}"):
@@ -106,13 +102,13 @@ def test_label_of_another_level_is_refused(
     generate_label: Callable[..., Any],
     frames: list[Atoms],
     labels: list[Any],
-    level_of: Callable[..., Any],
+    level: Any,
     case: tuple[dict[str, Any], str],
 ) -> None:
     change, message = case
     stranger = generate_label(frames[4], **change)
     with pytest.raises(InputError, match=f"label `label_000001` <{stranger.pk}> was computed at another") as caught:
-        extend_dataset(level_of(labels[0]), **places([labels[0], stranger]))
+        extend_dataset(level, **places([labels[0], stranger]))
     assert message in str(caught.value)
 
 
@@ -132,29 +128,29 @@ def test_charge_and_spin_are_those_of_each_calculation(
 
 
 def test_earlier_set_of_another_level_is_extended(
-    generate_label: Callable[..., Any], frames: list[Atoms], labels: list[Any], level_of: Callable[..., Any]
+    generate_label: Callable[..., Any], frames: list[Atoms], labels: list[Any], level: Any, level_of: Callable[..., Any]
 ) -> None:
-    previous = extend_dataset(level_of(labels[0]), **places(labels[:1]))
+    previous = extend_dataset(level, **places(labels[:1]))
     other = generate_label(frames[1], ecutwfc=60.0)
     mixed = extend_dataset(level_of(other), previous=previous, **places([other], start=1))
-    back = extend_dataset(level_of(labels[2]), previous=mixed, **places(labels[2:3], start=2))
-    assert [level["settings"]["ecutwfc"] for level in back.levels_of_theory] == [30.0, 60.0]
+    back = extend_dataset(level, previous=mixed, **places(labels[2:3], start=2))
+    assert [entry["settings"]["ecutwfc"] for entry in back.levels_of_theory] == [30.0, 60.0]
     assert [state.level for state in back.states()] == [0, 1, 0]
 
 
-def test_old_level_nodes_still_serve(labels: list[Any], level_of: Callable[..., Any]) -> None:
+def test_old_level_nodes_still_serve(labels: list[Any], level: Any) -> None:
     """Levels of before held charge and spin; a retraining extends by labels of that time."""
-    level = level_of(labels[0]).get_dict()
-    old = LevelOfTheoryData({**level, "settings": {**level["settings"], "tot_magnetization": 2.0}})
-    made = [extend_dataset(node, **places(labels[:2])) for node in (old, level_of(labels[0]))]
+    content = level.get_dict()
+    old = LevelOfTheoryData({**content, "settings": {**content["settings"], "tot_magnetization": 2.0}})
+    made = [extend_dataset(node, **places(labels[:2])) for node in (old, level)]
     assert made[0].base.caching.compute_hash() == made[1].base.caching.compute_hash()
 
 
 def test_handlers_may_change_how_it_converged(
-    generate_label: Callable[..., Any], frames: list[Atoms], labels: list[Any], level_of: Callable[..., Any]
+    generate_label: Callable[..., Any], frames: list[Atoms], labels: list[Any], level: Any
 ) -> None:
     handled = generate_label(frames[1], mixing_beta=0.1)
-    assert extend_dataset(level_of(labels[0]), **places([labels[0], handled])).n_frames == 2
+    assert extend_dataset(level, **places([labels[0], handled])).n_frames == 2
 
 
 @pytest.mark.parametrize(("name", "words"), [("forces", "holds no `forces`"), ("energy", "holds no `energy`")])
@@ -166,17 +162,15 @@ def test_incomplete_label_is_refused(
         extend_dataset(level_of(label), **places([label]))
 
 
-def test_label_without_a_creator_is_refused(
-    labels: list[Any], frames: list[Atoms], level_of: Callable[..., Any]
-) -> None:
+def test_label_without_a_creator_is_refused(frames: list[Atoms], level: Any) -> None:
     orphan = orm.TrajectoryData()
     orphan.set_trajectory(list(frames[0].symbols), frames[0].positions[None], cells=frames[0].cell.array[None])
     orphan.set_array("energy", np.array([1.0]))
     orphan.set_array("forces", frames[0].positions[None])
     with pytest.raises(InputError, match="was not made by a calculation, so that its level of theory is unknown"):
-        extend_dataset(level_of(labels[0]), **places([orphan.store()]))
+        extend_dataset(level, **places([orphan.store()]))
 
 
-def test_no_labels_and_no_earlier_set(labels: list[Any], level_of: Callable[..., Any]) -> None:
+def test_no_labels_and_no_earlier_set(level: Any) -> None:
     with pytest.raises(InputError, match="no configuration"):
-        extend_dataset(level_of(labels[0]))
+        extend_dataset(level)
