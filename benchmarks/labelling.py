@@ -22,6 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ase.utils import workdir
+
 from benchmarks.labelling_times import report, stages
 from benchmarks.machine import processor
 from benchmarks.servers import temporary_postgresql, temporary_rabbitmq
@@ -90,7 +92,7 @@ class Benchmark:
         from aiida.engine import run_get_node
         from aiida.plugins import CalculationFactory
 
-        with _working_in(self.folder):
+        with workdir(self.folder):
             for name in names:
                 # Again each time: the calculation changes its parameters.
                 builder = self.builder([name], 1)
@@ -137,7 +139,7 @@ class Benchmark:
             # The workers are there before the clock starts.
             while client.get_number_of_workers() < workers:
                 time.sleep(0.5)
-            time.sleep(self.options.assign_sites)
+            time.sleep(self.options.settle)
             self.notes.unlink(missing_ok=True)
             load, busy, begin = os.getloadavg()[0], busy_seconds(client), time.time()
             node = submit(builder)
@@ -160,17 +162,6 @@ class Benchmark:
             minutes = [part.rstrip("s").split("m") for part in used]
             found[place] = [float(written), float(start), float(end), sum(60 * float(m) + float(s) for m, s in minutes)]
         return found
-
-
-@contextlib.contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
-    """Work in ``folder``; `contextlib.chdir` came with Python 3.11."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def busy_seconds(client: Any) -> float:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from aiida.engine.utils import instantiate_process
 from aiida.manage.manager import get_manager
+from ase.utils import workdir
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.common import filenames
@@ -44,7 +42,7 @@ class Description:
         for uuid, filename, target in calcinfo.local_copy_list:
             content = orm.load_node(uuid).base.repository.get_object_content(filename, mode="rb")
             (folder / target).write_bytes(content)
-        with in_folder(folder):
+        with workdir(folder):
             write_round_candidates(
                 Path(filenames.DESCRIPTORS_SETTINGS_FILE), Path(filenames.CANDIDATES_FILE), 1, self.report
             )
@@ -70,14 +68,3 @@ def flat(inputs: Any, prefix: str = "") -> list[tuple[str, orm.Data]]:
         elif name != "metadata":
             found += flat(value, f"{prefix}{name}__")
     return found
-
-
-@contextlib.contextmanager
-def in_folder(folder: Path) -> Iterator[None]:
-    """Make ``folder`` the working folder for a while; `contextlib.chdir` needs Python 3.11."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
