@@ -40,6 +40,7 @@ from aiida_sicmlip.science.free_energy.reweighting import (
 from aiida_sicmlip.science.kinetics.event_rates import EventRate, event_rate
 from aiida_sicmlip.science.pines.atoms import choose_atoms
 from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES, is_complete, program, run_edip
+from studies.options import study_parser
 
 
 class Study:
@@ -234,10 +235,7 @@ def before_and_after(
 
 def arguments() -> argparse.Namespace:
     """Read the command line; lengths are in ps, temperatures in K."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="where to write everything")
+    parser = study_parser(__doc__)
     parser.add_argument("--temperature", type=float, default=1500.0, help="of biased and unbiased runs")
     parser.add_argument("--seeds", type=int, default=8, help="biased runs")
     parser.add_argument("--length", type=float, default=100.0, help="of a biased run")

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from studies.small_models import KINDS, Study, Trained, add_options, errors_on
+from studies.options import model_study_parser
+from studies.small_models import KINDS, Study, Trained, errors_on
 
 N_VALIDATION = 5
 HELD_OUT_SEED = 91
@@ -107,10 +108,7 @@ def table(results: Mapping[str, Any]) -> str:
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; temperatures are in K, energies in eV."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    add_options(parser)
+    parser = model_study_parser(__doc__)
     parser.add_argument("--hot", type=float, default=2500.0, help="temperature of further held-out frames")
     return parser.parse_args(words)
 

@@ -28,6 +28,7 @@ from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.crystals import frames_with_overlap
 from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES
+from studies.options import study_parser
 from studies.prior_accuracy import train_kinds
 from studies.small_models import KINDS, Study, Trained, errors_on
 
@@ -147,10 +148,7 @@ def draw(kinds: Mapping[str, Sequence[Mapping[str, Any]]], bond: float, path: Pa
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; temperatures are in K, lengths in ps."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="where to write everything")
+    parser = study_parser(__doc__)
     parser.add_argument("--frames", type=int, default=20, help="frames of a training set")
     parser.add_argument("--training-temperature", type=float, default=300.0, help="of the training set")
     parser.add_argument("--steps", type=int, default=2000, help="optimiser steps of a training")

@@ -28,8 +28,9 @@ from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.migrating_atoms import DefectFinder
 from aiida_sicmlip.science.evaluation.rare_events import score_forces
 from studies.edip_runs import program
+from studies.options import model_study_parser
 from studies.prior_accuracy import HELD_OUT_SEED, N_VALIDATION, train_kinds, training_settings
-from studies.small_models import Study, Trained, add_options, errors_on, predict
+from studies.small_models import Study, Trained, errors_on, predict
 
 HOT = 2500.0
 """K; the divacancy often comes near to a hop."""
@@ -175,10 +176,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; the first options are those of `prior_accuracy.py`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    add_options(parser)
+    parser = model_study_parser(__doc__)
     parser.add_argument("--further-seeds", type=int, default=2, help="trainings of each further kind")
     parser.add_argument("--hot-runs", type=int, default=8, help="hot runs that are searched for migrating atoms")
     return parser.parse_args(words)

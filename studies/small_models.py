@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,16 +124,6 @@ def write_settings(
         chosen["prior"] = filenames.PRIOR_FILE
         (folder / filenames.PRIOR_FILE).write_text(json.dumps(fit_report(fit)))
     (folder / filenames.TRAINING_SETTINGS_FILE).write_text(json.dumps(chosen, indent=1))
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that studies of models share; temperatures are in K."""
-    parser.add_argument("folder", type=Path, help="where to write everything")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 60], help="frames of a training set")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind and size")
-    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps of a training")
-    parser.add_argument("--held-out", type=int, default=40, help="held-out frames of each temperature")
-    parser.add_argument("--temperature", type=float, default=1500.0, help="of training and held-out frames")
 
 
 def predict(package: Path, frames: Sequence[Atoms]) -> list[Atoms]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiida import orm
 from aiida.common.exceptions import ValidationError
 
+from aiida_sicmlip.data.potential import ModelFileData
 
-class CompiledPotentialData(orm.SinglefileData):
+
+class CompiledPotentialData(ModelFileData):
     """A compiled NequIP or Allegro model (``*.nequip.pt2``).
 
     It runs only where device, GPU architecture and torch version agree with those it was compiled for; the programs
@@ -42,16 +43,6 @@ class CompiledPotentialData(orm.SinglefileData):
         )
 
     @property
-    def species(self) -> list[str]:
-        """Chemical symbols that the model knows, in the order of its types."""
-        return self.base.attributes.get("species")
-
-    @property
-    def cutoff(self) -> float:
-        """Radius of the local environments in A."""
-        return self.base.attributes.get("cutoff")
-
-    @property
     def device(self) -> str:
         """``cpu`` or ``cuda``."""
         return self.base.attributes.get("device")
@@ -63,11 +54,11 @@ class CompiledPotentialData(orm.SinglefileData):
 
     def get_description(self) -> str:
         """Return what `verdi` shows beside the node."""
-        return f"{'-'.join(self.species)}, cutoff {self.cutoff:g} A, for {self.target} on {self.device}"
+        return f"{super().get_description()}, for {self.target} on {self.device}"
 
     def _validate(self) -> bool:
         super()._validate()
-        for key in ("species", "cutoff", "device", "target"):
+        for key in ("device", "target"):
             if not self.base.attributes.get(key, None):
                 raise ValidationError(f"`{key}` is missing from the compiled potential.")
         return True
