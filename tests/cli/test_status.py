@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from click.testing import CliRunner
 
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.cli.cmd_status import follow
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
+from tests.graphs.processes import process
 
 
 @pytest.fixture
 def run(aiida_profile_clean):
     """A run that has called nothing yet."""
-    node = orm.WorkChainNode()
-    node.process_type = ACTIVE_LEARNING
-    node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
-    node.store()
-    node.set_process_state(ProcessState.WAITING)
-    return node
+    return process(orm.WorkChainNode, ACTIVE_LEARNING, state=ProcessState.WAITING, max_rounds=orm.Int(2))
 
 
 def test_status_without_a_terminal_prints_once(run):

@@ -7,8 +7,6 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.folders import Folder
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 from aiida.engine.utils import instantiate_process
 from aiida.manage.manager import get_manager
 from ase.utils import workdir
@@ -17,6 +15,7 @@ from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.process_types import DESCRIPTORS
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from tests.graphs.processes import output, process
 
 
 class Description:
@@ -34,11 +33,11 @@ class Description:
 
         inputs = {"code": self.code, "seed": orm.Int(1), **inputs, "trajectories": trajectories}
         inputs["metadata"] = {"options": {"resources": {"num_machines": 1}}}
-        process = instantiate_process(get_manager().get_runner(), DescriptorsCalculation, **inputs)
+        calculation = instantiate_process(get_manager().get_runner(), DescriptorsCalculation, **inputs)
         folder = self.folder / f"description_{self.count}"
         folder.mkdir()
         self.count += 1
-        calcinfo = process.prepare_for_submission(Folder(str(folder)))
+        calcinfo = calculation.prepare_for_submission(Folder(str(folder)))
         for uuid, filename, target in calcinfo.local_copy_list:
             content = orm.load_node(uuid).base.repository.get_object_content(filename, mode="rb")
             (folder / target).write_bytes(content)
@@ -46,17 +45,9 @@ class Description:
             write_round_candidates(
                 Path(filenames.DESCRIPTORS_SETTINGS_FILE), Path(filenames.CANDIDATES_FILE), 1, self.report
             )
-        node = orm.CalcJobNode(process_type=DESCRIPTORS, computer=self.code.computer)
-        for name, value in flat(process.inputs):
-            node.base.links.add_incoming(value if value.is_stored else value.store(), LinkType.INPUT_CALC, name)
-        node.store()
-        node.set_process_state(ProcessState.FINISHED)
-        node.set_exit_status(0)
-        candidates = CandidateFramesData.from_file(folder / filenames.CANDIDATES_FILE)
-        for label, output in (("candidates", candidates), ("results", orm.Dict(self.report))):
-            output.base.links.add_incoming(node, LinkType.CREATE, label)
-            output.store()
-        return candidates
+        node = process(orm.CalcJobNode, DESCRIPTORS, **dict(flat(calculation.inputs)))
+        output(node, "results", orm.Dict(self.report))
+        return output(node, "candidates", CandidateFramesData.from_file(folder / filenames.CANDIDATES_FILE))
 
 
 def flat(inputs: Any, prefix: str = "") -> list[tuple[str, orm.Data]]:

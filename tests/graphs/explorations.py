@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -31,6 +29,7 @@ from aiida_sicmlip.science.selection.candidates_file import write_candidates
 from aiida_sicmlip.science.selection.picks import ROLES, Picks
 from aiida_sicmlip.science.selection.replacements import select_replacements_of_candidates
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from tests.graphs.processes import output, process
 from tests.graphs.selections import MadeSelection, made_selection
 
 TRAJECTORY = Path(__file__).parents[1] / "fixtures" / "edip-14" / "0.dcd"
@@ -38,6 +37,9 @@ TRAJECTORY = Path(__file__).parents[1] / "fixtures" / "edip-14" / "0.dcd"
 
 class Explored:
     """Makes processes and what they left. Rows of the variables come every 0.05 ps, frames every 0.25 ps."""
+
+    process = staticmethod(process)
+    output = staticmethod(output)
 
     def __init__(self, atoms: Atoms, variables: Any) -> None:
         self.atoms = atoms
@@ -47,19 +49,6 @@ class Explored:
         self.selections: dict[int, list[MadeSelection]] = {}
         self.candidates: dict[int, list[CandidateFramesData]] = {}
         self.parameters = orm.Dict({"temperature": 1500.0, "frame_interval": 0.25, "production": 20.0}).store()
-
-    def process(self, kind: type, process_type: str, caller: Any = None, label: str = "", **inputs: Any) -> Any:
-        """Return a finished process, called by ``caller`` under ``label``."""
-        node = kind(process_type=process_type)
-        is_work = kind is orm.WorkChainNode
-        for name, given in inputs.items():
-            node.base.links.add_incoming(given, LinkType.INPUT_WORK if is_work else LinkType.INPUT_CALC, name)
-        if caller is not None:
-            node.base.links.add_incoming(caller, LinkType.CALL_WORK if is_work else LinkType.CALL_CALC, label)
-        node.store()
-        node.set_process_state(ProcessState.FINISHED)
-        node.set_exit_status(0)
-        return node
 
     def run(self) -> Any:
         """Return an active-learning run."""
@@ -219,9 +208,3 @@ class Explored:
         node = self.process(orm.CalcJobNode, EVALUATION, run, label, dataset=extension.outputs.result)
         self.output(node, "results", orm.Dict(prediction_errors(frames, predictions)))
         return node
-
-    @staticmethod
-    def output(node: Any, label: str, data: Any) -> None:
-        """Store what a process made."""
-        data.base.links.add_incoming(node, LinkType.CREATE, label)
-        data.store()

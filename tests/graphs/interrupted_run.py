@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
@@ -81,12 +80,12 @@ def made_parent(
         segments = [explored.segment(biased=False) for _ in range(2)]
         for place, segment in enumerate(segments):
             trajectory = segment.outputs.trajectory
-            trajectory.base.links.add_incoming(exploration, LinkType.RETURN, f"trajectories__divacancy__s{place:02d}")
+            explored.output(exploration, f"trajectories__divacancy__s{place:02d}", trajectory)
             kept = orm.ArrayData()
             kept.set_array("kept", np.arange(20 + place))
             filtering = explored.process(orm.CalcFunctionNode, "", exploration, f"filter_s{place:02d}")
             explored.output(filtering, "result", kept)
-            kept.base.links.add_incoming(exploration, LinkType.RETURN, f"frame_filters__divacancy__s{place:02d}")
+            explored.output(exploration, f"frame_filters__divacancy__s{place:02d}", kept)
         parent.segments.append([segment.outputs.trajectory for segment in segments])
         parent.selections.append(explored.selection(run, index, segments, **SELECTION))
         parent.sets.append({})
@@ -104,7 +103,7 @@ def made_parent(
         explored.output(replacements, "picks", parent.selections[0].outputs.picks.clone())
         parent.replacement_picks = replacements.outputs.picks
         for name, model in zip(("potential", "compiled_potential"), models, strict=True):
-            model.base.links.add_incoming(training, LinkType.RETURN, name)
+            explored.output(training, name, model)
         parent.potential, parent.compiled_potential = models
         assessment = explored.process(orm.CalcFunctionNode, "", run, f"{label}_assessment")
         explored.output(assessment, "result", orm.Dict({"history": {"diversity": [1e-4]}, "criteria": []}))

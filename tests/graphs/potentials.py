@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.common.links import LinkType
 from ase import Atoms
 
 from aiida_sicmlip.common.labels import round_label
@@ -126,5 +125,5 @@ class EvaluatedPotentials:
         compiled = self.compilation(chain, potential).outputs.compiled_potential
         for name, dataset in (("training", training_set), ("validation", validation_set)):
             self.evaluation(dataset, compiled, chain, f"evaluation_{name}", **options)
-        potential.base.links.add_incoming(chain, LinkType.RETURN, "potential")
+        self.output(chain, "potential", potential)
         return chain

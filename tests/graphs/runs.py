@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.labels import frame_label, parse_frame_label, round_label
@@ -24,6 +23,7 @@ from tests.conftest import LEVEL_OF_THEORY
 from tests.crystals import silicon_carbide_host
 from tests.graphs.explorations import Explored
 from tests.graphs.potentials import EvaluatedPotentials
+from tests.graphs.processes import end
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
 DEFECT = build_defects(HOST, [{"kind": "divacancy"}], 1)
@@ -118,7 +118,7 @@ class MadeRun:
             self.failed.append(labels[0])
         level = LevelOfTheoryData(LEVEL_OF_THEORY)
         self.output(labels[-1], "level_of_theory", level)
-        level.base.links.add_incoming(labelling, LinkType.RETURN, "level_of_theory")
+        self.output(labelling, "level_of_theory", level)
 
     def _dataset(self, index: int, step: str, count: int) -> LabelledDataSetData:
         """Make a data set with made-up labels."""
@@ -134,10 +134,3 @@ class MadeRun:
         dataset = LabelledDataSetData.from_frames(frames, [LEVEL_OF_THEORY])
         self.output(call, "result", dataset)
         return dataset
-
-
-def end(node: orm.ProcessNode, status: int, message: str) -> None:
-    """Let a process end with a status."""
-    node.set_process_state(ProcessState.FINISHED)
-    node.set_exit_status(status)
-    node.set_exit_message(message)

@@ -7,40 +7,16 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.common.labels import label_of_index
 from aiida_sicmlip.common.process_types import TRAINING_CALCULATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from tests.graphs.packaged_models import stored_model
+from tests.graphs.processes import output, process
 
 PARAMETERS = {"model": {"cutoff": 4.0}, "maximum_epochs": 5}
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0", "nequip": "0.19.1"}
-
-
-def finished(kind: type, process_type: str, label: str, caller: Any = None, version: Any = None, **inputs: Any) -> Any:
-    """Return a process that has finished well, with inputs by link label; ``caller`` called it under ``label``."""
-    is_work = kind is orm.WorkChainNode
-    node = kind(process_type=process_type)
-    for name, given in inputs.items():
-        stored = given if given.is_stored else given.store()
-        node.base.links.add_incoming(stored, LinkType.INPUT_WORK if is_work else LinkType.INPUT_CALC, name)
-    if caller is not None:
-        node.base.links.add_incoming(caller, LinkType.CALL_WORK if is_work else LinkType.CALL_CALC, label)
-    node.set_process_label(process_type.rsplit(":", maxsplit=1)[-1])
-    if version is not None:
-        node.base.attributes.set("version", version)
-    node.set_process_state(ProcessState.FINISHED)
-    node.set_exit_status(0)
-    return node.store()
-
-
-def output(node: Any, label: str, data: Any, link: LinkType = LinkType.CREATE) -> Any:
-    """Store what a process made and return it."""
-    data.base.links.add_incoming(node, link, label)
-    return data.store()
 
 
 def grown(labels: list[Any], level: Any, *sizes: int) -> LabelledDataSetData:
@@ -87,7 +63,7 @@ def trained(
     given["parameters"] = orm.Dict({**PARAMETERS, **(changes or {})})
     if seed is not None:
         given["seed"] = orm.Int(seed)
-    node = finished(orm.CalcJobNode, TRAINING_CALCULATION, "training", caller, **given)
+    node = process(orm.CalcJobNode, TRAINING_CALCULATION, caller, "training", **given)
     results = {"versions": {**VERSIONS, **(versions or {})}, "device": "cpu", "threads": 1, "stop_reason": "maximum"}
     output(node, "results", orm.Dict(results))
     errors = {"training": metrics(training_set, scale), "validation": metrics(validation_set, 2 * scale)}

@@ -21,7 +21,8 @@ from aiida_sicmlip.science.evaluation.rare_events import score_regions
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.model_comparison import compare_models
 from tests.graphs.packaged_models import stored_model
-from tests.graphs.trainings import PARAMETERS, finished, grown, output, trained
+from tests.graphs.processes import output, process
+from tests.graphs.trainings import PARAMETERS, grown, trained
 
 
 @pytest.fixture
@@ -77,10 +78,10 @@ def test_model_that_was_not_trained_here(tmp_path: Path, labels, level, training
 
 def evaluated(model, dataset, rare_events) -> None:
     """Let a model have been compiled, and evaluated with scores on rare events."""
-    compilation = finished(orm.CalcJobNode, COMPILATION, "", potential=model)
+    compilation = process(orm.CalcJobNode, COMPILATION, potential=model)
     compiled = CompiledPotentialData(io.BytesIO(b"compiled"), "c.nequip.pt2", species=["C", "Si"], cutoff=4.0)
     output(compilation, "compiled_potential", compiled)
-    evaluation = finished(orm.CalcJobNode, EVALUATION, "", potential=compiled, dataset=dataset)
+    evaluation = process(orm.CalcJobNode, EVALUATION, potential=compiled, dataset=dataset)
     output(evaluation, "results", orm.Dict({"force_mae": 0.1, "rare_events": rare_events}))
 
 
@@ -126,9 +127,9 @@ def test_folders_that_are_not_whole(tmp_path: Path, labels, level, training_code
     model = trained(tmp_path / "a", training_code, grown(labels, level, 4), grown(labels[4:], level, 1))
     with pytest.raises(InputError, match="cannot be written"):
         export_model(model, tmp_path / "out", Statement())
-    for process in orm.QueryBuilder().append(orm.ProcessNode).all(flat=True):
-        if not process.is_sealed:
-            process.seal()
+    for node in orm.QueryBuilder().append(orm.ProcessNode).all(flat=True):
+        if not node.is_sealed:
+            node.seal()
     written = export_model(model, tmp_path / "out", Statement())
     assert [path.name for path in written] == [
         *("potential.nequip.zip", "history.aiida", "model_card.json", "model_card.md")

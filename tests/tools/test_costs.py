@@ -9,16 +9,12 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
 from aiida_sicmlip.tools.costs import asked_cores, asked_gpus, costs_of_run, jobs_of_run
+from tests.graphs.processes import output, process
 
 
-def chain(caller=None, label=None):
+def chain(caller, label):
     """Return a stored work chain that is running."""
-    node = orm.WorkChainNode()
-    if caller is not None:
-        node.base.links.add_incoming(caller, LinkType.CALL_WORK, label)
-    node.store()
-    node.set_process_state(ProcessState.WAITING)
-    return node
+    return process(orm.WorkChainNode, "", caller, label, state=ProcessState.WAITING)
 
 
 def job(caller, label, *, state=ProcessState.FINISHED, machines=1, per_machine=1, commands=None, given=None, **outputs):
@@ -32,9 +28,7 @@ def job(caller, label, *, state=ProcessState.FINISHED, machines=1, per_machine=1
     node.base.links.add_incoming(caller, LinkType.CALL_CALC, label)
     node.store()
     for name, content in outputs.items():
-        data = orm.Dict(content)
-        data.base.links.add_incoming(node, LinkType.CREATE, name)
-        data.store()
+        output(node, name, orm.Dict(content))
     node.set_process_state(state)
     return node
 
@@ -42,11 +36,7 @@ def job(caller, label, *, state=ProcessState.FINISHED, machines=1, per_machine=1
 @pytest.fixture
 def run(aiida_profile_clean):
     """A run that has called nothing yet."""
-    node = orm.WorkChainNode()
-    node.process_type = ACTIVE_LEARNING
-    node.store()
-    node.set_process_state(ProcessState.WAITING)
-    return node
+    return process(orm.WorkChainNode, ACTIVE_LEARNING, state=ProcessState.WAITING)
 
 
 @pytest.fixture
@@ -116,7 +106,7 @@ def test_job_that_says_nothing_of_its_time(run):
 
 def test_another_run_is_not_counted(run, labelling):
     """Costs are those of one run."""
-    other = chain()
+    other = chain(None, "")
     assert costs_of_run(other).labels == 0 and jobs_of_run(other.pk) == []
     assert costs_of_run(run).wall_hours < 0.1
 

@@ -8,21 +8,18 @@ from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, LABELLING, PW, PW_BASE
 from aiida_sicmlip.tools.failures import failures_of_run, processes_below
-from tests.graphs.explorations import Explored
-from tests.graphs.runs import end
-
-process = Explored.process
+from tests.graphs.processes import end, process
 
 
 def labelling(run: orm.WorkChainNode, statuses: list[tuple[int, ...]], status: int = 0) -> list[list[orm.CalcJobNode]]:
     """Return the calculations of labels, each of which was tried so often with such ends."""
-    step = process(None, orm.WorkChainNode, LABELLING, run, "round_00_labelling")
+    step = process(orm.WorkChainNode, LABELLING, run, "round_00_labelling")
     tried = []
     for number, ends in enumerate(statuses):
-        base = process(None, orm.WorkChainNode, PW_BASE, step, f"frame_s00_{number:06d}")
+        base = process(orm.WorkChainNode, PW_BASE, step, f"frame_s00_{number:06d}")
         tried.append([])
         for attempt, one in enumerate(ends, start=1):
-            job = process(None, orm.CalcJobNode, PW, base, f"iteration_{attempt:02d}")
+            job = process(orm.CalcJobNode, PW, base, f"iteration_{attempt:02d}")
             end(job, one, f"status {one}" if one else "")
             tried[-1].append(job)
         end(base, 300 if ends[-1] else 0, "")
@@ -32,7 +29,7 @@ def labelling(run: orm.WorkChainNode, statuses: list[tuple[int, ...]], status: i
 
 @pytest.fixture
 def run(aiida_profile) -> orm.WorkChainNode:
-    return process(None, orm.WorkChainNode, ACTIVE_LEARNING)
+    return process(orm.WorkChainNode, ACTIVE_LEARNING)
 
 
 def test_all_levels_are_found_in_their_order(run):
@@ -72,7 +69,7 @@ def test_what_ends_a_run_is_told(run):
 
 
 def test_errors_without_a_status_say_what_was_raised(run):
-    job = process(None, orm.CalcJobNode, PW, run, "round_00_descriptors")
+    job = process(orm.CalcJobNode, PW, run, "round_00_descriptors")
     job.set_process_state(ProcessState.EXCEPTED)
     job.base.attributes.set(job.EXIT_STATUS_KEY, None)
     job.set_exception("ValueError: no such file\nmore")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
 from aiida_sicmlip.common.exceptions import InputError
@@ -13,43 +12,24 @@ from aiida_sicmlip.reports.run.tables import status_lines
 from aiida_sicmlip.tools.daemon import largest_concurrency
 from aiida_sicmlip.tools.lineage import path_to_calculation
 from aiida_sicmlip.tools.runs import last_potential, read_run
-
-
-def process(kind, caller=None, label=None, state=ProcessState.FINISHED, status=0, *, inputs=None):
-    """Return a stored process node, called by ``caller`` under ``label``."""
-    node = kind()
-    link = LinkType.CALL_WORK if kind is orm.WorkChainNode else LinkType.CALL_CALC
-    incoming = LinkType.INPUT_WORK if kind is orm.WorkChainNode else LinkType.INPUT_CALC
-    for name, given in (inputs or {}).items():
-        node.base.links.add_incoming(given.store(), incoming, name)
-    if caller is not None:
-        node.base.links.add_incoming(caller, link, label)
-    node.store()
-    node.set_process_state(state)
-    if state is ProcessState.FINISHED:
-        node.set_exit_status(status)
-    return node
+from tests.graphs.processes import process
 
 
 @pytest.fixture
 def run(aiida_profile_clean):
     """A run whose round 0 labels: three asked, one done, one failed, one running."""
-    node = orm.WorkChainNode()
-    node.process_type = ACTIVE_LEARNING
-    node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
-    node.store()
-    node.set_process_state(ProcessState.WAITING)
-    process(orm.WorkChainNode, node, "round_00_exploration")
+    node = process(orm.WorkChainNode, ACTIVE_LEARNING, state=ProcessState.WAITING, max_rounds=orm.Int(2))
+    process(orm.WorkChainNode, "", node, "round_00_exploration")
     structures = {
         f"structures__frame_s00_00000{index}": orm.StructureData(cell=[[5, 0, 0], [0, 5, 0], [0, 0, 5]])
         for index in range(3)
     }
-    labelling = process(orm.WorkChainNode, node, "round_00_labelling", ProcessState.WAITING, inputs=structures)
-    process(orm.CalcFunctionNode, labelling, "level_of_theory")
+    labelling = process(orm.WorkChainNode, "", node, "round_00_labelling", state=ProcessState.WAITING, **structures)
+    process(orm.CalcFunctionNode, "", labelling, "level_of_theory")
     for index, (state, status) in enumerate(
         ((ProcessState.FINISHED, 0), (ProcessState.FINISHED, 305), (ProcessState.WAITING, None))
     ):
-        process(orm.WorkChainNode, labelling, f"frame_s00_00000{index}", state, status)
+        process(orm.WorkChainNode, "", labelling, f"frame_s00_00000{index}", state=state, status=status)
     return node
 
 
@@ -66,9 +46,9 @@ def test_counts_of_labels(run):
 
 def test_failed_labels_and_their_replacements(run):
     """Both labellings are counted as one; each failure has its process and its reason."""
-    labelling = process(orm.WorkChainNode, run, "round_00_replacement_labelling", ProcessState.WAITING)
-    process(orm.WorkChainNode, labelling, "frame_s00_000007")
-    failed = process(orm.WorkChainNode, labelling, "frame_s00_000008", status=410)
+    labelling = process(orm.WorkChainNode, "", run, "round_00_replacement_labelling", state=ProcessState.WAITING)
+    process(orm.WorkChainNode, "", labelling, "frame_s00_000007")
+    failed = process(orm.WorkChainNode, "", labelling, "frame_s00_000008", status=410)
     failed.set_exit_message("no convergence")
     (entry,) = read_run(run).rounds
     assert (entry.labels_done, entry.labels_failed, entry.labels_replaced) == (2, 2, 1)
@@ -84,14 +64,14 @@ def test_running_replacements_are_shown(run):
     run.base.links.get_outgoing(link_label_filter="round_00_labelling").first().node.set_process_state(
         ProcessState.FINISHED
     )
-    process(orm.WorkChainNode, run, "round_00_replacement_labelling", ProcessState.WAITING)
+    process(orm.WorkChainNode, "", run, "round_00_replacement_labelling", state=ProcessState.WAITING)
     (entry,) = read_run(run).rounds
     assert entry.current == "replacement_labelling"
 
 
 def test_step_that_was_called_again_counts_once(run):
     """After an interruption a step stands twice under its label; the later one counts."""
-    again = process(orm.WorkChainNode, run, "round_00_exploration", ProcessState.WAITING)
+    again = process(orm.WorkChainNode, "", run, "round_00_exploration", state=ProcessState.WAITING)
     (entry,) = read_run(run).rounds
     assert entry.steps["exploration"].pk == again.pk
 
@@ -100,7 +80,7 @@ def test_paused_processes_are_found_at_every_depth(run):
     """AiiDA pauses a job whose computer it cannot reach; the run would seem to run for ever."""
     labelling = run.base.links.get_outgoing(link_label_filter="round_00_labelling").first().node
     label = labelling.base.links.get_outgoing(link_label_filter="frame_s00_000002").first().node
-    job = process(orm.CalcJobNode, label, "iteration_01", ProcessState.WAITING)
+    job = process(orm.CalcJobNode, "", label, "iteration_01", state=ProcessState.WAITING)
     job.set_process_label("PwCalculation")
     job.pause()
     job.set_process_status("Pausing after failed transport task")

@@ -14,7 +14,8 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.verification import verify
 from tests.graphs.datasets import Learned
 from tests.graphs.explorations import Explored
-from tests.graphs.trainings import finished, grown, output, trained
+from tests.graphs.processes import output, process
+from tests.graphs.trainings import grown, trained
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def problems_of(root) -> dict[str, list[str]]:
 def extended(level, labels, frames, at_level=None, **inputs) -> LabelledDataSetData:
     """Return a data set of ``frames`` that a calcfunction says it made of ``labels``."""
     places = {label_of_index(place): label for place, label in enumerate(labels)}
-    call = finished(orm.CalcFunctionNode, "extend_dataset", "", level_of_theory=level, **places, **inputs)
+    call = process(orm.CalcFunctionNode, "extend_dataset", level_of_theory=level, **places, **inputs)
     return output(call, "result", LabelledDataSetData.from_frames(frames, [at_level or level.get_dict()]))
 
 
@@ -111,7 +112,7 @@ def test_data_from_nowhere_in_a_run(tmp_path: Path, labels, level, training_code
     """What a called process took must be an input of the run, or have been made."""
     training, validation = grown(labels, level, 2), grown(labels[2:], level, 2)
     given, lost = (LabelledDataSetData.from_frames(training.frames(), [level.get_dict()]).store() for _ in range(2))
-    run = finished(orm.WorkChainNode, ACTIVE_LEARNING, "", start=given)
+    run = process(orm.WorkChainNode, ACTIVE_LEARNING, start=given)
     for index, dataset in enumerate((given, lost)):
         trained(tmp_path / str(index), training_code, dataset, validation, caller=run)
     found = problems_of(run)

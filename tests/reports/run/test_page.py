@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from click.testing import CliRunner
 
@@ -21,6 +20,7 @@ from aiida_sicmlip.reports.run.page import heads, run_page
 from aiida_sicmlip.reports.run.tables import results_table
 from aiida_sicmlip.reports.run.values import run_report
 from aiida_sicmlip.reports.text import Cells
+from tests.graphs.processes import process
 from tests.graphs.runs import CRITERIA, MadeRun
 
 SECTIONS = [
@@ -177,10 +177,7 @@ def test_costs_and_composition(report):
 
 
 def test_a_running_run_says_what_is_not_there_yet(aiida_profile):
-    node = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
-    node.base.links.add_incoming(orm.Int(3).store(), LinkType.INPUT_WORK, "max_rounds")
-    node.store()
-    node.set_process_state(ProcessState.WAITING)
+    node = process(orm.WorkChainNode, ACTIVE_LEARNING, state=ProcessState.WAITING, max_rounds=orm.Int(3))
     page = Page(run_page(RunMaterial(node)))
     assert "Running" in page.words["answer"] and "No round has begun" in page.words["answer"]
     expected = {

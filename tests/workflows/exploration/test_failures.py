@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.workflows.base import sliding_window
@@ -14,22 +12,7 @@ from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training.training import TrainingWorkChain
-
-
-def child(status=0, message=None, kind=orm.CalcJobNode, **outputs):
-    """Return a process that has ended with ``status`` and made ``outputs``."""
-    node = kind().store()
-    link = LinkType.CREATE if kind is orm.CalcJobNode else LinkType.RETURN
-    for label, data in outputs.items():
-        if link is LinkType.RETURN:
-            data.store()
-        data.base.links.add_incoming(node, link, label)
-        data.store()
-    node.set_process_state(ProcessState.FINISHED)
-    node.set_exit_status(status)
-    if message:
-        node.set_exit_message(message)
-    return node
+from tests.graphs.processes import ended
 
 
 def label_data():
@@ -49,7 +32,7 @@ def labelling(chain, inputs):
         instance.ctx.pks = {}
         for name, status in zip(structures, statuses, strict=True):
             outputs = {"output_trajectory": label_data()} if status == 0 else {}
-            instance.ctx.pks[name] = child(status, "no convergence", orm.WorkChainNode, **outputs).pk
+            instance.ctx.pks[name] = ended(status, "no convergence", orm.WorkChainNode, **outputs).pk
         instance.ctx.level_of_theory = None
         return instance
 
@@ -140,7 +123,7 @@ def trajectory(tmp_path, frames=3):
 
 def walker(status, message=None, **outputs):
     """Return a walker that has ended."""
-    return child(status, message, orm.WorkChainNode, **outputs)
+    return ended(status, message, orm.WorkChainNode, **outputs)
 
 
 def test_frames_before_a_blow_up_are_kept(exploration, tmp_path, caplog):
@@ -183,7 +166,7 @@ def test_failed_variables_end_the_exploration(exploration):
     """Without collective variables no walker is biased: the reason of the training is told."""
     instance = exploration()
     instance.setup()
-    failed = child(410, "the loss became not-a-number")
+    failed = ended(410, "the loss became not-a-number")
     instance.ctx.pks = {"variables_divacancy": failed.pk}
     code = instance.inspect_variables()
     assert code.status == 403 and f"<{failed.pk}>" in code.message and "not-a-number" in code.message
@@ -244,7 +227,7 @@ def continuation(step):
 @pytest.mark.parametrize("status", [400, 401, 120, 140])
 def test_segment_that_was_cut_off_is_continued(chain_walker, status):
     """The walltime, the scheduler or a failed node: the next segment begins at the last saved state."""
-    calculation = child(status, "interrupted", continuation=continuation(500))
+    calculation = ended(status, "interrupted", continuation=continuation(500))
     instance = chain_walker(calculation)
     assert instance.inspect_process().status == 0
     assert instance.should_run_process()
@@ -253,12 +236,12 @@ def test_segment_that_was_cut_off_is_continued(chain_walker, status):
 
 def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
     """A walltime too short to save one state would be spent again and again."""
-    instance = chain_walker(child(400, "walltime", trajectory=trajectory(tmp_path)))
+    instance = chain_walker(ended(400, "walltime", trajectory=trajectory(tmp_path)))
     code = instance.inspect_process()
     assert code.status == 403 and "restart_interval" in code.message
     assert list(instance.outputs["trajectories"]) == ["s00"]
 
-    calculation = child(400, "walltime", continuation=continuation(500))
+    calculation = ended(400, "walltime", continuation=continuation(500))
     instance = chain_walker(calculation)
     instance.ctx.inputs.continuation = continuation(500)
     assert instance.inspect_process().status == 403
@@ -267,7 +250,7 @@ def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
 @pytest.mark.parametrize("status", [410, 411, 412, 415, 150])
 def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
     """Where the potential fails, the walker finishes with a warning and keeps its outputs."""
-    instance = chain_walker(child(status, "the temperature diverged", trajectory=trajectory(tmp_path)))
+    instance = chain_walker(ended(status, "the temperature diverged", trajectory=trajectory(tmp_path)))
     code = instance.inspect_process()
     assert code.status == 710 and "the temperature diverged" in code.message
     assert list(instance.outputs["trajectories"]) == ["s00"]
@@ -275,7 +258,7 @@ def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
 
 def test_other_failures_name_their_reason(chain_walker):
     """A wrong plumed.dat does not get better by trying again."""
-    code = chain_walker(child(413, "no such action")).inspect_process()
+    code = chain_walker(ended(413, "no such action")).inspect_process()
     assert code.status == 404 and "no such action" in code.message
 
 
@@ -293,8 +276,8 @@ def training(chain, inputs, generate_dataset):
 )
 def test_failed_step_of_a_training(training, key, step, status):
     """Each step has its own exit code, with PK and reason of the child."""
-    failed = child(410, "the loss became not-a-number")
-    others = {"training": child(), "evaluation_training": child(), "evaluation_validation": child()}
+    failed = ended(410, "the loss became not-a-number")
+    others = {"training": ended(), "evaluation_training": ended(), "evaluation_validation": ended()}
     training.ctx.update({**others, key: failed})
     code = getattr(training, f"inspect_{step}")()
     assert code.status == status

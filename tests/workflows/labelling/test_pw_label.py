@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 from plumpy.utils import AttributesFrozendict
 
-from aiida_sicmlip.common.process_types import PW
 from aiida_sicmlip.tools.failure_messages import diagnose_failure
 from aiida_sicmlip.workflows.base.reattach import called
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
+from tests.graphs.processes import ended
 
 CRASH = " %%%%%%%%%%\n     Error in routine readpp (2):\n     file Si.upf not found\n %%%%%%%%%%\n"
 
@@ -31,7 +30,7 @@ def label(chain, inputs, divacancy):
         instance.validate_kpoints()
         for number, (status, stderr, crash) in enumerate(ends, start=1):
             instance.ctx.iteration = number
-            instance.ctx.children.append(ended(given["pw"]["code"].computer, status, stderr, crash))
+            instance.ctx.children.append(calculation(given["pw"]["code"].computer, status, stderr, crash))
             instance.add_list_of_handlers()
             if number < len(ends):
                 assert instance.inspect_process().status == 0
@@ -63,21 +62,14 @@ def test_label_with_too_large_forces_is_set_aside(label, divacancy, bound, statu
         assert code.message == (f"Rejected: the force on atom 5 ({kinds[5]}) is 5.0 eV/A, above `max_force`, 4 eV/A.")
 
 
-def ended(computer, status, stderr="", crash=""):
+def calculation(computer, status, stderr="", crash=""):
     """Return a calculation that has ended with ``status``."""
-    node = orm.CalcJobNode(process_type=PW).store()
     retrieved = orm.FolderData()
     for name, content in (("_scheduler-stderr.txt", stderr), ("CRASH", crash)):
         if content:
             retrieved.base.repository.put_object_from_filelike(io.BytesIO(content.encode()), name)
     remote = orm.RemoteData(remote_path="/", computer=computer)
-    for name, data in (("retrieved", retrieved), ("remote_folder", remote)):
-        data.base.links.add_incoming(node, LinkType.CREATE, name)
-        data.store()
-    node.set_process_state(ProcessState.FINISHED)
-    node.set_exit_status(status)
-    node.set_exit_message("what the parser said")
-    return node
+    return ended(status, "what the parser said", retrieved=retrieved, remote_folder=remote)
 
 
 @pytest.mark.parametrize("words", ["job.sh: line 9: 77 Killed pw.x", "line 9: Segmentation fault", "", "slurmd: oops"])

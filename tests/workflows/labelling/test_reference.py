@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 from ase import Atoms
 
@@ -22,6 +21,7 @@ from aiida_sicmlip.workflows.active_learning.plan import plan
 from aiida_sicmlip.workflows.labelling import labelling as labelling_module
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
+from tests.graphs.processes import ended, process
 
 TERSOFF = {"pair_style": "tersoff", "file": "SiC.tersoff", "species": ["Si", "C"]}
 
@@ -129,23 +129,18 @@ def test_labels_are_submitted_as_calculations(
 
     def submit(workchain: Any, process: Any, label: str, **given: Any) -> orm.CalcJobNode:
         submitted[label] = (process, given)
-        node = orm.CalcJobNode().store()
-        node.set_process_state(ProcessState.FINISHED)
-        node.set_exit_status(0 if label.endswith("0") else 420)
-        node.set_exit_message("LAMMPS stopped")
-        if label.endswith("0"):
-            trajectory = orm.TrajectoryData()
-            trajectory.set_trajectory(["Si"], np.zeros((1, 1, 3)), cells=np.eye(3)[None], pbc=[True] * 3)
-            trajectory.base.links.add_incoming(node, LinkType.CREATE, "output_trajectory")
-            trajectory.store()
-        return node
+        if not label.endswith("0"):
+            return ended(420, "LAMMPS stopped")
+        trajectory = orm.TrajectoryData()
+        trajectory.set_trajectory(["Si"], np.zeros((1, 1, 3)), cells=np.eye(3)[None], pbc=[True] * 3)
+        return ended(output_trajectory=trajectory)
 
     monkeypatch.setattr(labelling_module, "submit_once", submit)
     while instance.window_is_open():
         instance.run_labels()
     assert sorted(submitted) == sorted(structures)
-    for name, (process, given) in submitted.items():
-        assert process is ReferenceLabelCalculation
+    for name, (what, given) in submitted.items():
+        assert what is ReferenceLabelCalculation
         assert given["structure"].uuid == structures[name].uuid
         assert given["potential"].uuid == inputs["reference"]["potential"].uuid
         assert set(given) == {"code", "structure", "potential", "metadata"}
@@ -157,18 +152,11 @@ def test_labels_are_submitted_as_calculations(
 
 
 def test_status_and_results_name_the_reference(aiida_profile: Any, edip: Any) -> None:
-    node = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
-    node.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
-    node.base.links.add_incoming(edip, LinkType.INPUT_WORK, "bootstrap_potential")
-    plain = orm.WorkChainNode(process_type=ACTIVE_LEARNING)
-    for each in (node, plain):
-        if each is plain:
-            each.base.links.add_incoming(orm.Int(2).store(), LinkType.INPUT_WORK, "max_rounds")
-        else:
-            each.base.links.add_incoming(edip, LinkType.INPUT_WORK, "labelling__reference__potential")
-        each.store()
-        each.set_process_state(ProcessState.WAITING)
-    run = read_run(node)
+    plain, with_reference = (
+        process(orm.WorkChainNode, ACTIVE_LEARNING, state=ProcessState.WAITING, max_rounds=orm.Int(2), **inputs)
+        for inputs in ({}, {"bootstrap_potential": edip, "labelling__reference__potential": edip})
+    )
+    run = read_run(with_reference)
     assert run.reference == "edip/multi (SiC.edip)"
     assert "labelled by edip/multi (SiC.edip), a reference potential instead of DFT" in status_lines(run)[1]
     assert "labels: by edip/multi (SiC.edip), a reference potential" in results_table(run)

@@ -24,7 +24,8 @@ from aiida_sicmlip.workflows.rerun.reproduction import (
     state_of,
     usable_code,
 )
-from tests.graphs.trainings import finished, output, trained
+from tests.graphs.processes import output, process
+from tests.graphs.trainings import trained
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_reasons(tmp_path: Path, code, generate_dataset) -> None:
 
 def test_preview_says_how_long_it_took_and_what_is_newer(code) -> None:
     version = {"core": "2.0.0", "plugin": "0.0.1"}
-    node = finished(orm.CalcJobNode, TRAINING_CALCULATION, "", version=version, code=code)
+    node = process(orm.CalcJobNode, TRAINING_CALCULATION, version=version, code=code)
     lines = preview_lines(node, code)
     assert lines[0] == f"version of aiida-core: 2.0.0 then, {aiida.__version__} now"
     assert lines[1] == f"version of aiida-sicmlip: 0.0.1 then, {aiida_sicmlip.__version__} now"
@@ -99,13 +100,12 @@ def test_preview_says_how_long_it_took_and_what_is_newer(code) -> None:
 
 def test_legs_of_a_training(aiida_profile_clean) -> None:
     """A training that went on from checkpoints is made again from its first part on."""
-    first = finished(orm.CalcJobNode, TRAINING_CALCULATION, "")
+    first = process(orm.CalcJobNode, TRAINING_CALCULATION)
     checkpoint = output(first, "checkpoint", orm.Int(1))
-    second = finished(orm.CalcJobNode, TRAINING_CALCULATION, "", checkpoint=checkpoint)
-    last = finished(
+    second = process(orm.CalcJobNode, TRAINING_CALCULATION, checkpoint=checkpoint)
+    last = process(
         orm.CalcJobNode,
         TRAINING_CALCULATION,
-        "",
         checkpoint=output(second, "checkpoint", orm.Int(2)),
     )
     assert [node.pk for node in attempts_of(last)] == [first.pk, second.pk, last.pk]
@@ -115,7 +115,7 @@ def test_legs_of_a_training(aiida_profile_clean) -> None:
 def test_training_that_was_cut_off_goes_on_from_its_checkpoint(
     tmp_path: Path, code, generate_dataset, monkeypatch
 ) -> None:
-    cut = finished(orm.CalcJobNode, TRAINING_CALCULATION, "")
+    cut = process(orm.CalcJobNode, TRAINING_CALCULATION)
     checkpoint = output(cut, "checkpoint", orm.Int(1))
     whole = trained(tmp_path, code, generate_dataset(3), generate_dataset(2, seed=2)).creator
     asked = []
@@ -134,12 +134,12 @@ def test_training_that_was_cut_off_goes_on_from_its_checkpoint(
 def test_what_cannot_be_run_again(code, generate_dataset) -> None:
     with pytest.raises(InputError, match="was not created by a process"):
         process_behind(generate_dataset(2))
-    chain = finished(orm.WorkChainNode, TRAINING, "")
+    chain = process(orm.WorkChainNode, TRAINING)
     with pytest.raises(InputError, match="give what it made or called"):
         process_behind(chain)
     with pytest.raises(InputError, match="has not finished"):
         process_behind(orm.CalcFunctionNode(process_type="x").store())
-    gone = finished(orm.CalcFunctionNode, "nothing.of_the_kind.exists", "")
+    gone = process(orm.CalcFunctionNode, "nothing.of_the_kind.exists")
     with pytest.raises(InputError, match="is not installed here"):
         run_again(gone)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 from sqlalchemy import text
 
 from aiida_sicmlip.calculations.functions.import_dataset import import_dataset
@@ -20,7 +19,8 @@ from aiida_sicmlip.tools.lineage import labels_of_dataset
 from aiida_sicmlip.workflows.rerun.retraining import plan_removal, retrained_model, retraining_builder
 from tests.graphs.datasets import Learned
 from tests.graphs.explorations import Explored
-from tests.graphs.trainings import finished, grown, output, trained
+from tests.graphs.processes import output, process
+from tests.graphs.trainings import grown, trained
 
 
 @pytest.fixture
@@ -102,10 +102,9 @@ def test_work_chain_trains_again_where_one_did(tmp_path: Path, labels, level, tr
     """Its further sets are made again too, and a fitted prior is left for it to fit anew."""
     training, validation = grown(labels, level, 4), grown(labels[6:], level, 2)
     fixed = grown([labels[0], labels[5]], level, 2)
-    chain = finished(
+    chain = process(
         orm.WorkChainNode,
         TRAINING,
-        "",
         training_set=training,
         validation_set=validation,
         further_sets__fixed_validation=fixed,
@@ -125,12 +124,12 @@ def test_work_chain_trains_again_where_one_did(tmp_path: Path, labels, level, tr
 
 def test_member_of_a_committee_is_compared_with_the_same_member(tmp_path: Path, labels, level, training_code) -> None:
     sets = grown(labels, level, 2), grown(labels[6:], level, 2)
-    chains = [finished(orm.WorkChainNode, TRAINING, "") for _ in range(2)]
+    chains = [process(orm.WorkChainNode, TRAINING) for _ in range(2)]
     made = {}
     for chain in chains:
         for name in ("potential", "committee_potentials__member_01"):
             model = trained(tmp_path / f"{chain.pk}{name}", training_code, *sets, caller=chain)
-            model.base.links.add_incoming(chain, LinkType.RETURN, name)
+            output(chain, name, model)
             made[chain.pk, name] = model
     first, second = chains
     for name in ("potential", "committee_potentials__member_01"):
@@ -164,7 +163,7 @@ def test_frames_of_models_that_had_learned_from_it_are_counted(
     other = [generate_label(frame) for frame in labelled_frames(2, seed=30)]
     validation = grown(other, first.creator.inputs.level_of_theory, 2)
     before = trained(tmp_path / "before", training_code, first, validation)
-    compilation = finished(orm.CalcJobNode, COMPILATION, "", potential=before)
+    compilation = process(orm.CalcJobNode, COMPILATION, potential=before)
     (tmp_path / "c.pt2").write_bytes(b"compiled")
     compiled = CompiledPotentialData(str(tmp_path / "c.pt2"), "c.nequip.pt2", species=["C", "Si"], cutoff=4.0)
     output(compilation, "compiled_potential", compiled)

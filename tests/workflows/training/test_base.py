@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState, run_get_node
+from aiida.engine import run_get_node
 from potential_helpers import TINY, labelled_carbide
 
 import aiida_sicmlip
 from aiida_sicmlip.science.training.settings import with_lower_learning_rate
 from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
+from tests.graphs.processes import ended
 
 CUT_ONCE = """
 if [ ! -e {flag} ]; then
@@ -92,19 +92,12 @@ def attempt(generate_checkpoint, portable_potential):
     """Makes calculations that have ended: status, epochs of the checkpoint that is left, whether there is a model."""
 
     def make(status, epochs=None, model=False):
-        node = orm.CalcJobNode().store()
         outputs = {}
         if epochs is not None:
             outputs["checkpoint"] = generate_checkpoint(epochs)
         if model:
             outputs["potential"] = portable_potential.clone()
-        for name, data in outputs.items():
-            data.base.links.add_incoming(node, LinkType.CREATE, name)
-            data.store()
-        node.set_process_state(ProcessState.FINISHED)
-        node.set_exit_status(status)
-        node.set_exit_message("what it said")
-        return node
+        return ended(status, "what it said", **outputs)
 
     return make
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState
 
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_seeds
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.training.training import TrainingWorkChain
+from tests.graphs.processes import ended
 
 
 @pytest.fixture
@@ -21,17 +20,6 @@ def submitted(monkeypatch):
         lambda _, process, label, **inputs: given.update({label: inputs}) or orm.CalcJobNode().store(),
     )
     return given
-
-
-def finished(**outputs):
-    """Return a process that has ended well with these outputs."""
-    node = orm.CalcJobNode().store()
-    for name, data in outputs.items():
-        data.base.links.add_incoming(node, LinkType.CREATE, name)
-        data.store()
-    node.set_process_state(ProcessState.FINISHED)
-    node.set_exit_status(0)
-    return node
 
 
 @pytest.fixture
@@ -52,15 +40,15 @@ def run_to_the_end(instance, submitted, portable_potential, generate_compiled_po
     instance.fit_prior()
     instance.run_training()
     for label in [name for name in submitted if name.startswith("training")]:
-        instance.ctx[label] = finished(potential=portable_potential.clone())
+        instance.ctx[label] = ended(potential=portable_potential.clone())
     assert instance.inspect_training() is None
     instance.run_compilation()
     for label in [name for name in submitted if name.startswith("compilation")]:
-        instance.ctx[label] = finished(compiled_potential=generate_compiled_potential().clone())
+        instance.ctx[label] = ended(compiled_potential=generate_compiled_potential().clone())
     assert instance.inspect_compilation() is None
     instance.run_evaluations()
     for label in [name for name in submitted if name.startswith("evaluation")]:
-        instance.ctx[label] = finished(results=orm.Dict({"force_mae": 0.1}))
+        instance.ctx[label] = ended(results=orm.Dict({"force_mae": 0.1}))
     assert instance.inspect_evaluations() is None
     instance.results()
 
@@ -106,10 +94,8 @@ def test_a_failed_member_fails_the_training(training, submitted, portable_potent
     instance = training(committee_size=2)
     instance.fit_prior()
     instance.run_training()
-    failed = orm.CalcJobNode().store()
-    failed.set_process_state(ProcessState.FINISHED)
-    failed.set_exit_status(406)
-    instance.ctx.update({"training": finished(potential=portable_potential.clone()), "training_member_01": failed})
+    failed = ended(406)
+    instance.ctx.update({"training": ended(potential=portable_potential.clone()), "training_member_01": failed})
     code = instance.inspect_training()
     assert code.status == 401 and f"<{failed.pk}>" in code.message
 
