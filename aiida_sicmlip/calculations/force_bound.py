@@ -5,20 +5,14 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import ProcessSpec
 
-from aiida_sicmlip.calculations.validation import validate_positive
+from aiida_sicmlip.calculations.validation import number_port
 from aiida_sicmlip.science.labels.force_bound import message_on_forces
 
 
 def define_force_bound(spec: ProcessSpec) -> None:
     """Define the bound of a process that makes a label, and the exit code of a rejected label."""
-    spec.input(
-        "max_force",
-        valid_type=orm.Float,
-        required=False,
-        serializer=orm.to_aiida_type,
-        validator=validate_positive("max_force"),
-        help="A label with a larger force on an atom, in eV/A, is rejected; by default none is.",
-    )
+    purpose = "A label with a larger force on an atom, in eV/A, is rejected; by default none is."
+    spec.input("max_force", required=False, **number_port("max_force", purpose, kind=orm.Float, above=0))
     spec.exit_code(460, "ERROR_FORCES_TOO_LARGE", message="Rejected: {reason}.")
 
 

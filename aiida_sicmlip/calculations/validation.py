@@ -11,7 +11,9 @@ from aiida import orm
 
 from aiida_sicmlip.calculations.switches import checked_switches
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.dynamics.lammps_input import MAXIMUM_SEED
 from aiida_sicmlip.science.settings import Settings
+from aiida_sicmlip.science.value_tests import within
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,6 @@ SICMLIP = Program(
     ("sicmlip",),
 )
 PROGRAMS = (PW, LAMMPS, SICMLIP)
-
-MAXIMUM_SEED = 2**31 - 1
-"""LAMMPS takes seeds as positive 32-bit integers; the other programs take those too."""
 
 Validator = Callable[[Any, Any], "str | None"]
 
@@ -122,36 +121,27 @@ def settings_port(kind: type[Settings], *, purpose: str = "", completed: bool = 
 
 def seed_port(purpose: str) -> dict[str, Any]:
     """Return what ``spec.input`` takes for the port of a seed; ``purpose`` is its help."""
-    return {"valid_type": orm.Int, "serializer": orm.to_aiida_type, "validator": validate_seed, "help": purpose}
+    return number_port("seed", purpose, at_least=1, at_most=MAXIMUM_SEED)
 
 
-def validate_seed(value: orm.Int | None, _: Any) -> str | None:
-    """A seed is a positive 32-bit integer."""
-    if value is not None and not 0 < value.value <= MAXIMUM_SEED:
-        return f"`seed` is {value.value}; give a whole number from 1 to {MAXIMUM_SEED}."
-    return None
+def number_port(
+    name: str, purpose: str, default: float | None = None, *, kind: type[orm.Data] = orm.Int, **bounds: float
+) -> dict[str, Any]:
+    """Return what ``spec.input`` takes for a port of a number; ``purpose`` is its help.
 
+    :param name: of the port, for messages.
+    :param kind: `orm.Int` or `orm.Float`.
+    :param bounds: as :func:`~aiida_sicmlip.science.value_tests.within` takes them.
+    """
+    words, fits = within(**bounds)
 
-def validate_positive(name: str) -> Validator:
-    """Return a validator of a number port called ``name`` that must be above zero."""
-
-    def validator(value: orm.Int | orm.Float | None, _: Any) -> str | None:
-        if value is not None and not value.value > 0:
-            return f"`{name}` is {value.value}; give a number above zero."
+    def validate(value: orm.Int | orm.Float | None, _: Any) -> str | None:
+        if value is not None and not fits(value.value):
+            return f"`{name}` is {value.value}; give a {'whole ' if kind is orm.Int else ''}number{words}."
         return None
 
-    return validator
-
-
-def validate_not_negative(name: str) -> Validator:
-    """Return a validator of a number port called ``name`` that must not be below zero."""
-
-    def validator(value: orm.Int | orm.Float | None, _: Any) -> str | None:
-        if value is not None and value.value < 0:
-            return f"`{name}` is {value.value}; give a number of at least zero."
-        return None
-
-    return validator
+    port = {"valid_type": kind, "serializer": orm.to_aiida_type, "validator": validate, "help": purpose}
+    return port if default is None else {**port, "default": lambda: kind(default)}
 
 
 def validate_switches(switches: orm.List | None, _: Any) -> str | None:

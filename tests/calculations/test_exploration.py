@@ -148,7 +148,7 @@ def test_potential_compiled_for_another_target(
 def test_seeds_that_lammps_does_not_take(
     generate_calc_job: Callable[..., Any], inputs: dict[str, Any], seed: int
 ) -> None:
-    with pytest.raises(ValueError, match=f"`seed` is {seed}; give a whole number from 1 to 2147483647"):
+    with pytest.raises(ValueError, match=f"`seed` is {seed}; give a whole number of at least 1 and at most 2147483647"):
         generate_calc_job(ENTRY_POINT, {**inputs, "seed": seed})
 
 

@@ -13,6 +13,7 @@ from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.dynamics.lammps_log import PRODUCTION_MARK
 
 MAXIMUM_SEED = 2**31 - 1
+"""LAMMPS takes seeds as positive 32-bit integers; the other programs take those too."""
 WALLTIME_CHECK_STEPS = 10
 """Default number of steps between two checks of the elapsed time."""
 

@@ -12,10 +12,9 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
 from aiida_sicmlip.calculations.validation import (
+    number_port,
     seed_port,
     settings_port,
-    validate_not_negative,
-    validate_positive,
 )
 from aiida_sicmlip.common.exceptions import nearest_name
 from aiida_sicmlip.data.candidates import CandidateFramesData
@@ -85,13 +84,7 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             help="Potential that explores round 0; not used in later rounds.",
         )
         spec.input("seed", **seed_port("Seed from which all other seeds are derived."))
-        spec.input(
-            "max_rounds",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            validator=validate_positive("max_rounds"),
-            help="Maximum number of rounds.",
-        )
+        spec.input("max_rounds", **number_port("max_rounds", "Maximum number of rounds.", at_least=1))
         spec.input(
             "convergence",
             default=lambda: orm.Dict(ConvergenceCriteria().to_dict()),
@@ -116,11 +109,12 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))
         spec.input(
             "max_replacements",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(10),
-            validator=validate_not_negative("max_replacements"),
-            help="Maximum number of failed labels that are replaced by further candidates in each round; 0 for none.",
+            **number_port(
+                "max_replacements",
+                "Maximum number of failed labels that are replaced by further candidates in each round; 0 for none.",
+                10,
+                at_least=0,
+            ),
         )
         spec.expose_inputs(
             TrainingWorkChain,
@@ -247,14 +241,8 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             ("first_round", "Number of the first round"),
             ("n_segments", "Number of segments of earlier rounds"),
         ):
-            spec.input(
-                f"initial.{name}",
-                valid_type=orm.Int,
-                serializer=orm.to_aiida_type,
-                required=False,
-                validator=validate_not_negative(f"initial.{name}"),
-                help=f"{what}; continues the numbering of an earlier run.",
-            )
+            purpose = f"{what}; continues the numbering of an earlier run."
+            spec.input(f"initial.{name}", required=False, **number_port(f"initial.{name}", purpose, at_least=0))
 
     @classmethod
     def get_builder_from_settings(cls, settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:

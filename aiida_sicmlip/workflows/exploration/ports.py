@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiida import orm
 from aiida.engine import ProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
 from aiida_sicmlip.calculations.lammps_potential import validate_potential
-from aiida_sicmlip.calculations.validation import seed_port, settings_port, validate_positive
+from aiida_sicmlip.calculations.validation import number_port, seed_port, settings_port
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
@@ -21,13 +19,6 @@ from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 
 PER_STRUCTURE = ("structure", "potential", "seed", "collective_variables", "host", "continuation")
 """Inputs of a run that differ between walkers, or are inputs of the exploration itself."""
-
-
-def validate_share(value: orm.Float | None, _: Any) -> str | None:
-    """Validate the share of walkers that start from states."""
-    if value is not None and not 0 <= value.value <= 1:
-        return f"`start_from_states` is {value.value}; give a share of the walkers, from 0 to 1."
-    return None
 
 
 def define_inputs(spec: ProcessSpec) -> None:
@@ -60,21 +51,17 @@ def define_inputs(spec: ProcessSpec) -> None:
             "Maximum number of walkers that run at the same time; reduced if the daemon has too few slots.",
         ),
     ):
-        spec.input(
-            name,
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda value=default: orm.Int(value),
-            validator=validate_positive(name),
-            help=what,
-        )
+        spec.input(name, **number_port(name, what, default, at_least=1))
     spec.input(
         "start_from_states",
-        valid_type=orm.Float,
-        serializer=orm.to_aiida_type,
-        default=lambda: orm.Float(0.0),
-        validator=validate_share,
-        help="Share of the walkers, rounded down, that start from states which `earlier` trajectories visited, if any.",
+        **number_port(
+            "start_from_states",
+            "Share of the walkers, rounded down, that start from states which `earlier` trajectories visited, if any.",
+            0.0,
+            kind=orm.Float,
+            at_least=0,
+            at_most=1,
+        ),
     )
     spec.input("seed", **seed_port("Seed from which all other seeds of the exploration are derived."))
     spec.expose_inputs(
@@ -103,11 +90,12 @@ def define_inputs(spec: ProcessSpec) -> None:
     )
     spec.input(
         "unbiased.walkers",
-        valid_type=orm.Int,
-        serializer=orm.to_aiida_type,
-        default=lambda: orm.Int(2),
-        validator=validate_positive("unbiased.walkers"),
-        help="Number of unbiased runs for each start structure; with two or more, one is held out for early stopping.",
+        **number_port(
+            "unbiased.walkers",
+            "Number of unbiased runs for each start structure; with two or more, one is held out for early stopping.",
+            2,
+            at_least=1,
+        ),
     )
     spec.expose_inputs(
         CollectiveVariablesCalculation,

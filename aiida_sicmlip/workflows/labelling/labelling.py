@@ -12,7 +12,7 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, while_
 from aiida_sicmlip.calculations.functions.derive_level_of_theory import derive_level_of_theory
 from aiida_sicmlip.calculations.functions.derive_reference_level import derive_reference_level
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
-from aiida_sicmlip.calculations.validation import PW, validate_code, validate_positive
+from aiida_sicmlip.calculations.validation import PW, number_port, validate_code
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
@@ -25,13 +25,6 @@ from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes
 
 REJECTED = PwLabelWorkChain.exit_codes.ERROR_FORCES_TOO_LARGE
 """Exit code of a label with forces above ``max_force``, identical for DFT and reference potentials."""
-
-
-def validate_fraction(value: orm.Float | None, _: Any) -> str | None:
-    """Validate ``allowed_failed_fraction``."""
-    if value is not None and not 0 <= value.value < 1:
-        return f"`allowed_failed_fraction` is {value.value}; give a number from 0 to below 1."
-    return None
 
 
 def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
@@ -98,19 +91,23 @@ class LabellingWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         spec.inputs["reference"].validator = None
         spec.input(
             "max_concurrent",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(10),
-            validator=validate_positive("max_concurrent"),
-            help="Maximum number of labels computed at the same time; reduced if the daemon has too few slots.",
+            **number_port(
+                "max_concurrent",
+                "Maximum number of labels computed at the same time; reduced if the daemon has too few slots.",
+                10,
+                at_least=1,
+            ),
         )
         spec.input(
             "allowed_failed_fraction",
-            valid_type=orm.Float,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Float(0.2),
-            validator=validate_fraction,
-            help="The work chain fails if a larger fraction of the labels fails.",
+            **number_port(
+                "allowed_failed_fraction",
+                "The work chain fails if a larger fraction of the labels fails.",
+                0.2,
+                kind=orm.Float,
+                at_least=0,
+                below=1,
+            ),
         )
         spec.inputs.validator = cls.validate_inputs
         spec.outline(

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiida_sicmlip.calculations.compilation import CompilationSettings
-from aiida_sicmlip.calculations.validation import MAXIMUM_SEED
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.costs.budgets import Budget
 from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
+from aiida_sicmlip.science.dynamics.lammps_input import MAXIMUM_SEED
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings

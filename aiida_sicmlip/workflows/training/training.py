@@ -13,7 +13,7 @@ from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_s
 from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
 from aiida_sicmlip.calculations.training import TrainingCalcJob
 from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
-from aiida_sicmlip.calculations.validation import settings_port
+from aiida_sicmlip.calculations.validation import number_port, settings_port
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
@@ -33,8 +33,8 @@ from aiida_sicmlip.workflows.protocols.training import (
 )
 from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
 from aiida_sicmlip.workflows.training.validation import (
+    MAX_COMMITTEE_SIZE,
     require_fitted_prior,
-    validate_committee_size,
     validate_compilation,
     validate_further_compilations,
 )
@@ -69,11 +69,13 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         )
         spec.input(
             "committee_size",
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(1),
-            validator=validate_committee_size,
-            help="Number of potentials that are trained with different seeds; the first one is used.",
+            **number_port(
+                "committee_size",
+                "Number of potentials that are trained with different seeds; the first one is used.",
+                1,
+                at_least=1,
+                at_most=MAX_COMMITTEE_SIZE,
+            ),
         )
         spec.input_namespace(
             "further_sets",

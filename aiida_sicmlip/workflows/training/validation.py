@@ -45,13 +45,6 @@ def require_fitted_prior(inputs: Mapping[str, Any]) -> None:
         )
 
 
-def validate_committee_size(value: orm.Int | None, _: Any) -> str | None:
-    """Validate the size of the committee."""
-    if value is not None and not 1 <= value.value <= MAX_COMMITTEE_SIZE:
-        return f"`committee_size` is {value.value}; give a whole number from 1 (no committee) to {MAX_COMMITTEE_SIZE}."
-    return None
-
-
 def validate_further_compilations(machines: Mapping[str, Any] | None, _: Any) -> str | None:
     """Validate code, settings and options of each further machine."""
     for name, machine in (machines or {}).items():

@@ -13,7 +13,7 @@ from aiida_sicmlip.calculations.functions.derive_seeds import (
     derive_walker_seeds,
     independent_seeds,
 )
-from aiida_sicmlip.calculations.validation import MAXIMUM_SEED
+from aiida_sicmlip.science.dynamics.lammps_input import MAXIMUM_SEED
 
 
 def test_seeds_depend_on_the_seed_alone() -> None:

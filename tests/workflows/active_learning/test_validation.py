@@ -69,7 +69,11 @@ WRONG = [
         for value in (0, -1)
     ],
     ("seed", 0, "`seed` is 0; give a whole number of at least 1"),
-    ("labelling.allowed_failed_fraction", 1.0, "`allowed_failed_fraction` is 1.0; give a number from 0"),
+    (
+        "labelling.allowed_failed_fraction",
+        1.0,
+        "`allowed_failed_fraction` is 1.0; give a number of at least 0",
+    ),
     ("labelling.max_force", 0.0, "`labelling.max_force` is 0.0; give a number above zero"),
     ("labelling.max_force", "20 eV", "`labelling.max_force` is '20 eV'; give a number"),
     ("convergence.force_mae", 0.0, "`convergence.force_mae` is 0.0; give a number above zero"),

@@ -118,7 +118,7 @@ def test_a_state_that_the_filter_leaves_out_is_not_started_from(walk, inputs):
 
 
 def test_share_is_one(walk):
-    with pytest.raises(ValueError, match=r"`start_from_states` is 1\.5; give a share of the walkers, from 0 to 1"):
+    with pytest.raises(ValueError, match=r"`start_from_states` is 1\.5; give a number of at least 0 and at most 1"):
         walk(start_from_states=1.5)
 
 
