@@ -115,11 +115,11 @@ def elements(text: str) -> tuple[str, ...]:
 
     :raises InputError: if there are none, or a symbol is not an element.
     """
-    from ase.data import atomic_numbers
+    from aiida_sicmlip.science.value_tests import is_symbol
 
     symbols = tuple(dict.fromkeys(re.split(r"[\s,]+", text.strip())))
     for symbol in symbols:
-        if symbol == "X" or symbol not in atomic_numbers:
+        if not is_symbol(symbol):
             raise InputError(f"`--species` contains `{symbol}`, which is not an element; give symbols such as `Si C`.")
     return symbols
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -17,13 +16,10 @@ from aiida_sicmlip.engine.lammps.plugin_build import load_lammps
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 from aiida_sicmlip.science.settings import REQUIRED, Settings, sequence
+from aiida_sicmlip.science.value_tests import is_symbol
 
 # Atomic energies whose sum differs by less than this (eV/atom) from the total energy are complete.
 _SAME_ENERGY = 1e-8
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,11 @@ class ClassicalSettings(Settings):
     PREFIX = "classical."
 
     species: tuple[str, ...] = sequence(
-        REQUIRED, "in the order of LAMMPS's types", "a list of chemical symbols", _is_text
+        REQUIRED, "in the order of LAMMPS's types", "a list of chemical symbols", is_symbol
     )
-    commands: tuple[str, ...] = sequence(REQUIRED, "that set it up, in units metal", "a list of commands", _is_text)
+    commands: tuple[str, ...] = sequence(
+        REQUIRED, "that set it up, in units metal", "a list of commands", lambda value: isinstance(value, str)
+    )
 
 
 class ClassicalPotential:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.packaged_model import PackagedModel
 from aiida_sicmlip.science.training.nequip_config import StartingModel, per_type_energies
+from aiida_sicmlip.science.value_tests import is_symbol
 
 
 def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:
@@ -22,7 +22,7 @@ def load_initial_model(path: str, given: Mapping[str, Any]) -> PackagedModel:
         ``given``.
     """
     model = PackagedModel.load(path)
-    unknown = [name for name in model.species if name not in atomic_numbers]
+    unknown = [name for name in model.species if not is_symbol(name)]
     if unknown:
         raise InputError(
             f"`initial_model` has the atom type {unknown[0]}, which is not a chemical symbol; start from a model whose "

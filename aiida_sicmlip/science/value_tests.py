@@ -28,6 +28,14 @@ def is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+def is_symbol(value: Any) -> bool:
+    """Return whether ``value`` is the symbol of a chemical element; `X`, which ASE has for none, is not."""
+    # Help and completion of the programs load neither ASE nor NumPy.
+    from ase.data import atomic_numbers
+
+    return isinstance(value, str) and atomic_numbers.get(value, 0) > 0
+
+
 def number_in_yaml(value: Any) -> str | None:
     """Return how to write a number that was read as text, as YAML does with `1e-6`; ``None`` where it is none."""
     if not isinstance(value, str):

@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, covalent_radii
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.defects.interstitial_sites import NAMED_SITES
 from aiida_sicmlip.science.defects.polytypes import matches_label, site_labels
+from aiida_sicmlip.science.value_tests import is_symbol
 
 PLACEMENTS = ("nearest", "shell", "random")
 SPLIT = "split"
@@ -306,7 +307,7 @@ def _interstitial(species: str, entry: Mapping[str, Any], shell: int, label: str
 
 def _check_part(part: Part, label: str, host: DescribedHost) -> None:
     """Raise InputError where the host has no such site, or the added species is no element."""
-    if part.added is not None and atomic_numbers.get(part.added, 0) == 0:
+    if part.added is not None and not is_symbol(part.added):
         raise InputError(f"`{label}` puts {part.added!r} on a site, which is no chemical symbol.")
     if not part.takes_site:
         return

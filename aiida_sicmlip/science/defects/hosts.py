@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.data import atomic_numbers
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.settings import REQUIRED, Settings, choice, number, sequence, setting
-from aiida_sicmlip.science.value_tests import is_integer
+from aiida_sicmlip.science.value_tests import is_integer, is_symbol
 
 CRYSTALS = {"zincblende": (2,), "diamond": (1,), "wurtzite": (1, 2)}
 """Supported crystals, and the possible numbers of species."""
@@ -42,10 +41,6 @@ WURTZITE = "AB"
 _LETTERS = {"A": (0.0, 0.0), "B": (1 / 3, 2 / 3), "C": (2 / 3, 1 / 3)}
 
 
-def _is_symbol(value: Any) -> bool:
-    return isinstance(value, str) and atomic_numbers.get(value, 0) > 0
-
-
 def _is_stacking(value: Any) -> bool:
     return isinstance(value, str) and len(value) > 1 and not set(value) - set(_LETTERS)
 
@@ -61,7 +56,7 @@ class HostSettings(Settings):
         REQUIRED,
         "its elements: one for `diamond`, two for `zincblende`, either for `wurtzite`",
         "a list of chemical symbols, such as [Si, C]",
-        _is_symbol,
+        is_symbol,
         different=True,
     )
     lattice_constant: float = number(

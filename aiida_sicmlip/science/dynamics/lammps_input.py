@@ -11,6 +11,7 @@ from ase.data import atomic_masses, atomic_numbers
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.dynamics.lammps_log import PRODUCTION_MARK
+from aiida_sicmlip.science.value_tests import is_symbol
 
 MAXIMUM_SEED = 2**31 - 1
 """LAMMPS takes seeds as positive 32-bit integers; the other programs take those too."""
@@ -284,7 +285,7 @@ def check_species(species: Sequence[str]) -> None:
     if isinstance(species, str) or not len(species):
         raise InputError(f"`species` is {species!r}: give a list of chemical symbols, such as [Si, C].")
     for name in species:
-        if name not in atomic_numbers or atomic_numbers[name] == 0:
+        if not is_symbol(name):
             raise InputError(f"`species` holds {name!r}, no chemical symbol. {nearest_name(str(name), atomic_numbers)}")
     if len(set(species)) != len(species):
         raise InputError(f"`species` is {list(species)}: each may occur once.")

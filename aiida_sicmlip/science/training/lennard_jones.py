@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.data import atomic_numbers
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
+from aiida_sicmlip.science.value_tests import is_symbol
 
 CUTOFF_EXPONENT = 6
 """Exponent p of the cutoff envelope; the default of NequIP."""
@@ -61,7 +61,7 @@ class LennardJonesPrior:
 
     def __post_init__(self) -> None:
         species = tuple(self.species)
-        wrong = [name for name in species if atomic_numbers.get(name, 0) < 1]
+        wrong = [name for name in species if not is_symbol(name)]
         if not species or wrong or len(set(species)) < len(species):
             raise InputError(f"`species` of the prior is {list(species)}; give different chemical symbols.")
         object.__setattr__(self, "species", species)

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ase.data import atomic_numbers
-
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE
 from aiida_sicmlip.science.settings import Settings, choice, flag, group, integer, number, sequence, text
+from aiida_sicmlip.science.value_tests import is_symbol
 
 FILE = "a file name"
 
@@ -166,7 +165,7 @@ class TrainingSettings(TrainingParameters):
         ("Si", "C"),
         "elements in the order of the atom types of the model (and of `pair_coeff`)",
         "a list of different chemical symbols",
-        lambda symbol: isinstance(symbol, str) and atomic_numbers.get(symbol, 0) > 0,
+        is_symbol,
         different=True,
     )
     initial_model: str | None = text(

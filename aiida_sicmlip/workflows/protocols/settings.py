@@ -36,7 +36,7 @@ from aiida_sicmlip.science.settings import (
 )
 from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
-from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number
+from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number, is_symbol
 from aiida_sicmlip.workflows.protocols.setting_fields import code_name, is_name, job_options, node_name
 
 
@@ -88,7 +88,7 @@ class LammpsPotentialSettings(Settings):
         None,
         "elements that the potential is used for",
         "a list of chemical symbols",
-        lambda symbol: isinstance(symbol, str),
+        is_symbol,
     )
     node: int | str | None = node_name("stored potential, which takes precedence over the other keys")
 
