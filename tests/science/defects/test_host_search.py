@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, make_supercell, molecule
+from ase.build import bulk, molecule
 from ase.geometry import find_mic
 from ase.io import read
-from ase.spacegroup import crystal
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.building import build_defects
@@ -18,7 +17,7 @@ from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.dcd import read_dcd
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
-from tests.crystals import silicon_carbide_host
+from tests.crystals import four_h, silicon_carbide_host, skewed_silicon_carbide
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 DIVACANCY = [{"kind": "divacancy"}]
@@ -28,29 +27,14 @@ MIXED = [
     {"kind": "antisite", "species": "Si", "on": "C", "placement": "random"},
 ]
 TEN_VACANCIES = [{"kind": "vacancy", "species": species, "placement": "random", "count": 5} for species in ("Si", "C")]
-
-
-def four_h(repeats: tuple[int, int, int]) -> Atoms:
-    """Return 4H-SiC: Si and C double layers in the order ABCB."""
-    unit = crystal(
-        ["Si", "Si", "C", "C"],
-        [(0, 0, 0.1875), (1 / 3, 2 / 3, 0.4375), (0, 0, 0), (1 / 3, 2 / 3, 0.25)],
-        spacegroup=186,
-        cellpar=[3.08, 3.08, 10.08, 90, 90, 120],
-    )
-    assert len(unit) == 8
-    return unit.repeat(repeats)
-
-
 CONVENTIONAL = silicon_carbide_host()
 PRIMITIVE = silicon_carbide_host(repeats=(2, 2, 2), cell="primitive")
-SKEWED = make_supercell(silicon_carbide_host(repeats=(1, 1, 1), cell="primitive"), [[3, 0, 0], [2, 3, 0], [3, 4, 3]])
 CASES = {
     "216 vacancy": (CONVENTIONAL, [{"kind": "vacancy", "species": "Si"}]),
     "216 divacancy": (CONVENTIONAL, DIVACANCY),
     "216 mixed": (CONVENTIONAL, MIXED),
     "16 divacancy": (PRIMITIVE, DIVACANCY),
-    "54 skewed": (SKEWED, DIVACANCY),
+    "54 skewed": (skewed_silicon_carbide(), DIVACANCY),
     "64 antisite": (silicon_carbide_host(repeats=(2, 2, 2)), MIXED[:1]),
     "48 unequal": (silicon_carbide_host(repeats=(1, 2, 3)), DIVACANCY),
     "512 ten vacancies": (silicon_carbide_host(repeats=(4, 4, 4)), TEN_VACANCIES),
@@ -180,7 +164,7 @@ def test_no_crystal_is_found():
     box.set_cell([12, 12, 12])
     box.pbc = True
     alone = silicon_carbide_host(repeats=(1, 1, 1), cell="primitive")
-    for frame in (liquid, box, alone, four_h((1, 1, 1))):
+    for frame in (liquid, box, alone, four_h()):
         with pytest.raises(InputError, match=r"No crystal is found.*Give the host"):
             infer_host([frame])
     with pytest.raises(InputError, match=r"all frames fit.*Give the host"):

@@ -7,13 +7,13 @@ import pytest
 import spglib
 from ase import Atoms
 from ase.build import bulk
-from ase.spacegroup import crystal
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.crystals import coordination_shells, nearest_distance, tetrahedral_bonds
 from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.defects.interstitial_sites import interstitial_sites
 from aiida_sicmlip.science.defects.polytypes import site_labels
+from tests.crystals import four_h
 
 ZINCBLENDE = {"crystal": "zincblende", "species": ["Si", "C"], "lattice_constant": 4.36}
 DIAMOND = {"crystal": "diamond", "species": ["C"], "lattice_constant": 3.567}
@@ -69,15 +69,9 @@ def test_cells_are_those_of_ase():
         (DIAMOND, bulk("C", "diamond", a=3.567, cubic=True)),
     ):
         assert host(settings) == expected
-    four_h = crystal(
-        ["Si", "Si", "C", "C"],
-        [(0, 0, 0.1875), (1 / 3, 2 / 3, 0.4375), (0, 0, 0), (1 / 3, 2 / 3, 0.25)],
-        spacegroup=186,
-        cellpar=[3.08, 3.08, 10.08, 90, 90, 120],
-    )
     distances = [
         np.sort(atoms.repeat(2).get_all_distances(mic=True).ravel())
-        for atoms in (four_h, host(WURTZITE, stacking="ABCB", c=10.08))
+        for atoms in (four_h(), host(WURTZITE, stacking="ABCB", c=10.08))
     ]
     assert np.allclose(*distances)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, make_supercell
+from ase.build import bulk
 from ase.geometry import find_mic
 from ase.io import read
 
@@ -22,19 +22,10 @@ from aiida_sicmlip.science.defects.migrating_atoms import (
     FrameDefects,
 )
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
-from tests.crystals import silicon_carbide_host
+from tests.crystals import silicon_carbide_host, silicon_carbide_hosts
 
 BOND = 4.416 * np.sqrt(3) / 4
-HOSTS = {
-    "216 conventional": silicon_carbide_host(),
-    "64 conventional": silicon_carbide_host(repeats=(2, 2, 2)),
-    "16 primitive": silicon_carbide_host(repeats=(2, 2, 2), cell="primitive"),
-    "silicon": bulk("Si", "diamond", a=5.43, cubic=True).repeat(2),
-    # Long and skewed: vectors of the cell are far from the shortest ones.
-    "skewed": make_supercell(
-        silicon_carbide_host(repeats=(1, 1, 1), cell="primitive"), [[3, 0, 0], [2, 3, 0], [3, 4, 3]]
-    ),
-}
+HOSTS = {**silicon_carbide_hosts(), "silicon": bulk("Si", "diamond", a=5.43, cubic=True).repeat(2)}
 
 
 @pytest.fixture(params=HOSTS)
