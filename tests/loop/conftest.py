@@ -88,16 +88,3 @@ def finished_loop(tmp_path_factory) -> Iterator[tuple[LoopFolder, int]]:
         yield folder, pk
     finally:
         folder.stop_daemon()
-
-
-@pytest.fixture
-def loop_folder(tmp_path) -> Iterator[LoopFolder]:
-    """Return a folder that is set up, with a daemon that runs."""
-    require_programs()
-    folder = LoopFolder(tmp_path)
-    folder.set_up()
-    folder.start_daemon()
-    try:
-        yield folder
-    finally:
-        folder.stop_daemon()
