@@ -64,10 +64,10 @@ def prepare_pines(folder: Path) -> Path:
     return folder
 
 
-def thermo_rows(log: Path) -> np.ndarray:
-    """Return all rows of thermodynamic output (L, columns) of a log."""
+def thermo_rows(log: Path | str) -> np.ndarray:
+    """Return all rows of thermodynamic output (L, columns) of a log, or of its text."""
     rows, inside = [], False
-    for line in log.read_text().splitlines():
+    for line in (log if isinstance(log, str) else log.read_text()).splitlines():
         words = line.split()
         if words[:1] == ["Step"]:
             inside = True

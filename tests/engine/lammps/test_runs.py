@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.io.lammpsdata import write_lammps_data
+from bias_helpers import thermo_rows
 
 pytestmark = pytest.mark.program
 
@@ -36,20 +37,6 @@ def carbide(run_lammps, rattled_carbide, allegro_model):
     return run_lammps, HEAD + POTENTIAL.format(model=allegro_model.pair_allegro)
 
 
-def _rows(text: str, header: str) -> np.ndarray:
-    """Rows of numbers under every line that starts with ``header``."""
-    rows, inside = [], False
-    for line in text.splitlines():
-        words = line.split()
-        if line.strip().startswith(header):
-            inside = True
-        elif inside and words and all(re.fullmatch(r"[-+0-9.eE]+", word) for word in words):
-            rows.append([float(word) for word in words])
-        else:
-            inside = False
-    return np.array(rows)
-
-
 def test_microcanonical_run_conserves_the_energy(carbide):
     run_lammps, commands = carbide
     result = run_lammps(
@@ -65,7 +52,7 @@ run 300
 """
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    rows = _rows((run_lammps.folder / "log.lammps").read_text(), "Step")
+    rows = thermo_rows(run_lammps.folder / "log.lammps")
     energy, kinetic = rows[:, 1], rows[:, 2]
     assert len(rows) == 16
     assert np.ptp(kinetic) > 1.0  # energy moves between its forms
@@ -88,7 +75,7 @@ run 200
 """
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    rows = _rows((run_lammps.folder / "log.lammps").read_text(), "Step")
+    rows = thermo_rows(run_lammps.folder / "log.lammps")
     # The work of the pressure is several eV; a wrong virial would show in the conserved quantity.
     assert np.ptp(rows[:, 2]) > 1.0
     assert np.ptp(rows[:, 1]) < 5e-3
@@ -133,7 +120,7 @@ minimize 0 1e-4 500 2000
 """
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    rows = _rows((run_lammps.folder / "log.lammps").read_text(), "Step")
+    rows = thermo_rows(run_lammps.folder / "log.lammps")
     assert rows[-1, 1] < rows[0, 1] - 0.01
     assert rows[-1, 2] < 2e-3
     assert abs(rows[-1, 3]) < 1e-2 * abs(rows[0, 3])
@@ -255,7 +242,7 @@ run 10
         )
         assert result.returncode == 0, result.stdout + result.stderr
         assert f"by {count} MPI processor grid" in result.stdout
-        tables.append(_rows(result.stdout, "Step"))
+        tables.append(thermo_rows(result.stdout))
     assert len(tables[0]) == 3
     np.testing.assert_allclose(tables[1], tables[0], rtol=1e-9)
 
