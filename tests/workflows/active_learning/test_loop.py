@@ -10,7 +10,7 @@ from aiida import orm
 
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-from tests.workflows.exploration.test_failures import child
+from tests.graphs.processes import ended
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def loop(chain, inputs):
 def test_failed_round_hands_out_the_round_before(loop, portable_potential):
     """A failure in a later round loses nothing that was finished."""
     loop.ctx.finished = {"potential": portable_potential}
-    loop.ctx.exploration = child(401, "no frames", orm.WorkChainNode)
+    loop.ctx.exploration = ended(401, "no frames", orm.WorkChainNode)
     code = loop.inspect_exploration()
     assert code.status == 401 and "round 1" in code.message and "no frames" in code.message
     assert loop.outputs["potential"].pk == portable_potential.pk
@@ -62,7 +62,7 @@ def test_no_label_left_for_validation(loop, generate_dataset):
 def test_failed_description(loop, portable_potential, status, code):
     """Where nothing is new, the run ends and says so; any other failure names its reason. Nothing finished is lost."""
     loop.ctx.finished = {"potential": portable_potential}
-    loop.ctx.descriptors = child(status, "no host fits")
+    loop.ctx.descriptors = ended(status, "no host fits")
     found = loop.inspect_descriptors()
     assert found.status == code and "ound 1" in found.message
     assert ("no host fits" in found.message) is (code == 405)
@@ -74,7 +74,7 @@ def test_segments_are_numbered_through_all_rounds(loop, monkeypatch):
     given = {}
     monkeypatch.setattr(
         "aiida_sicmlip.workflows.active_learning.loop.submit_once",
-        lambda chain, process, label, **inputs: given.update(inputs, label=label) or child(),
+        lambda chain, process, label, **inputs: given.update(inputs, label=label) or ended(),
     )
     loop.ctx.n_segments = 3
     loop.ctx.trajectories = {"divacancy": {"s00": "a", "s01": "b"}}
