@@ -93,7 +93,7 @@ def test_frames_that_were_left_out_stay_so_in_the_next_round(loop, monkeypatch, 
     given = {}
     monkeypatch.setattr(
         "aiida_sicmlip.workflows.active_learning.loop.submit_once",
-        lambda chain, process, label, **inputs: given.update(inputs) or child(),
+        lambda chain, process, label, **inputs: given.update(inputs) or ended(),
     )
     monkeypatch.setattr(
         "aiida_sicmlip.workflows.active_learning.loop.run_once",
@@ -102,13 +102,13 @@ def test_frames_that_were_left_out_stay_so_in_the_next_round(loop, monkeypatch, 
     segment, passing = generate_segment(0), orm.ArrayData()
     passing.set_array("kept", np.arange(2))
     outputs = {"trajectories__divacancy__s00": segment.clone(), "frame_filters__divacancy__s00": passing}
-    loop.ctx.exploration = child(0, None, orm.WorkChainNode, **outputs)
+    loop.ctx.exploration = ended(0, None, orm.WorkChainNode, **outputs)
     assert loop.inspect_exploration() is None
     loop.run_exploration()
     assert given["earlier"]["divacancy"]["s00"].uuid == loop.ctx.exploration.outputs.trajectories.divacancy.s00.uuid
     assert given["earlier_filters"]["divacancy"]["s00"].uuid == passing.uuid
     # Without a filter there is none.
-    loop.ctx.exploration = child(0, None, orm.WorkChainNode, trajectories__divacancy__s00=segment.clone())
+    loop.ctx.exploration = ended(0, None, orm.WorkChainNode, trajectories__divacancy__s00=segment.clone())
     assert loop.inspect_exploration() is None
     assert loop.ctx.filters == {}
 
