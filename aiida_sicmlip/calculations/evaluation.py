@@ -39,7 +39,7 @@ class EvaluationCalculation(SicmlipCalculation):
     crystals of the configurations; configurations that fit none are counted, and left out there.
     """
 
-    CACHE_VERSION = 2
+    CACHE_VERSION = 3
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     SUBCOMMAND = "evaluate"
@@ -82,8 +82,9 @@ class EvaluationCalculation(SicmlipCalculation):
             valid_type=orm.ArrayData,
             help="Of F frames with A atoms in all: `energies` (F,) eV, `forces` (A, 3) eV/A, `n_atoms` (F,), "
             "`atomic_energies` (A,) eV where the potential gives them; `region` (A,): 0 migrating, 1 surroundings, "
-            "2 elsewhere, -1 without a host; `distance_to_defect` (A,) A, not a number where there is none; of a "
-            "committee `energy_disagreement` (F,) eV/atom and `force_disagreement` (A,) eV/A.",
+            "2 elsewhere, -1 without a host; `distance_to_defect` (A,) A, not a number where there is none; "
+            "`near_defect` (A,), whether it is within 1.78 bonds of a defect; of a committee `energy_disagreement` "
+            "(F,) eV/atom and `force_disagreement` (A,) eV/A.",
         )
         spec.output(
             "results",

@@ -37,9 +37,9 @@ def evaluate(
 
     ``output`` (``.npz``) gets, frame after frame, with A atoms in all F frames together: ``energies`` (F,) eV,
     ``forces`` (A, 3) eV/A, ``n_atoms`` (F,), ``atomic_energies`` (A,) eV where the potential gives them, ``region``
-    (A,) and ``distance_to_defect`` (A,) A, and with a committee ``energy_disagreement`` (F,) eV/atom and
-    ``force_disagreement`` (A,) eV/A. A classical potential has another zero of energy, so its energies are compared
-    after a fitted shift per element; predictions are written without it.
+    (A,), ``distance_to_defect`` (A,) A and ``near_defect`` (A,), and with a committee ``energy_disagreement`` (F,)
+    eV/atom and ``force_disagreement`` (A,) eV/A. A classical potential has another zero of energy, so its energies
+    are compared after a fitted shift per element; predictions are written without it.
 
     :param committee: compiled models of the other members, for the same device.
     :param hosts: perfect crystals in the cells of the frames; for other cells they are found from the frames. Frames

@@ -10,10 +10,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_sicmlip.science.defects.host_sites import HostSites
 from aiida_sicmlip.science.evaluation.committee import energy_disagreement, force_disagreement, summarise_disagreement
 from aiida_sicmlip.science.evaluation.metrics import force_errors
 from aiida_sicmlip.science.evaluation.rare_events import score_regions
-from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, AtomRegions, regions_of_frames
+from aiida_sicmlip.science.evaluation.regions import AtomRegions, regions_of_frames
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def report_regions(
 
     :param hosts: perfect crystals by name.
     :param given: names of those given by the user, not inferred from the frames.
-    :return: for the report ``by_region``, ``near_defect_distance``, ``rare_events``, ``hosts`` and ``n_without_host``;
-        for the file of predictions ``region`` (A,) and ``distance_to_defect`` (A,), as
+    :return: for the report ``by_region``, ``rare_events``, ``hosts`` and ``n_without_host``; for the file of
+        predictions ``region``, ``distance_to_defect`` and ``near_defect``, (A,) each, as
         :class:`~aiida_sicmlip.science.evaluation.regions.AtomRegions` has them.
     """
     reference = np.concatenate([frame.get_forces() for frame in frames])
@@ -62,7 +63,6 @@ def report_regions(
     )
     report = {
         "by_region": {name: asdict(force_errors(predicted[mask], reference[mask])) for name, mask in masks.items()},
-        "near_defect_distance": NEAR_DEFECT,
         "rare_events": {name: score.to_dict() for name, score in scores.items()},
         "hosts": {
             name: {
@@ -70,12 +70,13 @@ def report_regions(
                 "formula": host.get_chemical_formula(),
                 "n_sites": len(host),
                 "n_frames": found.hosts.count(name),
+                "near_defect_distance": HostSites(host).near_defect,
             }
             for name, host in hosts.items()
         },
         "n_without_host": found.n_without_host,
     }
-    return report, {"region": found.region, "distance_to_defect": found.distance}
+    return report, {"region": found.region, "distance_to_defect": found.distance, "near_defect": found.near}
 
 
 def report_committee(

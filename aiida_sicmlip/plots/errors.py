@@ -17,7 +17,11 @@ BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.4))
 
 
 def plot_error_by_distance(
-    panels: Sequence[Axes], quantiles: BinnedQuantiles, *, boundary: float | None = None, threshold: float | None = None
+    panels: Sequence[Axes],
+    quantiles: BinnedQuantiles,
+    *,
+    boundaries: Sequence[float] = (),
+    threshold: float | None = None,
 ) -> None:
     """Draw the force errors of atoms (eV/A) by their distance from the nearest defect (A), and the numbers of atoms.
 
@@ -25,7 +29,7 @@ def plot_error_by_distance(
 
     :param panels: for the median with bands of quantiles, and for the number of atoms in each bin.
     :param quantiles: 0.05, 0.25, 0.5, 0.75 and 0.95 of the errors in bins of the distance.
-    :param boundary: distance up to which atoms count as near the defect, A.
+    :param boundaries: distances up to which atoms count as near the defect, one for each kind of host, A.
     :param threshold: of the force error, eV/A.
     :raises InputError: if no atom is in a bin.
     """
@@ -48,7 +52,7 @@ def plot_error_by_distance(
     top.stairs(quantiles.at(0.5), quantiles.edges, baseline=None, color=COLOURS[0], linewidth=1.8, label="median")
     if threshold is not None:
         top.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold, {threshold:g} eV/Å")
-    if boundary is not None:
+    for boundary in boundaries:
         for number, axes in enumerate(panels):
             name = f"near the defect: {boundary:g} Å" if number == 0 else "_nolegend_"
             axes.axvline(boundary, color="black", linestyle=":", linewidth=1, label=name)

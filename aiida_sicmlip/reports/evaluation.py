@@ -13,7 +13,7 @@ import numpy as np
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.reports.text import number, table
 from aiida_sicmlip.science.evaluation.metrics import N_WORST, EnergyErrors, ForceErrors, energy_errors, force_errors
-from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, AtomRegions
+from aiida_sicmlip.science.evaluation.regions import AtomRegions
 from aiida_sicmlip.tools.evaluations import IMPORTED, Evaluation
 
 GROUPINGS = ("round", "defect", "species", "region")
@@ -21,7 +21,6 @@ GROUPINGS = ("round", "defect", "species", "region")
 
 _NO_ROUND = "no round"
 _NO_HOST = "no host"
-_REGION_NAMES = {"near_defect": f"within {NEAR_DEFECT:g} A of a defect"}
 
 
 @dataclass(frozen=True)
@@ -156,14 +155,22 @@ def _atom_groups(evaluation: Evaluation, by: str) -> Iterator[GroupErrors]:
     if by == "species":
         masks = {str(symbol): evaluation.symbols == symbol for symbol in np.unique(evaluation.symbols)}
     else:
-        regions = AtomRegions(evaluation.region, evaluation.distance_to_defect, [])
-        masks = {_REGION_NAMES.get(name, name): mask for name, mask in regions.of_rare_events.items()}
-        masks |= {_REGION_NAMES.get(name, name): mask for name, mask in regions.by_distance.items()}
+        regions = AtomRegions(evaluation.region, evaluation.distance_to_defect, evaluation.near_defect, [])
+        masks = dict(regions.of_rare_events)
+        masks |= {_region_name(name, evaluation): mask for name, mask in regions.by_distance.items()}
         if not regions.known.all():
             masks[_NO_HOST] = ~regions.known
     for name, mask in masks.items():
         n_frames = len(np.unique(evaluation.frame_of_atom[mask]))
         yield GroupErrors(by, name, n_frames, _forces(evaluation, mask), None)
+
+
+def _region_name(name: str, evaluation: Evaluation) -> str:
+    """Return what a region by distance is called: with the distances where these are known."""
+    if name != "near_defect":
+        return name
+    distances = " or ".join(f"{distance:g}" for distance in evaluation.near_defect_distances)
+    return f"within {distances} A of a defect" if distances else "near a defect"
 
 
 def _roundless(defect: str) -> str:

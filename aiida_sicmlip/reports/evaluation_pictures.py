@@ -104,7 +104,7 @@ def draw_distance(evaluation: Evaluation, path: Path, threshold: float | None = 
     plot_error_by_distance(
         figure.subplots(2, 1, height_ratios=[3, 1]),
         quantiles_by_bin(distance, error, edges),
-        boundary=evaluation.results.get("near_defect_distance"),
+        boundaries=evaluation.near_defect_distances,
         threshold=threshold,
     )
     save_figure(figure, path)

@@ -36,6 +36,7 @@ class Evaluation:
     region: index in :data:`~aiida_sicmlip.science.defects.migrating_atoms.REGIONS` of each atom, (A,) int; -1 where
         unknown.
     distance_to_defect: of each atom from the nearest defect, (A,) A; not a number where unknown or there is none.
+    near_defect: whether an atom is near a defect, (A,) bool.
     energy_disagreement: of a committee, (F,) eV/atom; None without one.
     force_disagreement: of a committee, (A,) eV/A; None without one.
     atomic_energies: (A,) eV; None where the potential does not give them.
@@ -56,6 +57,7 @@ class Evaluation:
     predicted_forces: np.ndarray
     region: np.ndarray
     distance_to_defect: np.ndarray
+    near_defect: np.ndarray
     energy_disagreement: np.ndarray | None
     force_disagreement: np.ndarray | None
     atomic_energies: np.ndarray | None
@@ -75,6 +77,15 @@ class Evaluation:
     def defects(self) -> list[str]:
         """The start structure that each configuration was reached from, or :data:`IMPORTED` or :data:`GIVEN`."""
         return [_defect(source) for source in self.sources]
+
+    @property
+    def near_defect_distances(self) -> list[float]:
+        """The distances in A within which atoms are near a defect, one for each kind of host; empty where unknown."""
+        hosts = self.results.get("hosts", {}).values()
+        found = [host.get("near_defect_distance") for host in hosts if host["n_frames"]]
+        # Earlier versions had one distance for all hosts.
+        found.append(self.results.get("near_defect_distance"))
+        return sorted({round(distance, 2) for distance in found if distance is not None})
 
     @property
     def energy_errors(self) -> np.ndarray:
@@ -97,7 +108,8 @@ class Evaluation:
 def read_evaluation(node: orm.CalcJobNode) -> Evaluation:
     """Return the predictions of an evaluation beside the labels, with the sources of the configurations.
 
-    Evaluations of earlier versions have no regions and distances: these are -1 and not a number.
+    Evaluations of earlier versions have no regions and distances: these are -1 and not a number. Others have one
+    distance up to which atoms are near a defect, instead of an array.
 
     :raises InputError: if it has not finished well.
     """
@@ -117,7 +129,8 @@ def read_evaluation(node: orm.CalcJobNode) -> Evaluation:
     symbols = np.concatenate([frame.get_chemical_symbols() for frame in frames])
     offsets = results.get("energy_offsets", {})
     shifts = [sum(offsets.get(symbol, 0.0) for symbol in frame.get_chemical_symbols()) for frame in frames]
-    region, distance = array("region"), array("distance_to_defect")
+    region, distance, near = array("region"), array("distance_to_defect"), array("near_defect")
+    distance = np.full(len(symbols), np.nan) if distance is None else distance
     return Evaluation(
         pk=node.pk,
         uuid=node.uuid,
@@ -131,7 +144,8 @@ def read_evaluation(node: orm.CalcJobNode) -> Evaluation:
         reference_forces=np.concatenate([frame.get_forces() for frame in frames]),
         predicted_forces=predictions.get_array("forces"),
         region=np.full(len(symbols), -1) if region is None else region,
-        distance_to_defect=np.full(len(symbols), np.nan) if distance is None else distance,
+        distance_to_defect=distance,
+        near_defect=distance <= results.get("near_defect_distance", 0.0) if near is None else near,
         energy_disagreement=array("energy_disagreement"),
         force_disagreement=array("force_disagreement"),
         atomic_energies=array("atomic_energies"),

@@ -111,16 +111,18 @@ def test_report_gives_errors_by_region(evaluated) -> None:
     folder, labels, atom = evaluated
     report = read_report(folder / "evaluation.json")
     assert report["n_without_host"] == 1
+    host = report["hosts"]["host.extxyz"]
+    assert host.pop("near_defect_distance") == pytest.approx(1.78 * 4.416 * np.sqrt(3) / 4)
     assert report["hosts"] == {"host.extxyz": {"given": True, "formula": "C8Si8", "n_sites": 16, "n_frames": 2}}
     with np.load(folder / "predictions.npz") as arrays:
-        predicted, distance = arrays["forces"], arrays["distance_to_defect"]
+        predicted, distance, near = arrays["forces"], arrays["distance_to_defect"], arrays["near_defect"]
     reference = np.concatenate([frame.get_forces() for frame in labels])
     errors = np.abs(predicted - reference)
     found = report["by_region"]
     assert found["migrating"]["n_atoms"] == 1
     assert sum(found[name]["n_atoms"] for name in ("migrating", "surroundings", "elsewhere")) == 30
     assert found["migrating"]["force_mae"] == pytest.approx(errors[atom].mean())
-    near = distance <= report["near_defect_distance"]
+    np.testing.assert_array_equal(near, distance <= 1.78 * 4.416 * np.sqrt(3) / 4)
     assert found["near_defect"]["n_atoms"] == near.sum()
     assert found["near_defect"]["n_atoms"] + found["bulk"]["n_atoms"] == 30
     assert found["near_defect"]["force_mae"] == pytest.approx(errors[near].mean())

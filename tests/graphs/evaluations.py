@@ -22,13 +22,15 @@ def evaluated(
     *,
     noise: float = 0.2,
     regions: bool = True,
+    near_defect_distance: float | None = None,
     energy_offsets: dict[str, float] | None = None,
     committee: int = 0,
 ) -> orm.CalcJobNode:
     """Return an evaluation whose predictions are wrong by noise (eV/A, eV).
 
     With ``regions`` the first two atoms of each frame are migrating and the next three surround them; distances to the
-    defect grow by 1 A from atom to atom, from 0.5 A. Other members of a ``committee`` of so many are wrong likewise.
+    defect grow by 1 A from atom to atom, from 0.5 A, and three atoms are near it. ``near_defect_distance`` makes it one
+    of an earlier version, which had one for all hosts. Other members of a ``committee`` of so many are wrong likewise.
     """
     frames = dataset.frames()
     rng = np.random.default_rng(11)
@@ -47,12 +49,18 @@ def evaluated(
         place = np.concatenate([np.arange(len(frame)) for frame in frames])
         arrays.set_array("region", np.digitize(place, [2, 5]))
         arrays.set_array("distance_to_defect", place + 0.5)
+        if near_defect_distance is None:
+            arrays.set_array("near_defect", place < 3)
     results = {**prediction_errors(frames, predictions), "energy_offsets": energy_offsets or {}}
     if regions:
-        masks = AtomRegions(arrays.get_array("region"), arrays.get_array("distance_to_defect"), []).of_rare_events
+        masks = AtomRegions(arrays.get_array("region"), place + 0.5, place < 3, []).of_rare_events
         reference = np.concatenate([frame.get_forces() for frame in frames])
         scores = score_regions(arrays.get_array("forces"), reference, masks)
         results["rare_events"] = {name: score.to_dict() for name, score in scores.items()}
+        if near_defect_distance is None:
+            results["hosts"] = {"vv": {"n_frames": len(frames), "near_defect_distance": 3.37}}
+        else:
+            results["near_defect_distance"] = near_defect_distance
     if committee:
         first, *others = (
             Predictions(

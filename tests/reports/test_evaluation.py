@@ -37,7 +37,7 @@ def evaluation(labelled_frames) -> Evaluation:
     predicted, place = forces + generator.normal(0.0, 0.2, forces.shape), np.tile(np.arange(14), 6)
     # Two atoms migrate and three surround them in each; distances grow from atom to atom.
     region = np.digitize(place, [2, 5])
-    scores = score_regions(predicted, forces, AtomRegions(region, place + 0.5, []).of_rare_events)
+    scores = score_regions(predicted, forces, AtomRegions(region, place + 0.5, place < 3, []).of_rare_events)
     disagreement = {"mean": 0.1, "maximum": 0.4, "rank_correlation": 0.25}
     sources = [{"file_uuid": "of a file", "file_index": index} for index in range(2)]
     for index in range(4):
@@ -54,6 +54,11 @@ def evaluation(labelled_frames) -> Evaluation:
             "committee": {"n_members": 3, "forces": disagreement, "energies": disagreement},
             "energy_offset_fitted": True,
             "n_without_host": 0,
+            "hosts": {
+                "3C": {"n_frames": 4, "near_defect_distance": 3.3604},
+                "silicon": {"n_frames": 2, "near_defect_distance": 4.1853},
+                "diamond": {"n_frames": 0, "near_defect_distance": 2.75},
+            },
         },
         n_atoms=np.full(6, 14),
         symbols=np.concatenate([frame.get_chemical_symbols() for frame in frames]),
@@ -63,6 +68,7 @@ def evaluation(labelled_frames) -> Evaluation:
         predicted_forces=predicted,
         region=region,
         distance_to_defect=place + 0.5,
+        near_defect=place < 3,
         energy_disagreement=None,
         force_disagreement=None,
         atomic_energies=None,
@@ -97,7 +103,7 @@ def test_species_and_regions(evaluation: Evaluation) -> None:
         assert group.forces.force_mae == pytest.approx(np.abs(errors).mean())
         assert (group.n_frames, group.energies) == (6, None)
     regions = {group.name: group for group in grouped_errors(evaluation, "region")}
-    assert list(regions) == ["migrating", "surroundings", "elsewhere", "within 3.4 A of a defect", "bulk"]
+    assert list(regions) == ["migrating", "surroundings", "elsewhere", "within 3.36 or 4.19 A of a defect", "bulk"]
     # As the evaluation was made: 2, 3 and 9 atoms of each frame, and three at 0.5, 1.5 and 2.5 A.
     assert [group.forces.n_atoms for group in regions.values()] == [12, 18, 54, 18, 66]
     errors = errors_of(evaluation, list(range(6)))
@@ -124,7 +130,12 @@ def test_unknown_grouping(evaluation: Evaluation) -> None:
 
 def test_atoms_without_host_are_a_group(evaluation: Evaluation) -> None:
     """As in evaluations that were made before there were regions, which have no scores to show either."""
-    nowhere = {"region": np.full(84, -1), "distance_to_defect": np.full(84, np.nan), "results": {}}
+    nowhere = {
+        "region": np.full(84, -1),
+        "distance_to_defect": np.full(84, np.nan),
+        "near_defect": np.zeros(84, dtype=bool),
+        "results": {},
+    }
     old = replace(evaluation, **nowhere)
     last = grouped_errors(old, "region")[-1]
     assert (last.name, last.forces.n_atoms) == ("no host", 84)

@@ -57,8 +57,20 @@ def test_evaluation_without_regions_of_a_set_that_nothing_made(explored: Explore
     found = read_evaluation(evaluated(explored, generate_dataset(2), edip, regions=False))
     assert set(found.region) == {-1}
     assert np.isnan(found.distance_to_defect).all()
+    assert (found.near_defect.any(), found.near_defect_distances) == (False, [])
     assert (found.energy_disagreement, found.force_disagreement, found.atomic_energies) == (None, None, None)
     assert (found.rounds, found.defects) == ([None, None], [IMPORTED, IMPORTED])
+
+
+def test_evaluation_with_one_distance_for_all_hosts(explored: Explored, generate_dataset, edip) -> None:
+    """As those that were made before the distance was one of the host."""
+    node = evaluated(explored, generate_dataset(2), edip)
+    distance = node.outputs.predictions.get_array("distance_to_defect")
+    earlier = evaluated(explored, generate_dataset(2), edip, near_defect_distance=2.5)
+    found = read_evaluation(earlier)
+    assert found.near_defect_distances == [2.5]
+    np.testing.assert_array_equal(found.near_defect, distance <= 2.5)
+    assert read_evaluation(node).near_defect_distances == [3.37]
 
 
 def test_an_evaluation_that_failed(explored: Explored, generate_dataset, edip) -> None:

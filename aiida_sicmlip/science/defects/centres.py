@@ -27,12 +27,6 @@ _CHUNK = 64
 _SAME_DISTANCE = 1e-4
 
 
-CENTRE_RADIUS = 1.78
-"""Radius around a defect, in distances of nearest sites: 3.4 A in 3C-SiC, in the gap between the second shell of
-tetrahedral crystals (1.63, 1.67 of hexagonal sites) and the third (1.91).
-"""
-
-
 class DefectCentres:
     """Finds the atoms around the defects of each frame, for many frames of one host.
 
@@ -47,12 +41,12 @@ class DefectCentres:
         """Prepare for frames in the cell of a host.
 
         :param host: the perfect crystal.
-        :param radius: in A; by default :data:`CENTRE_RADIUS`.
+        :param radius: in A; by default :data:`~aiida_sicmlip.science.defects.host_sites.NEAR_DEFECT` of the host.
         :raises InputError: when the host is not periodic or the radius is not above zero.
         """
         self._sites = HostSites(host)
         if radius is None:
-            radius = CENTRE_RADIUS * self._sites.nearest_distance
+            radius = self._sites.near_defect
         if not np.isfinite(radius) or radius <= 0:
             raise InputError(f"`radius` is {radius}: give a length in A above zero.")
         distances = np.array([distances_from(host, site) for site in host.positions])

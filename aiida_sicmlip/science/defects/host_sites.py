@@ -36,6 +36,12 @@ MAXIMUM_DISPLACEMENT = 0.33
 In nearest-neighbour distances; at the melting point the median is half of this or less.
 """
 
+NEAR_DEFECT = 1.78
+"""Maximum distance from a defect of what is near it. In nearest-neighbour distances: 3.4 A in 3C-SiC, 2.7 A in diamond.
+
+It is in the gap between the second shell of tetrahedral crystals (1.63, 1.67 of hexagonal sites) and the third (1.91).
+"""
+
 Host = TypeVar("Host")
 Frame = TypeVar("Frame")
 Result = TypeVar("Result")
@@ -56,6 +62,7 @@ class HostSites:
         self.numbers = host.numbers
         self.nearest_distance = nearest_distance(host)
         self.reach = SITE_RADIUS * self.nearest_distance
+        self.near_defect = NEAR_DEFECT * self.nearest_distance
         # Wrapped in the reduced cell, the nearest image of a point is at most one cell away.
         self._reduced = np.asarray(minkowski_reduce(host.cell, host.pbc)[0])
         self._to_reduced = np.linalg.inv(self._reduced)

@@ -16,10 +16,6 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.host_sites import HostSites, first_host_that_fits
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, DefectFinder, FrameDefects
 
-NEAR_DEFECT = 3.4
-"""Atoms within this distance of a defect, in A, are near it, the others are bulk. In 3C-SiC the first two shells around
-a site lie within (1.89 and 3.08 A), the third does not (3.62 A)."""
-
 UNKNOWN = -1
 """Region of the atoms of frames that fit no host."""
 
@@ -32,11 +28,13 @@ class AtomRegions:
         :data:`UNKNOWN` where the frame fits no host.
     distance: from the nearest defect or an image of it, (A,) A; not a number where the frame fits no host or has no
         defect.
+    near: within :data:`~aiida_sicmlip.science.defects.host_sites.NEAR_DEFECT` of a defect, (A,) bool.
     hosts: name of the host that each frame fits, None where it fits none.
     """
 
     region: np.ndarray
     distance: np.ndarray
+    near: np.ndarray
     hosts: list[str | None]
 
     @property
@@ -56,9 +54,8 @@ class AtomRegions:
 
     @property
     def by_distance(self) -> dict[str, np.ndarray]:
-        """The atoms within :data:`NEAR_DEFECT` of a defect, and all others with a host, the bulk."""
-        near = self.distance <= NEAR_DEFECT
-        return {"near_defect": near, "bulk": self.known & ~near}
+        """The atoms near a defect, and all others with a host, the bulk."""
+        return {"near_defect": self.near, "bulk": self.known & ~self.near}
 
 
 def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> AtomRegions:
@@ -70,7 +67,7 @@ def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> At
     :raises InputError: when a host is no crystal.
     """
     finders = {name: DefectFinder(host) for name, host in hosts.items()}
-    regions, distances = [np.empty(0, dtype=int)], [np.empty(0)]
+    regions, distances, near = [np.empty(0, dtype=int)], [np.empty(0)], [np.empty(0, dtype=bool)]
     fitted: list[str | None] = []
     for frame in frames:
         try:
@@ -79,11 +76,13 @@ def regions_of_frames(frames: Sequence[Atoms], hosts: Mapping[str, Atoms]) -> At
             fitted.append(None)
             regions.append(np.full(len(frame), UNKNOWN))
             distances.append(np.full(len(frame), np.nan))
+            near.append(np.zeros(len(frame), dtype=bool))
             continue
         fitted.append(name)
         regions.append(np.argmax(list(defects.regions.values()), axis=0))
         distances.append(distances_from_defects(frame, finders[name], defects))
-    return AtomRegions(np.concatenate(regions), np.concatenate(distances), fitted)
+        near.append(distances[-1] <= finders[name].sites.near_defect)
+    return AtomRegions(np.concatenate(regions), np.concatenate(distances), np.concatenate(near), fitted)
 
 
 def distances_from_defects(frame: Atoms, finder: DefectFinder, defects: FrameDefects) -> np.ndarray:

@@ -7,9 +7,12 @@ import pytest
 from ase import Atoms
 from ase.geometry import find_mic
 
+from aiida_sicmlip.science.defects.building import build_defects
+from aiida_sicmlip.science.defects.centres import DefectCentres
 from aiida_sicmlip.science.defects.crystals import nearest_distance
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.defects.migrating_atoms import REGIONS, SURROUNDINGS_RADIUS
-from aiida_sicmlip.science.evaluation.regions import NEAR_DEFECT, UNKNOWN, regions_of_frames
+from aiida_sicmlip.science.evaluation.regions import UNKNOWN, regions_of_frames
 from tests.crystals import silicon_carbide_host
 
 HOST = silicon_carbide_host(repeats=(2, 2, 2))
@@ -43,8 +46,54 @@ def test_distances_from_a_vacancy() -> None:
     # The first two shells: 4 nearest neighbours and 12 second nearest.
     assert found.by_distance["near_defect"].sum() == 16
     assert found.by_distance["bulk"].sum() == len(atoms) - 16
-    assert found.distance[found.by_distance["near_defect"]].max() < NEAR_DEFECT
+    assert found.distance[found.near].max() == pytest.approx(BOND * np.sqrt(8 / 3))
     assert found.hosts == ["host"]
+
+
+WURTZITE = {"crystal": "wurtzite", "species": ["Si", "C"], "lattice_constant": 3.08, "repeats": [4, 4, 1]}
+CRYSTALS = {
+    "3C": {"crystal": "zincblende", "species": ["Si", "C"], "lattice_constant": 4.36, "repeats": [2, 2, 2]},
+    "4H": {**WURTZITE, "stacking": "ABCB"},
+    "6H": {**WURTZITE, "stacking": "ABCACB"},
+    "diamond": {"crystal": "diamond", "species": ["C"], "lattice_constant": 3.57, "repeats": [2, 2, 2]},
+    "silicon": {"crystal": "diamond", "species": ["Si"], "lattice_constant": 5.43, "repeats": [2, 2, 2]},
+}
+
+
+@pytest.mark.parametrize(
+    ("crystal", "defect", "count"),
+    [
+        ("3C", "V_C", 16),
+        ("4H", "V_C(h)", 16),
+        # The atom that faces the site along c is near it, too.
+        ("4H", "V_C(k)", 17),
+        ("6H", "V_Si(k2)", 16),
+        ("diamond", "V_C", 16),
+        ("silicon", "V_Si", 16),
+        ("silicon", "VV", 24),
+    ],
+)
+def test_the_first_two_shells_are_near_in_any_crystal(crystal: str, defect: str, count: int) -> None:
+    host = build_host(HostSettings.from_mapping(CRYSTALS[crystal]))
+    atoms = build_defects(host, [defect], 0).atoms
+    rattled = atoms.copy()
+    rattled.positions += np.random.default_rng(4).normal(0.0, 0.01 * nearest_distance(host), atoms.positions.shape)
+    found = regions_of_frames([atoms, rattled], {"host": host})
+    assert found.near.reshape(2, -1).sum(axis=1).tolist() == [count, count]
+    # They are the atoms that selection describes.
+    centres = DefectCentres(host).find(np.array([atoms.positions]), host.cell.array, atoms.numbers)[0]
+    np.testing.assert_array_equal(np.flatnonzero(found.near[: len(atoms)]), centres)
+
+
+def test_hosts_have_lengths_of_their_own() -> None:
+    """The second shell of silicon is where the fourth of diamond is."""
+    hosts = {name: build_host(HostSettings.from_mapping(CRYSTALS[name])) for name in ("silicon", "diamond")}
+    frames = [build_defects(host, ["VV"], 0).atoms for host in hosts.values()]
+    found = regions_of_frames(frames, hosts)
+    assert found.hosts == ["silicon", "diamond"]
+    for near, distance, host in zip(np.split(found.near, 2), np.split(found.distance, 2), hosts.values(), strict=True):
+        assert near.sum() == 24
+        assert distance[near].max() < 1.78 * nearest_distance(host) < distance[~near].min()
 
 
 def test_distances_follow_a_crystal_that_is_elsewhere() -> None:
