@@ -65,6 +65,7 @@ SPECIES = ["Si", "C"]
 TEMPERATURE = 1000.0
 TIMESTEP_PS = 0.001
 KERNELS = (1, 100, 1000)
+SWITCHING = SwitchingFunction(r0=3.2, exponent=6)
 INPUT = """
 units metal
 atom_style atomic
@@ -207,11 +208,11 @@ def write_bias(atoms: Atoms, layout: PivLayout) -> np.ndarray:
     """Write `model.ptc` (random weights), `plumed.dat` and the states; return 20 frames (F, N, 3) of thermal motion."""
     frames = atoms.positions + np.random.default_rng(1).normal(0.0, 0.1, (20, *atoms.positions.shape))
     vectors = permutation_invariant_vectors(
-        torch.tensor(frames[:, list(layout.atoms)]), atoms.cell.array, atoms.pbc, layout, SwitchingFunction()
+        torch.tensor(frames[:, list(layout.atoms)]), atoms.cell.array, atoms.pbc, layout, SWITCHING
     )
     torch.manual_seed(1)
     autoencoder = PivAutoencoder(*standardisation(vectors.float()), (64, 32, 16), 3)
-    Path("model.ptc").write_bytes(serialise_model(CollectiveVariables(layout, SwitchingFunction(), autoencoder)))
+    Path("model.ptc").write_bytes(serialise_model(CollectiveVariables(layout, SWITCHING, autoencoder)))
     pairs = layout.pairs + 1
     lines = ["UNITS LENGTH=A ENERGY=eV TIME=ps"]
     lines += [f"d{number}: DISTANCE ATOMS={first},{second}" for number, (first, second) in enumerate(pairs)]

@@ -19,6 +19,7 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.pines.atoms import DefectAtoms, choose_atoms_of_structure
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 
@@ -156,7 +157,7 @@ class CollectiveVariablesCalculation(SicmlipCalculation):
         kept = {name: f"kept_{name}.npy" for name in files if name in filters}
         content = {
             "groups": _choose_atoms(settings, self.inputs.structure, self.inputs.host).groups,
-            "switching": settings.switching.to_dict(),
+            "switching": settings.switching.in_crystal(nearest_distance(self.inputs.host.get_ase())).to_dict(),
             "autoencoder": autoencoder,
             "every": settings.every(list(used.values())),
             "n_frames": {file: segments[name].n_frames for name, file in files.items()},

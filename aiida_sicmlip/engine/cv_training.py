@@ -8,15 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.engine.cv_trajectories import ChosenAtoms, read_frames, read_kept, read_structure_symbols
+from aiida_sicmlip.engine.cv_trajectories import ChosenAtoms, read_frames, read_kept, read_structure
 from aiida_sicmlip.engine.errors import NotANumberError
 from aiida_sicmlip.engine.reports import read_json
+from aiida_sicmlip.science.defects.crystals import typical_bond
 from aiida_sicmlip.science.pines.export import write_model
 from aiida_sicmlip.science.pines.layout import PivLayout
 from aiida_sicmlip.science.pines.piv import permutation_invariant_vectors
-from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
+from aiida_sicmlip.science.pines.settings import (
+    SWITCHING_DISTANCE,
+    AutoencoderSettings,
+    SwitchingFunction,
+    SwitchingSettings,
+)
 from aiida_sicmlip.science.pines.training import Epoch, NotFiniteLossError, train_autoencoder
 from aiida_sicmlip.science.settings import REQUIRED, Settings, group, integer, mapping
 from aiida_sicmlip.science.value_tests import is_integer
@@ -24,10 +31,10 @@ from aiida_sicmlip.science.value_tests import is_integer
 
 @dataclass(frozen=True)
 class CvTrainingSettings(Settings):
-    """Contents of `cv_settings.json`."""
+    """Contents of `cv_settings.json`. Where `switching.r0` is null, its distances are those of `--structure`."""
 
     groups: Mapping[str, Sequence[int]] = mapping(REQUIRED, "atoms that count as identical, by name: indices from 0")
-    switching: SwitchingFunction = group(SwitchingFunction, "the switching function")
+    switching: SwitchingSettings = group(SwitchingSettings, "the switching function")
     autoencoder: AutoencoderSettings = group(AutoencoderSettings, "the autoencoder")
     every: int = integer(1, "train on each n-th frame of each file", at_least=1)
     n_frames: Mapping[str, int] = mapping(
@@ -65,8 +72,9 @@ def train(
         raise InputError(f"The settings file `{settings_file}` must hold a mapping, with `groups` at least.")
     settings = CvTrainingSettings.from_mapping(given)
     layout = PivLayout.from_groups(settings.groups)
-    switching, autoencoder = settings.switching, settings.autoencoder
-    report["settings"] = settings.to_dict()
+    atoms = None if structure is None else read_structure(structure)
+    switching, autoencoder = _switching_function(settings.switching, atoms), settings.autoencoder
+    report["settings"] = {**settings.to_dict(), "switching": switching.to_dict()}
     torch.set_num_threads(settings.threads)
     if not output.is_dir():
         raise InputError(f"`--output` names `{output}`, which is no folder: make it first.")
@@ -77,8 +85,7 @@ def train(
         unknown = sorted(set(named) - given_files)
         if unknown:
             raise InputError(f"`{name}` names `{unknown[0]}`, which is no trajectory of this run.")
-    symbols = None if structure is None else read_structure_symbols(structure)
-    chosen = ChosenAtoms(layout.atoms, layout.groups, symbols)
+    chosen = ChosenAtoms(layout.atoms, layout.groups, None if atoms is None else atoms.get_chemical_symbols())
     found = [_vectors_of(files, chosen, layout, switching, settings) for files in trajectories]
     vectors = [of_trajectory for of_trajectory in found if len(of_trajectory)]
     report["n_frames"] = [len(found) for found in vectors]
@@ -94,6 +101,21 @@ def train(
         held_out_trajectories=trained.held_out,
         ranges=trained.ranges,
     )
+
+
+def _switching_function(settings: SwitchingSettings, structure: Atoms | None) -> SwitchingFunction:
+    """Return the switching function; lengths that are not given are those of a structure.
+
+    :raises InputError: when there is none.
+    """
+    if settings.r0 is not None:
+        return settings.in_crystal(0.0)
+    if structure is None:
+        raise InputError(
+            f"`switching.r0` is null, {SWITCHING_DISTANCE:.2f} distances of nearest sites: name a structure to measure "
+            "them in with `--structure`, or give r0 in A."
+        )
+    return settings.in_crystal(typical_bond(structure))
 
 
 def _refuse_repeated(trajectories: Sequence[Sequence[Path]]) -> None:

@@ -57,8 +57,8 @@ class ChosenAtoms:
                 )
 
 
-def read_structure_symbols(path: Path) -> list[str]:
-    """Return the species of a structure file that ASE reads.
+def read_structure(path: Path) -> Atoms:
+    """Return the last structure of a file that ASE reads.
 
     :raises InputError: when it cannot be read.
     """
@@ -67,7 +67,7 @@ def read_structure_symbols(path: Path) -> list[str]:
     except Exception as error:  # ASE's readers raise any class of error
         raise InputError(f"The structure `{path}` cannot be read: {error}.") from error
     # One index gives one structure; the other return type of `read` is for slices.
-    return found.get_chemical_symbols() if isinstance(found, Atoms) else []
+    return found if isinstance(found, Atoms) else found[-1]
 
 
 def read_kept(path: Path) -> np.ndarray:

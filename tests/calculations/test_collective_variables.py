@@ -14,7 +14,7 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings
 from tests.crystals import silicon_carbide_host
 
 ENTRY_POINT = "sicmlip.collective_variables"
@@ -48,7 +48,8 @@ def test_settings_of_the_program(
     groups = settings.pop("groups")
     assert {name: len(members) for name, members in groups.items()} == {"C1": 3, "C2": 4, "Si1": 3, "Si2": 4}
     assert settings == {
-        "switching": SwitchingFunction().to_dict(),
+        # 3.2 A in this crystal, whose bonds are 1.912 A long.
+        "switching": {"r0": pytest.approx(3.2, abs=1e-3), "exponent": 6},
         "autoencoder": AutoencoderSettings(latent=2, seed=99).to_dict(),
         # Twenty and twice thirty frames: each second one makes forty.
         "every": 2,
@@ -61,6 +62,30 @@ def test_settings_of_the_program(
         *("cv", "--settings", "cv_settings.json", "--structure", "structure.extxyz"),
         *("--trajectory", "s00.dcd", "s01.dcd", "--trajectory", "s02.dcd"),
     ]
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 4.18 / 4.416 * 3.2), (2.6, 2.6)])
+def test_the_length_that_is_run_is_written(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], given: float | None, expected: float
+) -> None:
+    """Where none is given, it scales with the bonds of the host; atoms of the structure may be nearer to each other."""
+    from aiida import orm
+
+    for name in ("host", "structure"):
+        atoms = inputs[name].get_ase()
+        atoms.set_cell(atoms.cell * 4.18 / 4.416, scale_atoms=True)
+        if name == "structure":
+            atoms.positions[0] += 0.2
+        inputs[name] = orm.StructureData(ase=atoms)
+    segments = {}
+    for name, segment in inputs["trajectories"].items():
+        segments[name] = segment.clone()
+        segments[name].base.attributes.set("cell", inputs["structure"].cell)
+        segments[name].store()
+    parameters = {**inputs["parameters"], "switching": {"r0": given}}
+    folder, _ = generate_calc_job(ENTRY_POINT, {**inputs, "trajectories": segments, "parameters": parameters})
+    written = json.loads((folder / "cv_settings.json").read_text())["switching"]
+    assert written == {"r0": pytest.approx(expected, abs=1e-3), "exponent": 6}
 
 
 def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:

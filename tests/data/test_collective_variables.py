@@ -14,6 +14,8 @@ from ase import Atoms
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
 
+SWITCHING = SwitchingFunction(r0=3.2, exponent=6)
+
 
 def train_into(folder: Path, atoms: Atoms, seed: int = 1) -> Path:
     """Train for a few epochs on displaced frames of the divacancy in 14 atoms, and write the model."""
@@ -29,12 +31,12 @@ def train_into(folder: Path, atoms: Atoms, seed: int = 1) -> Path:
     noise = np.random.default_rng(0).normal(0.0, 0.15, (2, 20, len(layout.atoms), 3))
     positions = torch.tensor(atoms.positions[list(layout.atoms)] + noise)
     vectors = [
-        permutation_invariant_vectors(part, atoms.cell.array, atoms.pbc, layout, SwitchingFunction()).float()
+        permutation_invariant_vectors(part, atoms.cell.array, atoms.pbc, layout, SWITCHING).float()
         for part in positions
     ]
     settings = AutoencoderSettings(hidden=(8,), latent=2, max_epochs=3, seed=seed)
     folder.mkdir()
-    write_model(folder, layout, SwitchingFunction(), train_autoencoder(vectors, settings))
+    write_model(folder, layout, SWITCHING, train_autoencoder(vectors, settings))
     return folder
 
 

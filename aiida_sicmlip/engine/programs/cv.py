@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the files of one trajectory in order (.dcd, or extended XYZ); once for each trajectory",
     )
-    parser.add_argument("--structure", type=Path, help="any structure file that ASE reads, for the species of a DCD")
+    parser.add_argument(
+        "--structure",
+        type=Path,
+        help="any structure file that ASE reads: the species of a DCD, and the bonds that lengths scale with",
+    )
     parser.add_argument(
         "--output",
         type=Path,

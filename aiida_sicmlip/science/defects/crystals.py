@@ -161,6 +161,23 @@ def nearest_distance(atoms: Atoms) -> float:
     return float("inf")
 
 
+def typical_bond(atoms: Atoms) -> float:
+    """Return the median distance in A of atoms from their nearest neighbours, periodic images included.
+
+    In a structure with defects it is that of the crystal, while :func:`nearest_distance` may be that of an
+    interstitial.
+    """
+    cutoff = max(nearest_distance(atoms), 0.5)
+    while np.isfinite(cutoff):
+        cutoff *= 1.2
+        first, lengths = neighbor_list("id", atoms, cutoff)
+        shortest = np.full(len(atoms), np.inf)
+        np.minimum.at(shortest, first, lengths)
+        if np.isfinite(median := np.median(shortest)):
+            return float(median)
+    return cutoff
+
+
 def _with_images(fractional: np.ndarray, cell: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frame (P,), atom (P,) and position (P, 3) in A of atoms and of images beyond the upper faces of the cell.
 

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.settings import Settings, choice, group, integer, number, sequence
+from aiida_sicmlip.science.settings import REQUIRED, Settings, choice, group, integer, number, sequence
 from aiida_sicmlip.science.value_tests import is_integer
 
 AROUND = ("defect", "sites")
 """Definitions of coordination shells: around the whole defect, or around each of its sites."""
 STANDARDISATIONS = ("vector", "block", "entry")
 """What shares a standard deviation: all entries of the vector, those of a block, or none."""
+
+SWITCHING_DISTANCE = 3.2 / 1.912
+"""Distance at which the switching function is 1/2, just beyond the second shell (1.63). In distances of nearest sites:
+3.2 A in 3C-SiC.
+"""
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,29 @@ class SwitchingFunction(Settings):
 
     PREFIX = "switching."
 
-    r0: float = number(
-        3.2,
-        "distance at which the function is 1/2; the default is just beyond the second shell of 3C-SiC",
+    r0: float = number(REQUIRED, "distance at which the function is 1/2", unit="A", above=0)
+    exponent: int = integer(REQUIRED, "exponent n", at_least=2, at_most=24)
+
+
+@dataclass(frozen=True)
+class SwitchingSettings(Settings):
+    """Settings of the switching function 1 / (1 + (d / r0)^n) of distances d."""
+
+    PREFIX = "switching."
+
+    r0: float | None = number(
+        None,
+        f"distance at which the function is 1/2; null for {SWITCHING_DISTANCE:.2f} distances of nearest sites of the "
+        "host, 3.2 A in 3C-SiC, just beyond the second shell",
         unit="A",
         above=0,
     )
     exponent: int = integer(6, "exponent n; bounded since models run in float32", at_least=2, at_most=24)
+
+    def in_crystal(self, nearest_distance: float) -> SwitchingFunction:
+        """Return the function in a crystal whose nearest sites are this far apart, in A."""
+        r0 = SWITCHING_DISTANCE * nearest_distance if self.r0 is None else self.r0
+        return SwitchingFunction(r0=float(r0), exponent=self.exponent)
 
 
 @dataclass(frozen=True)
@@ -103,9 +124,13 @@ class CollectiveVariableSettings(Settings):
         "maximum number of frames to train on: each k-th frame of each file, with the smallest k that is sufficient",
         at_least=1,
     )
-    threads: int = integer(1, "number of threads of torch, on which the last digits of the weights depend", at_least=1)
-    switching: SwitchingFunction = group(SwitchingFunction, "the switching function")
-    autoencoder: AutoencoderParameters = group(AutoencoderParameters, "the autoencoder; its seed is another input")
+    threads: int = integer(
+        1, "threads of torch; with another number the weights differ in their last digits", at_least=1
+    )
+    switching: SwitchingSettings = group(SwitchingSettings, "the switching function")
+    autoencoder: AutoencoderParameters = group(
+        AutoencoderParameters, "the autoencoder; its seed is an input of its own"
+    )
 
     def every(self, n_frames: Sequence[int]) -> int:
         """Return the smallest k for which each k-th frame of all files are at most :attr:`maximum_frames` frames.

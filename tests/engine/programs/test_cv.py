@@ -20,6 +20,7 @@ GROUPS = {"Si1": [0, 1, 2], "C1": [3, 4], "C2": [5]}
 SYMBOLS = ["Si"] * 3 + ["C"] * 5
 SETTINGS = {
     "groups": GROUPS,
+    "switching": {"r0": 3.2},
     "autoencoder": {"hidden": [8], "latent": 2, "max_epochs": 3, "batch_size": 8, "held_out": 0.4},
 }
 # A cell that is not orthogonal, in the orientation that LAMMPS gives it.
@@ -302,6 +303,21 @@ def test_a_structure_gives_the_species_of_a_dcd(folder, capsys):
     assert "has 8 atoms, but the structure file has 6" in failure(capsys)
     assert main(["cv", *trajectories("dcd"), "--structure", "absent"]) == INPUT_ERROR
     assert "structure `absent` cannot be read" in failure(capsys)
+
+
+def test_lengths_that_are_not_given_are_those_of_the_structure(folder, capsys):
+    """What ran is in the report and in the description; a hydrogen atom does not count for a crystal's bonds."""
+    Path("cv_settings.json").write_text(json.dumps({**SETTINGS, "switching": {}}))
+    assert main(["cv", *trajectories()]) == INPUT_ERROR
+    assert "`switching.r0` is null, 1.67 distances of nearest sites: name a structure" in failure(capsys)
+
+    atoms = Atoms(SYMBOLS, np.argwhere(np.ones((2, 2, 2))) * 3.0, cell=[6.0] * 3, pbc=True)
+    atoms.positions[5] += [0.0, 0.0, 1.9]
+    write("structure.extxyz", atoms, format="extxyz")
+    assert main(["cv", *trajectories(), "--structure", "structure.extxyz"]) == SUCCESS
+    expected = {"r0": pytest.approx(3.0 * 3.2 / 1.912), "exponent": 6}
+    assert json.loads(Path("cv_report.json").read_text())["settings"]["switching"] == expected
+    assert json.loads(Path("cv.json").read_text())["switching"] == expected
 
 
 def test_a_loss_that_explodes_has_a_status_of_its_own(folder, capsys):

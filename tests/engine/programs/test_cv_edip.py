@@ -59,10 +59,11 @@ def test_reorientations_of_the_divacancy_are_told_apart_in_real_runs(tmp_path):
         run(tmp_path, "aiida_sicmlip.engine.programs.lmp", "-in", "input.lmp")
 
     # Only one run of each state is trained on; the others come back as what they are.
+    defect.atoms.write(tmp_path / "structure.extxyz")
     settings = {"groups": chosen.groups, "autoencoder": {"held_out": 0, "max_epochs": 80, "batch_size": 64}}
     (tmp_path / "cv_settings.json").write_text(json.dumps(settings))
     trained_on = [part for state in ("initial", "Si", "C") for part in ("--trajectory", f"{state}_1.dcd")]
-    printed = run(tmp_path, "aiida_sicmlip.engine.programs.main", "cv", *trained_on)
+    printed = run(tmp_path, "aiida_sicmlip.engine.programs.main", "cv", *trained_on, "--structure", "structure.extxyz")
     assert printed.count("\nepoch ") == 80
 
     from aiida_sicmlip.science.pines.export import read_model

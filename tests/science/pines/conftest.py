@@ -50,7 +50,11 @@ class Divacancy:
         """Return the vectors of positions (F, 214, 3) or (214, 3), in double precision."""
         chosen = torch.tensor(np.atleast_3d(positions).reshape(-1, len(self.defect.atoms), 3)[:, self.layout.atoms, :])
         return permutation_invariant_vectors(
-            chosen, self.host.cell.array, self.host.pbc, self.layout, SwitchingFunction()
+            chosen,
+            self.host.cell.array,
+            self.host.pbc,
+            self.layout,
+            SwitchingFunction(r0=3.2, exponent=6),
         )
 
     def thermal(self, positions: np.ndarray, seed: int, frames: int = 80, amplitude: float = 0.12) -> np.ndarray:

@@ -21,7 +21,7 @@ from aiida_sicmlip.science.pines.piv import pair_distances
 from aiida_sicmlip.science.pines.settings import SwitchingFunction
 from aiida_sicmlip.science.pines.training import train_autoencoder
 
-SWITCHING = SwitchingFunction()
+SWITCHING = SwitchingFunction(r0=3.2, exponent=6)
 
 
 @pytest.fixture(scope="module")

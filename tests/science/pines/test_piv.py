@@ -19,7 +19,7 @@ from aiida_sicmlip.science.pines.piv import pair_distances, permutation_invarian
 from aiida_sicmlip.science.pines.settings import SwitchingFunction
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "pines"
-SWITCHING = SwitchingFunction()
+SWITCHING = SwitchingFunction(r0=3.2, exponent=6)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from aiida_sicmlip.science.pines.settings import STANDARDISATIONS, AutoencoderSe
 from aiida_sicmlip.science.pines.training import train_autoencoder
 
 FIXTURES = Path(__file__).parents[2] / "parsers" / "fixtures" / "collective_variables"
-SWITCHING = SwitchingFunction()
+SWITCHING = SwitchingFunction(r0=3.2, exponent=6)
 FORCE_TO_ACCELERATION = 9648.533
 """From eV/A/amu to A/ps^2."""
 KT = kB * 1500

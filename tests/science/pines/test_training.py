@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.defects.crystals import coordination_shells, nearest_distance
+from aiida_sicmlip.science.defects.hosts import HostSettings, build_host
 from aiida_sicmlip.science.pines.autoencoder import PivAutoencoder, standardisation, variance_explained
-from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction
+from aiida_sicmlip.science.pines.piv import switched
+from aiida_sicmlip.science.pines.settings import AutoencoderSettings, SwitchingFunction, SwitchingSettings
 from aiida_sicmlip.science.pines.training import (
     NotFiniteLossError,
     split_trajectories,
@@ -212,7 +215,27 @@ def test_wrong_settings_are_refused(settings, message):
 )
 def test_wrong_switching_functions_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
-        SwitchingFunction.from_mapping(settings)
+        SwitchingSettings.from_mapping(settings)
+
+
+@pytest.mark.parametrize(
+    ("crystal", "lattice_constant", "second_shell"),
+    [("zincblende", 4.36, 3.083), ("diamond", 3.567, 2.522), ("diamond", 5.431, 3.840)],
+)
+def test_the_switching_function_ends_beyond_the_second_shell_of_any_crystal(crystal, lattice_constant, second_shell):
+    species = ("Si", "C") if crystal == "zincblende" else ("C",)
+    host = build_host(HostSettings(crystal, species, lattice_constant))
+    switching = SwitchingSettings().in_crystal(nearest_distance(host))
+    second, third = (coordination_shells(host, 0, 3)[shell].distance for shell in (1, 2))
+    assert second == pytest.approx(second_shell, abs=1e-3)
+    assert second < switching.r0 < third
+    # The same values on the same shells, whatever the bonds.
+    values = switched(torch.tensor([second, third]), switching.r0, switching.exponent)
+    assert values.tolist() == pytest.approx([0.537, 0.309], abs=2e-3)
+
+
+def test_a_given_length_is_kept():
+    assert SwitchingSettings(r0=2.6, exponent=8).in_crystal(2.35) == SwitchingFunction(r0=2.6, exponent=8)
 
 
 def test_defaults_are_those_of_the_method():
