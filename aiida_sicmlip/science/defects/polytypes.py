@@ -4,6 +4,12 @@ A site is cubic where its twelve second neighbours are arranged as in cubic clos
 inversion, and hexagonal where they are arranged as in hexagonal close packing, where only the six in the basal plane
 are. Both atoms of an axial bond have the same label, so that divacancies along c are `hh` and `kk`, those in the basal
 plane `hk` and `kh`.
+
+The two kinds of cubic sites of 6H are `k1` and `k2`, in the order of the double layers h, k1, k2 along [0001]. The k1
+site of Si is the one most like k of 4H, as it faces a C atom along c; k2 is the most like 3C (G. Wolfowicz et al., Sci.
+Adv. 6, eaaz1192 (2020), table 1). In work on NV centres, sites of C are also named by their own surroundings, so that
+axial pairs are k1k2 and k2k1 (Appl. Nano 6, 23 (2025)). No such naming was found for polytypes with more kinds of
+sites, such as 15R and 8H: theirs are `h` or `k`.
 """
 
 from __future__ import annotations
@@ -25,10 +31,10 @@ def site_labels(host: Atoms) -> list[str]:
 
     Empty for crystals with one kind of site only (3C, diamond, 2H), and for those that are not tetrahedrally bonded.
 
-    Where each cubic double layer has one hexagonal neighbour, as in 6H, its sites are `k1` where that is below and `k2`
-    where it is above. The upward direction is from the heavier to the lighter species of an axial bond, from Si to C.
-    In a crystal of one species, without a direction, atoms that face the hexagonal layer are `k1`, those bonded towards
-    it `k2`.
+    In 6H, where hexagonal double layers alternate with two cubic ones, `k1` is above a hexagonal layer and `k2` below.
+    The upward direction, [0001], is from the heavier to the lighter species of an axial bond, from Si to C. In a
+    crystal of one species, without a direction, atoms that face the hexagonal layer are `k1`, those bonded towards it
+    `k2`.
     """
     bonds = tetrahedral_bonds(host)
     if bonds is None:
@@ -42,7 +48,8 @@ def site_labels(host: Atoms) -> list[str]:
     axis = vectors[faces][0] / np.linalg.norm(vectors[faces][0])
     axial = np.abs(bonds.vectors @ axis).argmax(axis=1)
     partner = bonds.neighbours[np.arange(len(host)), axial]
-    if not np.any((faces == faces[partner])[~hexagonal]):
+    # A site faces another across a hexagonal layer: in 6H one of the two atoms of each cubic pair does, no other.
+    if np.all((faces != faces[partner])[~hexagonal]) and not faces[hexagonal].any():
         masses = host.get_masses()
         lighter = masses < masses[partner]
         labels[~hexagonal] = np.where(faces != lighter, "k1", "k2")[~hexagonal]

@@ -87,7 +87,19 @@ def test_shells_of_wurtzite():
 
 @pytest.mark.parametrize(
     ("stacking", "labels"),
-    [("AB", [""] * 2), ("ABC", [""] * 3), ("ABCB", ["h", "k"] * 2), ("ABCACB", ["h", "k1", "k2"] * 2)],
+    [
+        ("AB", [""] * 2),
+        ("ABC", [""] * 3),
+        ("ABCB", ["h", "k"] * 2),
+        ("ABCACB", ["h", "k1", "k2"] * 2),
+        # The letters are arbitrary, and reversed they are the same crystal.
+        ("CABCBA", ["h", "k1", "k2"] * 2),
+        ("BCACBA", ["k1", "k2", "h"] * 2),
+        # 8H, 12R and 15R, Zhdanov (44), (31)3 and (32)3: more kinds than there are names for.
+        ("ABCABACB", ["h", "k", "k", "k"] * 2),
+        ("ABCACABCBCAB", ["h", "k", "k", "h"] * 3),
+        ("ABCACBCABACABCB", ["h", "k", "k", "h", "k"] * 3),
+    ],
 )
 @pytest.mark.parametrize("turned", [False, True])
 def test_hexagonal_and_cubic_sites(stacking, labels, turned):
@@ -96,6 +108,31 @@ def test_hexagonal_and_cubic_sites(stacking, labels, turned):
         atoms.rotate(50, (1, 2, 3), rotate_cell=True)
     atoms.positions += np.random.default_rng(1).normal(0, 0.03, atoms.positions.shape)
     assert site_labels(atoms) == [label for label in labels for _ in "SiC"[:2]] * 4
+
+
+@pytest.mark.parametrize("species", [["Si", "C"], ["C", "Si"], ["C"]])
+def test_k1_of_silicon_is_the_cubic_site_most_like_that_of_4h(species):
+    """The third shell of a site of Si, at 5/3 of a bond, has an atom where the site faces one along c."""
+
+    def faces(stacking: str, label: str, symbol: str) -> bool:
+        atoms = host(WURTZITE, species=species, stacking=stacking, repeats=[4, 4, 1])
+        site = [
+            index for index, found in enumerate(site_labels(atoms)) if (found, atoms.symbols[index]) == (label, symbol)
+        ]
+        shells = coordination_shells(atoms, site[0], 4, tolerance=1e-3)
+        return any(abs(shell.distance / nearest_distance(atoms) - 5 / 3) < 1e-3 for shell in shells)
+
+    if len(species) == 1:
+        assert (faces("ABCACB", "k1", "C"), faces("ABCACB", "k2", "C")) == (True, False)
+        return
+    assert faces("ABCB", "k", "Si") and not faces("ABCB", "h", "Si")
+    assert (faces("ABCACB", "k1", "Si"), faces("ABCACB", "k2", "Si"), faces("ABCACB", "h", "Si")) == (
+        True,
+        False,
+        False,
+    )
+    # The C atom above it has the same label and is bonded the other way: there it is k2 that faces an atom.
+    assert (faces("ABCACB", "k1", "C"), faces("ABCACB", "k2", "C")) == (False, True)
 
 
 @pytest.mark.parametrize(
