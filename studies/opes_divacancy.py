@@ -124,7 +124,7 @@ class Study:
         return {"relaxes_to_site": int(site), "energy_above_start": energy - start}
 
     def describe(self, folder: Path, hop: np.ndarray, settings: ExplorationSettings) -> dict[str, Any]:
-        """Return a hop of a run, a row of :class:`Hops`, in words and numbers."""
+        """Return a hop of a run, a row of :attr:`Hops.between_sites`, in words and numbers."""
         frame, atom, origin, target = (int(number) for number in hop)
         return {
             "time_ps": frame * settings.frame_interval,
@@ -142,7 +142,7 @@ def summary(study: Study, folders: list[Path], settings: ExplorationSettings) ->
     """Return hops and the waiting time for the first one in runs of one kind."""
     runs, waited = [], 0.0
     for folder in folders:
-        hops = study.hops(folder).events
+        hops = study.hops(folder).between_sites
         first = hops[0, 0] * settings.frame_interval if len(hops) else None
         waited += settings.production if first is None else first
         runs.append(
@@ -196,7 +196,7 @@ def draw(study: Study, folders: list[Path], settings: ExplorationSettings) -> No
     from aiida_sicmlip.plots.free_energy import plot_free_energy_curve, plot_free_energy_map
 
     tables = [read_colvar(folder / filenames.COLVAR_FILE) for folder in folders]
-    firsts = [study.hops(folder).events[:1, 0] for folder in folders]
+    firsts = [study.hops(folder).between_sites[:1, 0] for folder in folders]
     figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", width_ratios=(1, 1.5))
     for axes, pair in zip(panels, ((0, 1), (0, 2)), strict=True):
         samples, hops = before_and_after(tables, firsts, pair)

@@ -24,7 +24,7 @@ from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 class ExplorationParser(Parser):
     """Turn what a run left into nodes, whatever ended it."""
 
-    CACHE_VERSION = 4
+    CACHE_VERSION = 5
 
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode:
         """Keep frames, energies, variables and hops, then say how the run ended."""

@@ -18,8 +18,10 @@ _TOLERANCE = 1e-3
 def follow_hops(pieces: Iterable[np.ndarray], cell: np.ndarray, host: Atoms, species: Sequence[str]) -> Hops:
     """Follow atoms from site to site along consecutive chunks of a trajectory.
 
-    The events are those of :func:`~aiida_sicmlip.science.defects.hops.count_hops` on all frames at once. Only chunks in
-    which an atom may have come near another site are searched. Memory is that of one chunk.
+    The events are those of :func:`~aiida_sicmlip.science.defects.hops.count_hops` on all frames at once; an atom at the
+    edge of a core may come a frame earlier or later, since the drift is that of the atoms that are on sites when a
+    chunk begins. Only chunks in which an atom may have come near another site are searched. Memory is that of one
+    chunk.
 
     :param pieces: positions (F, N, 3) in A; fastest where they are float32 and not wrapped into the cell.
     :param cell: (3, 3) in A, of all frames.
@@ -62,12 +64,16 @@ class _Glance:
     def may_hold_hops(self, piece: np.ndarray, site_of_atom: np.ndarray | None) -> bool:
         """Return whether an atom may have reached another site; False is always correct.
 
-        An atom that stays within the reach of its site, relative to the median displacement of all atoms, cannot have
-        reached another core. A bound of the median is tested first: along each axis it is within one standard deviation
-        of the mean.
+        An atom that stays within the reach of its site, relative to the median displacement of all atoms on sites,
+        cannot have reached another core. A bound of the median is tested first: along each axis it is within one
+        standard deviation of the mean. An interstitial may be in a core wherever it is.
         """
-        if site_of_atom is None or (site_of_atom < 0).any():
+        if site_of_atom is None:
             return True
+        on_site = site_of_atom >= 0
+        interstitials = piece[:, ~on_site]
+        if interstitials.size:
+            piece, site_of_atom = piece[:, on_site], site_of_atom[on_site]
         references = self.sites.fractional[site_of_atom]
         start = np.asarray(piece[0], dtype=float) @ self.inverse - references
         start -= np.round(start - start[0])
@@ -80,12 +86,31 @@ class _Glance:
         squares = np.einsum("fni,fni->fn", vectors, vectors)
         spreads = np.sqrt(np.maximum(np.einsum("fni,fni->fi", vectors, vectors) / n_atoms - means**2, 0.0))
         bounds = self.reach - np.linalg.norm(np.abs(means) + spreads, axis=1)
-        frames = np.flatnonzero((bounds <= 0) | (squares.max(axis=1) >= bounds**2))
+        suspect = (bounds <= 0) | (squares.max(axis=1) >= bounds**2)
+        if interstitials.size:
+            suspect |= self._in_cores(interstitials, drift, means, np.linalg.norm(spreads, axis=1))
+        frames = np.flatnonzero(suspect)
         if not len(frames):
             return False
         moved = vectors[frames].astype(float)
-        moved -= np.median(moved, axis=1, keepdims=True)
+        medians = np.median(moved, axis=1)
+        if interstitials.size and self._in_cores(interstitials[frames], drift, medians, np.zeros(len(frames))).any():
+            return True
+        moved -= medians[:, None]
         far, atoms = np.nonzero(np.einsum("fni,fni->fn", moved, moved) >= self.reach**2)
         points = (moved[far, atoms] @ self.inverse + references[atoms]) @ self.sites.cell
         nearest, distances = self.sites.nearest(points)
         return bool(((distances < self.core + _TOLERANCE) & (nearest != site_of_atom[atoms])).any())
+
+    def _in_cores(
+        self, positions: np.ndarray, drift: np.ndarray, offsets: np.ndarray, errors: np.ndarray
+    ) -> np.ndarray:
+        """Return in which frames an atom may be in the core of any site, (F,) bool.
+
+        :param positions: (F, K, 3) in A.
+        :param drift: (3,), as a fraction of the cell.
+        :param offsets: what the drift is more than that, (F, 3) in A, with errors (F,) in A.
+        """
+        points = ((positions - offsets[:, None]) @ self.inverse - drift) @ self.sites.cell
+        distances = self.sites.nearest(points.reshape(-1, 3))[1].reshape(points.shape[:2])
+        return np.asarray(distances.min(axis=1) < self.core + self.strain * errors + _TOLERANCE)

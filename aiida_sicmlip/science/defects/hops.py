@@ -1,5 +1,8 @@
 """Occupation of the sites of a perfect crystal, and hops of atoms between sites.
 
+A site has one atom at most and an atom one site at most, in a single structure as along a trajectory. A hop is a change
+of that occupation: an atom that only passes an occupied site, or rests between sites, does not hop.
+
 Structures are compared in fractional coordinates, which makes the result independent of wrapping, of a rotation of the
 cell (as by LAMMPS) and of a small strain. The drift of the whole crystal, the median displacement of its atoms, is
 removed. It is defined only up to a lattice translation; the shortest is taken.
@@ -25,6 +28,17 @@ With independent displacements of 0.25 A along each axis, twice those of SiC at 
 given neighbouring site in one of ten million frames. The cores of two sites do not overlap, so that an atom between
 them remains assigned to the site it came from.
 """
+
+HELD_RADIUS = 0.5
+"""An atom that is this near to its site holds it against others, in nearest-neighbour distances: 0.96 A in 3C-SiC.
+
+Beyond, it may as well be on its way to a neighbouring site, and an atom in the core takes its place. The gap between
+the two radii keeps atoms that share a site from taking it from each other at each vibration.
+"""
+
+
+# Searched at once for the next change of site: each change has them searched again.
+_FRAMES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,8 @@ class DefectSites:
 class Hops:
     """Changes of site in a trajectory of F frames.
 
-    events: rows (frame, atom, from site, to site) in order of time, (E, 4) int; interstitials of the first frame have
-        the site -1.
+    events: rows (frame, atom, from site, to site) in order of time, (E, 4) int; the site of interstitials is -1. An
+        interstitial that takes the site of an atom, which becomes one (kick-out), gives two events in one frame.
     first_sites: the site of each atom in the first frame, (N,) int; -1 for interstitials.
     last_sites: the same after the last frame.
     """
@@ -65,10 +79,25 @@ class Hops:
     n_frames: int
     n_sites: int
 
+    @cached_property
+    def between_sites(self) -> np.ndarray:
+        """The hops from one site to another: rows (frame, atom, from site, to site) in order of time, (H, 4) int.
+
+        An atom comes from the last site that it held, which another atom may have taken meanwhile. Interstitials that
+        come to a site, and atoms that become interstitials, are not among them.
+        """
+        held = self.first_sites.copy()
+        rows = []
+        for frame, atom, _, site in self.events[self.events[:, 3] >= 0]:
+            if held[atom] not in (-1, site):
+                rows.append((frame, atom, held[atom], site))
+            held[atom] = site
+        return np.array(rows, dtype=int).reshape(-1, 4)
+
     @property
     def n_hops(self) -> int:
         """Number of hops from one site to another."""
-        return int((self.events[:, 2] >= 0).sum())
+        return len(self.between_sites)
 
     @cached_property
     def vacant(self) -> np.ndarray:
@@ -128,6 +157,10 @@ def count_hops(
 ) -> Hops:
     """Follow atoms from site to site: an atom changes its site when it enters another's core (:data:`CORE_RADIUS`).
 
+    Where that site has an atom already, it does so only when that atom has left (:data:`HELD_RADIUS`). The latter is
+    then an interstitial, unless it is in the core of a site itself. Otherwise the atom that entered keeps the site it
+    has, or none. All species are treated alike.
+
     2,000 frames of 214 atoms take 0.15 s; memory is about six times that of the positions in double precision, so long
     trajectories are processed in chunks, by :func:`~aiida_sicmlip.science.defects.hop_stream.follow_hops`.
 
@@ -152,19 +185,66 @@ def count_hops(
     reference = np.where(first < 0, 0, first)
     displacements = _without_drift(fractional, sites.fractional[reference], first >= 0) @ sites.cell
     core = CORE_RADIUS * sites.nearest_distance
+    farthest = np.sqrt(np.square(displacements).sum(axis=-1).max(axis=0))
+
+    def nearest_sites(atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nearest site of atoms and the distance from it, (F, A)."""
+        points = displacements[:, atoms] + host.positions[reference[atoms]]
+        nearest, distances = sites.nearest(points.reshape(-1, 3))
+        return nearest.reshape(points.shape[:2]), distances.reshape(points.shape[:2])
+
     # Only atoms that were this far from their site can have entered the core of another.
-    far = np.square(displacements).sum(axis=-1).max(axis=0) > (sites.nearest_distance - core) ** 2
-    events: list[tuple[int, int, int, int]] = []
+    atoms = np.flatnonzero((farthest > sites.nearest_distance - core) | (first < 0))
+    nearest, distances = nearest_sites(atoms)
+    # An atom that others take the site of may come back to it.
+    may_lose = np.isin(first, nearest[distances < core]) & (farthest > HELD_RADIUS * sites.nearest_distance)
+    losers = np.setdiff1d(np.flatnonzero(may_lose), atoms)
+    atoms = np.concatenate([atoms, losers])
+    nearest, distances = (np.hstack(part) for part in zip((nearest, distances), nearest_sites(losers), strict=True))
+    entered = np.where(distances < core, nearest, -1)
+    held = np.where(distances < HELD_RADIUS * sites.nearest_distance, nearest, -1)
+    return _followed(atoms, entered, held, first, len(sites))
+
+
+def _followed(atoms: np.ndarray, entered: np.ndarray, held: np.ndarray, first: np.ndarray, n_sites: int) -> Hops:
+    """Return the changes of site.
+
+    :param atoms: those that may change it, (A,); all others hold theirs.
+    :param entered: the site whose core they are in, (F, A), -1 for none.
+    :param held: the site that they are near enough to hold, (F, A), -1 for none.
+    :param first: sites of all atoms before the first frame, (N,), -1 for none.
+    """
+    site = first[atoms]
+    # The place in `atoms` of the one that has a site, -1 where it is vacant. The last entry is for -1, no site.
+    vacant, fixed = -1, -2
+    owner = np.full(n_sites + 1, vacant)
+    owner[first[first >= 0]] = fixed
+    owner[site[site >= 0]] = np.flatnonzero(site >= 0)
+    changes: dict[tuple[int, int], list[int]] = {}
+    frame = 0
+    while frame < len(entered):
+        # What the sites of all atoms are does not change up to the first frame in which an atom takes another.
+        block = slice(frame, frame + _FRAMES_AT_ONCE)
+        owners = owner[entered[block]]
+        left = np.take_along_axis(held[block], np.maximum(owners, 0), axis=1) != entered[block]
+        takes = (entered[block] >= 0) & (entered[block] != site) & ((owners == vacant) | ((owners >= 0) & left))
+        taken = np.argwhere(takes)
+        if not len(taken):
+            frame += _FRAMES_AT_ONCE
+            continue
+        frame, taker = frame + int(taken[0, 0]), int(taken[0, 1])
+        target = int(entered[frame, taker])
+        moves = [(taker, target)] if owner[target] == vacant else [(int(owner[target]), -1), (taker, target)]
+        for mover, end in moves:
+            changes.setdefault((frame, int(atoms[mover])), [int(site[mover]), end])[1] = end
+            if site[mover] >= 0:
+                owner[site[mover]] = vacant
+            site[mover] = end
+        owner[target] = taker
+    rows = [(*key, before, after) for key, (before, after) in sorted(changes.items()) if before != after]
     last = first.copy()
-    for atom in np.flatnonzero(far | (first < 0)):
-        nearest, distances = sites.nearest(displacements[:, atom] + host.positions[reference[atom]])
-        inside = np.flatnonzero(distances < core)
-        visited = np.concatenate([[first[atom]], nearest[inside]])
-        changes = np.flatnonzero(np.diff(visited))
-        events += [(int(inside[k]), int(atom), int(visited[k]), int(visited[k + 1])) for k in changes]
-        last[atom] = visited[-1]
-    table = np.array(sorted(events), dtype=int).reshape(-1, 4)
-    return Hops(table, first, last, len(positions), len(sites))
+    last[atoms] = site
+    return Hops(np.array(rows, dtype=int).reshape(-1, 4), first, last, len(entered), n_sites)
 
 
 def _without_drift(fractional: np.ndarray, references: np.ndarray, on_site: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from ase import Atoms
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.hop_stream import follow_hops
+from aiida_sicmlip.science.defects.hops import Hops
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings, describe_blow_up
 from aiida_sicmlip.science.dynamics.colvar import Colvar, SavedState, newest_state, read_colvar
 from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd_pieces
@@ -144,20 +145,24 @@ def read_run(folder: Path, setup: RunSetup, log: str, messages: str = "", *, tim
     )
 
 
-def hop_arrays(path: Path, n_frames: int, setup: RunSetup) -> dict[str, np.ndarray]:
-    """Return the hops of atoms between sites of the host in the first frames of a trajectory.
-
-    Of E events, in order of time: `frame` (E,) in the trajectory, `step` (E,), `time` (E,) in ps since the start of the
-    production, `atom` (E,), `from_site` and `to_site` (E,), indices in the host. Sites are -1 for interstitials. Of N
-    atoms: `first_sites` and `last_sites` (N,), which show what happened between two segments of a run.
+def read_hops(path: Path, n_frames: int, setup: RunSetup) -> Hops:
+    """Return the changes of site of atoms in the first frames of a trajectory.
 
     :raises InputError: when the host does not fit the first frame, or there is none.
     """
     if setup.host is None:
         raise InputError("`host` is missing: hops are identified by the sites of a perfect crystal.")
     cell, _ = rotation_to_lammps(setup.structure.cell.array)
-    species = setup.structure.get_chemical_symbols()
-    hops = follow_hops(read_dcd_pieces(path, n_frames), cell, setup.host, species)
+    return follow_hops(read_dcd_pieces(path, n_frames), cell, setup.host, setup.structure.get_chemical_symbols())
+
+
+def hop_arrays(hops: Hops, setup: RunSetup) -> dict[str, np.ndarray]:
+    """Return changes of site as arrays.
+
+    Of E events, in order of time: `frame` (E,) in the trajectory, `step` (E,), `time` (E,) in ps since the start of the
+    production, `atom` (E,), `from_site` and `to_site` (E,), indices in the host. Sites are -1 for interstitials. Of N
+    atoms: `first_sites` and `last_sites` (N,), which show what happened between two segments of a run.
+    """
     frame, atom, before, after = hops.events.T
     step = setup.settings.frame_steps(setup.first_step)[frame]
     return {
@@ -278,10 +283,10 @@ def _read_frames(path: Path, setup: RunSetup, segment: _Segment, summary: dict[s
     summary |= {"n_frames": frames.number, "n_frames_beyond_continuation": in_file - frames.number}
     if frames.number and setup.host is not None:
         try:
-            frames.hops = hop_arrays(path, frames.number, setup)
+            hops = read_hops(path, frames.number, setup)
         except InputError as error:
             summary["hops"] = {"error": str(error)}
         else:
-            n_hops = int((frames.hops["from_site"] >= 0).sum())
-            summary["hops"] = {"n_hops": n_hops, "interval_ps": setup.settings.frame_interval}
+            frames.hops = hop_arrays(hops, setup)
+            summary["hops"] = {"n_hops": hops.n_hops, "interval_ps": setup.settings.frame_interval}
     return frames
