@@ -231,7 +231,7 @@ def test_settings_that_are_no_mapping(folder, capsys, content):
 
 def test_one_trajectory_is_not_divided(folder, capsys):
     assert main(["cv", "--trajectory", "0.extxyz", "1.extxyz"]) == INPUT_ERROR
-    assert "there is 1 trajectory" in failure(capsys)
+    assert "there is only 1 trajectory" in failure(capsys)
     Path("cv_settings.json").write_text(json.dumps({**SETTINGS, "autoencoder": {"held_out": 0, "max_epochs": 2}}))
     assert main(["cv", "--trajectory", "0.extxyz"]) == SUCCESS
 
@@ -324,7 +324,7 @@ def test_a_loss_that_explodes_has_a_status_of_its_own(folder, capsys):
     settings = {**SETTINGS, "autoencoder": {**SETTINGS["autoencoder"], "learning_rate": 1e30}}
     Path("cv_settings.json").write_text(json.dumps(settings))
     assert main(["cv", *trajectories()]) == NOT_A_NUMBER
-    assert "lower `autoencoder.learning_rate`" in failure(capsys)
+    assert "decrease `autoencoder.learning_rate`" in failure(capsys)
 
 
 def test_a_trajectory_must_be_named(capsys):

@@ -168,9 +168,9 @@ def test_entries_that_do_not_vary_are_standardised_to_zero():
     ("trajectories", "message"),
     [
         ([], "no trajectory"),
-        ([torch.rand(3, 2)], "there is 1 trajectory"),
+        ([torch.rand(3, 2)], "there is only 1 trajectory"),
         ([torch.rand(3, 2), torch.rand(0, 2)], "Trajectory 1 has no frame"),
-        ([torch.rand(3, 2), torch.rand(3, 4)], "another length"),
+        ([torch.rand(3, 2), torch.rand(3, 4)], "a different length"),
         ([torch.rand(3, 2), torch.full((1, 2), torch.nan)], "not finite"),
     ],
 )
@@ -180,7 +180,7 @@ def test_trajectories_that_cannot_be_used_are_refused(trajectories, message):
 
 
 def test_a_loss_that_explodes_is_told(plane):
-    with pytest.raises(NotFiniteLossError, match="lower `autoencoder"):
+    with pytest.raises(NotFiniteLossError, match="decrease `autoencoder"):
         train_autoencoder(plane, AutoencoderSettings(**{**QUICK.to_dict(), "learning_rate": 1e30}))
 
 
