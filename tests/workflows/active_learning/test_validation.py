@@ -42,7 +42,7 @@ WRONG = [
     # What the potentials can and cannot
     ("bootstrap.species", ["Si"], "knows the species Si, but the structure C7Si7 holds C too; use a potential"),
     ("bootstrap.species", "SiC", "`bootstrap.species` is 'SiC'; give a list"),
-    ("bootstrap.species", ["Sx"], "`bootstrap` does not describe a LAMMPS potential"),
+    ("bootstrap.species", ["Sx"], "`bootstrap.species` is ['Sx']; give a list of chemical symbols"),
     ("bootstrap.file", "SiC.edop", "`SiC.edop` is neither a file here nor one of LAMMPS. Did you mean `SiC.edip`"),
     ("bootstrap.pair_style", "edip/none", "`bootstrap` does not describe a LAMMPS potential"),
     ("bootstrap.node", 999999, "`bootstrap.node` is 999999, and no node is called that; give the PK or UUID of a"),
