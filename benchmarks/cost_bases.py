@@ -104,7 +104,11 @@ def time_training(folder: Path, name: str, model: Mapping[str, Any], n_atoms: in
         place.mkdir(parents=True, exist_ok=True)
         write_labelled_frames(place / filenames.TRAINING_SET_FILE, frames[:-1])
         write_labelled_frames(place / filenames.VALIDATION_SET_FILE, frames[-1:])
-        chosen = {"model": {**model, "pair_potential": "none"}, "maximum_epochs": epochs, "batch_size": 2}
+        chosen = {
+            "model": {**model, "pair_potential": "none"},
+            "maximum_steps": epochs * N_FRAMES // 2,
+            "batch_size": 2,
+        }
         (place / filenames.TRAINING_SETTINGS_FILE).write_text(json.dumps(chosen))
         program = [sys.executable, "-m", "aiida_sicmlip.engine.programs.main"]
         seconds.append(processor_time([*program, "train"], place))

@@ -137,7 +137,7 @@ def make_models(folder: Path) -> list[Path]:
             frames.append(atoms)
     write_labelled_frames(folder / TRAINING_SET_FILE, frames[::2] + frames[1::4])
     write_labelled_frames(folder / VALIDATION_SET_FILE, frames[3::4])
-    (folder / TRAINING_SETTINGS_FILE).write_text(json.dumps({"maximum_epochs": 60, "batch_size": 1}))
+    (folder / TRAINING_SETTINGS_FILE).write_text(json.dumps({"maximum_steps": 60}))
     _run_potential(folder, "train")
     package = next(folder.glob("*.nequip.zip"))
     for target, model in zip(("pair_allegro", "ase"), models, strict=True):

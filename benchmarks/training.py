@@ -1,4 +1,4 @@
-"""What an epoch of `sicmlip train` costs: against `nequip-train` called directly, and with a prior.
+"""What a pass of `sicmlip train` over its training set costs: against `nequip-train` called directly, and with a prior.
 
     python -m benchmarks.training --folder FOLDER
 
@@ -99,7 +99,7 @@ class Bench:
 
 def direct_config(settings: Mapping[str, Any], training: Sequence[Atoms]) -> dict[str, Any]:
     """Return a configuration of `nequip-train` with the model, loss and optimiser of ``settings``."""
-    config = nequip_config({**settings, "model": MODEL, "species": SPECIES}, statistics(training))
+    config = nequip_config({**settings, "model": MODEL, "species": SPECIES}, statistics(training), len(training))
     transforms = config["data"]["train_dataset"]["transforms"]
     loaders = {name: config["data"][name] for name in ("train_dataloader", "val_dataloader")}
     checkpoint = {"_target_": "lightning.pytorch.callbacks.ModelCheckpoint", "dirpath": ".", "filename": "best"}

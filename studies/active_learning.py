@@ -154,7 +154,7 @@ class Study:
                 "species": SPECIES,
                 "validation_set": str(validation),
                 "batch_size": 1,
-                "maximum_epochs": max(1, round(self.options.updates / len(frames))),
+                "maximum_steps": self.options.updates,
                 "schedule": {"kind": "cosine", "minimum_learning_rate": 1e-5},
                 "seeds": {"model": seed, "data": seed},
             }

@@ -54,22 +54,22 @@ Predict = Callable[[Atoms], Prediction]
 class Loop:
     """Frames, labels and models by round, in a folder."""
 
-    def __init__(self, folder: Path, epochs: Sequence[int], n_training: int, n_validation: int) -> None:
+    def __init__(self, folder: Path, steps: Sequence[int], n_training: int, n_validation: int) -> None:
         self.folder = folder
-        self.epochs, self.n_training, self.n_validation = epochs, n_training, n_validation
+        self.steps, self.n_training, self.n_validation = steps, n_training, n_validation
         self.host = build_host(HostSettings("zincblende", ("Si", "C"), 4.416, repeats=(2, 2, 2)))
         self.defect = build_defects(self.host, [{"kind": "divacancy"}], seed=0)
 
     def make(self) -> None:
         """Make what is not there yet."""
-        for index in range(len(self.epochs)):
+        for index in range(len(self.steps)):
             folder = self.folder / f"round_{index:02d}"
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / filenames.VALIDATION_SET_FILE).exists():
                 self._label(folder, index)
             if not (folder / filenames.PORTABLE_MODEL_FILE).exists():
                 (folder / filenames.TRAINING_SETTINGS_FILE).write_text(
-                    json.dumps({**MODEL, "maximum_epochs": self.epochs[index]})
+                    json.dumps({**MODEL, "maximum_steps": self.steps[index]})
                 )
                 program("aiida_sicmlip.engine.programs.main", "train", folder=folder)
                 print(f"round {index}: trained", flush=True)
@@ -121,16 +121,16 @@ class Loop:
     def draw(self, folder: Path) -> None:
         """Draw the pictures of the documentation, and others; in the first round nothing migrates."""
         sets: dict[str, dict[int, Evaluation]] = {"training": {}, "validation": {}, "exploring": {}}
-        for index in range(len(self.epochs)):
+        for index in range(len(self.steps)):
             model = PackagedModel.load(self._of(index, filenames.PORTABLE_MODEL_FILE)).compute
             for name in ("training", "validation"):
                 sets[name][index] = self.evaluation(model, self._of(index, f"{name}_set.npz"))
-            if index + 1 < len(self.epochs):
+            if index + 1 < len(self.steps):
                 sets["exploring"][index + 1] = self.evaluation(model, self._of(index + 1, "new_labels.npz"))
-        last = len(self.epochs) - 1
+        last = len(self.steps) - 1
         report = read_json(self._of(last, filenames.TRAINING_REPORT_FILE), "report")
         columns = read_json(self._of(last, filenames.TRAINING_CURVE_FILE), "training curve")["columns"]
-        draw_training_curve(columns, folder / "training_curve.png", best_epoch=report["best_epoch"], threshold=0.1)
+        draw_training_curve(columns, folder / "training_curve.png", kept=report["best_step"], threshold=0.1)
         draw_boxes(sets, folder / "errors_by_round.png", threshold=0.1)
         found = sets["validation"]
         draw_parity(found[last], folder / "parity.png")
@@ -174,11 +174,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, nargs="+", default=(240, 160, 120), help="of the training of each round")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=(4000, 4000, 4000), help="of the training of each round"
+    )
     parser.add_argument("--training", type=int, default=16, help="training configurations that a round adds")
     parser.add_argument("--validation", type=int, default=24, help="validation configurations of each round")
     options = parser.parse_args()
-    loop = Loop(options.folder.resolve(), options.epochs, options.training, options.validation)
+    loop = Loop(options.folder.resolve(), options.steps, options.training, options.validation)
     loop.make()
     make_folder(options.pictures)
     loop.draw(options.pictures)

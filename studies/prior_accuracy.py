@@ -26,17 +26,17 @@ from studies.small_models import KINDS, Study, Trained, errors_on
 
 N_VALIDATION = 5
 HELD_OUT_SEED = 91
-"""Seed of the runs that are held out; of those for the choice of the best epoch, the next one."""
+"""Seed of the runs that are held out; of those for the choice of the best weights, the next one."""
 MEASURES = ("force_mae", "energy_mae")
 
 
 def training_settings(n_frames: int, steps: int, seed: int) -> dict[str, Any]:
     """Return settings of a training of so many optimiser steps, one frame each."""
     return {
-        "maximum_epochs": max(1, steps // n_frames),
-        "batch_size": 1,
-        "optimiser": {"learning_rate": 0.01},
-        "schedule": {"kind": "cosine"},
+        "maximum_steps": steps,
+        "validation_interval": n_frames,
+        "loss": {"huber_delta": None, "final_energy": None},
+        "optimiser": {"learning_rate": 0.01, "average_decay": None},
         "seeds": {"model": seed, "data": seed},
     }
 

@@ -28,20 +28,23 @@ CUTOFF = 4.0
 """A; beyond the second neighbours of a carbon or silicon atom, and beyond what EDIP sees."""
 MODEL = {
     "cutoff": CUTOFF,
+    "l_max": 1,
     "num_bessels": 6,
     "num_scalar_features": 16,
     "num_tensor_features": 4,
+    "mlp_depth": 1,
     "mlp_width": 16,
     "readout_mlp_width": 16,
+    "precision": "float64",
 }
-"""One layer, l_max 1, float64, as by default; some 3,000 weights."""
+"""Some 3,000 weights."""
 KINDS: dict[str, dict[str, Any] | None] = {"none": None, "fitted": {}, "wall": {"wall_only": True}}
 """Kinds of model: without a prior, and the settings of the prior's fit for the others."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model: its folder, the packaged model in it, what the program reported, and the curve by epoch."""
+    """A model: its folder, the packaged model in it, what the program reported, and the curve."""
 
     folder: Path
     package: Path

@@ -160,15 +160,15 @@ def announce(entry_points: Any) -> Callable[[Any, str], None]:
 
 @pytest.fixture
 def generate_checkpoint(announce: Callable[[Any, str], None], tmp_path: Path) -> Callable[..., Any]:
-    """Makes unstored checkpoints of trainings, whose files are none: number of epochs."""
+    """Makes unstored checkpoints of trainings, whose files are none: number of steps."""
     from aiida_sicmlip.data.training_checkpoint import TrainingCheckpointData
 
     announce(TrainingCheckpointData, "sicmlip.training_checkpoint")
 
-    def make(epochs: int = 3) -> TrainingCheckpointData:
+    def make(steps: int = 6) -> TrainingCheckpointData:
         for name in ("last", "best"):
             (tmp_path / f"{name}.ckpt").write_bytes(name.encode())
-        return TrainingCheckpointData.from_files(epochs, tmp_path / "last.ckpt", tmp_path / "best.ckpt")
+        return TrainingCheckpointData.from_files(steps, tmp_path / "last.ckpt", tmp_path / "best.ckpt")
 
     return make
 

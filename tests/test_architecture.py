@@ -61,7 +61,7 @@ LOADED_BY_WORKERS = ("data", "calculations", "parsers", "workflows", "tools")
 ROOMS: dict[str, dict[str, set[str]]] = {
     "science": {
         "bias": set(),
-        "costs": set(),
+        "costs": {"training"},
         "defects": set(),
         "kinetics": set(),
         "labels": set(),

@@ -35,7 +35,7 @@ class TrainingCalcJob(SicmlipCalculation):
     with otherwise the same inputs continues.
     """
 
-    CACHE_VERSION = 2
+    CACHE_VERSION = 3
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     SUBCOMMAND = "train"
@@ -83,8 +83,12 @@ class TrainingCalcJob(SicmlipCalculation):
             required=False,
             help="The portable model with the lowest validation loss; also where the training is not complete.",
         )
-        spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
-        spec.output("results", valid_type=orm.Dict, required=False, help="Errors, epochs, reason to stop, versions.")
+        spec.output(
+            "training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors at each validation."
+        )
+        spec.output(
+            "results", valid_type=orm.Dict, required=False, help="Errors, optimiser steps, reason to stop, versions."
+        )
         spec.output(
             "configuration", valid_type=orm.SinglefileData, required=False, help="The complete NequIP configuration."
         )
@@ -167,22 +171,21 @@ def define_exit_codes(spec: CalcJobProcessSpec) -> None:
         400,
         "ERROR_OUT_OF_WALLTIME",
         invalidates_cache=True,
-        message="The walltime ended the training after {epochs} epochs; go on with the output `checkpoint` as an "
-        "input.",
+        message="The walltime ended the training after {steps} steps; go on with the output `checkpoint` as an input.",
     )
     spec.exit_code(
         401,
         "ERROR_INTERRUPTED",
         invalidates_cache=True,
-        message="The training was interrupted from outside after {epochs} epochs; go on with the output `checkpoint` "
-        "as an input.",
+        message="The training was interrupted from outside after {steps} steps; go on with the output `checkpoint` as "
+        "an input.",
     )
     spec.exit_code(
         402,
         "ERROR_NO_CHECKPOINT",
         invalidates_cache=True,
-        message="The walltime ended the training before its first epoch was done, so that there is nothing to go on "
-        "from: allow more time (`max_wallclock_seconds`).",
+        message="The walltime ended the training before its first validation, so that there is nothing to go on from: "
+        "allow more time (`max_wallclock_seconds`).",
     )
     spec.exit_code(
         410,
@@ -206,6 +209,6 @@ def define_exit_codes(spec: CalcJobProcessSpec) -> None:
     spec.exit_code(
         500,
         "ERROR_NO_IMPROVEMENT",
-        message="No epoch has a lower validation loss ({best:.4g}) than the weights that the training started from "
+        message="No validation has a lower loss ({best:.4g}) than the weights that the training started from "
         "({start:.4g}): change the learning rate, or look at the data.",
     )

@@ -12,6 +12,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.labels.states import require_one_surface
+from aiida_sicmlip.science.training.earlier_settings import settings_in_steps
 from aiida_sicmlip.science.training.nequip_config import check_prior
 from aiida_sicmlip.science.training.settings import TrainingParameters
 
@@ -84,8 +85,15 @@ def _model_settings(potential: PotentialData) -> dict[str, Any]:
     creator = _training_of(root)
     if creator is None:
         return {"cutoff": potential.cutoff}
-    settings: dict[str, Any] = TrainingParameters.complete(creator.inputs.parameters.get_dict())["model"]
-    return settings
+    return _model_of(creator.inputs.parameters.get_dict())
+
+
+def _model_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the complete settings of a model; those that stand beside a number of passes have earlier defaults."""
+    if "maximum_epochs" in parameters:
+        parameters = settings_in_steps(parameters, n_frames=1)
+    model: dict[str, Any] = TrainingParameters.complete(parameters)["model"]
+    return model
 
 
 def _training_of(potential: PotentialData) -> orm.ProcessNode | None:

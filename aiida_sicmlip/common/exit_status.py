@@ -13,7 +13,7 @@ INPUT_ERROR: Final = 2
 NOT_A_NUMBER: Final = 42
 #: The machine has no C++ compiler, which ahead-of-time compilation needs.
 NO_COMPILER: Final = 43
-#: The training stopped before one epoch was finished, so there is no model.
+#: The training stopped before its first validation, so there is no model.
 NO_MODEL: Final = 44
 #: A library or program that does the work (NequIP's compilation, LAMMPS) failed.
 PROGRAM_FAILED: Final = 45

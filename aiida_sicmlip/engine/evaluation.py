@@ -15,8 +15,9 @@ from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.errors import NotANumberError
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee, report_regions
 from aiida_sicmlip.engine.frames import find_hosts_where_possible, read_hosts
+from aiida_sicmlip.engine.labelled_files import read_labelled_file
 from aiida_sicmlip.engine.prediction import prediction_errors
-from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
+from aiida_sicmlip.science.labels.exchange_formats import ImportSettings
 
 #: Energy, eV, forces (N, 3), eV/A, and energies of the atoms (N,), eV, of one frame; None where not available.
 AtomicPrediction = tuple[float, NDArray[np.float64], NDArray[np.float64] | None]
@@ -27,13 +28,14 @@ def evaluate(
     output: Path,
     report: dict[str, Any],
     *,
-    compiled: Path | None = None,
+    model: Path | None = None,
     classical: Path | None = None,
     committee: Sequence[Path] = (),
     hosts: Sequence[Path] = (),
     device: str = "cpu",
+    names: ImportSettings | None = None,
 ) -> None:
-    """Predict all frames of ``dataset`` with a compiled model or a classical potential and fill ``report`` with errors.
+    """Predict all frames of ``dataset`` with a model or a classical potential and fill ``report`` with errors.
 
     ``output`` (``.npz``) gets, frame after frame, with A atoms in all F frames together: ``energies`` (F,) eV,
     ``forces`` (A, 3) eV/A, ``n_atoms`` (F,), ``atomic_energies`` (A,) eV where the potential gives them, ``region``
@@ -41,29 +43,29 @@ def evaluate(
     eV/atom and ``force_disagreement`` (A,) eV/A. A classical potential has another zero of energy, so its energies
     are compared after a fitted shift per element; predictions are written without it.
 
-    :param committee: compiled models of the other members, for the same device.
+    :param model: packaged (``.nequip.zip``) or compiled.
+    :param committee: models of the other members, for the same device.
     :param hosts: perfect crystals in the cells of the frames; for other cells they are found from the frames. Frames
         that fit none have no regions, and are counted.
+    :param names: of energy and forces, where the frames are in a file of another program.
     :raises InputError: when a file cannot be used or the data hold an element that the potential does not know.
     :raises NotANumberError: when a prediction is not finite.
     :raises ProgramError: when LAMMPS or torch fails.
     """
-    if (compiled is None) == (classical is None):
-        raise InputError("Give either a compiled model or a classical potential.")
-    if committee and compiled is None:
-        raise InputError("A committee is one of compiled models: a classical potential has no other members.")
-    if not dataset.is_file():
-        raise InputError(f"The file of labelled frames `{dataset}` does not exist.")
-    frames = read_labelled_frames(dataset)
+    if (model is None) == (classical is None):
+        raise InputError("Give either a model or a classical potential.")
+    if committee and model is None:
+        raise InputError("A committee is one of models: a classical potential has no other members.")
+    frames = read_labelled_file(dataset, names)
     given = read_hosts(hosts)
-    if compiled is not None:
-        report.update(potential="compiled", device=device)
-        predictions, species = _predict_compiled(compiled, device, frames)
+    if model is not None:
+        report.update(potential="packaged" if _is_package(model) else "compiled", device=device)
+        predictions, species = _predict_model(model, device, frames)
     else:
         report.update(potential="classical", device="cpu")
         predictions, species = _predict_classical(Path(str(classical)), frames)
     report["species"] = list(species)
-    members = [_predict_compiled(path, device, frames)[0] for path in committee]
+    members = [_predict_model(path, device, frames)[0] for path in committee]
     arrays: dict[str, Any] = predictions.arrays()
     errors = prediction_errors(frames, predictions.by_frame(), fit_energy_offset=classical is not None)
     report.update(errors)
@@ -79,6 +81,23 @@ def evaluate(
         arrays |= disagreement
     with output.open("wb") as handle:
         np.savez(handle, **arrays)
+
+
+def _is_package(path: Path) -> bool:
+    return path.name.endswith(".nequip.zip")
+
+
+def _predict_model(path: Path, device: str, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:
+    return _predict_packaged(path, device, frames) if _is_package(path) else _predict_compiled(path, device, frames)
+
+
+def _predict_packaged(path: Path, device: str, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:
+    from aiida_sicmlip.engine.packaged_model import PackagedModel
+
+    if device != "cpu":
+        raise InputError(f"`{path}` is a package, which is evaluated on the cpu: compile it for {device} first.")
+    model = PackagedModel.load(path)
+    return _predict(lambda frame: (*model.compute(frame), None), frames, f"The model `{path}`"), model.species
 
 
 def _predict_compiled(path: Path, device: str, frames: Sequence[Atoms]) -> tuple[Predictions, tuple[str, ...]]:

@@ -50,7 +50,7 @@ def train(settings_file: str | Path, report: dict[str, Any]) -> None:
     :param settings_file: JSON file of :class:`TrainingSettings`.
     :raises InputError: if the settings or the data sets are invalid.
     :raises NotANumberError: if the loss is not finite.
-    :raises NoModelError: if no epoch was finished.
+    :raises NoModelError: if the training stopped before the first validation.
     :raises OutOfMemoryError, OutOfGpuMemoryError: if the memory is exhausted.
     """
     with convert_memory_errors():
@@ -81,7 +81,7 @@ def _train(given: Mapping[str, Any], report: dict[str, Any]) -> None:
         config = _configuration(settings, frames["training"])
     else:
         start = starting_model(settings["initial_model"], initial, frames["training"])
-        config = nequip_config(given, start)
+        config = nequip_config(given, start, len(frames["training"]))
     Path(NEQUIP_CONFIGURATION_FILE).write_text(nequip_yaml(config), encoding="utf-8")
     _fit(config, report, restart)
     package_model(BEST_CHECKPOINT, PORTABLE_MODEL_FILE)
@@ -142,7 +142,7 @@ def _configuration(settings: Mapping[str, Any], frames: Sequence[Atoms]) -> dict
     if prior is not None:
         pairs = replace(prior, offsets=np.zeros(len(prior.species)))
         predictions = [pairs.evaluate(frame) for frame in frames]
-    return nequip_config(settings, dataset_statistics(dataset, species, predictions), prior)
+    return nequip_config(settings, dataset_statistics(dataset, species, predictions), len(frames), prior)
 
 
 def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None) -> None:
@@ -169,13 +169,14 @@ def _fit(config: Mapping[str, Any], report: dict[str, Any], restart: str | None)
         trainer.fit(module, datamodule=datamodule, ckpt_path=restart, weights_only=False)
     finally:
         report["fit_seconds"] = time.monotonic() - start
-        report["epochs"] = len(progress.curve["epoch"])
+        report["steps"] = progress.curve["step"][-1] if progress.curve["step"] else 0
+        report["passes"] = progress.curve["epoch"][-1] if progress.curve["epoch"] else 0
         report["starting_validation_loss"] = progress.starting_validation_loss
         progress.write_curve()
-    if not progress.curve["epoch"] or not Path(BEST_CHECKPOINT).is_file():
-        raise NoModelError("The training stopped before the first epoch was finished; increase `wall_time_limit`.")
+    if not progress.curve["step"] or not Path(BEST_CHECKPOINT).is_file():
+        raise NoModelError("The training stopped before the first validation; increase `wall_time_limit`.")
     report["stop_reason"] = progress.stop_reason(trainer)
-    report["best_epoch"] = progress.curve["epoch"][int(np.argmin(progress.curve["validation_loss"]))]
+    report["best_step"] = progress.curve["step"][int(np.argmin(progress.curve["validation_loss"]))]
     report["final"] = {column: values[-1] for column, values in progress.curve.items()}
 
 

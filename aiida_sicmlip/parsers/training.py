@@ -29,7 +29,7 @@ from aiida_sicmlip.parsers.retrieved import COMPLETE, read_report, read_text, sc
 class TrainingParser(SicmlipParser):
     """Turn the report, the curve, the packaged model and the state of a training into nodes."""
 
-    CACHE_VERSION = 2
+    CACHE_VERSION = 3
     KNOWN_FAILURES: ClassVar = {
         NO_FORCES: "ERROR_NO_FORCES",
         UNKNOWN_SPECIES: "ERROR_UNKNOWN_SPECIES",
@@ -42,10 +42,10 @@ class TrainingParser(SicmlipParser):
     def parse(self, *, retrieved_temporary_folder: str, **kwargs: Any) -> ExitCode | None:
         """Keep everything the training left, then say how it ended."""
         self.folder = retrieved_temporary_folder
-        self.losses = self._keep_curve()
-        # An attempt that was killed in its first epoch keeps the epochs that it started from.
-        before = self.node.inputs.checkpoint.epochs if "checkpoint" in self.node.inputs else 0
-        self.epochs = max(before, len(self.losses))
+        steps, self.losses = self._keep_curve()
+        # An attempt that was killed before its first validation keeps the steps that it started from.
+        before = self.node.inputs.checkpoint.steps if "checkpoint" in self.node.inputs else 0
+        self.steps = int(max([before, *steps[-1:]]))
         configuration = read_text(self.retrieved, filenames.NEQUIP_CONFIGURATION_FILE)
         if configuration is not None:
             self.out(
@@ -62,7 +62,7 @@ class TrainingParser(SicmlipParser):
         self._keep_potential(model, report)
         if report["stop_reason"] == "wall_time_limit":
             self._keep_checkpoint()
-            return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(epochs=report["epochs"])
+            return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(steps=report["steps"])
         start = report.get("starting_validation_loss")
         if start is not None and len(self.losses) and min(self.losses) >= start:
             return self.exit_codes.ERROR_NO_IMPROVEMENT.format(best=float(min(self.losses)), start=start)
@@ -78,7 +78,7 @@ class TrainingParser(SicmlipParser):
         elif self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:
             cause = "time"
         elif self.node.exit_status == codes.ERROR_SCHEDULER_NODE_FAILURE.status:
-            return codes.ERROR_INTERRUPTED.format(epochs=self.epochs) if kept else None
+            return codes.ERROR_INTERRUPTED.format(steps=self.steps) if kept else None
         if cause == "memory":
             return codes.ERROR_OUT_OF_MEMORY.format(error="The scheduler ended it.")
         if cause == "kill":
@@ -87,9 +87,9 @@ class TrainingParser(SicmlipParser):
         if cause == "time" and not kept:
             return codes.ERROR_NO_CHECKPOINT
         if cause == "time":
-            return codes.ERROR_OUT_OF_WALLTIME.format(epochs=self.epochs)
+            return codes.ERROR_OUT_OF_WALLTIME.format(steps=self.steps)
         if kept:
-            return codes.ERROR_INTERRUPTED.format(epochs=self.epochs)
+            return codes.ERROR_INTERRUPTED.format(steps=self.steps)
         return super().without_report()
 
     def failed(self, error: Mapping[str, Any]) -> ExitCode:
@@ -98,13 +98,13 @@ class TrainingParser(SicmlipParser):
             self._keep_checkpoint()
         return super().failed(error)
 
-    def _keep_curve(self) -> list[float]:
-        """Store the curve; return the validation loss of each epoch."""
+    def _keep_curve(self) -> tuple[list[float], list[float]]:
+        """Store the curve; return steps and losses of its validations."""
         curve = read_report(self.retrieved, filenames.TRAINING_CURVE_FILE)
-        if not curve or not curve["columns"].get("epoch"):
-            return []
+        if not curve or not curve["columns"].get("step"):
+            return [], []
         self.out("training_curve", _curve_node(curve))
-        return curve["columns"]["validation_loss"]
+        return curve["columns"]["step"], curve["columns"]["validation_loss"]
 
     def _keep_potential(self, model: Path, report: Mapping[str, Any]) -> None:
         """Store the packaged model."""
@@ -125,7 +125,7 @@ class TrainingParser(SicmlipParser):
         last, best = (self.temporary(name) for name in names)
         if last is None or best is None:
             return False
-        self.out("checkpoint", TrainingCheckpointData.from_files(self.epochs, last, best))
+        self.out("checkpoint", TrainingCheckpointData.from_files(self.steps, last, best))
         return True
 
 

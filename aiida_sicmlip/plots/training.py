@@ -1,4 +1,4 @@
-"""Plots of loss, errors and learning rate of a training by epoch."""
+"""Plots of loss, errors and learning rate of a training by optimiser step."""
 
 from __future__ import annotations
 
@@ -33,63 +33,64 @@ def plot_curve(
     curve: Mapping[str, np.ndarray],
     quantity: str = "loss",
     *,
-    best_epoch: float | None = None,
+    kept: float | None = None,
     attempts: Sequence[float] = (),
     threshold: float | None = None,
 ) -> Axes:
-    """Draw one of the :data:`QUANTITIES` of the training and validation set by epoch, on a logarithmic axis.
+    """Draw one of the :data:`QUANTITIES` of the training and validation set by step, on a logarithmic axis.
 
-    :param curve: columns of a training curve, (E,) each: ``epoch``, ``training_loss``, ``validation_loss`` and so on,
-        energies in eV/atom, forces in eV/A. Values that are not positive leave a gap.
-    :param best_epoch: epoch of the packaged model, which is marked.
-    :param attempts: first epochs of the calculations that continued the training.
+    :param curve: columns of a training curve, (V,) each: ``step``, ``training_loss``, ``validation_loss`` and so on,
+        energies in eV/atom, forces in eV/A. Values that are not positive leave a gap. Curves of earlier versions have
+        no ``step``; ``epoch`` is then on the axis.
+    :param kept: step of the packaged model, which is marked.
+    :param attempts: last steps before the training was continued.
     :param threshold: of the quantity, in the unit of the axis.
-    :raises InputError: if there are no epochs, or the quantity is unknown.
+    :raises InputError: if the curve is empty, or the quantity is unknown.
     """
     if quantity not in QUANTITIES:
         raise InputError(f"`quantity` is {quantity!r}. {nearest_name(quantity, QUANTITIES)}")
-    epochs = _epochs(curve)
+    axis, steps = _steps(curve)
     text, scale = QUANTITIES[quantity]
     values = {name: scale * np.asarray(curve[f"{name}_{quantity}"], dtype=float) for name in SETS}
     _mark_attempts(axes, attempts)
     for name, colour in SETS.items():
         shown = np.where(values[name] > 0, values[name], np.nan)
         # A line through a single point is invisible.
-        marker = "o" if len(epochs) == 1 else ""
-        axes.plot(epochs, shown, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
-    at = np.flatnonzero(epochs == best_epoch)
+        marker = "o" if len(steps) == 1 else ""
+        axes.plot(steps, shown, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
+    at = np.flatnonzero(steps == kept)
     if len(at):
         axes.plot(
-            epochs[at],
+            steps[at],
             values["validation"][at],
             linestyle="",
             marker="D",
             markersize=6,
             markerfacecolor="none",
             markeredgecolor="black",
-            label=f"kept: epoch {best_epoch:g}",
+            label=f"kept: {axis} {kept:,.10g}",
             zorder=3,
         )
     if threshold is not None:
         axes.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold, {threshold:g}")
     logarithmic(axes.yaxis)
-    _name_epochs(axes, text)
+    _name_axes(axes, axis, text)
     axes.legend(frameon=False, fontsize="small")
     return axes
 
 
 def plot_learning_rate(axes: Axes, curve: Mapping[str, np.ndarray], *, attempts: Sequence[float] = ()) -> Axes:
-    """Draw the learning rate of each epoch, logarithmic; see :func:`plot_curve`.
+    """Draw the learning rate at each validation, logarithmic; see :func:`plot_curve`.
 
-    :raises InputError: if there are no epochs.
+    :raises InputError: if the curve is empty.
     """
-    epochs = _epochs(curve)
+    axis, steps = _steps(curve)
     _mark_attempts(axes, attempts)
-    marker = "o" if len(epochs) == 1 else ""
+    marker = "o" if len(steps) == 1 else ""
     rate = np.asarray(curve["learning_rate"], dtype=float)
-    axes.step(epochs, rate, where="mid", color=GREY, marker=marker, markersize=4, linewidth=1.4)
+    axes.step(steps, rate, where="mid", color=GREY, marker=marker, markersize=4, linewidth=1.4)
     logarithmic(axes.yaxis)
-    _name_epochs(axes, "learning rate")
+    _name_axes(axes, axis, "learning rate")
     if len(attempts):
         axes.legend(frameon=False, fontsize="small")
     return axes
@@ -99,7 +100,7 @@ def plot_training(
     panels: Sequence[Axes],
     curve: Mapping[str, np.ndarray],
     *,
-    best_epoch: float | None = None,
+    kept: float | None = None,
     attempts: Sequence[float] = (),
     threshold: float | None = None,
 ) -> Sequence[Axes]:
@@ -111,27 +112,28 @@ def plot_training(
     """
     for axes, quantity in zip(panels, QUANTITIES, strict=False):
         shown = threshold if quantity == "force_mae" else None
-        plot_curve(axes, curve, quantity, best_epoch=best_epoch, attempts=attempts, threshold=shown)
+        plot_curve(axes, curve, quantity, kept=kept, attempts=attempts, threshold=shown)
     plot_learning_rate(panels[len(QUANTITIES)], curve, attempts=attempts)
     return panels
 
 
-def _epochs(curve: Mapping[str, np.ndarray]) -> np.ndarray:
-    epochs = np.asarray(curve["epoch"], dtype=float)
-    if not len(epochs):
-        raise InputError("The training curve has no epochs: the training stopped before the first one was finished.")
-    return epochs
+def _steps(curve: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """Return the name and the values of the horizontal axis."""
+    axis = "step" if "step" in curve else "epoch"
+    steps = np.asarray(curve[axis], dtype=float)
+    if not len(steps):
+        raise InputError("The training curve is empty: the training stopped before the first validation.")
+    return axis, steps
 
 
 def _mark_attempts(axes: Axes, attempts: Sequence[float]) -> None:
-    """Draw a line before the first epoch of each calculation that continued the training."""
-    for number, first in enumerate(attempts):
-        axes.axvline(
-            first - 0.5, color=GREY, linestyle=":", linewidth=1.2, label="continued" if number == 0 else "_nolegend_"
-        )
+    """Draw a line where a training was continued."""
+    for number, last in enumerate(attempts):
+        label = "continued" if number == 0 else "_nolegend_"
+        axes.axvline(last, color=GREY, linestyle=":", linewidth=1.2, label=label)
 
 
-def _name_epochs(axes: Axes, text: str) -> None:
-    axes.set_xlabel("epoch")
+def _name_axes(axes: Axes, axis: str, text: str) -> None:
+    axes.set_xlabel(axis)
     axes.set_ylabel(text)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

@@ -17,8 +17,8 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.citations import citations
 from aiida_sicmlip.science.labels.statistics import dataset_statistics
-from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, RoundOfRun, by_round, lineage_of_model
+from aiida_sicmlip.tools.potentials import hyperparameters_of
 from aiida_sicmlip.tools.runs import read_run
 from aiida_sicmlip.tools.versions import recorded_versions, surroundings
 
@@ -80,7 +80,7 @@ def model_card(model: PotentialData, statement: Statement) -> dict[str, Any]:
             "species": model.species,
             "cutoff": model.cutoff,
             "numbers": int(sum(array.size for array in weights.values())),
-            "hyperparameters": TrainingParameters.complete(training.inputs.parameters.get_dict()),
+            "hyperparameters": hyperparameters_of(training),
             "seed": training.inputs.seed.value if "seed" in training.inputs else None,
             "prior": "Lennard-Jones" if trained.prior is not None else None,
             "trained_from": orm.load_node(trained.initial_potential).uuid if trained.initial_potential else None,

@@ -13,7 +13,8 @@ from aiida_sicmlip.tools.potentials import TrainedPotential
 ERRORS = ("force_mae", "force_rmse", "force_r2", "energy_mae", "energy_rmse", "energy_r2")
 """Errors of an evaluation that are shown, in eV/A and eV/atom; not all are there in evaluations of earlier versions."""
 STOPPED = {
-    "maximum_epochs": "all epochs done",
+    "maximum_steps": "all steps done",
+    "maximum_epochs": "all passes done",
     "early_stopping": "the validation loss did not fall any more",
     "wall_time_limit": "the wall time was over",
 }
@@ -22,8 +23,8 @@ STOPPED = {
 def potential_report(trained: TrainedPotential) -> dict[str, Any]:
     """Return what is known of a potential as plain values for JSON; None for what there is not.
 
-    Keys: `pk`, `uuid`, `label`, `species`, `cutoff` (A); `training` (calculations, settings, seed, epochs, time and
-    so on), `curve` (columns by epoch), `prior`, `data` and `errors` by set, `compiled`, a list.
+    Keys: `pk`, `uuid`, `label`, `species`, `cutoff` (A); `training` (calculations, settings, seed, steps, time and
+    so on), `curve` (columns by validation), `prior`, `data` and `errors` by set, `compiled`, a list.
     """
     potential = trained.potential
     return {
@@ -56,16 +57,17 @@ def _curve(node: orm.CalcJobNode) -> dict[str, np.ndarray] | None:
     return {name: curve.get_array(name) for name in curve.get_arraynames()}
 
 
-def best_epoch(trained: TrainedPotential) -> float | None:
-    """Return the epoch of the model that was kept."""
-    epoch = _results(trained.training).get("best_epoch")
-    return None if epoch is None else float(epoch)
+def kept_step(trained: TrainedPotential) -> float | None:
+    """Return the step of the model that was kept; its epoch in early versions, whose curves have no step."""
+    results = _results(trained.training)
+    kept = results.get("best_step", results.get("best_epoch"))
+    return None if kept is None else float(kept)
 
 
 def attempts(trained: TrainedPotential) -> list[float]:
-    """Return the first epoch of each part that continued the training."""
+    """Return the last step before each part that continued the training; the last epoch in those of early versions."""
     curves = [_curve(part) for part in trained.trainings[:-1]]
-    return [float(curve["epoch"][-1]) + 1.0 for curve in curves if curve is not None]
+    return [float(curve.get("step", curve["epoch"])[-1]) for curve in curves if curve is not None]
 
 
 def potential_lines(report: dict[str, Any]) -> list[str]:
@@ -98,7 +100,7 @@ def _training(trained: TrainedPotential) -> dict[str, Any] | None:
     if node is None:
         return None
     results = _results(node)
-    names = ("settings", "n_parameters", "epochs", "best_epoch", "stop_reason", "device", "threads", "versions")
+    names = ("settings", "n_parameters", "steps", "passes", "best_step", "stop_reason", "device", "threads", "versions")
     start = node.inputs.initial_potential.pk if "initial_potential" in node.inputs else None
     return {
         "calculations": [part.pk for part in trained.trainings],
@@ -161,19 +163,29 @@ def _training_rows(training: dict[str, Any]) -> dict[str, str]:
     if settings is not None:
         loss, schedule = settings["loss"], settings["schedule"]
         rows["model"] = _model_text(training)
-        rows["loss"] = f"weights {loss['energy']:g} (energy per atom) and {loss['forces']:g} (forces)"
+        rows["loss"] = _loss_text(loss)
         rows["optimiser"] = (
             f"Adam, learning rate {settings['optimiser']['learning_rate']:g}, schedule {schedule['kind']}, "
             f"batches of {settings['batch_size']}"
         )
-    if training["epochs"] is not None:
-        most = "" if settings is None else f" of at most {settings['maximum_epochs']}"
-        rows["epochs"] = f"{training['epochs']}{most}"
-    if training["best_epoch"] is not None:
+    if training["steps"] is not None:
+        most = "" if settings is None else f" of at most {settings['maximum_steps']:,}"
+        rows["steps"] = f"{training['steps']:,}{most}, {training['passes']:,} passes over the training set"
+    if training["stop_reason"] is not None:
         reason = training["stop_reason"]
-        rows["epochs"] += f", kept the model of epoch {training['best_epoch']:g}; {STOPPED.get(reason, reason)}"
+        kept = "" if training["best_step"] is None else f"kept the model of step {training['best_step']:,}; "
+        rows["end"] = f"{kept}{STOPPED.get(reason, reason)}"
         rows["time"] = f"{duration(training['seconds'])} on {training['device']}, threads {training['threads']}"
     return rows
+
+
+def _loss_text(loss: dict[str, Any]) -> str:
+    """Return the weights of the loss; those of early versions have neither a Huber loss nor a last share."""
+    energy, delta = f"{loss['energy']:g}", loss.get("huber_delta")
+    if loss.get("final_energy") is not None:
+        energy += f", {loss['final_energy']:g} in the last {100 * loss['final_share']:g} %"
+    forces = "squared" if delta is None else f"Huber, linear beyond {delta:g} eV/A"
+    return f"weights {energy} (energy per atom) and {loss['forces']:g} (forces, {forces})"
 
 
 def _model_text(training: dict[str, Any]) -> str:

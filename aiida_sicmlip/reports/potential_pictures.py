@@ -14,7 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.rounds import NAMES
 from aiida_sicmlip.reports.evaluation_pictures import draw_evaluation, draw_rare_events
 from aiida_sicmlip.reports.pictures import draw_all, new_figure, save_figure, threshold_of
-from aiida_sicmlip.reports.potential import attempts, best_epoch, training_curve
+from aiida_sicmlip.reports.potential import attempts, kept_step, training_curve
 from aiida_sicmlip.tools.evaluations import Evaluation, read_evaluation
 from aiida_sicmlip.tools.potentials import TrainedPotential, evaluations_of_rounds
 from aiida_sicmlip.tools.runs import read_run
@@ -125,20 +125,18 @@ def draw_training_curve(
     curve: Mapping[str, np.ndarray],
     path: Path,
     *,
-    best_epoch: float | None = None,
+    kept: float | None = None,
     attempts: Sequence[float] = (),
     threshold: float | None = None,
 ) -> None:
-    """Draw loss, errors and learning rate of a training by epoch.
+    """Draw loss, errors and learning rate of a training by step.
 
-    :raises InputError: if there is no epoch, or the ending names no format.
+    :raises InputError: if there is no validation, or the ending names no format.
     """
     from aiida_sicmlip.plots.training import plot_training
 
     figure = new_figure((9, 6))
-    plot_training(
-        figure.subplots(2, 2).ravel().tolist(), curve, best_epoch=best_epoch, attempts=attempts, threshold=threshold
-    )
+    plot_training(figure.subplots(2, 2).ravel().tolist(), curve, kept=kept, attempts=attempts, threshold=threshold)
     save_figure(figure, path)
 
 
@@ -160,7 +158,7 @@ def draw_potential(
     curve = training_curve(trained)
     if curve is not None:
         pictures["training_curve"] = lambda path: draw_training_curve(
-            curve, path, best_epoch=best_epoch(trained), attempts=attempts(trained), threshold=threshold
+            curve, path, kept=kept_step(trained), attempts=attempts(trained), threshold=threshold
         )
     if run is not None:
         rounds = evaluations_of_rounds(run)

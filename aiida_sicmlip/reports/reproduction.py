@@ -71,7 +71,7 @@ def reasons(comparison: Reproduction) -> list[str]:
         causes.append("sums on a GPU, whose order is not fixed in all operations")
     results = [output_of(node, "results") for node in (comparison.original, comparison.again)]
     if any(node is not None and node.get_dict().get("stop_reason") == "wall_time_limit" for node in results):
-        causes.append("a training that was ended by its walltime, after as many epochs as the machine managed")
+        causes.append("a training that was ended by its walltime, after as many steps as the machine managed")
     if not causes:
         causes.append("another processor or library of linear algebra, which the graph does not know")
     return causes

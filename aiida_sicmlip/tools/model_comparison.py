@@ -12,10 +12,9 @@ from aiida.common.links import LinkType
 
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.labels.comparison import DatasetComparison, compare_datasets
-from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.science.training.weight_comparison import WeightComparison, compare_weights
 from aiida_sicmlip.tools.comparison import compare_contents, flat
-from aiida_sicmlip.tools.potentials import training_of
+from aiida_sicmlip.tools.potentials import hyperparameters_of, training_of
 from aiida_sicmlip.tools.versions import changes, recorded_versions, surroundings
 
 SETS = ("training_set", "validation_set")
@@ -73,7 +72,7 @@ def compare_models(first: PotentialData, second: PotentialData) -> ModelComparis
                     _errors_at(mine, [index for index, _ in both], [sizes[index] for index, _ in both]),
                     _errors_at(theirs, [index for _, index in both], [sizes[index] for index, _ in both]),
                 )
-    settings = [dict(flat(TrainingParameters.complete(taken["parameters"].get_dict()))) for taken in inputs]
+    settings = [dict(flat(hyperparameters_of(training))) for training in trainings]
     names = sorted(set(settings[0]) | set(settings[1]))
     comparison.settings.extend(
         (name, settings[0].get(name), settings[1].get(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
@@ -18,6 +19,7 @@ from aiida_sicmlip.common.process_types import (
 )
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.lineage import portable_model
 from aiida_sicmlip.tools.nodes import output_of
 from aiida_sicmlip.tools.runs import last_potential, read_run
@@ -25,6 +27,8 @@ from aiida_sicmlip.tools.walkers import called_nodes
 
 MODELS = (PotentialData, CompiledPotentialData, TRAINING, TRAINING_BASE, TRAINING_CALCULATION, ACTIVE_LEARNING)
 """Kinds of nodes that lead to one model: itself, what it was compiled to, what trained it, a run."""
+NOT_CHOSEN = tuple(TrainingParameters.ELSEWHERE)
+"""Settings of the program that are other inputs of a training, or follow from them."""
 EXPLORING = "evaluation_of_exploring_potential"
 """Step of a round in which the potential that explored is evaluated on the new labels."""
 
@@ -76,6 +80,14 @@ def training_of(model: PotentialData) -> orm.CalcJobNode:
     if training is None or "training_set" not in training.inputs:
         raise InputError(f"model <{model.pk}> was not trained in this profile, so that its inputs are not known here.")
     return training
+
+
+def hyperparameters_of(training: orm.CalcJobNode) -> dict[str, Any]:
+    """Return the complete settings that a training ran with, as its own version of the package completed them."""
+    results = training.outputs.results.get_dict() if "results" in training.outputs else {}
+    if "settings" in results:
+        return {name: results["settings"][name] for name in results["settings"] if name not in NOT_CHOSEN}
+    return TrainingParameters.complete(training.inputs.parameters.get_dict())
 
 
 def read_potential(potential: PotentialData) -> TrainedPotential:

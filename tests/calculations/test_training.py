@@ -23,7 +23,7 @@ def inputs(generate_code: Callable[..., Any], generate_dataset: Callable[..., An
         "code": generate_code(ENTRY_POINT),
         "training_set": generate_dataset(4, seed=1),
         "validation_set": generate_dataset(2, seed=2),
-        "parameters": {"model": {"cutoff": 4.5}, "maximum_epochs": 7},
+        "parameters": {"model": {"cutoff": 4.5}, "maximum_steps": 7},
         "seed": 99,
         "metadata": {"options": {"max_wallclock_seconds": 1000}},
     }
@@ -34,7 +34,7 @@ def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: 
     assert [path.name for path in folder.iterdir()] == ["training.json"]
     assert json.loads((folder / "training.json").read_text()) == {
         "model": {"cutoff": 4.5},
-        "maximum_epochs": 7,
+        "maximum_steps": 7,
         "species": ["C", "Si"],
         "seeds": {"model": 99, "data": 99},
         "wall_time_limit": 900.0,
@@ -48,7 +48,7 @@ def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], input
     from aiida_sicmlip.science.training.settings import TrainingSettings
 
     folder, _ = generate_calc_job(ENTRY_POINT, inputs)
-    assert TrainingSettings.complete(json.loads((folder / "training.json").read_text()))["maximum_epochs"] == 7
+    assert TrainingSettings.complete(json.loads((folder / "training.json").read_text()))["maximum_steps"] == 7
 
 
 def test_files(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def test_seed_out_of_range(generate_calc_job: Callable[..., Any], inputs: dict[s
 @pytest.mark.parametrize(
     ("parameters", "sentences"),
     [
-        ({"epochs": 3}, ["`training.parameters.epochs` is not a known setting. Did you mean `maximum_epochs`"]),
+        ({"steps": 3}, ["`training.parameters.steps` is not a known setting. Did you mean `maximum_steps`"]),
         ({"model": {"cutof": 3}}, ["`training.parameters.model.cutof` is not a known setting. Did you mean `cutoff`"]),
         ({"model": {"cutoff": 0}}, ["`training.parameters.model.cutoff` is 0; give a number above zero, in A"]),
         ({"model": {"cutoff": -2.0}}, ["`training.parameters.model.cutoff` is -2.0; give a number above zero, in A"]),
@@ -199,7 +199,7 @@ def test_the_prior_is_written_for_the_program(
     # What the program does with both.
     written = LennardJonesPrior.from_dict(json.loads((folder / "prior.json").read_text()))
     statistics = DatasetStatistics(neighbours=40.0, energies={"C": -7.0, "Si": -5.0}, forces_rms=1.5)
-    model = nequip_config(settings, statistics, written)["training_module"]["model"]
+    model = nequip_config(settings, statistics, 4, written)["training_module"]["model"]
     assert model["pair_potential"]["repulsion"] == prior.get_dict()["repulsion"]
 
 

@@ -29,7 +29,7 @@ def inputs(generate_code: Callable[..., Any], generate_dataset: Callable[..., An
         "code": generate_code(ENTRY_POINT),
         "training_set": generate_dataset(4, seed=1),
         "validation_set": generate_dataset(2, seed=2),
-        "parameters": orm.Dict({"maximum_epochs": 7}),
+        "parameters": orm.Dict({"maximum_steps": 7}),
         "seed": orm.Int(99),
         "metadata": {"options": {"max_wallclock_seconds": 1000}},
     }
@@ -65,7 +65,7 @@ def test_the_program_starts_from_the_package(generate_calc_job: Callable[..., An
     assert settings["initial_model"] == "initial.nequip.zip"
     assert (settings["species"], settings["model"]) == (["Si", "H", "C"], {"cutoff": 5.5})
     assert (potential.uuid, "foundation.nequip.zip", "initial.nequip.zip") in calcinfo.local_copy_list
-    assert TrainingSettings.complete(settings)["maximum_epochs"] == 7
+    assert TrainingSettings.complete(settings)["maximum_steps"] == 7
 
 
 def test_species_that_the_model_lacks_are_refused(inputs: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ def test_the_program_goes_on_from_the_last_state(
     assert copied == [("last.ckpt", "checkpoints/last.ckpt"), ("best.ckpt", "checkpoints/best.ckpt")]
 
 
-@pytest.mark.parametrize(("name", "value"), [("seed", 100), ("parameters", {"maximum_epochs": 8})])
+@pytest.mark.parametrize(("name", "value"), [("seed", 100), ("parameters", {"maximum_steps": 8})])
 def test_a_training_goes_on_with_the_same_inputs_alone(
     inputs: dict[str, Any], cut_off: Any, name: str, value: Any
 ) -> None:

@@ -19,19 +19,23 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
-#: A few hundred weights and a short cutoff: an epoch takes some 30 ms.
+#: A few hundred weights and a short cutoff: a pass over four frames takes some 30 ms.
 TINY = {
     "model": {
         "cutoff": 3.5,
+        "l_max": 1,
         "num_scalar_features": 8,
         "num_tensor_features": 4,
+        "mlp_depth": 1,
         "mlp_width": 8,
         "readout_mlp_width": 8,
         "num_bessels": 4,
+        "precision": "float64",
     },
-    "maximum_epochs": 8,
+    "maximum_steps": 16,
+    "validation_interval": 2,
     "batch_size": 2,
-    "optimiser": {"learning_rate": 0.01},
+    "optimiser": {"learning_rate": 0.01, "average_decay": None},
 }
 
 

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.program
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model with ZBL, its package and its compiled form."""
     folder = tmp_path_factory.mktemp("compiled")
-    settings = prepare_training(folder, maximum_epochs=2)
+    settings = prepare_training(folder, maximum_steps=4)
     model = {"cutoff": 3.5, "pair_potential": "zbl", "num_scalar_features": 4, "num_tensor_features": 2}
-    prepare_training(settings, maximum_epochs=2, model={**model, "mlp_width": 4, "readout_mlp_width": 4})
+    prepare_training(settings, maximum_steps=4, model={**model, "mlp_width": 4, "readout_mlp_width": 4})
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
     result = run_potential(folder, "compile", "potential.nequip.zip")

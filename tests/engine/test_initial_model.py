@@ -43,7 +43,7 @@ def with_hydrogen(seed: int):
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of three elements, trained and packaged."""
-    folder = prepare_training(tmp_path_factory.mktemp("three"), species=list(SPECIES), maximum_epochs=3)
+    folder = prepare_training(tmp_path_factory.mktemp("three"), species=list(SPECIES), maximum_steps=6)
     write_labelled_frames(folder / "training_set.npz", [with_hydrogen(seed) for seed in range(4)])
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
@@ -57,7 +57,7 @@ def tuned(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, seeds in (("training", range(4)), ("validation", (10, 11))):
         write_labelled_frames(folder / f"{name}_set.npz", [shifted(seed) for seed in seeds])
     shutil.copy(package, folder / "initial.nequip.zip")
-    settings = {**TINY, "initial_model": "initial.nequip.zip", "model": {}, "maximum_epochs": 4}
+    settings = {**TINY, "initial_model": "initial.nequip.zip", "model": {}, "maximum_steps": 8}
     (folder / "training.json").write_text(json.dumps(settings))
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
@@ -75,13 +75,13 @@ def test_the_model_keeps_its_elements_and_cutoff_and_learns(tuned):
     frames = read_labelled_frames(tuned / "validation_set.npz")
     errors = [np.abs(model.compute(frame)[1] - frame.get_forces()).mean() for frame in frames]
     columns = read_report(tuned / "training_curve.json")["columns"]
-    best = columns["epoch"].index(report["best_epoch"])
+    best = columns["step"].index(report["best_step"])
     assert np.mean(errors) == pytest.approx(columns["validation_force_mae"][best], rel=1e-9)
     assert min(columns["validation_loss"]) < report["starting_validation_loss"]
 
 
 def test_the_training_starts_from_the_weights_of_the_package(tuned, package):
-    """Before the first epoch the forces are the package's, and energies off by what no energy of elements mends."""
+    """Before the first step the forces are the package's, and energies off by what no energy of elements mends."""
     from aiida_sicmlip.engine.packaged_model import PackagedModel
 
     before = PackagedModel.load(package)

@@ -72,7 +72,7 @@ def frames() -> list[Atoms]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A tiny model, trained for two epochs on top of a prior that was fitted to its data."""
+    """A tiny model, trained for two passes on top of a prior that was fitted to its data."""
     folder = tmp_path_factory.mktemp("prior")
     environment = announce_extension(folder / "metadata")
     # The prior lists another element, and the elements in another order than the model.
@@ -81,7 +81,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     )
     (folder / PRIOR_FILE).write_text(json.dumps(fit.prior.to_dict()))
     model = {**TINY["model"], "pair_potential": "lennard-jones"}
-    prepare_training(folder, maximum_epochs=2, model=model, prior=PRIOR_FILE)
+    prepare_training(folder, maximum_steps=4, model=model, prior=PRIOR_FILE)
     result = run_potential(folder, "train", environment=environment)
     assert result.returncode == 0, result.stderr
     return Trained(folder, replace(fit.prior, offsets=np.zeros(3)), environment)

@@ -44,7 +44,7 @@ def build(potential: dict[str, Any] | None, precision: str = "float64") -> Any:
 
     set_global_state()
     settings = {**TINY, "model": {**TINY["model"], "precision": precision}}
-    config = nequip_config(settings, STATISTICS)["training_module"]["model"]
+    config = nequip_config(settings, STATISTICS, 10)["training_module"]["model"]
     if potential is not None:
         config["pair_potential"] = potential
     return instantiate(config, _recursive_=False, _convert_="all").eval()

@@ -48,10 +48,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_program_prints_one_line_for_each_epoch_and_nothing_else(trained):
+def test_the_program_prints_one_line_for_each_validation_and_nothing_else(trained):
     lines = (trained / "stdout").read_text().splitlines()
-    assert [line.split("/")[0].split()[-1] for line in lines] == [str(epoch) for epoch in range(1, 9)]
-    assert all("force MAE" in line and "eV/A" in line for line in lines)
+    assert [line.split("/")[0].split()[-1] for line in lines] == [str(step) for step in range(2, 17, 2)]
+    assert all("force MAE" in line and "eV/A" in line and " left" in line for line in lines)
 
 
 def test_the_report_says_what_was_done(trained):
@@ -59,7 +59,7 @@ def test_the_report_says_what_was_done(trained):
     assert report["error"] is None
     assert report["species"] == ["Si", "C"]
     assert report["cutoff"] == 3.5
-    assert (report["epochs"], report["stop_reason"]) == (8, "maximum_epochs")
+    assert (report["steps"], report["passes"], report["stop_reason"]) == (16, 8, "maximum_steps")
     assert report["n_frames"] == {"training": 4, "validation": 2}
     assert report["settings"]["seeds"] == {"model": 1, "data": 1}
     assert report["device"] == "cpu"
@@ -69,17 +69,19 @@ def test_the_report_says_what_was_done(trained):
     columns = curve["columns"]
     assert set(columns) == set(curve["units"])
     assert {len(values) for values in columns.values()} == {8}
-    assert columns["epoch"][int(np.argmin(columns["validation_loss"]))] == report["best_epoch"]
-    assert columns["training_loss"][-1] < 0.9 * columns["training_loss"][0]
+    assert columns["step"] == list(range(2, 17, 2)) and columns["epoch"] == list(range(1, 9))
+    assert columns["step"][int(np.argmin(columns["validation_loss"]))] == report["best_step"]
+    assert columns["validation_loss"][-1] < report["starting_validation_loss"]
+    assert columns["validation_force_mae"][-1] < columns["validation_force_mae"][0]
 
 
 def test_the_packaged_model_is_the_best_one(trained):
-    """The errors of the package, evaluated here again, are those of the best epoch of the curve."""
+    """The errors of the package, evaluated here again, are those of the best validation of the curve."""
     from aiida_sicmlip.engine.packaged_model import PackagedModel
 
     report = read_report(trained / "training_report.json")
     columns = read_report(trained / "training_curve.json")["columns"]
-    best = columns["epoch"].index(report["best_epoch"])
+    best = columns["step"].index(report["best_step"])
     model = PackagedModel.load(trained / "potential.nequip.zip")
     assert (model.species, model.cutoff) == (("Si", "C"), 3.5)
     frames = read_labelled_frames(trained / "validation_set.npz")
@@ -136,7 +138,7 @@ def test_equal_inputs_give_equal_weights_bit_for_bit_and_another_seed_does_not(t
     assert run_potential(again, "train").returncode == 0
     for checkpoint in ("checkpoints/best.ckpt", "checkpoints/last.ckpt"):
         assert weights(again / checkpoint) == weights(trained / checkpoint)
-    other = prepare_training(tmp_path / "other", seeds={"model": 1, "data": 2}, maximum_epochs=2)
+    other = prepare_training(tmp_path / "other", seeds={"model": 1, "data": 2}, maximum_steps=4)
     assert run_potential(other, "train").returncode == 0
     assert weights(other / "checkpoints/last.ckpt").keys() == weights(trained / "checkpoints/last.ckpt").keys()
     columns = [read_report(folder / "training_curve.json")["columns"] for folder in (other, trained)]
@@ -148,7 +150,7 @@ def test_a_training_that_goes_on_from_its_last_checkpoint_ends_as_if_never_stopp
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
     report = read_report(folder / "training_report.json")
-    assert (report["epochs"], report["stop_reason"]) == (1, "wall_time_limit")
+    assert (report["steps"], report["stop_reason"]) == (2, "wall_time_limit")
     start = report["starting_validation_loss"]
     assert (folder / "potential.nequip.zip").is_file()
 
@@ -156,12 +158,12 @@ def test_a_training_that_goes_on_from_its_last_checkpoint_ends_as_if_never_stopp
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
     report = read_report(folder / "training_report.json")
-    assert (report["epochs"], report["starting_validation_loss"]) == (8, start)
+    assert (report["steps"], report["starting_validation_loss"]) == (16, start)
     assert weights(folder / "checkpoints/last.ckpt") == weights(trained / "checkpoints/last.ckpt")
 
 
 def test_a_loss_that_is_not_a_number_has_an_exit_status_of_its_own(tmp_path):
-    folder = prepare_training(tmp_path, optimiser={"learning_rate": 1e200}, maximum_epochs=5)
+    folder = prepare_training(tmp_path, optimiser={"learning_rate": 1e200}, maximum_steps=10)
     result = run_potential(folder, "train")
     assert result.returncode == NOT_A_NUMBER, result.stderr
     assert "optimiser.learning_rate" in result.stderr
@@ -278,3 +280,54 @@ def test_frames_without_forces_are_refused(tmp_path):
     np.savez(tmp_path / "frames.npz", **arrays)
     with pytest.raises(NoForcesError, match=r"frames\.npz.*forces"):
         read_training_frames(tmp_path / "frames.npz", ["Si", "C"])
+
+
+def test_the_averaged_weights_are_validated_and_packaged(tmp_path):
+    """With the loss and the schedule that are the default; a part that was cut off ends as if never stopped."""
+    from aiida_sicmlip.engine.packaged_model import PackagedModel
+
+    changes = {
+        "maximum_steps": 24,
+        "validation_interval": 4,
+        "optimiser": {"learning_rate": 0.01, "average_decay": 0.9},
+        "schedule": {"kind": "cosine", "warm_up_steps": 4},
+        "loss": {"huber_delta": 0.1, "final_energy": 30.0, "final_share": 0.4},
+    }
+    whole = prepare_training(tmp_path / "whole", **changes)
+    assert run_potential(whole, "train").returncode == 0
+    curve = read_report(whole / "training_curve.json")["columns"]
+    assert curve["step"] == list(range(4, 25, 4)) and curve["epoch"] == list(range(2, 13, 2))
+    report = read_report(whole / "training_report.json")
+    kept = curve["step"].index(report["best_step"])
+    model = PackagedModel.load(whole / "potential.nequip.zip")
+    frames = read_labelled_frames(whole / "validation_set.npz")
+    force_mae = np.mean([abs(model.compute(frame)[1] - frame.get_forces()).mean() for frame in frames])
+    assert force_mae == pytest.approx(curve["validation_force_mae"][kept], rel=1e-9)
+
+    parts = prepare_training(tmp_path / "parts", **changes, wall_time_limit=1e-3)
+    assert run_potential(parts, "train").returncode == 0
+    assert read_report(parts / "training_report.json")["steps"] == 4
+    prepare_training(parts, **changes, restart_checkpoint="checkpoints/last.ckpt")
+    assert run_potential(parts, "train").returncode == 0
+    assert weights(parts / "checkpoints/last.ckpt") == weights(whole / "checkpoints/last.ckpt")
+    assert read_report(parts / "training_curve.json")["columns"] == curve
+
+
+def test_the_loss_is_that_of_the_settings(tmp_path):
+    """Huber for forces and the last weight of energies, normalised by the sum of the weights, of the kept model."""
+    from aiida_sicmlip.engine.packaged_model import PackagedModel
+
+    folder = prepare_training(tmp_path, loss={"huber_delta": 0.2, "energy": 1.0, "final_energy": 7.0}, maximum_steps=4)
+    assert run_potential(folder, "train").returncode == 0
+    curve = read_report(folder / "training_curve.json")["columns"]
+    kept = curve["step"].index(read_report(folder / "training_report.json")["best_step"])
+    model = PackagedModel.load(folder / "potential.nequip.zip")
+    frames = read_labelled_frames(folder / "validation_set.npz")
+    predictions = [model.compute(frame) for frame in frames]
+    wrong = np.abs(np.concatenate([p[1] - f.get_forces() for p, f in zip(predictions, frames, strict=True)]))
+    huber = np.where(wrong < 0.2, wrong**2 / 2, 0.2 * (wrong - 0.1)).mean()
+    energy = np.mean(
+        [((p[0] - f.get_potential_energy()) / len(f)) ** 2 for p, f in zip(predictions, frames, strict=True)]
+    )
+    assert (wrong > 0.2).any() and (wrong < 0.2).any()
+    assert curve["validation_loss"][kept] == pytest.approx((7 * energy + huber) / 8, rel=1e-6)

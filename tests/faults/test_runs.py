@@ -49,7 +49,8 @@ selection:
 labelling:
   reference: {pair_style: edip/multi, file: SiC.edip, species: [Si, C]}
 training:
-  parameters: {model: {cutoff: 4.0}, maximum_epochs: 30}
+  parameters: {model: {cutoff: 4.0}, maximum_steps: 120}
+  max_prolongations: 0
 """
 NO_TRAINING = "  options: {prepend_text: 'echo no time to train >&2; exit 1'}\n"
 """Lets the training fail at once: what comes before it is what counts."""

@@ -29,7 +29,7 @@ def trained(sets):
     """Runs a small training to its end: program, changed settings."""
 
     def make(program: Any, **changed: Any) -> Any:
-        parameters = {**TINY, "maximum_epochs": 2, **changed}
+        parameters = {**TINY, "maximum_steps": 4, **changed}
         training = {"code": program.code, **sets, "parameters": parameters, "seed": 1}
         return run_get_node(TrainingBaseWorkChain, training=training)[1]
 
@@ -82,7 +82,7 @@ def test_compiler_that_fails_is_tried_twice(program, sets):
     """The potential is an output nevertheless: it was trained, and can be compiled elsewhere."""
     potential = program("sicmlip.training", 'if [ "$1" = compile ]; then echo "c++: internal error" >&2; exit 1; fi')
     code = {"code": potential.code}
-    training = {**code, "parameters": {**TINY, "maximum_epochs": 2}, "seed": 1}
+    training = {**code, "parameters": {**TINY, "maximum_steps": 4}, "seed": 1}
     node = run_get_node(TrainingWorkChain, training=training, compilation=code, evaluation=code, **sets)[1]
     again = node.base.links.get_outgoing(link_label_filter="compilation_again").one().node
     assert (node.exit_status, potential.starts) == (402, 3)

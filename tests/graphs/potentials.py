@@ -22,7 +22,7 @@ from aiida_sicmlip.engine.prediction import prediction_errors
 from tests.graphs.explorations import Explored
 
 LEFT = Path(__file__).parents[1] / "parsers" / "fixtures" / "training" / "default" / "retrieved"
-"""What a training of three epochs left."""
+"""What a training of three validations left."""
 
 
 class EvaluatedPotentials:
@@ -36,7 +36,7 @@ class EvaluatedPotentials:
         self.code = orm.InstalledCode(computer.store(), "/bin/true", label="potential").store()
 
     def training(self, caller: Any, training_set: Any, validation_set: Any, **inputs: Any) -> orm.CalcJobNode:
-        """Return a training of three epochs."""
+        """Return a training of three validations."""
         node = self.process(
             orm.CalcJobNode,
             TRAINING_CALCULATION,

@@ -15,7 +15,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from tests.graphs.packaged_models import stored_model
 from tests.graphs.processes import output, process
 
-PARAMETERS = {"model": {"cutoff": 4.0}, "maximum_epochs": 5}
+PARAMETERS = {"model": {"cutoff": 4.0}, "maximum_steps": 5}
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0", "nequip": "0.19.1"}
 
 

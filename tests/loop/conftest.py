@@ -36,7 +36,8 @@ labelling:
     SYSTEM: {ecutwfc: 20.0, ecutrho: 160.0, nspin: 1, tot_magnetization: null}
     ELECTRONS: {conv_thr: 1.0e-5}
 training:
-  parameters: {model: {cutoff: 4.0}, maximum_epochs: 60}
+  parameters: {model: {cutoff: 4.0}, maximum_steps: 300}
+  max_prolongations: 0
 """
 
 

@@ -11,7 +11,7 @@ def test_pictures_of_a_finished_run(finished_loop):
     folder, pk = finished_loop
     pictures = folder.path / "pictures"
     said = folder.command("aiida-sicmlip", "potential", str(pk), "-p", "loop", "--pictures", str(pictures))
-    assert "kept the model of epoch" in said
+    assert "kept the model of step" in said
     drawn = {path.name for path in pictures.iterdir()}
     assert {"training_curve.png", "errors_by_round.png", "parity_training.png", "parity_validation.png"} <= drawn
     assert all(f"drawn: {pictures / name}" in said for name in drawn)

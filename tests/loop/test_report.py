@@ -58,6 +58,7 @@ def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
 
     from aiida_sicmlip.calculations.training import TrainingCalcJob
     from aiida_sicmlip.science.costs.runs import total_costs
+    from aiida_sicmlip.science.training.settings import TrainingParameters
     from aiida_sicmlip.workflows.active_learning.workload import workload_of_settings
     from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
@@ -73,5 +74,7 @@ def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
         trained = [node.inputs for node in called if node.process_type == TrainingCalcJob.build_process_type()]
         # The set of the last round holds those of the rounds before.
         assert len(trained) == planned.trainings
-        epochs = load_protocol(overrides=file)["training"]["parameters"]["maximum_epochs"]
-        assert sum(epochs * inputs.training_set.n_frames for inputs in trained) == planned.training_frames
+        parameters = TrainingParameters.from_mapping(load_protocol(overrides=file)["training"]["parameters"])
+        sizes = [inputs.training_set.n_frames for inputs in trained]
+        assert sum(parameters.length(size).passes * size for size in sizes) == planned.training_frames
+        assert sum(parameters.length(size).steps for size in sizes) == planned.optimiser_steps

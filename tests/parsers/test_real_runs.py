@@ -94,10 +94,10 @@ def keep(made: Path, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packaged model to compile, trained for an epoch."""
+    """A packaged model to compile, trained for a pass."""
     from potential_helpers import prepare_training, run_potential
 
-    folder = prepare_training(tmp_path_factory.mktemp("trained"), maximum_epochs=1)
+    folder = prepare_training(tmp_path_factory.mktemp("trained"), maximum_steps=2)
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
     return folder / "potential.nequip.zip"

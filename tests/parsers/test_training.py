@@ -37,15 +37,15 @@ def test_curve_has_an_array_a_column_and_units(parse_folder: Callable[..., Any])
     assert set(curve.get_arraynames()) == set(kept["columns"])
     for name, values in kept["columns"].items():
         assert curve.get_array(name).tolist() == pytest.approx(values)
-    assert curve.get_array("epoch").size == 3
+    assert curve.get_array("step").size == 3
     assert curve.base.attributes.get("units") == kept["units"]
 
 
 @pytest.mark.parametrize(
     ("case", "status", "sentences"),
     [
-        ("failed_not_a_number", 410, ["The loss became not-a-number: lower the learning rate", "in epoch"]),
-        ("failed_device", 420, ["stopped with an error: `device` is cuda, but torch sees no GPU here"]),
+        ("failed_not_a_number", 410, ["The loss became not-a-number: lower the learning rate", "in step"]),
+        ("failed_device", 420, ["stopped with an error: `device` is cuda, but torch sees no GPU"]),
     ],
 )
 def test_failure(parse_folder: Callable[..., Any], case: str, status: int, sentences: list[str]) -> None:
@@ -57,12 +57,12 @@ def test_failure(parse_folder: Callable[..., Any], case: str, status: int, sente
     assert parsed.outputs["results"]["error"]["message"]
 
 
-def test_training_that_ended_within_its_first_epoch(parse_folder: Callable[..., Any]) -> None:
+def test_training_that_ended_before_its_first_validation(parse_folder: Callable[..., Any]) -> None:
     report = json.loads((FIXTURES / "failed_device" / "retrieved" / "training_report.json").read_text())
-    report["error"] = {"status": NO_MODEL, "message": "The training ended before one epoch was finished."}
+    report["error"] = {"status": NO_MODEL, "message": "The training ended before its first validation."}
     parsed = parse_folder(FIXTURES / "failed_device", {"training_report.json": json.dumps(report).encode()})
     assert (parsed.status, set(parsed.outputs)) == (402, {"results"})
-    assert "before its first epoch was done" in parsed.message and "`max_wallclock_seconds`" in parsed.message
+    assert "before its first validation" in parsed.message and "`max_wallclock_seconds`" in parsed.message
 
 
 @pytest.mark.parametrize("content", [None, b'{"error": nu'])

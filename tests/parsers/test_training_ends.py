@@ -56,9 +56,9 @@ def ended(
 def test_the_walltime_ends_a_training_that_another_goes_on_with(ended: Callable[..., Any]) -> None:
     parsed = ended(report={"stop_reason": "wall_time_limit"})
     assert parsed.status == 400
-    assert "after 3 epochs" in parsed.message and "`checkpoint`" in parsed.message
+    assert "after 6 steps" in parsed.message and "`checkpoint`" in parsed.message
     assert {"potential", "checkpoint", "training_curve", "results", "configuration"} == set(parsed.outputs)
-    assert parsed.outputs["checkpoint"].epochs == 3
+    assert parsed.outputs["checkpoint"].steps == 6
 
 
 def test_a_training_that_ended_by_itself_keeps_no_state(ended: Callable[..., Any]) -> None:
@@ -70,24 +70,24 @@ def test_a_training_that_ended_by_itself_keeps_no_state(ended: Callable[..., Any
 @pytest.mark.parametrize(
     ("scheduler", "status", "words"),
     [
-        (SLURM_TIME, 400, "after 3 epochs"),
+        (SLURM_TIME, 400, "after 6 steps"),
         (SLURM_MEMORY, 411, "`max_memory_kb`"),
         (KILLED, 411, "killed with signal 9"),
-        (b"", 401, "interrupted from outside after 3 epochs"),
+        (b"", 401, "interrupted from outside after 6 steps"),
     ],
 )
-def test_a_kill_leaves_the_state_of_the_last_epoch(
+def test_a_kill_leaves_the_state_of_the_last_validation(
     ended: Callable[..., Any], scheduler: bytes, status: int, words: str
 ) -> None:
     parsed = ended(scheduler, potential__nequip__zip=None)
     assert parsed.status == status
     assert words in parsed.message
-    assert parsed.outputs["checkpoint"].epochs == 3
+    assert parsed.outputs["checkpoint"].steps == 6
     assert "potential" not in parsed.outputs
 
 
 @pytest.mark.parametrize(("scheduler", "status"), [(SLURM_TIME, 402), (SLURM_MEMORY, 411), (b"", 301)])
-def test_a_kill_before_the_first_epoch(ended: Callable[..., Any], scheduler: bytes, status: int) -> None:
+def test_a_kill_before_the_first_validation(ended: Callable[..., Any], scheduler: bytes, status: int) -> None:
     none = {"last__ckpt": None, "best__ckpt": None, "training_curve__json": None}
     parsed = ended(scheduler, **none)
     assert (parsed.status, "checkpoint" in parsed.outputs) == (status, False)
@@ -121,7 +121,7 @@ def test_what_the_program_says_itself(ended: Callable[..., Any], reported: int, 
 
 
 def test_a_training_that_does_not_improve_on_where_it_started(ended: Callable[..., Any]) -> None:
-    """The curve of the run falls to some loss; weights that were better before the first epoch are what counts."""
+    """The curve of the run falls to some loss; weights that were better before the first step are what counts."""
     curve = json.loads((FIXTURES / "default" / "retrieved" / "training_curve.json").read_text())["columns"]
     best = min(curve["validation_loss"])
     assert ended(report={"starting_validation_loss": 1.01 * best}).status == 0

@@ -83,7 +83,7 @@ def test_numbers_are_what_the_graph_holds(found):
     training = report["training"]
     assert training["calculations"] == [found.training.pk]
     assert training["settings"] == left["settings"]
-    assert (training["epochs"], training["best_epoch"], training["seed"]) == (3, 3, 3)
+    assert (training["steps"], training["passes"], training["best_step"], training["seed"]) == (6, 3, 6, 3)
     assert training["seconds"] == pytest.approx(left["fit_seconds"])
     assert report["curve"]["validation_loss"] == pytest.approx(
         json.loads((LEFT / "training_curve.json").read_text())["columns"]["validation_loss"]
@@ -101,7 +101,8 @@ def test_numbers_are_what_the_graph_holds(found):
 def test_text(found):
     text = "\n".join(potential_lines(potential_report(found)))
     assert f"Potential <{found.potential.pk}>" in text
-    assert "3 of at most 3, kept the model of epoch 3; all epochs done" in text
+    assert "6 of at most 6, 3 passes over the training set" in text
+    assert "kept the model of step 6; all steps done" in text
     assert "scalar features 8, tensor features 4, 672 weights, float64" in text
     (row,) = [line.split() for line in text.splitlines() if line.startswith("validation ")]
     results = found.evaluations["validation"].outputs.results
@@ -135,7 +136,7 @@ def test_parts_of_a_continued_training(evaluated, sets):
     evaluated.output(first, "checkpoint", checkpoint)
     second = evaluated.training(None, *sets[:2], checkpoint=checkpoint)
     continued = read_potential(second.outputs.potential)
-    assert attempts(continued) == [4.0]
+    assert attempts(continued) == [6.0]
     assert f"<{first.pk}>, <{second.pk}> (continued)" in "\n".join(potential_lines(potential_report(continued)))
 
 
@@ -216,7 +217,7 @@ def test_what_an_evaluation_lacks_is_said(evaluated, sets, found, tmp_path):
 def test_command(run, tmp_path):
     shown = CliRunner().invoke(main, ["potential", str(run.pk), "--pictures", str(tmp_path), "--format", "svg"])
     assert shown.exit_code == 0, shown.output
-    assert "kept the model of epoch 3" in shown.output
+    assert "kept the model of step 6" in shown.output
     assert f"drawn: {tmp_path / 'errors_by_round.svg'}" in shown.output
     numbers = CliRunner().invoke(main, ["potential", str(run.pk), "--json"])
     assert list(json.loads(numbers.output)["errors"]) == ["training", "validation"]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from benchmarks import training
 from studies import prior_accuracy, prior_walls, rare_event_models
 from studies.edip_runs import POTENTIAL_COMMANDS, SPECIES
@@ -29,8 +30,11 @@ def test_pairs_of_models_share_what_their_data_have_in_common() -> None:
 
 
 def test_trainings_of_all_sizes_take_as_many_steps() -> None:
-    assert prior_accuracy.training_settings(20, 3000, 1)["maximum_epochs"] == 150
-    assert prior_accuracy.training_settings(60, 3000, 1)["maximum_epochs"] == 50
+    for size in (20, 60):
+        settings = TrainingParameters.from_mapping(
+            {name: value for name, value in prior_accuracy.training_settings(size, 3000, 1).items() if name != "seeds"}
+        )
+        assert settings.length(size).steps == 3000
 
 
 def test_atoms_that_feel_nothing_overlap() -> None:

@@ -37,7 +37,7 @@ def test_opes_divacancy(tmp_path):
 def test_potential_pictures(tmp_path):
     """The pictures of the documentation, of two rounds with models that are hardly trained."""
     options = ["--folder", str(tmp_path / "loop"), "--pictures", str(tmp_path / "pictures")]
-    options += ["--epochs", "1", "1", "--training", "2", "--validation", "6"]
+    options += ["--steps", "2", "2", "--training", "2", "--validation", "6"]
     command = [sys.executable, "-m", "studies.potential_pictures", *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

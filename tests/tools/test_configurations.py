@@ -81,7 +81,7 @@ def test_model_in_a_run(learned: Learned, portable_potential, generate_dataset) 
         "initial_potential": before,
     }
     first = explored.process(orm.CalcJobNode, TRAINING_CALCULATION, base, "iteration_01", **inputs)
-    checkpoint = orm.Dict({"epoch": 3})
+    checkpoint = orm.Dict({"step": 3})
     explored.output(first, "checkpoint", checkpoint)
     last = trained(explored, portable_potential, base, "iteration_02", checkpoint=checkpoint, **inputs)
     model = model_of_potential(last)

@@ -67,17 +67,22 @@ class Network:
     """Size of an Allegro model; names and defaults are those of the settings `model` of a training."""
 
     cutoff: float = 5.0
-    l_max: int = 1
+    l_max: int = 2
     num_layers: int = 1
-    num_scalar_features: int = 24
-    num_tensor_features: int = 8
-    mlp_depth: int = 1
-    mlp_width: int = 32
+    num_scalar_features: int = 32
+    num_tensor_features: int = 16
+    mlp_depth: int = 2
+    mlp_width: int = 64
+    precision: str = "float32"
 
     @property
     def relative_cost(self) -> float:
-        """Time per edge relative to that of the default network."""
-        return _edge_cost(self) / _edge_cost(Network())
+        """Time per edge relative to that of the network :data:`TIMED`."""
+        return _edge_cost(self) / _edge_cost(TIMED)
+
+
+TIMED = Network(5.0, 1, 1, 24, 8, 1, 32, "float64")
+"""Network of 5,700 weights, whose measured times the others are scaled from."""
 
 
 def _edge_cost(network: Network) -> float:
@@ -107,13 +112,15 @@ def product_size(l_max: int) -> int:
 WORK_CONSTANT, WORK_PER_DENSE, WORK_PER_TENSOR = 0.72, 6.5e-5, 1.65e-3
 """Fitted to the times of trainings of seven networks, 11 ms to 1.3 s per frame; all agree within a third."""
 SECONDS_PER_EDGE = 2.5e-6
-"""Energy and forces with the compiled default network: 7.0 ms for 2,758 edges, 28.9 ms for 9,750."""
+"""Energy and forces with the compiled network :data:`TIMED`: 7.0 ms for 2,758 edges, 28.9 ms for 9,750."""
 CALL_OVERHEAD = 0.2e-3
 """Seconds per step that do not depend on the number of atoms."""
 TRAINING_SECONDS_PER_EDGE = 7.6e-6
-"""For a frame of a training, forward and backward passes: 27 ms for 62 atoms with the default network."""
-TRAINING_OVERHEAD = 6.5e-3
-"""Seconds per frame of a training that do not depend on the number of atoms, for batches of two."""
+"""For a frame of a training, forward and backward passes: 27 ms for 62 atoms with the network :data:`TIMED`."""
+TRAINING_OVERHEAD, STEP_OVERHEAD = 3.0e-3, 7.0e-3
+"""Seconds per frame and per optimiser step of a training that do not depend on the number of atoms."""
+FLOAT32_FACTOR = 0.6
+"""Time per edge of a training in single precision relative to double: 25 to 43 and 46 to 78 ms per 62 atoms."""
 SECONDS_PER_CLASSICAL_ATOM = 1.2e-6
 """For a step with EDIP: 14,000 steps per second for 62 atoms."""
 BIAS_SECONDS, BIAS_CALL_FRACTION = 0.55e-3, 0.17
@@ -121,7 +128,7 @@ BIAS_SECONDS, BIAS_CALL_FRACTION = 0.55e-3, 0.17
 COMPILATION = Bounds(30.0, 120.0)
 """Seconds per compilation."""
 START_OF_TRAINING = Bounds(6.0, 15.0)
-"""Seconds of a training before its first and after its last epoch."""
+"""Seconds of a training before its first and after its last step."""
 
 DFT_ATOMS, DFT_CUTOFF, DFT_SECONDS = 62, 30.0, 410.0
 """Number of atoms, cutoff (Ry) and seconds of the measured label: a spin-polarised SCF calculation at Gamma."""
@@ -179,11 +186,13 @@ def step_seconds(cell: Cell, network: Network | None, *, biased: bool, on_gpu: b
     return Bounds(seconds, seconds).widened(MACHINE_FACTOR)
 
 
-def training_frame_seconds(cell: Cell, network: Network, *, on_gpu: bool = False) -> Bounds:
-    """Return the time of one frame in one epoch of a training, on one core or on a GPU, s."""
+def training_frame_seconds(cell: Cell, network: Network, batch_size: int, *, on_gpu: bool = False) -> Bounds:
+    """Return the time of one frame in one pass of a training, on one core or on a GPU, s."""
     if on_gpu:
         return GPU_FRAME * (cell.edges(network.cutoff) / GPU_CELL.edges(GPU_CUTOFF))
-    seconds = TRAINING_OVERHEAD + cell.edges(network.cutoff) * TRAINING_SECONDS_PER_EDGE * network.relative_cost
+    precision = FLOAT32_FACTOR if network.precision == "float32" else 1.0
+    edge = TRAINING_SECONDS_PER_EDGE * network.relative_cost * precision
+    seconds = TRAINING_OVERHEAD + STEP_OVERHEAD / batch_size + cell.edges(network.cutoff) * edge
     return Bounds(seconds, seconds).widened(MACHINE_FACTOR)
 
 

@@ -18,6 +18,7 @@ from aiida_sicmlip.science.costs.estimates import (
     step_seconds,
     training_frame_seconds,
 )
+from aiida_sicmlip.science.training.settings import TrainingParameters
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,7 @@ class Trainings:
     """Trainings of a round.
 
     network: size of the network.
-    epochs: maximum number of epochs.
-    batch_size: frames per optimiser step.
+    parameters: settings, which determine the number of optimiser steps.
     members: number of potentials of the committee.
     compilations: number of compilations per potential.
     initial_training: size of the training set before the first round.
@@ -72,8 +72,7 @@ class Trainings:
     """
 
     network: Network
-    epochs: int
-    batch_size: int
+    parameters: TrainingParameters
     members: int = 1
     compilations: int = 1
     initial_training: int = 0
@@ -146,7 +145,7 @@ class RoundCosts:
 
 
 def costs_by_round(workload: Workload) -> list[RoundCosts]:
-    """Return the costs of each round, for the maximum number of rounds and epochs."""
+    """Return what each round costs, were there as many as allowed, with as many optimiser steps as allowed."""
     return [_costs_of_round(workload, number) for number in range(workload.rounds)]
 
 
@@ -237,16 +236,20 @@ def _training(workload: Workload, number: int) -> RoundCosts:
     per_frame = Bounds()
     for walkers in workload.walkers:
         share = walkers.count / sum(other.count for other in workload.walkers)
-        per_frame += training_frame_seconds(walkers.cell, trainings.network, on_gpu=trainings.on_gpu) * share
+        frame = training_frame_seconds(
+            walkers.cell, trainings.network, trainings.parameters.batch_size, on_gpu=trainings.on_gpu
+        )
+        per_frame += frame * share
+    length = trainings.parameters.length(training)
     # A validation frame takes about half of the time of a training frame.
-    passes = trainings.epochs * (training + validation / 2)
-    one = per_frame * passes + START_OF_TRAINING
+    validated = length.passes // length.passes_between_validations * validation
+    one = per_frame * (length.passes * training + validated / 2) + START_OF_TRAINING
     compiling = COMPILATION * (trainings.members * trainings.compilations)
     cores = compiling if trainings.on_gpu else one * trainings.members + compiling
     return RoundCosts(
         trainings=trainings.members,
-        training_frames=trainings.members * trainings.epochs * training,
-        optimiser_steps=trainings.members * trainings.epochs * math.ceil(training / trainings.batch_size),
+        training_frames=trainings.members * length.passes * training,
+        optimiser_steps=trainings.members * length.steps,
         training=cores * (1 / 3600),
         gpu=one * (trainings.members / 3600) if trainings.on_gpu else Bounds(),
         wall=(one + COMPILATION) * (1 / 3600),

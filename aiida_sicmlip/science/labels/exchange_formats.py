@@ -17,7 +17,13 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.labels.exchanged_states import exchanged_states, state_columns
+from aiida_sicmlip.science.labels.exchanged_states import (
+    CHARGE_COLUMNS,
+    SPIN_COLUMNS,
+    exchanged_states,
+    says_any,
+    state_columns,
+)
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
 from aiida_sicmlip.science.labels.states import NONE, set_state
 from aiida_sicmlip.science.settings import Settings, setting, text
@@ -80,7 +86,9 @@ def format_of_file(name: str) -> str:
     return FORMATS[ending]
 
 
-def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) -> ExchangedFrames:
+def read_exchanged_frames(
+    path: Path, settings: ImportSettings | None = None, *, require_states: bool = True
+) -> ExchangedFrames:
     """Read labelled frames of extended XYZ or an ASE database, in the file's order.
 
     Only species, positions, cell, periodicity, energy, forces, charge and spin are taken; forces are those before
@@ -88,6 +96,7 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
 
     :param path: its extension determines the format, see :data:`FORMATS`.
     :param settings: names of energy and forces, and charge and spin where the file does not contain them.
+    :param require_states: whether charge and spin must be known; if not, what nothing says is none.
     :raises InputError: if the file cannot be read, is empty, or a frame lacks what a label needs, with its index; as
         :func:`~aiida_sicmlip.science.labels.exchanged_states.exchanged_states` for charge and spin.
     """
@@ -105,7 +114,11 @@ def read_exchanged_frames(path: Path, settings: ImportSettings | None = None) ->
     if not read_frames:
         raise InputError(f"the file `{name}` has no frame; give at least one.")
     frames = [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(read_frames)]
-    states, sources = exchanged_states(read_frames, name, settings.charge, settings.spin)
+    stated = {"charge": settings.charge, "spin": settings.spin}
+    for what, columns in (("charge", CHARGE_COLUMNS), ("spin", SPIN_COLUMNS)):
+        if not require_states and stated[what] is None and not says_any(read_frames, columns):
+            stated[what] = NONE
+    states, sources = exchanged_states(read_frames, name, **stated)
     for frame, state in zip(frames, states, strict=True):
         set_state(frame, state)
     return ExchangedFrames(frames, sources)

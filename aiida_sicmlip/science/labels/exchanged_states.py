@@ -67,6 +67,11 @@ def exchanged_states(
     return states, {CHARGE: charge_source, SPIN: spin_source}
 
 
+def says_any(frames: Sequence[Atoms], columns: Sequence[str]) -> bool:
+    """Return whether any frame of a file has one of some columns, such as :data:`CHARGE_COLUMNS`."""
+    return any(name in _columns_of_frame(frame) for frame in frames for name in columns)
+
+
 def _columns_of_frame(frame: Atoms) -> dict[str, Any]:
     """Return the values of a frame that are not per atom."""
     columns: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.filenames import BEST_CHECKPOINT_FILE, CHECKPOINT_FOLDER
 from aiida_sicmlip.science.evaluation.metrics import fit_energy_offsets
 from aiida_sicmlip.science.training.lennard_jones import LennardJonesPrior
-from aiida_sicmlip.science.training.settings import TrainingSettings
+from aiida_sicmlip.science.training.settings import TrainingLength, TrainingSettings
 
 __all__ = [
     "MONITOR",
@@ -80,16 +80,21 @@ def per_type_energies(counts: NDArray[np.float64], energies: NDArray[np.float64]
 def nequip_config(
     settings: Mapping[str, Any],
     statistics: DatasetStatistics | StartingModel,
+    n_frames: int,
     prior: LennardJonesPrior | None = None,
 ) -> dict[str, Any]:
     """Return the configuration of NequIP's training, of plain Python values.
 
+    An epoch of NequIP is a pass over the training set.
+
     :param statistics: statistics of the training set, after subtraction of the prior, if any; or, for `initial_model`,
         that model, whose species and cutoff take precedence over the settings.
+    :param n_frames: number of training frames.
     :param prior: for `model.pair_potential: lennard-jones`; its offsets are not used.
     :raises InputError: if the settings are invalid, or the prior is missing, unused or inconsistent with the model.
     """
-    settings = TrainingSettings.complete(settings)
+    complete = TrainingSettings.from_mapping(settings)
+    settings, length = complete.to_dict(), complete.length(n_frames)
     if isinstance(statistics, StartingModel):
         model = {**settings["model"], "cutoff": statistics.cutoff}
         settings = {**settings, "species": list(statistics.species), "model": model}
@@ -97,8 +102,8 @@ def nequip_config(
     return {
         "run": ["train"],
         "data": _data(settings),
-        "trainer": _trainer(settings),
-        "training_module": _training_module(settings, statistics, prior),
+        "trainer": _trainer(settings, length),
+        "training_module": _training_module(settings, length, statistics, prior),
     }
 
 
@@ -183,39 +188,51 @@ def _data(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _trainer(settings: Mapping[str, Any], length: TrainingLength) -> dict[str, Any]:
+    every = length.passes_between_validations
     checkpoint = {
         "_target_": "aiida_sicmlip.engine.training_progress.TrainingCheckpoints",
         "monitor": MONITOR,
         "dirpath": CHECKPOINT_FOLDER,
         "filename": BEST_CHECKPOINT_FILE.removesuffix(".ckpt"),
         "save_last": True,
-        # A checkpoint saved earlier counts the epoch as unfinished, and a restart would change the order of frames.
+        "every_n_epochs": every,
+        # Before, the epoch counts as unfinished, and a restart would draw the frames in another order.
         "save_on_train_epoch_end": True,
         "enable_version_counter": False,
     }
     callbacks: list[dict[str, Any]] = [
         {
             "_target_": "aiida_sicmlip.engine.training_progress.TrainingProgress",
-            "maximum_epochs": settings["maximum_epochs"],
+            "maximum_steps": length.steps,
+            "passes_between_validations": every,
             "wall_time_limit": settings["wall_time_limit"],
         },
         checkpoint,
     ]
-    if settings["early_stopping_patience"] is not None:
+    loss = settings["loss"]
+    if loss["final_energy"] is not None:
+        first = length.passes - max(1, round(loss["final_share"] * length.passes))
+        callbacks.append(
+            {
+                "_target_": "nequip.train.callbacks.LossCoefficientScheduler",
+                "schedule": {first: _coefficients(loss, loss["final_energy"])},
+            }
+        )
+    if settings["early_stopping_steps"] is not None:
         callbacks.append(
             {
                 "_target_": "lightning.pytorch.callbacks.EarlyStopping",
                 "monitor": MONITOR,
-                "patience": settings["early_stopping_patience"],
+                "patience": max(1, round(settings["early_stopping_steps"] / length.validation_steps)),
             }
         )
     return {
         "_target_": "lightning.Trainer",
         "accelerator": {"cpu": "cpu", "cuda": "gpu", "auto": "auto"}[settings["device"]],
         "devices": 1,
-        "max_epochs": settings["maximum_epochs"],
-        "check_val_every_n_epoch": 1,
+        "max_epochs": length.passes,
+        "check_val_every_n_epoch": every,
         # The validation loss before the first epoch shows whether training improves on the initial weights.
         "num_sanity_val_steps": -1,
         # TrainingProgress prints and records each epoch; progress bars and loggers only take time.
@@ -228,29 +245,23 @@ def _trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training_module(
-    settings: Mapping[str, Any], statistics: DatasetStatistics | StartingModel, prior: LennardJonesPrior | None
+    settings: Mapping[str, Any],
+    length: TrainingLength,
+    statistics: DatasetStatistics | StartingModel,
+    prior: LennardJonesPrior | None,
 ) -> dict[str, Any]:
-    average_decay = settings["optimiser"]["average_decay"]
+    average_decay, loss = settings["optimiser"]["average_decay"], settings["loss"]
     module: dict[str, Any] = {"_target_": "nequip.train.NequIPLightningModule"}
     if average_decay is not None:
         module = {"_target_": "nequip.train.EMALightningModule", "ema_decay": average_decay}
-    weights = settings["loss"]
-    module["loss"] = _metrics(
-        [_metric("energy", "MeanSquaredError", weights), _metric("forces", "MeanSquaredError", weights)]
-    )
-    module["train_metrics"] = _metrics([_metric("energy", "MeanAbsoluteError"), _metric("forces", "MeanAbsoluteError")])
-    module["val_metrics"] = _metrics(
-        [
-            _metric("energy", "MeanSquaredError", weights),
-            _metric("forces", "MeanSquaredError", weights),
-            _metric("energy", "MeanAbsoluteError"),
-            _metric("forces", "MeanAbsoluteError"),
-        ]
-    )
+    absolute = [_metric("energy", "mae"), _metric("forces", "mae")]
+    final_energy = loss["energy"] if loss["final_energy"] is None else loss["final_energy"]
+    module["loss"] = _metrics(_loss(loss, loss["energy"]))
+    module["train_metrics"] = _metrics(absolute)
+    # The last steps decide what the model is for: all validations weigh as they do, so that their losses compare.
+    module["val_metrics"] = _metrics([*_loss(loss, final_energy), *absolute])
     module["optimizer"] = {"_target_": "torch.optim.Adam", "lr": float(settings["optimiser"]["learning_rate"])}
-    scheduler = _scheduler(settings)
-    if scheduler is not None:
-        module["lr_scheduler"] = {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": 1}
+    module |= _scheduler(settings, length)
     if isinstance(statistics, StartingModel):
         module["model"] = _packaged_model(statistics)
     else:
@@ -271,36 +282,69 @@ def _metrics(metrics: list[dict[str, Any]]) -> dict[str, Any]:
     return {"_target_": "nequip.train.MetricsManager", "metrics": metrics}
 
 
-def _metric(quantity: str, kind: str, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """Return the configuration of an error metric of the energy per atom (eV/atom) or the force components (eV/A)."""
-    short = {"MeanSquaredError": "mse", "MeanAbsoluteError": "mae"}[kind]
+def _coefficients(loss: Mapping[str, Any], energy: float) -> dict[str, float]:
+    """Return the weights of the loss by the names of its terms, for a weight of the energy."""
+    return {"energy_mse": float(energy), _forces_term(loss): float(loss["forces"])}
+
+
+def _forces_term(loss: Mapping[str, Any]) -> str:
+    return "forces_mse" if loss["huber_delta"] is None else "forces_huber"
+
+
+def _loss(loss: Mapping[str, Any], energy: float) -> list[dict[str, Any]]:
+    """Return the terms of the loss, for a weight of the energy."""
+    terms = [_metric("energy", "mse"), _metric("forces", _forces_term(loss).removeprefix("forces_"))]
+    if loss["huber_delta"] is not None:
+        terms[1]["metric"]["delta"] = float(loss["huber_delta"])
+    weights = _coefficients(loss, energy)
+    return [{**term, "coeff": weights[term["name"]]} for term in terms]
+
+
+def _metric(quantity: str, kind: str) -> dict[str, Any]:
+    """Return one error measure: of the energy per atom (eV/atom) or of the force components (eV/A)."""
+    target = {"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "huber": "HuberLoss"}[kind]
     per_atom = {"_target_": "nequip.data.PerAtomModifier", "field": "total_energy"}
-    metric: dict[str, Any] = {
-        "name": f"{quantity}_{short}",
+    return {
+        "name": f"{quantity}_{kind}",
         "field": per_atom if quantity == "energy" else "forces",
-        "metric": {"_target_": f"nequip.train.{kind}"},
+        "metric": {"_target_": f"nequip.train.{target}"},
     }
-    if weights is not None:
-        metric["coeff"] = float(weights[quantity])
-    return metric
 
 
-def _scheduler(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+def _scheduler(settings: Mapping[str, Any], length: TrainingLength) -> dict[str, Any]:
+    """Return the entry of the learning rate's schedule; none where it is constant."""
     schedule = settings["schedule"]
+    entry = {"monitor": MONITOR, "interval": "epoch", "frequency": 1}
     if schedule["kind"] == "plateau":
-        return {
+        plateau = {
             "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
             "factor": schedule["factor"],
             "patience": schedule["patience"],
             "min_lr": schedule["minimum_learning_rate"],
         }
-    if schedule["kind"] == "cosine":
-        return {
-            "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
-            "T_max": settings["maximum_epochs"],
-            "eta_min": schedule["minimum_learning_rate"],
+        return {"lr_scheduler": {"scheduler": plateau, **entry, "frequency": length.passes_between_validations}}
+    if schedule["kind"] == "constant":
+        return {}
+    by_step = schedule["changes"] == "step"
+    steps_of_a_change = 1 if by_step else length.steps_per_pass
+    warm_up = round(schedule["warm_up_steps"] / steps_of_a_change)
+    falling: dict[str, Any] = {
+        "_target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "T_max": length.steps // steps_of_a_change - warm_up,
+        "eta_min": schedule["minimum_learning_rate"],
+    }
+    if warm_up:
+        rising = {
+            "_target_": "torch.optim.lr_scheduler.LinearLR",
+            "start_factor": 1.0 / (warm_up + 1),
+            "total_iters": warm_up,
         }
-    return None
+        falling = {
+            "_target_": "torch.optim.lr_scheduler.SequentialLR",
+            "schedulers": [rising, falling],
+            "milestones": [warm_up],
+        }
+    return {"lr_scheduler": {"scheduler": falling, **entry, "interval": "step" if by_step else "epoch"}}
 
 
 def _model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,34 +22,48 @@ class ModelSettings(Settings):
 
     PREFIX = "model."
 
-    cutoff: float = number(5.0, "cutoff radius of the neighbour list", unit="A", above=0)
-    l_max: int = integer(1, "maximum degree of the spherical harmonics", at_least=0)
+    cutoff: float = number(5.0, "radius of an atom's neighbourhood", unit="A", above=0)
+    l_max: int = integer(2, "highest order of the spherical harmonics", at_least=0)
     parity: bool = flag(True, "keep odd-parity features")
     num_layers: int = integer(1, "number of Allegro layers", at_least=1)
     num_bessels: int = integer(8, "number of radial Bessel functions", at_least=1)
-    polynomial_cutoff_exponent: float = number(6.0, "exponent p of the polynomial cutoff envelope", above=0)
-    num_scalar_features: int = integer(24, "scalar features per pair", at_least=1)
-    num_tensor_features: int = integer(8, "tensor features per pair and irreducible representation", at_least=1)
-    mlp_depth: int = integer(1, "number of hidden layers of the embedding and latent networks", at_least=1)
-    mlp_width: int = integer(32, "width of these hidden layers", at_least=1)
-    readout_mlp_width: int = integer(16, "width of the hidden layer of the readout network", at_least=1)
+    polynomial_cutoff_exponent: float = number(6.0, "exponent p of the envelope that ends at the cutoff", above=0)
+    num_scalar_features: int = integer(32, "scalar features of a pair", at_least=1)
+    num_tensor_features: int = integer(16, "tensor features of a pair, for each irreducible representation", at_least=1)
+    mlp_depth: int = integer(2, "hidden layers of the embedding and latent networks", at_least=1)
+    mlp_width: int = integer(64, "width of those hidden layers", at_least=1)
+    readout_mlp_width: int = integer(32, "width of the hidden layer that gives a pair's energy", at_least=1)
     pair_potential: str = choice(
         "none",
         ("none", "zbl", "lennard-jones"),
         "pair potential added to the network: screened nuclear repulsion (zbl), or a prior fitted to the labels "
         "(lennard-jones)",
     )
-    precision: str = choice("float64", ("float32", "float64"), "floating-point precision of the network")
+    precision: str = choice("float32", ("float32", "float64"), "floating-point precision of the network")
 
 
 @dataclass(frozen=True)
 class LossSettings(Settings):
-    """Weights of the loss."""
+    """Loss: mean squared error of the energy per atom plus Huber loss of the force components."""
 
     PREFIX = "loss."
 
     energy: float = number(1.0, "weight of the mean squared error of the energy per atom, in (eV/atom)^2", at_least=0)
-    forces: float = number(1.0, "weight of the mean squared error of the force components, in (eV/A)^2", at_least=0)
+    forces: float = number(1.0, "weight of the loss of the force components, in (eV/A)^2", at_least=0)
+    huber_delta: float | None = number(
+        1.0,
+        "force error e above which the Huber loss of the forces is linear; e^2/2 below it; null: mean squared error",
+        unit="eV/A",
+        nullable=True,
+        above=0,
+    )
+    final_energy: float | None = number(
+        30.0,
+        "weight of the energy in the last steps and in the validation loss; null: `energy`",
+        nullable=True,
+        at_least=0,
+    )
+    final_share: float = number(0.2, "fraction of the steps with `final_energy`", above=0, at_most=1)
 
 
 @dataclass(frozen=True)
@@ -57,11 +72,12 @@ class OptimiserSettings(Settings):
 
     PREFIX = "optimiser."
 
-    learning_rate: float = number(0.005, "initial learning rate of Adam", above=0)
+    learning_rate: float = number(0.015, "maximum learning rate of Adam", above=0)
     gradient_clipping: float | None = number(None, "maximum norm of the gradient; null: no clipping", above=0)
     average_decay: float | None = number(
-        None,
-        "decay of the exponential moving average of the weights, which the model then uses; null: no averaging",
+        0.999,
+        "decay per step of an exponential moving average of the weights, which is validated and packaged; null: none",
+        nullable=True,
         above=0,
         below=1,
     )
@@ -73,10 +89,16 @@ class ScheduleSettings(Settings):
 
     PREFIX = "schedule."
 
-    kind: str = choice("plateau", ("constant", "plateau", "cosine"), "kind of schedule")
+    kind: str = choice("cosine", ("constant", "plateau", "cosine"), "kind of schedule")
+    minimum_learning_rate: float = number(1e-5, "plateau and cosine: minimum learning rate", at_least=0)
+    changes: str = choice(
+        "step",
+        ("step", "pass"),
+        "cosine: update of the learning rate after each step, or after each pass over the training set",
+    )
+    warm_up_steps: int = integer(0, "cosine: steps of a linear increase to the maximum before it", at_least=0)
     factor: float = number(0.5, "plateau: factor of each reduction of the learning rate", above=0, below=1)
-    patience: int = integer(25, "plateau: epochs without a lower validation loss before a reduction", at_least=0)
-    minimum_learning_rate: float = number(1e-6, "plateau and cosine: minimum learning rate", at_least=0)
+    patience: int = integer(25, "plateau: validations without a lower validation loss before a reduction", at_least=0)
 
 
 @dataclass(frozen=True)
@@ -90,8 +112,27 @@ class SeedSettings(Settings):
 
 
 @dataclass(frozen=True)
+class TrainingLength:
+    """Length of a training, in passes over the training set, and the passes between validations."""
+
+    steps_per_pass: int
+    passes_between_validations: int
+    passes: int
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return self.passes * self.steps_per_pass
+
+    @property
+    def validation_steps(self) -> int:
+        """Number of optimiser steps between two validations."""
+        return self.passes_between_validations * self.steps_per_pass
+
+
+@dataclass(frozen=True)
 class TrainingParameters(Settings):
-    """Model, loss, optimiser and schedule of a training."""
+    """Model, loss, optimiser, schedule and length of a training."""
 
     PREFIX = "training.parameters."
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
@@ -109,11 +150,18 @@ class TrainingParameters(Settings):
     loss: LossSettings = group(LossSettings, "weights of the loss")
     optimiser: OptimiserSettings = group(OptimiserSettings, "the optimiser")
     schedule: ScheduleSettings = group(ScheduleSettings, "learning rate schedule")
-    batch_size: int = integer(5, "training frames per optimiser step", at_least=1)
+    batch_size: int = integer(1, "training frames per optimiser step", at_least=1)
     validation_batch_size: int = integer(10, "validation frames per batch", at_least=1)
-    maximum_epochs: int = integer(500, "maximum number of epochs; length of a cosine schedule", at_least=1)
-    early_stopping_patience: int | None = integer(
-        None, "epochs without a lower validation loss before training stops; null: no early stopping", at_least=1
+    maximum_steps: int = integer(
+        20000,
+        "number of optimiser steps, rounded to whole passes over the training set; length of a cosine schedule",
+        at_least=1,
+    )
+    validation_interval: int = integer(
+        500, "steps between validations, rounded to whole passes, at least one", at_least=1
+    )
+    early_stopping_steps: int | None = integer(
+        None, "steps without a lower validation loss before training stops; null: no early stopping", at_least=1
     )
     keep_neighbour_lists: bool = flag(True, "keep all neighbour lists in memory (40 bytes per pair)")
     device: str = choice("cpu", ("cpu", "cuda", "auto"), "device to train on; auto: a GPU if available")
@@ -131,6 +179,23 @@ class TrainingParameters(Settings):
                 f"`{self.PREFIX}schedule.minimum_learning_rate` ({lowest}) is above "
                 f"`{self.PREFIX}optimiser.learning_rate` ({initial}); decrease the former or increase the latter."
             )
+        if self.schedule.warm_up_steps >= self.maximum_steps and self.schedule.kind == "cosine":
+            raise InputError(
+                f"`{self.PREFIX}schedule.warm_up_steps` ({self.schedule.warm_up_steps}) is not below "
+                f"`{self.PREFIX}maximum_steps` ({self.maximum_steps}); decrease the former or increase the latter."
+            )
+
+    def length(self, n_frames: int) -> TrainingLength:
+        """Return the length of a training on ``n_frames`` frames."""
+        steps_per_pass = math.ceil(n_frames / self.batch_size)
+        passes = max(1.0, self.maximum_steps / steps_per_pass)
+        n_validations = max(1, min(round(passes), round(self.maximum_steps / self.validation_interval)))
+        every = max(1, round(passes / n_validations))
+        return TrainingLength(
+            steps_per_pass=steps_per_pass,
+            passes_between_validations=every,
+            passes=every * max(1, round(passes / every)),
+        )
 
     @classmethod
     def complete_parameters(cls, parameters: Mapping[str, Any], packaged: bool) -> dict[str, Any]:

@@ -95,6 +95,12 @@ def limit_before_training(budget: Budget, costs: Costs) -> Limit | None:
     return _limit(exhausted_budget(budget, costs, *AFTER_LABELS), budget, costs)
 
 
+def hours_left(budget: Budget, costs: Costs) -> float | None:
+    """Return how many hours trainings may take: what is left of wall time, or of GPU hours; None without a limit."""
+    left = [getattr(budget, name) - getattr(costs, name) for name in AFTER_LABELS if getattr(budget, name) is not None]
+    return max(0.0, min(left)) if left else None
+
+
 def message_values(limit: Limit, has_potential: bool) -> dict[str, Any]:
     """Return the values for the exit message on a budget that is used up.
 

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiida.engine import ProcessBuilder
 from aiida.engine import submit as submit_process
 from aiida.engine.daemon.client import get_daemon_client
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
+from aiida_sicmlip.science.protocol_files import read_overrides, with_assignments
 from aiida_sicmlip.tools.nodes import load
 from aiida_sicmlip.workflows.active_learning.continuation import continue_from
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-from aiida_sicmlip.workflows.protocols.files import merge, read_overrides
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 
 
@@ -34,18 +33,7 @@ def read_settings(what: str | Path, assignments: Iterable[str] = ()) -> dict[str
         protocol, overrides = read_overrides(path)
     elif path.suffix in (".yaml", ".yml"):
         raise InputError(f"the file `{what}` does not exist. Protocols are: {', '.join(protocol_descriptions())}.")
-    for assignment in assignments:
-        key, sign, value = assignment.partition("=")
-        if not sign:
-            raise InputError(f"the assignment `{assignment}` has no `=`; write `key=value`.")
-        try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"the value in `{assignment}` is not YAML: {error}") from error
-        for part in reversed(key.strip().split(".")):
-            nested = {part: nested}
-        overrides = merge(overrides, nested)
-    return load_protocol(protocol, overrides)
+    return load_protocol(protocol, with_assignments(overrides, assignments))
 
 
 def checked_builder(settings: Mapping[str, Any], store: bool = True) -> ProcessBuilder:

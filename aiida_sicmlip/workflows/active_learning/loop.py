@@ -253,6 +253,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
             start=self.ctx.finished.get("potential") if from_previous else None,
             fixed_validation_set=self.ctx.datasets["fixed_validation"],
             hosts=self._hosts,
+            hours_left=budget.hours_left(*self._budget_and_costs()),
         )
         sets = {f"{role}_set": self.ctx.datasets[role] for role in ("training", "validation")}
         # The committee of the new potential is known to its training.

@@ -24,6 +24,7 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.costs.budgets import STATUSES, UNITS, Budget
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.tools.nodes import load
@@ -32,7 +33,6 @@ from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration.validation import validate_structures
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
-from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
@@ -119,7 +119,14 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         spec.expose_inputs(
             TrainingWorkChain,
             namespace="training",
-            exclude=("training_set", "validation_set", "further_sets", "training.seed", "evaluation.hosts"),
+            exclude=(
+                "training_set",
+                "validation_set",
+                "further_sets",
+                "training.seed",
+                "evaluation.hosts",
+                "prolongation_hours",
+            ),
         )
         spec.input(
             "start_from",
@@ -269,6 +276,8 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         fill_labelling(builder.labelling, settings["labelling"], codes, builder.structures)
         builder.max_replacements = settings["labelling"]["max_replacements"]
         fill_training(builder.training, settings, codes)
+        if settings["training"]["asked_force_mae"] is None:
+            builder.training.asked_force_mae = settings["convergence"]["force_mae"]
         builder.start_from = settings["training"]["start_from"]
         return builder
 

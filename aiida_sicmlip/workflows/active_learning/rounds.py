@@ -112,6 +112,7 @@ def training_inputs(
     start: PotentialData | None,
     fixed_validation_set: LabelledDataSetData | None,
     hosts: Mapping[str, orm.StructureData],
+    hours_left: float | None,
 ) -> dict[str, Any]:
     """Return the inputs of the training of a round, except for the training and validation sets.
 
@@ -119,9 +120,12 @@ def training_inputs(
     :param start: model that the training starts from; None for the one of ``inputs``, if any.
     :param fixed_validation_set: additional set on which the potential is evaluated.
     :param hosts: host crystals that the evaluations use to locate defects.
+    :param hours_left: budget of the training and its prolongations; None without a limit.
     """
     of_round = {**inputs, "training": {**inputs["training"], "seed": seed}}
     of_round["evaluation"] = {**inputs["evaluation"], "hosts": hosts}
+    if hours_left is not None:
+        of_round["prolongation_hours"] = orm.Float(hours_left)
     if start is not None:
         # An earlier model contains its prior.
         of_round["training"].pop("prior", None)

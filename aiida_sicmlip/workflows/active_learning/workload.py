@@ -70,8 +70,8 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
     cells = {name: _cell(description, name) for name, description in structures.items()}
     selection = SelectionSettings.from_mapping(settings["selection"]["parameters"])
     training = settings["training"]
-    complete = TrainingParameters.complete(training["parameters"])
-    network = _network(complete["model"])
+    parameters = TrainingParameters.from_mapping(training["parameters"])
+    network = Network(**{name: getattr(parameters.model, name) for name in Network.__dataclass_fields__})
     return Workload(
         rounds=settings["max_rounds"],
         walkers=[
@@ -83,14 +83,13 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
         labels=_labels(settings["labelling"], selection, max(cells.values(), key=lambda cell: cell.n_atoms), initial),
         trainings=Trainings(
             network=network,
-            epochs=complete["maximum_epochs"],
-            batch_size=complete["batch_size"],
+            parameters=parameters,
             members=training["committee_size"],
             compilations=1 + len(settings["further_compilations"]),
             initial_training=initial.sizes.get("training_set", 0),
             initial_validation=initial.sizes.get("validation_set", 0),
             extends_validation=selection.validation_update == "extend",
-            on_gpu=_on_gpu(complete["device"], training["options"]),
+            on_gpu=_on_gpu(parameters.device, training["options"]),
         ),
         first_network=network if initial.has_model else None,
         biased=exploration["bias"] is not None,
@@ -153,11 +152,6 @@ def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Ce
         cores=asked_cores(labelling["options"].get("resources") or {}),
         concurrent=labelling["max_concurrent"],
     )
-
-
-def _network(model: Mapping[str, Any]) -> Network:
-    """Return the size of the network."""
-    return Network(**{name: model[name] for name in Network.__dataclass_fields__})
 
 
 def _on_gpu(device: str, options: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from aiida_sicmlip.calculations.functions.find_states import find_states
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
+from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
@@ -30,7 +31,6 @@ from aiida_sicmlip.workflows.exploration.validation import (
 )
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
-from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
 

@@ -15,9 +15,9 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
 from aiida_sicmlip.workflows.protocols.exploration import fill_walker
-from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 
 CODES = ExplorationCalculation.exit_codes

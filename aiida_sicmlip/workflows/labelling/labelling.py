@@ -14,12 +14,12 @@ from aiida_sicmlip.calculations.functions.derive_reference_level import derive_r
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW, number_port, validate_code
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.labelling.pw_label import PwLabelWorkChain
 from aiida_sicmlip.workflows.labelling.pw_namelists import mistake_in_namelists
-from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 

@@ -9,17 +9,16 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.workflows.protocols.exploration import exploration_settings
-from aiida_sicmlip.workflows.protocols.files import (
+from aiida_sicmlip.science.protocol_files import (
     Overrides,
-    ProtocolFileMixin,
     choose_protocol,
     describe_protocols,
-    load_code,
     merge,
     read_overrides,
     read_protocols,
 )
+from aiida_sicmlip.workflows.protocols.exploration import exploration_settings
+from aiida_sicmlip.workflows.protocols.files import ProtocolFileMixin, load_code
 from aiida_sicmlip.workflows.protocols.labelling import labelling_settings
 from aiida_sicmlip.workflows.protocols.resources import code_and_switches, scheduler_options
 from aiida_sicmlip.workflows.protocols.settings import LoopSettings, TrainingProtocolSettings, TrainingStep

@@ -305,6 +305,19 @@ class TrainingStep(Settings):
         "maximum number of calculations of a training; each continues the one before",
         at_least=1,
     )
+    max_prolongations: int = integer(
+        REQUIRED,
+        "times that an underfitted training is prolonged, each by as many steps, from the model so far and with half "
+        "the learning rate; needs an asked error",
+        at_least=0,
+    )
+    asked_force_mae: float | None = number(
+        None,
+        "force MAE that the training set is asked to meet; null: in a run `convergence.force_mae`, else none",
+        unit="eV/A",
+        nullable=True,
+        above=0,
+    )
     initial_potential: int | str | None = node_name(
         "packaged model that each training starts from; null: random weights"
     )

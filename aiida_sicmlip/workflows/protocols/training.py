@@ -9,23 +9,23 @@ from aiida import orm
 
 from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
-from aiida_sicmlip.science.training.settings import TrainingParameters
-from aiida_sicmlip.tools.codes import torch_version
-from aiida_sicmlip.tools.nodes import load
-from aiida_sicmlip.workflows.protocols.files import (
+from aiida_sicmlip.science.protocol_files import (
+    TRAINING_PROTOCOLS,
     Overrides,
-    ProtocolFileMixin,
     choose_protocol,
-    load_code,
     merge,
     read_overrides,
     read_protocols,
 )
+from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
+from aiida_sicmlip.science.training.settings import TrainingParameters
+from aiida_sicmlip.tools.codes import torch_version
+from aiida_sicmlip.tools.nodes import load
+from aiida_sicmlip.workflows.protocols.files import ProtocolFileMixin, load_code
 from aiida_sicmlip.workflows.protocols.resources import scheduler_options
 from aiida_sicmlip.workflows.protocols.settings import MachineSettings, TrainingProtocolSettings
 
-PROTOCOL_FILE = "training.yaml"
+PROTOCOL_FILE = TRAINING_PROTOCOLS
 STEPS = ("training", "compilation", "evaluation")
 """Steps of a training, each with a code and options."""
 
@@ -104,6 +104,9 @@ def fill_training(namespace: Any, settings: Mapping[str, Any], codes: Mapping[st
     training = settings["training"]
     namespace.committee_size = orm.Int(training["committee_size"])
     namespace.max_iterations = orm.Int(training["max_iterations"])
+    namespace.max_prolongations = orm.Int(training["max_prolongations"])
+    if training["asked_force_mae"] is not None:
+        namespace.asked_force_mae = orm.Float(training["asked_force_mae"])
     if training["prior"]:
         namespace.prior_settings = training["prior"]
     fill_initial_potential(namespace.training, training)

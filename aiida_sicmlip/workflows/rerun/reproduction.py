@@ -13,9 +13,11 @@ from aiida.engine import run_get_node, submit
 from aiida.engine.daemon.client import get_daemon_client
 from aiida.manage.caching import get_use_cache
 
+from aiida_sicmlip.calculations.functions.count_training_in_steps import count_training_in_steps
 from aiida_sicmlip.calculations.validation import Validator, program_of, validate_code
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
+from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.tools.nodes import input_of
 
 CHECKPOINT = "checkpoint"
@@ -106,16 +108,45 @@ def run_again(
             **{**inputs, **changed}, metadata={"disable_cache": True, "label": _label(process)}
         )
         return node
-    _class_of(process)
-    builder = process.get_builder_restart()
+    if process.process_type == TRAINING_CALCULATION:
+        settings = settings_in_steps(process, process.inputs.training_set)
+        changed |= {} if settings is None else {"parameters": settings}
+    builder = restart_builder(process, changed)
     if code is not None:
         builder.code = code
-    for name, value in changed.items():
-        builder[name] = value
     builder.metadata.disable_cache = True
     builder.metadata.label = _label(process)
     builder.metadata.pop("call_link_label", None)
     return start(builder)
+
+
+def restart_builder(process: orm.ProcessNode, replaced: Mapping[str, Any]) -> Any:
+    """Return a builder with the inputs of a process.
+
+    Unlike AiiDA's ``get_builder_restart`` it replaces inputs before their validation, which those of before may fail.
+
+    :param replaced: other inputs by name; those of a namespace are nested.
+    """
+    builder = _class_of(process).get_builder()
+    inputs = process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).nested()
+    for further in (process.get_metadata_inputs() or {}, dict(replaced)):
+        process.recursive_merge(inputs, further)
+    builder._update(inputs)
+    return builder
+
+
+def settings_in_steps(training: orm.ProcessNode, training_set: LabelledDataSetData) -> orm.Dict | None:
+    """Return settings in optimiser steps of a training whose stored settings count passes; None for other settings.
+
+    :param training: the calculation.
+    :param training_set: the set that it is run again with.
+    """
+    results = training.outputs.results.get_dict() if "results" in training.outputs else {}
+    stored = training.inputs.parameters
+    if not any("maximum_epochs" in known for known in (stored.get_dict(), results.get("settings", {}))):
+        return None
+    packaged = orm.Bool("initial_potential" in training.inputs)
+    return count_training_in_steps(stored, training_set, packaged)
 
 
 def start(builder: Any) -> orm.ProcessNode:

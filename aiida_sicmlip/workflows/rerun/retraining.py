@@ -20,7 +20,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.tools.lineage import Configuration, configurations_of_dataset, labels_of_dataset
 from aiida_sicmlip.tools.potentials import training_of
-from aiida_sicmlip.workflows.rerun.reproduction import attempts_of, usable_code
+from aiida_sicmlip.workflows.rerun.reproduction import attempts_of, restart_builder, settings_in_steps, usable_code
 
 SETS = ("training_set", "validation_set")
 NODES = (
@@ -111,17 +111,24 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
     :raises InputError: if the training of the model started from another model that was trained on removed data.
     """
     first = attempts_of(training_of(removal.model))[0]
-    initial = first.inputs.initial_potential if "initial_potential" in first.inputs else None
+    caller = _training_work_chain(first)
+    inputs: Any = caller.inputs if caller is not None else first.inputs
+    # The model that a prolongation started from is trained again within the work chain.
+    of_training = inputs.training if caller is not None else inputs
+    initial = of_training.initial_potential if "initial_potential" in of_training else None
     if initial is not None and _was_trained_on_removed(initial.pk, removal):
         raise InputError(
             f"the training <{first.pk}> started from the model <{initial.pk}>, which was trained on removed "
             f"configurations; retrain that first: `aiida-sicmlip retrain {initial.pk} --without ...`."
         )
     done: dict[int, _Filtered] = {}
-    caller = _training_work_chain(first)
-    inputs: Any = caller.inputs if caller is not None else first.inputs
     sets = {name: _filtered(getattr(inputs, name), removal, done)[0] for name in SETS}
-    builder = (caller or first).get_builder_restart()
+    training_set = sets["training_set"]
+    # `plan_removal` refuses to remove all configurations of a set.
+    assert training_set is not None
+    settings = settings_in_steps(first, training_set)
+    replaced = {} if settings is None else {"parameters": settings}
+    builder = restart_builder(caller or first, replaced if caller is None else {"training": replaced})
     for name, dataset in sets.items():
         builder[name] = dataset
     if caller is not None:

@@ -12,9 +12,9 @@ from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
+from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.workflows.base.reattach import run_once
 from aiida_sicmlip.workflows.base.restart import RestartWorkChain
-from aiida_sicmlip.workflows.protocols.files import Overrides
 from aiida_sicmlip.workflows.protocols.training import (
     TrainingProtocolMixin,
     fill_initial_potential,
@@ -75,8 +75,8 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
-            message="Attempt {attempts} <{pk}> made no progress: its walltime is too short for an epoch. Increase the "
-            "walltime. {reason}",
+            message="Attempt {attempts} <{pk}> made no progress: its walltime ended before a validation. Increase "
+            "it, or lower `validation_interval`. {reason}",
         )
         spec.exit_code(404, "ERROR_TRAINING_FAILED", message="Attempt {attempts} <{pk}> failed: {reason}")
         spec.exit_code(405, "ERROR_OUT_OF_MEMORY", message="Attempt {attempts} <{pk}> ran out of memory: {reason}")
@@ -167,7 +167,7 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         """Continue from the last checkpoint; restart once if the machine failed before there was one."""
         before = self.ctx.inputs.get("checkpoint", None)
         now = calculation.outputs.checkpoint if "checkpoint" in calculation.outputs else None
-        done, done_before = (0 if node is None else node.epochs for node in (now, before))
+        done, done_before = (0 if node is None else node.steps for node in (now, before))
         failed = calculation.exit_status in (
             CODES.ERROR_SCHEDULER_NODE_FAILURE.status,
             CODES.ERROR_INTERRUPTED.status,
@@ -182,7 +182,7 @@ class TrainingBaseWorkChain(TrainingProtocolMixin, RestartWorkChain):
         if self.ctx.iteration >= self.inputs.max_iterations.value:
             return self._fail(self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED, calculation)
         self.report(
-            f"{self.call_label} <{calculation.pk}> was interrupted; continuing after {max(done, done_before)} epochs"
+            f"{self.call_label} <{calculation.pk}> was interrupted; continuing after {max(done, done_before)} steps"
         )
         return ProcessHandlerReport(do_break=True)
 

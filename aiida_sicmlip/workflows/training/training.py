@@ -5,101 +5,56 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain
+from aiida.engine import ExitCode, ProcessSpec, ToContext, while_
 
 from aiida_sicmlip.calculations.compilation import CompilationCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
+from aiida_sicmlip.calculations.functions.assess_fit import assess_fit
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_committee_seeds
 from aiida_sicmlip.calculations.functions.fit_lennard_jones_prior import fit_lennard_jones_prior
+from aiida_sicmlip.calculations.functions.lower_learning_rate import lower_learning_rate
 from aiida_sicmlip.calculations.training import TrainingCalcJob
-from aiida_sicmlip.calculations.training_checks import check_training, prior_is_wanted
-from aiida_sicmlip.calculations.validation import number_port, settings_port
-from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.calculations.training_checks import prior_is_wanted
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
-from aiida_sicmlip.data.potential import PotentialData
-from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, PriorParameters
+from aiida_sicmlip.science.evaluation.underfit import message_of_fit
+from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
-from aiida_sicmlip.workflows.protocols.files import Overrides
-from aiida_sicmlip.workflows.protocols.training import (
-    STEPS,
-    TrainingProtocolMixin,
-    fill_training,
-    load_training_protocol,
-    with_options_of_scheduler,
-)
 from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
-from aiida_sicmlip.workflows.training.validation import (
-    MAX_COMMITTEE_SIZE,
-    require_fitted_prior,
-    validate_compilation,
-    validate_further_compilations,
-)
+from aiida_sicmlip.workflows.training.ports import TrainingPorts
 
 OTHER_MACHINE = CompilationCalculation.exit_codes.ERROR_OTHER_MACHINE.status
 """Not repeated, as the next attempt would run on the same wrong machine."""
+PROLONGATION_FACTOR = 0.5
+"""Factor of the highest learning rate for each prolongation of a training."""
 FIRST = "member_00"
 """The member of a committee whose potential is the output, explores and is evaluated."""
 
 
-class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
+class TrainingWorkChain(TrainingPorts):
     """Train a potential, compile it, and evaluate the compiled model on its training and validation sets.
 
     If the settings require a Lennard-Jones prior and none is given, one is first fitted to the training set, with the
     cutoff of the model. A committee consists of potentials that differ only in their seeds; their disagreement is a
     measure of the uncertainty.
+
+    A training that ends underfitted, with a larger error on the training set than was asked for and hardly a larger one
+    on the validation set, is prolonged: further labels would not help it. The output ``fit`` says whether it still is.
     """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
-        """Define inputs, outline, outputs and exit codes."""
+        """Define the outline."""
         super().define(spec)
-        spec.expose_inputs(
-            TrainingCalcJob, namespace="training", exclude=("training_set", "validation_set", "checkpoint")
-        )
-        spec.expose_inputs(TrainingCalcJob, include=("training_set", "validation_set"))
-        spec.expose_inputs(TrainingBaseWorkChain, include=("max_iterations",))
-        spec.input(
-            "prior_settings",
-            required=False,
-            **settings_port(PriorParameters, purpose="Used if the model requires a prior and none is given."),
-        )
-        spec.input(
-            "committee_size",
-            **number_port(
-                "committee_size",
-                "Number of potentials that are trained with different seeds; the first one is used.",
-                1,
-                at_least=1,
-                at_most=MAX_COMMITTEE_SIZE,
-            ),
-        )
-        spec.input_namespace(
-            "further_sets",
-            dynamic=True,
-            required=False,
-            valid_type=LabelledDataSetData,
-            help="Further sets that the compiled model is evaluated on, by name.",
-        )
-        spec.expose_inputs(CompilationCalculation, namespace="compilation", exclude=("potential",))
-        spec.input_namespace(
-            "further_compilations",
-            dynamic=True,
-            required=False,
-            valid_type=(orm.AbstractCode, orm.Dict),
-            validator=validate_further_compilations,
-            help="Further machines that the potential is compiled for, by name: `code`, `parameters` and `options`.",
-        )
-        spec.expose_inputs(EvaluationCalculation, namespace="evaluation", exclude=("potential", "dataset", "committee"))
-        spec.inputs["compilation"].validator = validate_compilation
-        spec.inputs.validator = cls.validate_inputs
         spec.outline(
             cls.fit_prior,
             cls.run_training,
             cls.inspect_training,
+            while_(cls.should_prolong)(
+                cls.run_prolongation,
+                cls.inspect_prolongation,
+            ),
             cls.run_compilation,
             cls.run_compilation_again,
             cls.inspect_compilation,
@@ -107,84 +62,6 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
             cls.inspect_evaluations,
             cls.results,
         )
-        spec.output("potential", valid_type=PotentialData, help="The portable model.")
-        spec.output("compiled_potential", valid_type=CompiledPotentialData, help="The model, compiled for LAMMPS.")
-        spec.output(
-            "prior",
-            valid_type=LennardJonesPriorData,
-            required=False,
-            help="The prior, if it was fitted here.",
-        )
-        spec.output("training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors by epoch.")
-        spec.output(
-            "training_results", valid_type=orm.Dict, required=False, help="Errors, epochs, stopping reason, versions."
-        )
-        spec.output(
-            "configuration", valid_type=orm.SinglefileData, required=False, help="The complete NequIP configuration."
-        )
-        spec.output_namespace(
-            "further_compilations",
-            dynamic=True,
-            valid_type=CompiledPotentialData,
-            help="The model, compiled for the further machines, under their names.",
-        )
-        spec.output_namespace(
-            "committee",
-            dynamic=True,
-            valid_type=CompiledPotentialData,
-            help="The other members of the committee, compiled: `member_01` etc.",
-        )
-        spec.output_namespace(
-            "committee_potentials",
-            dynamic=True,
-            valid_type=PotentialData,
-            help="The other members of the committee, portable.",
-        )
-        spec.output_namespace(
-            "evaluations",
-            dynamic=True,
-            valid_type=orm.Dict,
-            help="Errors of the compiled model on the `training` and the `validation` set, and on the further sets.",
-        )
-        spec.exit_code(401, "ERROR_TRAINING_FAILED", message="The training <{pk}> failed: {reason}")
-        spec.exit_code(402, "ERROR_COMPILATION_FAILED", message="The compilation <{pk}> failed: {reason}")
-        spec.exit_code(403, "ERROR_EVALUATION_FAILED", message="The evaluation <{pk}> failed: {reason}")
-
-    @classmethod
-    def get_builder_from_protocol(
-        cls,
-        code: orm.AbstractCode,
-        training_set: LabelledDataSetData,
-        validation_set: LabelledDataSetData,
-        protocol: str | None = None,
-        overrides: Overrides = None,
-    ) -> ProcessBuilder:
-        """Return a builder for the protocol called ``protocol`` with ``overrides`` on top.
-
-        The seed of the training is 1 by default.
-
-        :param code: `sicmlip`, for all steps.
-        :param protocol: `paper`, `balanced` (default) or `fast`.
-        :param overrides: settings as in `workflows/protocols/training.yaml`, or the path of a YAML file of them.
-        :raises InputError: if the protocol or a setting is unknown, or a value is invalid.
-        """
-        settings = with_options_of_scheduler(load_training_protocol(protocol, overrides), code)
-        builder = cls.get_builder()
-        builder.training_set, builder.validation_set = training_set, validation_set
-        fill_training(builder, settings, dict.fromkeys(STEPS, code))
-        builder.training.seed = orm.Int(1)
-        return builder
-
-    @classmethod
-    def validate_inputs(cls, inputs: dict[str, Any], _: Any) -> str | None:
-        """Validate the inputs."""
-        sets: dict[str, Any] = {name: inputs[name] for name in ("training_set", "validation_set") if name in inputs}
-        try:
-            check_training({**inputs.get("training", {}), **sets}, fits_prior=True)
-            require_fitted_prior(inputs)
-        except InputError as error:
-            return str(error)
-        return None
 
     def fit_prior(self) -> None:
         """Fit a prior if the model requires one and none is given; a packaged model contains its own."""
@@ -205,31 +82,65 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
 
     def run_training(self) -> ToContext:
         """Submit the trainings of all members."""
-        inputs = dict(self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False))
-        if self.ctx.prior is not None:
-            inputs["prior"] = self.ctx.prior
-        seeds = {FIRST: inputs.pop("seed")}
+        seeds = {FIRST: self.inputs.training.seed}
         size = self.inputs.committee_size
         if size.value > 1:
             seeds |= run_once(self, derive_committee_seeds, "seeds", seed=seeds[FIRST], committee_size=size)
-        submitted = {}
-        for member in self._members:
-            training = {
-                **inputs,
-                "seed": seeds[member],
-                "training_set": self.inputs.training_set,
-                "validation_set": self.inputs.validation_set,
-            }
-            label = _label("training", member)
-            submitted[label] = submit_once(
-                self, TrainingBaseWorkChain, label, training=training, max_iterations=self.inputs.max_iterations
-            )
-        return ToContext(**submitted)
+        self.ctx.seeds, self.ctx.parameters, self.ctx.prolongations = seeds, self.inputs.training.parameters, 0
+        prior = {} if self.ctx.prior is None else {"prior": self.ctx.prior}
+        return self._submit_trainings("training", dict.fromkeys(self._members, prior))
 
     def inspect_training(self) -> ExitCode | None:
         """Check that all trainings have succeeded."""
+        self.ctx.hours = [self._hours("training")]
         labels = [_label("training", member) for member in self._members]
         return self._failure(labels, self.exit_codes.ERROR_TRAINING_FAILED)
+
+    def should_prolong(self) -> bool:
+        """Return whether the training is underfitted and may be prolonged."""
+        if "asked_force_mae" not in self.inputs:
+            return False
+        results, asked = self._training(FIRST).outputs.results, self.inputs.asked_force_mae
+        step = f"fit_{self.ctx.prolongations:02d}" if self.ctx.prolongations else "fit"
+        self.ctx.fit = run_once(self, assess_fit, step, results=results, asked_force_mae=asked)
+        if not self.ctx.fit["underfitted"]:
+            return False
+        self.report(message_of_fit(self.ctx.fit))
+        if self.ctx.prolongations >= self.inputs.max_prolongations.value:
+            return False
+        hours = self.ctx.hours
+        if "prolongation_hours" in self.inputs and sum(hours) + hours[-1] > self.inputs.prolongation_hours.value:
+            self.report(
+                f"the training is not prolonged: it has taken {sum(hours):.3g} h, and the budget holds "
+                f"{self.inputs.prolongation_hours.value:.3g} h in all"
+            )
+            return False
+        return True
+
+    def run_prolongation(self) -> ToContext:
+        """Submit trainings that go on from the models so far, with a lower learning rate."""
+        self.ctx.prolongations += 1
+        step, factor = self._prolongation, orm.Float(PROLONGATION_FACTOR)
+        self.ctx.parameters = run_once(
+            self, lower_learning_rate, f"{step}_learning_rate", parameters=self.ctx.parameters, factor=factor
+        )
+        # A package carries its prior.
+        starts = {member: {"initial_potential": self._training(member).outputs.potential} for member in self._members}
+        return self._submit_trainings(step, starts)
+
+    def inspect_prolongation(self) -> None:
+        """Use the prolonged trainings; if one has failed, keep all models so far."""
+        children = {member: self.ctx[_label(self._prolongation, member)] for member in self._members}
+        for child in children.values():
+            if not child.is_finished_ok:
+                self.report(
+                    f"the prolongation <{child.pk}> failed, the model before it is kept: {failure_message(child)}"
+                )
+                self.ctx.prolongations = self.inputs.max_prolongations.value
+                return
+        self.ctx.hours = [*self.ctx.hours, self._hours(self._prolongation)]
+        for member, child in children.items():
+            self.ctx[_label("training", member)] = child
 
     def run_compilation(self) -> ToContext:
         """Submit the compilations: of each member for the exploration, and of the first member for further machines."""
@@ -301,8 +212,40 @@ class TrainingWorkChain(TrainingProtocolMixin, WorkChain):
         )
         self.report(f"force MAE {errors}")
 
+    @property
+    def _prolongation(self) -> str:
+        """Name of the current prolongation."""
+        return f"prolongation_{self.ctx.prolongations:02d}"
+
+    def _submit_trainings(self, step: str, starts: dict[str, dict[str, orm.Data]]) -> ToContext:
+        """Submit a training of each member under the label of a step, with what each starts from."""
+        inputs = dict(self.exposed_inputs(TrainingCalcJob, namespace="training", agglomerate=False))
+        inputs.pop("prior", None)
+        submitted = {}
+        for member, start in starts.items():
+            training = {
+                **inputs,
+                **start,
+                "parameters": self.ctx.parameters,
+                "seed": self.ctx.seeds[member],
+                "training_set": self.inputs.training_set,
+                "validation_set": self.inputs.validation_set,
+            }
+            label = _label(step, member)
+            submitted[label] = submit_once(
+                self, TrainingBaseWorkChain, label, training=training, max_iterations=self.inputs.max_iterations
+            )
+        return ToContext(**submitted)
+
+    def _hours(self, step: str) -> float:
+        """Return the hours that the trainings of a step have taken, summed over the committee."""
+        nodes = [self.ctx[_label(step, member)] for member in self._members]
+        return sum((node.mtime - node.ctime).total_seconds() for node in nodes) / 3600
+
     def _set_training_outputs(self) -> None:
         """Set the outputs to those of the training of the first member."""
+        if "fit" in self.ctx:
+            self.out("fit", self.ctx.fit)
         training = self._training(FIRST)
         for name in ("potential", "training_curve", "results", "configuration"):
             if name in training.outputs:

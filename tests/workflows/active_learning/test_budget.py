@@ -12,6 +12,7 @@ from aiida_sicmlip.science.costs.budgets import Budget
 from aiida_sicmlip.workflows.active_learning import loop as loop_module
 from aiida_sicmlip.workflows.active_learning.budget import (
     Limit,
+    hours_left,
     limit_before_exploration,
     limit_before_training,
     message_values,
@@ -184,3 +185,12 @@ def test_exit_codes_name_all_budgets():
     assert {status: f"`budget.{name}`" in found[status] for name, status in STATUS.items()} == dict.fromkeys(
         found, True
     )
+
+
+@pytest.mark.parametrize(
+    ("allowed", "left"),
+    [({}, None), ({"labels": 3}, None), ({"wall_hours": 5.0}, 3.0), ({"wall_hours": 5.0, "gpu_hours": 1.0}, 0.5)],
+)
+def test_hours_that_trainings_may_take(allowed, left):
+    assert hours_left(Budget(**allowed), Costs(labels=3, gpu_hours=0.5, wall_hours=2.0)) == left
+    assert hours_left(Budget(wall_hours=1.0), Costs(wall_hours=2.0)) == 0.0

@@ -36,7 +36,10 @@ def test_labels_stand_behind_those_of_the_set_before(generate_dataset):
 
 
 def test_training_from_scratch_takes_what_is_given():
-    inputs = training_inputs(GIVEN, seed=orm.Int(3), start=None, fixed_validation_set=None, hosts={"a": "crystal"})
+    inputs = training_inputs(
+        GIVEN, seed=orm.Int(3), start=None, fixed_validation_set=None, hosts={"a": "crystal"}, hours_left=2.5
+    )
+    assert inputs.pop("prolongation_hours").value == 2.5
     assert inputs["training"] == {"parameters": "p", "prior": "walls", "seed": orm.Int(3)}
     assert inputs["evaluation"] == {"code": "c", "hosts": {"a": "crystal"}}
     assert (inputs["prior_settings"], inputs["committee_size"]) == ("s", 2)
@@ -46,7 +49,9 @@ def test_training_from_scratch_takes_what_is_given():
 def test_training_from_an_earlier_model_fits_no_prior(generate_dataset, portable_potential):
     """The model has its prior in it; what all rounds are given is left as it was."""
     fixed = generate_dataset(1)
-    inputs = training_inputs(GIVEN, seed=orm.Int(3), start=portable_potential, fixed_validation_set=fixed, hosts={})
+    inputs = training_inputs(
+        GIVEN, seed=orm.Int(3), start=portable_potential, fixed_validation_set=fixed, hosts={}, hours_left=None
+    )
     assert inputs["training"]["initial_potential"] is portable_potential
     assert "prior" not in inputs["training"] and "prior_settings" not in inputs
     assert inputs["further_sets"] == {"fixed_validation": fixed}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiida_sicmlip.science.costs.runs import total_costs
+from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.active_learning.plan import cost_lines, plan
 from aiida_sicmlip.workflows.active_learning.workload import InitialState, workload_of_settings
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
@@ -80,7 +81,9 @@ def test_what_a_run_begins_with_is_not_counted_again():
     assert (new.labels, continued.labels) == (29, 24)
     assert new.steps - continued.steps == 2 * 2200
     assert continued.dynamics.middle > new.dynamics.middle
-    assert continued.training_frames == new.training_frames + 2 * 16 * 200
+    length = TrainingParameters.from_mapping(settings["training"]["parameters"]).length
+    for total, sizes in ((new, (8, 16)), (continued, (24, 32))):
+        assert total.training_frames == sum(length(size).passes * size for size in sizes)
 
 
 @pytest.mark.parametrize(

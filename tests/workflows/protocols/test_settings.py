@@ -13,13 +13,13 @@ from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
+from aiida_sicmlip.science.protocol_files import merge, read_protocols
 from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.science.settings import SettingGroup, Settings
 from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
-from aiida_sicmlip.workflows.protocols.files import merge, read_protocols
 from aiida_sicmlip.workflows.protocols.loop import load_protocol, protocol_descriptions
 from aiida_sicmlip.workflows.protocols.settings import LoopSettings, TrainingProtocolSettings
 

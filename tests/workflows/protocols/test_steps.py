@@ -9,11 +9,11 @@ import yaml
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.protocol_files import read_overrides
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
-from aiida_sicmlip.workflows.protocols.files import read_overrides
 from aiida_sicmlip.workflows.training.base import TrainingBaseWorkChain
 from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
@@ -45,7 +45,7 @@ def test_every_work_chain_names_its_protocols():
     for process in TRAINING:
         assert list(process.get_available_protocols()) == ["paper", "balanced", "fast"]
         assert process.get_default_protocol() == "balanced"
-        assert process.get_protocol_inputs("fast")["training"]["parameters"]["maximum_epochs"] == 200
+        assert process.get_protocol_inputs("fast")["training"]["parameters"]["maximum_steps"] == 4000
     for process in LOOP + TRAINING:
         content = yaml.safe_load(process.get_protocol_filepath().read_text())
         assert all(entry["description"] for entry in content["protocols"].values())

@@ -22,7 +22,7 @@ if [ ! -e {flag} ]; then
   sed -i -E 's/"wall_time_limit": [0-9.]+/"wall_time_limit": 0.001/' training.json
 fi
 """
-"""Lets the first job's time be over after its first epoch."""
+"""Lets the first job's time be over after its first validation."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def potential_code(aiida_localhost, tmp_path):
 def test_a_training_that_the_walltime_cut_reaches_what_an_uninterrupted_one_does(
     potential_code, generate_dataset, generate_checkpoint, tmp_path
 ):
-    """Bit for bit: the curve from its first epoch on, the best model's errors, and the packaged weights."""
+    """Bit for bit: the curve from its first validation on, the best model's errors, and the packaged weights."""
     from aiida_sicmlip.engine.packaged_model import PackagedModel
 
     generate_checkpoint()
@@ -60,7 +60,7 @@ def test_a_training_that_the_walltime_cut_reaches_what_an_uninterrupted_one_does
         training = {
             **sets,
             "code": potential_code(name, lines),
-            "parameters": {**TINY, "maximum_epochs": 6},
+            "parameters": {**TINY, "maximum_steps": 12},
             "seed": 1,
             "metadata": {"options": {"max_wallclock_seconds": 600}},
         }
@@ -74,8 +74,8 @@ def test_a_training_that_the_walltime_cut_reaches_what_an_uninterrupted_one_does
         np.testing.assert_array_equal(
             cut["training_curve"].get_array(column), whole["training_curve"].get_array(column)
         )
-    assert cut["training_curve"].get_array("epoch").tolist() == list(range(1, 7))
-    for key in ("best", "final", "best_epoch", "starting_validation_loss"):
+    assert cut["training_curve"].get_array("step").tolist() == list(range(2, 13, 2))
+    for key in ("best", "final", "best_step", "starting_validation_loss"):
         assert cut["results"][key] == whole["results"][key]
     frame = labelled_carbide(77)
     computed = []
@@ -89,12 +89,12 @@ def test_a_training_that_the_walltime_cut_reaches_what_an_uninterrupted_one_does
 
 @pytest.fixture
 def attempt(generate_checkpoint, portable_potential):
-    """Makes calculations that have ended: status, epochs of the checkpoint that is left, whether there is a model."""
+    """Makes calculations that have ended: status, steps of the checkpoint that is left, whether there is a model."""
 
-    def make(status, epochs=None, model=False):
+    def make(status, steps=None, model=False):
         outputs = {}
-        if epochs is not None:
-            outputs["checkpoint"] = generate_checkpoint(epochs)
+        if steps is not None:
+            outputs["checkpoint"] = generate_checkpoint(steps)
         if model:
             outputs["potential"] = portable_potential.clone()
         return ended(status, "what it said", **outputs)
@@ -111,7 +111,7 @@ def training(chain, generate_code, generate_dataset):
             "code": generate_code("sicmlip.training"),
             "training_set": generate_dataset(4, seed=1),
             "validation_set": generate_dataset(2, seed=2),
-            "parameters": {"optimiser": {"learning_rate": 0.01}, "maximum_epochs": 7},
+            "parameters": {"optimiser": {"learning_rate": 0.01}, "maximum_steps": 7},
             "seed": 3,
         }
         instance = chain(TrainingBaseWorkChain, {"training": given, "max_iterations": orm.Int(max_iterations)})
@@ -132,20 +132,20 @@ def test_a_leg_that_was_cut_off_is_continued(training, attempt, status):
     instance = training(attempt(400, 3, model=True), attempt(status, 5))
     assert instance.inspect_process().status == 0
     assert instance.should_run_process()
-    assert instance.ctx.inputs.checkpoint.epochs == 5
+    assert instance.ctx.inputs.checkpoint.steps == 5
 
 
-def test_a_walltime_without_an_epoch_ends_the_training(training, attempt):
+def test_a_walltime_without_a_validation_ends_the_training(training, attempt):
     """The same time would be spent again."""
     code = training(attempt(402)).inspect_process()
-    assert code.status == 403 and "Increase the walltime" in code.message
+    assert code.status == 403 and "ended before a validation" in code.message
     instance = training(attempt(400, 3, model=True), attempt(400, 3, model=True))
     assert instance.inspect_process().status == 403
     assert {"potential", "checkpoint"} <= set(instance.outputs)
 
 
 def test_a_failed_machine_is_tried_once_more(training, attempt):
-    """Before the first epoch, from the beginning; and not for ever."""
+    """Before the first validation, from the beginning; and not for ever."""
     instance = training(attempt(140))
     assert instance.inspect_process().status == 0
     assert "checkpoint" not in instance.ctx.inputs
@@ -153,14 +153,14 @@ def test_a_failed_machine_is_tried_once_more(training, attempt):
     # What was reached in between is no reason to give up.
     instance = training(attempt(140), attempt(401, 2), attempt(140))
     assert instance.inspect_process().status == 0
-    assert instance.ctx.inputs.checkpoint.epochs == 2
+    assert instance.ctx.inputs.checkpoint.steps == 2
 
 
 def test_legs_are_bounded(training, attempt):
     """The last attempt's model and state are outputs, so that the training can be continued."""
     instance = training(attempt(400, 3), attempt(400, 5, model=True), max_iterations=2)
     assert instance.inspect_process().status == 401
-    assert instance.outputs["checkpoint"].epochs == 5 and "potential" in instance.outputs
+    assert instance.outputs["checkpoint"].steps == 5 and "potential" in instance.outputs
 
 
 def test_a_loss_that_is_not_a_number_is_tried_once_with_a_tenth_of_the_rate(training, attempt, caplog):
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_a_number_is_tried_once_with_a_tenth_of_the_rate(trai
     instance = training(attempt(400, 3), attempt(410))
     assert instance.inspect_process().status == 0
     parameters = instance.ctx.inputs.parameters
-    assert parameters.get_dict() == {"optimiser": {"learning_rate": pytest.approx(0.001)}, "maximum_epochs": 7}
+    assert parameters.get_dict() == {"optimiser": {"learning_rate": pytest.approx(0.001)}, "maximum_steps": 7}
     assert parameters.creator.process_label == "lower_learning_rate"
     assert "checkpoint" not in instance.ctx.inputs
     assert "learning rate of 0.001" in caplog.text
@@ -190,6 +190,6 @@ def test_the_least_learning_rate_is_not_above_the_lowered_one():
     assert lowered["optimiser"]["learning_rate"] == lowered["schedule"]["minimum_learning_rate"]
     assert settings["optimiser"]["learning_rate"] == 0.01
     # The default is lowered where none is given.
-    assert with_lower_learning_rate({}, 0.1) == {"optimiser": {"learning_rate": pytest.approx(0.0005)}}
+    assert with_lower_learning_rate({}, 0.1) == {"optimiser": {"learning_rate": pytest.approx(0.0015)}}
     with pytest.raises(ValueError, match="between 0 and 1"):
         with_lower_learning_rate({}, 1.0)

@@ -43,7 +43,7 @@ def test_prior_training_compilation_and_evaluation(potential_code, generate_data
     """The prior has the training set as its source, and is what the model was built with."""
     training_set = generate_dataset([labelled_carbide(seed) for seed in range(4)])
     options = {"options": {"max_wallclock_seconds": 600}}
-    parameters = {**TINY, "maximum_epochs": 3, "model": {**TINY["model"], "pair_potential": "lennard-jones"}}
+    parameters = {**TINY, "maximum_steps": 6, "model": {**TINY["model"], "pair_potential": "lennard-jones"}}
     outputs, node = run_get_node(
         TrainingWorkChain,
         training_set=training_set,
