@@ -24,6 +24,8 @@ def columns(row: Mapping[str, Any]) -> dict[str, float]:
         numbers["drift of the walker (eV/ps)"] = found["drift"]["value"]
         numbers["waited for a hop (ps)"] = row["walker"]["first_hop_ps"] or row["walker"]["length_ps"]
         numbers["hops"] = float(row["walker"]["first_hop_ps"] is not None)
+    for step, drift in row.get("pulled_drift_by_timestep_fs", {}).items():
+        numbers[f"pulled, {step} fs (eV/ps)"] = drift
     for step, drift in row.get("drift_by_timestep_fs", {}).items():
         numbers[f"NVE, {step} fs (eV/ps)"] = drift["ev_per_ps"]
     return numbers
@@ -49,7 +51,14 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    names = ["NVE, 1 fs (eV/ps)", "hotter (K)", "gradient noise", "variance explained", "waited for a hop (ps)"]
+    names = [
+        "pulled, 1 fs (eV/ps)",
+        "NVE, 1 fs (eV/ps)",
+        "hotter (K)",
+        "gradient noise",
+        "variance explained",
+        "waited for a hop (ps)",
+    ]
     means = summary(rows)
     figure, panels = plt.subplots(1, len(names), figsize=(3.0 * len(names), 3.2), layout="constrained", sharey=True)
     for axes, name in zip(panels, names, strict=True):
