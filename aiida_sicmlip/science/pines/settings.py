@@ -67,7 +67,7 @@ class AutoencoderParameters(Settings):
     )
     latent: int = integer(3, "number of collective variables", at_least=1)
     standardisation: str = choice(
-        "entry",
+        "vector",
         STANDARDISATIONS,
         "entries are divided by the standard deviation of the whole `vector`, of their `block`, or of the `entry` "
         "itself, which amplifies those that hardly vary",

@@ -32,8 +32,10 @@ def folder(tmp_path_factory, divacancy, trained):
 
 
 @pytest.fixture(scope="module")
-def frames(divacancy) -> np.ndarray:
-    return divacancy.thermal(divacancy.defect.atoms.positions, seed=21, frames=8)
+def frames(divacancy, state_positions) -> np.ndarray:
+    """Eight frames, some of each state."""
+    states = [divacancy.thermal(place, seed=21, frames=3) for place in state_positions.values()]
+    return np.concatenate(states)[:8]
 
 
 @pytest.fixture(scope="module")
