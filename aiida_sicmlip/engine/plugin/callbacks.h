@@ -24,7 +24,12 @@ typedef int (*sicmlip_pair_compute)(int32_t model, int64_t n_atoms, int64_t n_ce
                                     const double *positions, const int64_t *species, const int64_t *edges,
                                     double *energies, double *forces, double *virial, char *message, int size);
 
-void sicmlip_set_pair_callbacks(sicmlip_pair_load load, sicmlip_pair_compute compute);
+// Fills `disagreement` (n_atoms, eV/A) from the `forces` (n_members x n_atoms x 3, eV/A) of a committee.
+typedef int (*sicmlip_committee_disagreement)(int32_t n_members, int64_t n_atoms, const double *forces,
+                                              double *disagreement, char *message, int size);
+
+void sicmlip_set_pair_callbacks(sicmlip_pair_load load, sicmlip_pair_compute compute,
+                                sicmlip_committee_disagreement disagreement);
 
 // Reads the actions in the file `input` for a run of n_atoms atoms with this timestep (ps) and writes a short report to
 // the file `log` (null: none). Fills `bias`, by which the other functions know it, and `atoms` (at most n_atoms: from 0,
@@ -52,6 +57,7 @@ constexpr int message_size = 2048;
 struct PairCallbacks {
   sicmlip_pair_load load = nullptr;
   sicmlip_pair_compute compute = nullptr;
+  sicmlip_committee_disagreement disagreement = nullptr;
 };
 
 struct BiasCallbacks {

