@@ -55,7 +55,7 @@ def run_edip(
         production_steps=settings.steps(settings.production),
         dump_every=settings.steps(settings.frame_interval),
         seed=seed,
-        maximum_temperature=settings.maximum_temperature,
+        maximum_temperature=settings.maximum_temperature(len(atoms)),
         plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
         biased_atoms=biased_atoms,
         restart_every=restart_every,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -14,21 +13,15 @@ from aiida_lammps.data.potential import LammpsPotentialData
 from ase.io import write
 
 from aiida_sicmlip.calculations.job import SicmlipCalculation
-from aiida_sicmlip.calculations.lammps_potential import potential_commands, potential_file, validate_potential
+from aiida_sicmlip.calculations.lammps_potential import (
+    potential_commands,
+    potential_file,
+    validate_members,
+    validate_potential,
+)
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-
-
-def validate_members(committee: Mapping[str, CompiledPotentialData] | None, _: Any) -> str | None:
-    """Return which member of a committee cannot be evaluated, if any."""
-    for name, member in (committee or {}).items():
-        if member.target != "pair_allegro":
-            return (
-                f"`committee.{name}` <{member.pk}> was compiled for the target `{member.target}`; give one that was "
-                "compiled for `pair_allegro`."
-            )
-    return None
 
 
 class EvaluationCalculation(SicmlipCalculation):

@@ -10,10 +10,19 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
+from aiida_sicmlip.calculations.exploration_checks import (
+    held_atoms,
+    max_disagreement,
+    validate_bias,
+    validate_committee,
+    validate_continuation,
+    validate_host,
+)
 from aiida_sicmlip.calculations.job import ProgramCalculation
 from aiida_sicmlip.calculations.lammps_potential import (
     potential_commands,
     potential_file,
+    validate_members,
     validate_potential,
     validate_species,
 )
@@ -25,7 +34,6 @@ from aiida_sicmlip.calculations.validation import (
     validate_switches,
 )
 from aiida_sicmlip.common import filenames
-from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.continuation import ContinuationData
@@ -34,26 +42,9 @@ from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.lammps_input import exploration_input, write_structure_data
 from aiida_sicmlip.science.dynamics.plumed_input import plumed_input
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
-from aiida_sicmlip.science.pines.atoms import atoms_of_shell_of_structure
 
 FRACTION_OF_WALLTIME = 0.9
 """LAMMPS stops by itself after this share of the walltime, so that its last frames are written."""
-
-
-def validate_variables(structure: orm.StructureData, variables: CollectiveVariablesData) -> str | None:
-    """Return a message where collective variables do not fit ``structure``, else None."""
-    symbols = structure.get_ase().get_chemical_symbols()
-    for name, atoms in variables.groups.items():
-        # The groups are called after species and shell, such as `Si1`.
-        species = name.rstrip("0123456789")
-        unknown = [atom for atom in atoms if atom >= len(symbols) or symbols[atom] != species]
-        if unknown:
-            return (
-                f"the collective variables <{variables.pk}> name atom {unknown[0]} in their group `{name}`, but the "
-                f"structure {structure.get_formula()} has another atom, or none, at that index; use variables that "
-                "were trained for this structure."
-            )
-    return None
 
 
 class ExplorationCalculation(ProgramCalculation):
@@ -89,6 +80,23 @@ class ExplorationCalculation(ProgramCalculation):
             valid_type=(LammpsPotentialData, CompiledPotentialData),
             validator=validate_potential,
             help="A classical potential file, or a trained model compiled for `pair_allegro`.",
+        )
+        spec.input_namespace(
+            "committee",
+            dynamic=True,
+            required=False,
+            valid_type=CompiledPotentialData,
+            validator=validate_members,
+            help="The other members of a committee of compiled models that `potential` is one of. Their disagreement "
+            "on the forces is measured during the run, and stops it above `max_disagreement`, where the code is "
+            "`sicmlip-lmp`.",
+        )
+        spec.input(
+            "calibration",
+            valid_type=orm.Dict,
+            required=False,
+            help="What `calibrate_disagreement` made: its `max_disagreement` is used instead of that of `parameters`, "
+            "unless that is null.",
         )
         spec.input(
             "parameters",
@@ -136,7 +144,7 @@ class ExplorationCalculation(ProgramCalculation):
             valid_type=orm.ArrayData,
             required=False,
             help="At each frame: step, energies (eV), temperature (K), pressure (bar), smallest distance of two atoms "
-            "(A), largest force of the potential (eV/A).",
+            "(A), largest force of the potential (eV/A), largest disagreement of the committee on a force (eV/A).",
         )
         spec.output(
             "colvar",
@@ -155,7 +163,11 @@ class ExplorationCalculation(ProgramCalculation):
         )
         spec.output("continuation", valid_type=ContinuationData, required=False, help="Where the run can be continued.")
         spec.output(
-            "results", valid_type=orm.Dict, required=False, help="Number of frames, mean temperature, hops and so on."
+            "results",
+            valid_type=orm.Dict,
+            required=False,
+            help="Number of frames, mean temperature, hops and so on; `stopped` says what stopped the run before its "
+            "end, at which value and when, and is null where nothing did.",
         )
         spec.default_output_node = "results"
 
@@ -189,8 +201,8 @@ class ExplorationCalculation(ProgramCalculation):
         )
         spec.exit_code(
             410,
-            "ERROR_RUNAWAY_TEMPERATURE",
-            message="The temperature diverged: the potential failed here. The frames before it are kept.",
+            "ERROR_STOPPED_AT_ONCE",
+            message="The run was stopped before any of its frames counts: {reason}.",
         )
         spec.exit_code(411, "ERROR_LOST_ATOMS", message="Atoms were lost: the potential failed here. Frames are kept.")
         spec.exit_code(
@@ -220,82 +232,12 @@ class ExplorationCalculation(ProgramCalculation):
             message = validate_species(inputs["structure"], inputs["potential"])
             if message:
                 return message
-        return cls.validate_bias(inputs) or cls.validate_continuation(inputs) or cls.validate_host(inputs)
-
-    @classmethod
-    def validate_bias(cls, inputs: dict[str, Any]) -> str | None:
-        """Return a message where the bias does not fit the variables, else None."""
-        biased = [name for name in ("bias", "collective_variables") if name in inputs]
-        if len(biased) == 1:
-            missing = "collective_variables" if biased == ["bias"] else "bias"
-            return f"`{biased[0]}` is given without `{missing}`; a biased run needs both, a free one neither."
-        if not biased or "parameters" not in inputs:
-            return None
-        variables = inputs["collective_variables"]
-        try:
-            BiasSettings.from_mapping(inputs["bias"].get_dict()).check(
-                variables.n_variables, ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
-            )
-        except InputError as error:
-            return str(error)
-        return validate_variables(inputs["structure"], variables) if "structure" in inputs else None
-
-    @classmethod
-    def validate_continuation(cls, inputs: dict[str, Any]) -> str | None:
-        """Return a message where the run cannot be continued, else None."""
-        if "continuation" not in inputs or "parameters" not in inputs:
-            return None
-        continuation = inputs["continuation"]
-        settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
-        if continuation.step >= settings.steps(settings.production):
-            return (
-                f"`continuation` <{continuation.pk}> stands at {continuation.step * settings.timestep:g} ps, and "
-                f"`exploration.parameters.production` is {settings.production:g} ps: nothing is left to run. Ask for "
-                "a longer production."
-            )
-        if continuation.biased != ("bias" in inputs):
-            kinds = ("a free", "a biased")
-            return (
-                f"`continuation` <{continuation.pk}> is of {kinds[continuation.biased]} run, and this is "
-                f"{kinds['bias' in inputs]} one; continue it as it was started."
-            )
-        return None
-
-    @classmethod
-    def validate_host(cls, inputs: dict[str, Any]) -> str | None:
-        """Return a message where inputs that depend on the host crystal are inconsistent, else None."""
-        if "parameters" not in inputs or "structure" not in inputs:
-            return None
-        settings = ExplorationSettings.from_mapping(inputs["parameters"].get_dict())
-        if settings.restrained_shell is not None and "host" not in inputs:
-            return (
-                "`restrained_shell` is given, but no `host`: the perfect crystal tells which atoms "
-                "form that shell. Give it, or leave `restrained_shell` out."
-            )
-        if not settings.retrieve_trajectory:
-            stash = inputs.get("metadata", {}).get("options", {}).get("stash", {})
-            if filenames.TRAJECTORY_FILE not in stash.get("source_list", []):
-                return (
-                    "`exploration.parameters.retrieve_trajectory` is false, so that the frames would be lost with the "
-                    f"work folder; stash `{filenames.TRAJECTORY_FILE}` (`metadata.options.stash`), or retrieve it."
-                )
-        try:
-            cls.held_atoms(inputs, settings)
-        except InputError as error:
-            return str(error)
-        return None
-
-    @staticmethod
-    def held_atoms(inputs: Any, settings: ExplorationSettings) -> tuple[int, ...]:
-        """Return the atoms that springs restrain to their initial positions, from 0; none where no shell is restrained.
-
-        :raises InputError: if structure and host do not belong together, or there is no such shell.
-        """
-        if settings.restrained_shell is None:
-            return ()
-        return atoms_of_shell_of_structure(
-            inputs["structure"].get_ase(), inputs["host"].get_ase(), settings.restrained_shell, settings.held_around
-        ).indices
+        return (
+            validate_committee(inputs)
+            or validate_bias(inputs)
+            or validate_continuation(inputs)
+            or validate_host(inputs)
+        )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the LAMMPS input, the structure, and plumed.dat where the run is biased."""
@@ -305,6 +247,9 @@ class ExplorationCalculation(ProgramCalculation):
         walltime = self.inputs.metadata.options.max_wallclock_seconds
         continuation = self.inputs.get("continuation", None)
         biased = "bias" in self.inputs
+        committee = {
+            f"committee_{name}.nequip.pt2": member for name, member in sorted(self.inputs.get("committee", {}).items())
+        }
         text = exploration_input(
             species=species,
             potential_commands=potential_commands(self.inputs.potential, species),
@@ -315,9 +260,13 @@ class ExplorationCalculation(ProgramCalculation):
             production_steps=settings.steps(settings.production),
             dump_every=settings.steps(settings.frame_interval),
             seed=self.inputs.seed.value,
-            maximum_temperature=settings.maximum_temperature,
+            maximum_temperature=settings.maximum_temperature(len(atoms)),
+            min_distances=settings.min_distances(species),
+            check_every=settings.check_steps,
+            committee=list(committee),
+            max_disagreement=max_disagreement(self.inputs, settings),
             walltime_seconds=max(1, int(FRACTION_OF_WALLTIME * walltime)),
-            held_atoms=self.held_atoms(self.inputs, settings),
+            held_atoms=held_atoms(self.inputs, settings),
             spring_constant=settings.spring_constant,
             plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
             biased_atoms=self._biased_atoms() if biased else (),
@@ -328,6 +277,7 @@ class ExplorationCalculation(ProgramCalculation):
         with folder.open(filenames.LAMMPS_INPUT_FILE, "w") as handle:
             handle.write(text)
         copies = [potential_file(self.inputs.potential)]
+        copies += [(member.uuid, member.filename, file) for file, member in committee.items()]
         if continuation is None:
             with folder.open(filenames.STRUCTURE_FILE, "w") as handle:
                 handle.write(write_structure_data(atoms, species))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -33,6 +34,17 @@ def validate_potential(potential: orm.Data, _: Any) -> str | None:
             f"`potential` <{potential.pk}> was compiled for the target `{potential.target}`; LAMMPS needs one compiled "
             "for `pair_allegro`."
         )
+    return None
+
+
+def validate_members(committee: Mapping[str, CompiledPotentialData] | None, _: Any) -> str | None:
+    """Return which member of a committee cannot be evaluated, if any."""
+    for name, member in (committee or {}).items():
+        if member.target != "pair_allegro":
+            return (
+                f"`committee.{name}` <{member.pk}> was compiled for the target `{member.target}`; give one that was "
+                "compiled for `pair_allegro`."
+            )
     return None
 
 

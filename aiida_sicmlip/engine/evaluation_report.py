@@ -87,16 +87,23 @@ def report_committee(
     :param others: predictions of the other members.
     :param energy_errors: of the evaluated member, (F,) eV/atom.
     :return: for the report ``n_members``, ``forces`` and ``energies``, as
-        :class:`~aiida_sicmlip.science.evaluation.committee.DisagreementSummary` has them; for the file of predictions
+        :class:`~aiida_sicmlip.science.evaluation.committee.DisagreementSummary` has them, and ``frames``: the largest
+        ``disagreement`` and the largest ``error`` of a force in each frame, (F,) eV/A; for the file of predictions
         ``energy_disagreement`` (F,) eV/atom and ``force_disagreement`` (A,) eV/A.
     """
     members = [evaluated, *others]
     reference = np.concatenate([frame.get_forces() for frame in frames])
     of_forces = force_disagreement([member.forces for member in members])
     of_energies = energy_disagreement([member.energies for member in members], evaluated.n_atoms)
+    force_errors_of_atoms = np.linalg.norm(evaluated.forces - reference, axis=1)
+    ends = np.cumsum(evaluated.n_atoms)[:-1]
     report = {
         "n_members": len(members),
-        "forces": summarise_disagreement(of_forces, np.linalg.norm(evaluated.forces - reference, axis=1)).to_dict(),
+        "forces": summarise_disagreement(of_forces, force_errors_of_atoms).to_dict(),
         "energies": summarise_disagreement(of_energies, np.abs(energy_errors)).to_dict(),
+        "frames": {
+            name: [float(part.max()) for part in np.split(values, ends)]
+            for name, values in (("disagreement", of_forces), ("error", force_errors_of_atoms))
+        },
     }
     return report, {"energy_disagreement": of_energies, "force_disagreement": of_forces}

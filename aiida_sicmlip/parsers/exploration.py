@@ -11,6 +11,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
+from aiida_sicmlip.calculations.exploration_checks import max_disagreement
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.killed_jobs import cause_of_end
 from aiida_sicmlip.data.continuation import ContinuationData
@@ -42,6 +43,7 @@ class ExplorationParser(Parser):
             biased="bias" in inputs,
             pace=pace,
             host=inputs.host.get_ase() if "host" in inputs else None,
+            max_disagreement=max_disagreement(inputs, settings),
         )
         others = (read_text(self.retrieved, name) for name in (stderr, filenames.PLUMED_LOG_FILE))
         messages = "\n".join(text for text in others if text)
@@ -49,11 +51,11 @@ class ExplorationParser(Parser):
         for warning in run.warnings:
             self.logger.warning(warning)
         self._keep(run, setup, Path(retrieved_temporary_folder) / filenames.TRAJECTORY_FILE)
-        if run.ending is not Ending.COMPLETE:
+        if not run.ending.is_orderly:
             reason = run.reason or last_line(self.retrieved, stderr)
             code = self.exit_codes[f"ERROR_{run.ending.name}"]
             return code.format(error=_without_fields(reason), reason=_without_fields(reason))
-        if setup.settings.retrieve_trajectory and not run.n_frames:
+        if setup.settings.retrieve_trajectory and not run.n_frames and run.ending is Ending.COMPLETE:
             return self.exit_codes.ERROR_NO_FRAMES
         if run.variables_problem is not None:
             return self.exit_codes.ERROR_COLVAR_MISSING.format(error=_without_fields(run.variables_problem))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from aiida_sicmlip.tools.explorations import (
     selected_points,
     temperature_of,
 )
+from aiida_sicmlip.tools.walkers import WalkerEnd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,6 +67,25 @@ def heating_warnings(walkers: Sequence[dict[str, Any]]) -> list[str]:
         for walker in walkers
         for warning in walker["warnings"]
     ]
+
+
+def walkers_cells(walkers: Mapping[int, Sequence[WalkerEnd]]) -> Cells | None:
+    """Return how each walker and unbiased run ended, by round: at which value and when the brake stopped it.
+
+    :param walkers: by round, as :func:`~aiida_sicmlip.tools.walkers.ends_of_walkers` gives them.
+    """
+    rows = [
+        (
+            f"{index}",
+            f"{end.name} <{end.pk}>",
+            f"{end.frames}",
+            "-" if end.time is None else f"{end.time:g}",
+            end.ending,
+        )
+        for index, ends in sorted(walkers.items())
+        for end in ends
+    ]
+    return Cells(("round", "walker", "frames", "last frame (ps)", "how it ended"), rows) if rows else None
 
 
 def free_energy_report(

@@ -12,6 +12,7 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.common.labels import REPLACED, parse_frame_label, parse_round_label, round_label, segment_label
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, EXPLORATION, EXPLORATION_CALCULATION, WALKER
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.lineage import segments_of_selection
 from aiida_sicmlip.tools.lineage.rounds import origins_of_states
 
@@ -36,6 +37,54 @@ class BiasedWalker:
     def variables(self) -> CollectiveVariablesData:
         """What the run was biased along."""
         return self.segments[0].inputs.collective_variables
+
+
+@dataclass(frozen=True)
+class WalkerEnd:
+    """How a walker or an unbiased run of an exploration ended.
+
+    name: its call link label, `walker_00` and so on.
+    frames: number of frames that count.
+    time: of the last of them in ps since the start of the production; None without frames.
+    stopped: what stopped it, as :meth:`~aiida_sicmlip.science.dynamics.brake.Stop.to_dict` has it; None where nothing
+        did.
+    ending: in words.
+    """
+
+    name: str
+    pk: int
+    frames: int
+    time: float | None
+    stopped: dict[str, Any] | None
+    ending: str
+
+
+def stop_of_walker(walker: orm.ProcessNode) -> dict[str, Any] | None:
+    """Return what stopped a walker before its end, at which value and when; None where nothing did."""
+    return walker.outputs.results.get_dict().get("stopped") if "results" in walker.outputs else None
+
+
+def ends_of_walkers(node: orm.ProcessNode) -> dict[int, list[WalkerEnd]]:
+    """Return how the walkers and unbiased runs of each round of a run ended, by name."""
+    latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
+    return {parse_round_label(label)[0]: _ends(latest[label]) for label in sorted(latest)}
+
+
+def _ends(exploration: orm.ProcessNode) -> list[WalkerEnd]:
+    """Return how the walkers of one exploration ended."""
+    ends = []
+    # A step that was called again after an interruption stands under the same label; the latest counts.
+    for kind in ("unbiased", "walker"):
+        for name, walker in sorted(dict(called_nodes(exploration.pk, orm.WorkChainNode, f"{kind}\\_%")).items()):
+            segments = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
+            kept = [segments[label] for label in sorted(segments)]
+            stopped = stop_of_walker(walker)
+            ending = "complete" if stopped is None else stopped["message"]
+            if not walker.is_finished_ok:
+                ending = failure_message(walker) if walker.is_terminated else "running"
+            time = float(kept[-1].times()[-1]) if kept else None
+            ends.append(WalkerEnd(name, walker.pk, sum(part.n_frames for part in kept), time, stopped, ending))
+    return ends
 
 
 def biased_walkers(node: orm.ProcessNode) -> list[BiasedWalker]:

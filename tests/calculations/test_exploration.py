@@ -54,10 +54,17 @@ def test_input_says_what_was_asked_for(generate_calc_job: Callable[..., Any], in
     assert found["thermo"] == [["50"]]
     assert ["all", "create", "1200", "12345", *["mom", "yes", "rot", "yes", "dist", "gaussian"]] in found["velocity"]
     assert ["thermostat", "all", "nvt", "temp", "1200", "1200", "0.1"] in found["fix"]
-    # Five times the temperature, and nine tenths of the walltime.
-    fixes = [" ".join(words) for words in found["fix"]]
-    assert "halt all halt 1 v_temperature > 6000 error soft message yes" in fixes
+    # Ten standard deviations of the temperature of 14 atoms, distances each 10 steps, and nine tenths of the walltime.
+    halts = {words[0]: words[1:] for words in found["fix"] if words[1:3] == ["all", "halt"]}
+    assert set(halts) == {"stop_temperature", *(f"stop_distance_{pair}" for pair in ("C_C", "C_Si", "Si_Si"))}
+    *before, bound = halts["stop_temperature"][:6]
+    assert before == ["all", "halt", "1", "v_temperature", ">"]
+    assert float(bound) == pytest.approx(1200.0 * (1.0 + 10.0 * (2.0 / (3.0 * 14)) ** 0.5))
+    assert halts["stop_distance_C_Si"][:6] == ["all", "halt", "10", "v_n_near_C_Si", ">", "0"]
+    cutoffs = {words[0]: float(words[4]) for words in found["compute"] if words[2] == "coord/atom"}
+    assert cutoffs == pytest.approx({"near_C_C": 1.14, "near_C_Si": 1.4025, "near_Si_Si": 1.665})
     assert found["timer"] == [["timeout", "6480", "every", "10"]]
+    assert committee_commands(folder) == ""
 
 
 def test_classical_potential(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:
@@ -166,8 +173,8 @@ def test_seeds_that_lammps_does_not_take(
         ),
         ({"frame_interval": 3.0}, "longer than the production of 2.0 ps: no frame would be kept"),
         (
-            {"maximum_temperature_ratio": 1.0},
-            "`exploration.parameters.maximum_temperature_ratio` is 1.0; give a number",
+            {"temperature_deviations": 2.0},
+            "`exploration.parameters.temperature_deviations` is 2.0; give a number of at least 3",
         ),
         ({"timestep": True}, "`exploration.parameters.timestep` is True; give a number"),
         ({"damping": None}, "`exploration.parameters.damping` is None; give a number"),
@@ -179,6 +186,74 @@ def test_wrong_parameters(
     with pytest.raises(ValueError, match="parameters") as caught:
         generate_calc_job(ENTRY_POINT, {**inputs, "parameters": {**PARAMETERS, **change}})
     assert expected in str(caught.value)
+
+
+def committee_commands(folder: Path) -> str:
+    """Return the commands of the input that concern the committee, on one line."""
+    text = (folder / "exploration.in").read_text().replace("&\n", " ")
+    return next(
+        (" ".join(line.split()) for line in text.splitlines() if line.startswith("if ") and "compute" in line), ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "parameters", "bound"),
+    [
+        ({}, {}, 1.5),
+        ({"calibration": 0.8}, {}, 0.8),
+        # Too few labels.
+        ({"calibration": None}, {}, 1.5),
+        ({"calibration": 0.8}, {"max_disagreement": None}, None),
+    ],
+)
+def test_committee_is_measured_and_stops_the_run(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_compiled_potential: Callable[..., Any],
+    *,
+    more: dict[str, float | None],
+    parameters: dict[str, Any],
+    bound: float | None,
+) -> None:
+    members = {f"member_{number:02d}": generate_compiled_potential() for number in (1, 2)}
+    given = {"potential": generate_compiled_potential(), "committee": members}
+    calibration = {name: orm.Dict({"max_disagreement": value}) for name, value in more.items()}
+    changed = {"parameters": {**PARAMETERS, **parameters}, **given, **calibration}
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, {**inputs, **changed})
+    files = "committee_member_01.nequip.pt2 committee_member_02.nequip.pt2"
+    text = committee_commands(folder)
+    assert f'"compute disagreement all committee/disagreement types C Si members {files}"' in text
+    halt = f'"fix stop_disagreement all halt 10 v_disagreement > {bound} error soft message yes"'
+    assert (halt in text) is (bound is not None) and ("halt" in text) is (bound is not None)
+    for name, member in members.items():
+        assert (member.uuid, "anything.nequip.pt2", f"committee_{name}.nequip.pt2") in calcinfo.local_copy_list
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ({"target": "ase"}, "`committee.other` <.*> was compiled for the target `ase`"),
+        ({"device": "cuda"}, "`committee.other` <.*> was compiled for cuda and `potential` <.*> for cpu"),
+        ({"species": ["C"]}, "`committee.other` .* knows the species C, but the structure"),
+    ],
+)
+def test_member_that_does_not_fit(
+    generate_calc_job: Callable[..., Any],
+    inputs: dict[str, Any],
+    generate_compiled_potential: Callable[..., Any],
+    member: dict[str, Any],
+    message: str,
+) -> None:
+    given = {"potential": generate_compiled_potential(), "committee": {"other": generate_compiled_potential(**member)}}
+    with pytest.raises(ValueError, match=message):
+        generate_calc_job(ENTRY_POINT, {**inputs, **given})
+
+
+def test_classical_potential_has_no_committee(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_compiled_potential: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match="`committee` is given for a classical potential"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "committee": {"member_01": generate_compiled_potential()}})
 
 
 BIAS = {"barrier": 1.0, "pace": 0.01, "upper_walls": [{"variable": 1, "at": 2.0}]}

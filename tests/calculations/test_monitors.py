@@ -21,8 +21,9 @@ from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings, describe_blo
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 RUNS = Path(__file__).parents[1] / "parsers" / "fixtures" / "exploration"
-SETTINGS = ExplorationSettings(temperature=1000.0, maximum_temperature_ratio=5.0)
 N_ATOMS = 10
+# The standard deviation of their temperature is 1000 K / sqrt(15): the limit is 5000 K.
+SETTINGS = ExplorationSettings(temperature=1000.0, temperature_deviations=4.0 * 15.0**0.5)
 COLUMNS = "keywords: ['Step', 'Temp', 'PotEng', 'KinEng', 'TotEng', 'Press', ]\ndata:\n"
 
 
@@ -165,7 +166,8 @@ def test_run_that_blows_up_is_ended_and_its_frames_are_kept(
         "equilibration": 0.0,
         "production": 100000.0,
         "frame_interval": 1.0,
-        "maximum_temperature_ratio": 1.0e6,
+        "temperature_deviations": None,
+        "min_distance_ratio": None,
     }
     start = time.monotonic()
     node = run_monitored(divacancy, parameters, maximum_temperature=3000.0)

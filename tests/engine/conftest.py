@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,23 +106,41 @@ class AllegroModel:
 @pytest.fixture(scope="session")
 def allegro_model(request: pytest.FixtureRequest) -> AllegroModel:
     """The tiny model, made once for each set of versions and kept in pytest's cache folder (about a minute)."""
+    folder = _kept_model(request, TRAINING, ("pair_allegro", "ase"))
+    return AllegroModel(folder / "model.ckpt", folder / "pair_allegro.nequip.pt2", folder / "ase.nequip.pt2")
+
+
+@pytest.fixture(scope="session")
+def allegro_committee(request: pytest.FixtureRequest, allegro_model: AllegroModel) -> list[Path]:
+    """The tiny model and one with other weights, compiled for LAMMPS; the second has shorter cutoffs, too."""
+    module = TRAINING["training_module"]
+    model = {
+        **module["model"],
+        "seed": 8,
+        "per_edge_type_cutoff": {"Si": {"Si": 4.3, "C": 4.0}, "C": {"Si": 4.2, "C": 3.4}},
+    }
+    other = _kept_model(request, {**TRAINING, "training_module": {**module, "model": model}}, ("pair_allegro",))
+    return [allegro_model.pair_allegro, other / "pair_allegro.nequip.pt2"]
+
+
+def _kept_model(request: pytest.FixtureRequest, training: Mapping[str, Any], targets: Sequence[str]) -> Path:
+    """Return the folder of a model, made once for each set of versions."""
     versions = [metadata.version(name) for name in ("torch", "nequip", "nequip-allegro")]
-    key = hashlib.sha256(repr([TRAINING, versions, platform.machine(), platform.node(), sys.version]).encode())
+    key = hashlib.sha256(repr([training, versions, platform.machine(), platform.node(), sys.version]).encode())
     cache = getattr(request.config, "cache", None)
     root = Path(cache.mkdir("allegro-model")) if cache else Path(tempfile.mkdtemp())
     folder = root / key.hexdigest()[:16]
-    model = AllegroModel(folder / "model.ckpt", folder / "pair_allegro.nequip.pt2", folder / "ase.nequip.pt2")
     # Processes of one session wait for the one that makes it: two compilations at once would take twice as long.
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             made = Path(tempfile.mkdtemp(dir=root))
-            _make_model(made)
+            _make_model(made, training, targets)
             made.rename(folder)
-    return model
+    return folder
 
 
-def _make_model(folder: Path) -> None:
+def _make_model(folder: Path, training: Mapping[str, Any], targets: Sequence[str]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     programs = Path(sysconfig.get_path("scripts"))
     rng = np.random.default_rng(1)
@@ -132,7 +151,7 @@ def _make_model(folder: Path) -> None:
         atoms.calc = SinglePointCalculator(atoms, energy=-56.0, forces=rng.normal(0.0, 0.1, atoms.positions.shape))
         frames.append(atoms)
     write(folder / "frames.xyz", frames)
-    (folder / "training.yaml").write_text(yaml.safe_dump(TRAINING))
+    (folder / "training.yaml").write_text(yaml.safe_dump(dict(training)))
     _run_quietly([programs / "nequip-train", "-cp", folder, "-cn", "training"], folder, environment)
     # Compiling asks for one frame of the training data again, whose path is relative.
     jobs = [
@@ -147,7 +166,7 @@ def _make_model(folder: Path) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for target in ("pair_allegro", "ase")
+        for target in targets
     ]
     outputs = [job.communicate()[0] for job in jobs]
     for job, output in zip(jobs, outputs, strict=True):

@@ -39,7 +39,9 @@ seed: SEED
 max_rounds: 1
 exploration:
   walkers: 1
-  parameters: {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02}
+  parameters:
+    {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02,
+     temperature_deviations: 12.0, min_distance_ratio: null, discarded_end: 0.004}
   unbiased: {walkers: 1, parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   bias: {barrier: 0.1, pace: 0.01}

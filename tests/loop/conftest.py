@@ -22,8 +22,10 @@ structures:
 max_rounds: MAX_ROUNDS
 exploration:
   walkers: 1
-  # A model of a few labels fails soon, and the frames before that have to suffice for the next round.
-  parameters: {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02}
+  # A model of a few labels fails soon, and the frames before that have to suffice for the next round: no brake.
+  parameters:
+    {temperature: 500.0, equilibration: 0.0, production: 0.3, frame_interval: 0.002, restart_interval: 0.02,
+     temperature_deviations: 12.0, min_distance_ratio: null, discarded_end: 0.004}
   unbiased: {parameters: {production: 0.5}}
   collective_variables: {parameters: {shells: 1, autoencoder: {latent: 2, max_epochs: 30, held_out: 0}}}
   # Six atoms have little room: a strong bias heats them until the run is stopped.

@@ -38,7 +38,7 @@ def test_complete_run(parse_folder: Callable[..., Any], divacancy: Atoms) -> Non
     results = parsed.outputs["results"].get_dict()
     assert (results["n_frames"], results["n_frames_asked"], results["last_step"]) == (5, 5, 20)
     assert results["mean_temperature"] == pytest.approx(thermo.get_array("temperature").mean())
-    assert (results["errors"], results["halted_step"]) == ([], None)
+    assert (results["errors"], results["stopped"]) == ([], None)
 
 
 @pytest.mark.parametrize("case", ["default", "with_equilibration"])
@@ -62,8 +62,8 @@ def test_equilibration_counts_neither_as_frames_nor_in_means(parse_folder: Calla
     ("case", "status", "expected", "frames"),
     [
         ("failed_walltime", 400, "The walltime ended the run; what there is so far is kept", None),
-        ("failed_temperature", 410, "The temperature diverged: the potential failed here", 1),
-        ("failed_temperature_early", 410, "The temperature diverged: the potential failed here", 0),
+        ("failed_temperature", 410, "The run was stopped before any of its frames counts: temperature ", 0),
+        ("failed_temperature_early", 410, " ps of the equilibration.", 0),
         ("failed_lost_atoms", 411, "Atoms were lost: the potential failed here", 1),
         ("failed_not_a_number", 412, "Energies became not-a-number: the potential failed here", 1),
         ("failed_species", 414, 'disagree on the species: "Potential file is missing an entry for: C C Si', 0),
@@ -82,9 +82,35 @@ def test_failure(parse_folder: Callable[..., Any], case: str, status: int, expec
         assert parsed.outputs["trajectory"].n_frames == kept
 
 
-def test_halt_is_in_the_results(parse_folder: Callable[..., Any]) -> None:
-    results = parse_folder(FIXTURES / "failed_temperature").outputs["results"]
-    assert results["halted_step"] == 4
+@pytest.mark.parametrize(
+    ("case", "cause", "unit"), [("temperature", "temperature", "K"), ("distance", "distance", "A")]
+)
+def test_run_that_the_brake_stops_is_complete_and_says_why(
+    parse_folder: Callable[..., Any], divacancy: Atoms, case: str, cause: str, unit: str
+) -> None:
+    """Its frames count up to some time before the stop."""
+    parsed = parse_folder(FIXTURES / f"stopped_by_{case}")
+    assert parsed.status == 0, parsed.message
+    results = parsed.outputs["results"].get_dict()
+    stopped = results["stopped"]
+    assert (stopped["cause"], stopped["unit"], stopped["in_production"]) == (case, unit, True)
+    step = round(stopped["time"] / 0.001)
+    discarded = 2 if case == "temperature" else 1
+    assert parsed.outputs["trajectory"].steps().tolist() == list(range(step - discarded + 1))
+    assert results["n_frames_discarded"] > 0
+    if case == "temperature":
+        bound = 300.0 * (1.0 + 32.0 * (2.0 / (3.0 * len(divacancy))) ** 0.5)
+        assert stopped["value"] > stopped["threshold"] == pytest.approx(bound)
+        assert stopped["message"].startswith("temperature ")
+    else:
+        assert stopped["pair"] == ["C", "Si"] and stopped["threshold"] == pytest.approx(1.4025)
+        assert f"C-Si distance below 1.40 A, after {stopped['time']:.4g} ps of the production" == stopped["message"]
+
+
+def test_stop_at_once_is_in_the_results(parse_folder: Callable[..., Any]) -> None:
+    for case, in_production in (("failed_temperature", True), ("failed_temperature_early", False)):
+        stopped = parse_folder(FIXTURES / case).outputs["results"]["stopped"]
+        assert (stopped["cause"], stopped["in_production"], stopped["at_once"]) == ("temperature", in_production, True)
 
 
 def test_run_without_a_log(parse_folder: Callable[..., Any]) -> None:
@@ -116,7 +142,7 @@ def test_run_that_is_cut_off_ends_where_it_can_go_on(parse_folder: Callable[...,
     assert parsed.status == 401
     assert parsed.outputs["continuation"].step == 10
     assert parsed.outputs["trajectory"].steps().tolist() == [0, 5, 10]
-    assert parsed.outputs["results"]["n_frames_beyond_continuation"] == 1
+    assert parsed.outputs["results"]["n_frames_discarded"] == 1
     assert parsed.outputs["results"]["last_step"] == 10
 
 
@@ -188,7 +214,7 @@ def test_killed_run_that_has_blown_up_is_not_continued(parse_folder: Callable[..
     hot = [line if not line.startswith(b"  - [") else line.replace(b", ", b", 99999, ", 1) for line in lines]
     columns = b"".join(hot).replace(b"'Step', ", b"'Step', 'Temp', ").replace(b"'Temp', 'Temp'", b"'Temp', 'Warm'")
     parsed = parse_folder(FIXTURES / "default", {"log.lammps": columns})
-    assert parsed.status == 415 and "above 5000 K" in parsed.message
+    assert parsed.status == 415 and "above 3182.18 K" in parsed.message
     assert parsed.outputs["trajectory"].n_frames == 5
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 
-from aiida_sicmlip.tools.walkers import biased_walkers, selected_frames
+from aiida_sicmlip.reports.exploration import walkers_cells
+from aiida_sicmlip.science.dynamics.brake import Stop
+from aiida_sicmlip.tools.walkers import biased_walkers, ends_of_walkers, selected_frames
 from tests.graphs.explorations import Explored
 
 
@@ -70,3 +73,28 @@ def test_frames_in_the_places_of_failed_labels_are_selected_too(explored):
     new = explored.replacements(run, 0, [(int(picks.segment[0]), int(picks.frame[0]))])
     assert len(new) == 1
     assert sorted(selected_frames(run, 0)[segment.pk]) == sorted([*before, 0.25 * new.frame[0]])
+
+
+def test_ends_of_walkers(explored):
+    """A walker that the brake stopped, one that is complete, and one that has failed."""
+    run = explored.run()
+    exploration = explored.exploration(run, 1)
+    stop = Stop("disagreement", 1.625, 1.5, 7.25, in_production=True, at_once=False)
+    walkers = [explored.walker(exploration, number) for number in range(3)]
+    for number, walker in enumerate(walkers[:2]):
+        segment = explored.segment(walker)
+        segment.outputs.trajectory.base.links.add_incoming(walker, LinkType.RETURN, "trajectories__s00")
+        results = orm.Dict({"stopped": stop.to_dict() if number == 0 else None}).store()
+        results.base.links.add_incoming(walker, LinkType.RETURN, "results")
+    walkers[2].set_exit_status(404)
+    walkers[2].set_exit_message("LAMMPS stopped with an error")
+    ((index, ends),) = ends_of_walkers(run).items()
+    assert index == 1
+    assert [(end.name, end.pk) for end in ends] == [(f"walker_{n:02d}", walkers[n].pk) for n in range(3)]
+    assert [end.frames for end in ends] == [30, 30, 0]
+    assert ends[0].time == ends[1].time == pytest.approx(29 * 0.25) and ends[2].time is None
+    assert ends[0].stopped is not None and ends[0].stopped["value"] == 1.625
+    assert ends[0].ending == "disagreement of the committee 1.625 eV/A, above 1.5 eV/A, after 7.25 ps of the production"
+    assert ends[1].ending == "complete" and "LAMMPS stopped with an error" in ends[2].ending
+    cells = walkers_cells({index: ends})
+    assert cells is not None and [row[-1] for row in cells.rows] == [end.ending for end in ends]

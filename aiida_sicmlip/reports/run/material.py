@@ -20,6 +20,7 @@ from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.potentials import TrainedPotential, evaluations_of_rounds, read_potential
 from aiida_sicmlip.tools.runs import Run, last_potential, read_run
 from aiida_sicmlip.tools.selections import Selection, add_shares, read_selections
+from aiida_sicmlip.tools.walkers import WalkerEnd, ends_of_walkers
 
 
 @dataclass
@@ -75,6 +76,11 @@ class RunMaterial:
             return heating_values(read_explorations(self.node))
         except InputError:
             return []
+
+    @cached_property
+    def ends_of_walkers(self) -> dict[int, list[WalkerEnd]]:
+        """By round, how walkers and unbiased runs have ended."""
+        return ends_of_walkers(self.node)
 
     @cached_property
     def evaluations(self) -> dict[str, dict[int, Evaluation]]:

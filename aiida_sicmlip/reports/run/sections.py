@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.reports.composition import composition_cells
-from aiida_sicmlip.reports.exploration import heating_cells, heating_warnings
+from aiida_sicmlip.reports.exploration import heating_cells, heating_warnings, walkers_cells
 from aiida_sicmlip.reports.potential import errors_cells as potential_errors_cells
 from aiida_sicmlip.reports.run.costs import budget_cells, step_cells
 from aiida_sicmlip.reports.run.criteria import criteria_cells, notes_on_novelty, novelty_cells, spread_cells
@@ -164,6 +164,7 @@ def _exploration(material: RunMaterial, figures: Figures) -> Section:
             "Temperatures of biased walkers, and the energy that their time steps add, which exact dynamics conserve",
         )
         section.add("items", heating_warnings(material.walkers))
+    section.table(walkers_cells(material.ends_of_walkers), "How each walker ended: a stop by the brake is no failure")
     if material.selections:
         section.figure(
             figures,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiida_sicmlip.reports.composition import composition_values
@@ -30,7 +31,8 @@ def run_report(material: RunMaterial) -> dict[str, Any]:
 
     Keys: those of :func:`status_report`, and `question`, `potential` (see
     :func:`~aiida_sicmlip.reports.potential.potential_report`), `walkers` (see
-    :func:`~aiida_sicmlip.reports.exploration.heating_values`), `selections` (see
+    :func:`~aiida_sicmlip.reports.exploration.heating_values`), `ends_of_walkers` by round (fields of
+    :class:`~aiida_sicmlip.tools.walkers.WalkerEnd`), `selections` (see
     :func:`~aiida_sicmlip.reports.selection.selection_report`), `failures`, `lineage` (`tree`, `path`), `reproduce`
     (`command`, `what`) and `versions`. Energies in eV/atom, forces in eV/A, times in s unless a key says hours.
     """
@@ -41,6 +43,9 @@ def run_report(material: RunMaterial) -> dict[str, Any]:
         "potential": None if material.potential is None else potential_report(material.potential),
         "walkers": material.walkers,
         "selections": selection_report(material.node, material.selections, material.shares)["rounds"],
+        "ends_of_walkers": {
+            str(index): [asdict(end) for end in ends] for index, ends in material.ends_of_walkers.items()
+        },
         "failures": failure_values(material.failures, run),
         "lineage": {
             "tree": [] if material.lineage is None else lineage_tree(material.lineage),

@@ -32,7 +32,7 @@ class MonitorSettings(Settings):
     )
     maximum_temperature: float | None = number(
         None,
-        "temperature above which a run has blown up; null for the `maximum_temperature` of the run",
+        "temperature above which a run has blown up; null for that at which the run stops by itself",
         unit="K",
         above=0,
     )
@@ -88,9 +88,10 @@ def _beyond_limits(
     thermo: Mapping[str, np.ndarray], limits: MonitorSettings, settings: ExplorationSettings, n_atoms: int, where: str
 ) -> str | None:
     """Return a message where the last rows are all too hot or too far from the energy of the first row."""
-    hottest = settings.maximum_temperature if limits.maximum_temperature is None else limits.maximum_temperature
+    own = settings.maximum_temperature(n_atoms)
+    hottest = own if limits.maximum_temperature is None else limits.maximum_temperature
     temperatures = thermo["Temp"][-limits.rows :]
-    if (temperatures > hottest).all():
+    if hottest is not None and (temperatures > hottest).all():
         return f"the temperature is above {hottest:g} K {where}, {temperatures[-1]:.6g} K at last"
     changes = (thermo["PotEng"][-limits.rows :] - thermo["PotEng"][0]) / n_atoms
     if (changes < -limits.energy_window).all():

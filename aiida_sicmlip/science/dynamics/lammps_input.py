@@ -10,6 +10,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.dynamics.brake import brake_commands, committee_commands
 from aiida_sicmlip.science.dynamics.lammps_log import PRODUCTION_MARK
 from aiida_sicmlip.science.value_tests import is_symbol
 
@@ -17,6 +18,15 @@ MAXIMUM_SEED = 2**31 - 1
 """LAMMPS takes seeds as positive 32-bit integers; the other programs take those too."""
 WALLTIME_CHECK_STEPS = 10
 """Default number of steps between two checks of the elapsed time."""
+MEASUREMENTS = (
+    # Without `eng` or `force` this uses only the cutoff of the pair style.
+    "compute         pair_distances all pair/local dist",
+    "compute         min_distance all reduce min c_pair_distances inputs local",
+    "fix             model_forces all store/force",
+    "variable        model_force atom sqrt(f_model_forces[1]^2+f_model_forces[2]^2+f_model_forces[3]^2)",
+    "compute         max_force all reduce max v_model_force",
+)
+"""Commands that measure distances and forces."""
 
 
 def rotation_to_lammps(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +103,10 @@ def exploration_input(
     dump_every: int,
     seed: int,
     maximum_temperature: float | None = None,
+    min_distances: Mapping[tuple[str, str], float] | None = None,
+    check_every: int = 10,
+    committee: Sequence[str] = (),
+    max_disagreement: float | None = None,
     walltime_seconds: int | None = None,
     structure_file: str = filenames.STRUCTURE_FILE,
     trajectory_file: str = filenames.TRAJECTORY_FILE,
@@ -112,13 +126,18 @@ def exploration_input(
     what tells of heating: total energy with that of the thermostat (`econserve`), energy of the springs (`f_held`), and
     temperatures of the biased atoms and the others. Positions of the trajectory are unwrapped.
 
-    A run that exceeds `maximum_temperature` (K) or reaches `walltime_seconds` stops and ends normally, in the
-    production at a multiple of `restart_every`. Its states, `exploration.restart.STEP`, are the states that later
-    segments continue from: the thermostat continues and springs keep their anchors, the positions of the initial
-    structure.
+    A run that exceeds `maximum_temperature` (K), or in which two atoms are nearer than the distance (A) of their
+    species in `min_distances`, or whose committee disagrees on the force on an atom by more than `max_disagreement`
+    (eV/A), stops at once and ends normally (:mod:`aiida_sicmlip.science.dynamics.brake`). So does a run that reaches
+    `walltime_seconds`, in the production at a multiple of `restart_every`. Its states,
+    `exploration.restart.STEP`, are the states that later segments continue from: the thermostat continues and springs
+    keep their anchors, the positions of the initial structure.
 
     :param species: chemical symbols in the order of the atom types, for the reader of the file.
     :param potential_commands: `pair_style`, `pair_coeff` and what else the potential needs, line by line.
+    :param check_every: steps between two checks of distances and disagreement; the temperature is checked in each step.
+    :param committee: compiled models that form a committee with the one of `potential_commands`. Where LAMMPS has the
+        compute for it, as ``sicmlip-lmp`` does, rows have their disagreement (`c_disagreement`, eV/A), too.
     :param held_atoms: indices, from 0, of atoms restrained to their positions by springs of `spring_constant` (eV/A^2).
     :param plumed_file: the actions of PLUMED; they act from the start of the production. None for no bias.
     :param biased_atoms: indices, from 0, of the atoms that the bias acts on; with none, or all, there is nothing to
@@ -134,6 +153,7 @@ def exploration_input(
         "seed": seed,
         "restart_every": restart_every,
         "walltime_seconds": walltime_seconds,
+        "check_every": check_every,
     }
     _check_numbers(
         positive={
@@ -142,6 +162,7 @@ def exploration_input(
             "timestep_ps": timestep_ps,
             "damping_ps": damping_ps,
             "spring_constant": spring_constant,
+            "max_disagreement": max_disagreement,
         },
         not_negative={"equilibration_steps": equilibration_steps, "continue_step": continue_step},
         whole=whole,
@@ -174,7 +195,13 @@ def exploration_input(
         "neigh_modify    every 1 delay 0 check yes",
         f"timestep        {_short(timestep_ps)}",
         f"fix             thermostat all nvt temp {_short(temperature)} {_short(temperature)} {_short(damping_ps)}",
-        *_measurements(maximum_temperature),
+        *MEASUREMENTS,
+        *brake_commands(
+            species,
+            maximum_temperature=maximum_temperature,
+            min_distances=min_distances,
+            check_every=check_every,
+        ),
     ]
     columns = ["step temp pe ke etotal press c_min_distance c_max_force econserve"]
     if held_atoms:
@@ -187,9 +214,11 @@ def exploration_input(
         columns.append("f_held")
     lines += _temperatures(biased_atoms, momentum_is_conserved=not held_atoms)
     columns += ["c_biased_temperature c_others_temperature"] if biased_atoms else []
+    thermo_style = f"thermo_style    custom {' '.join(columns)}"
     lines += [
         f"thermo          {dump_every}",
-        f"thermo_style    custom {' '.join(columns)}",
+        thermo_style,
+        *committee_commands(species, committee, max_disagreement, check_every, thermo_style),
         "thermo_modify   line yaml format float %.10g flush yes",
     ]
     check_every = restart_every or WALLTIME_CHECK_STEPS
@@ -213,25 +242,6 @@ def exploration_input(
         lines.append(f"restart         {restart_every} {filenames.RESTART_FILE}.*")
     lines += [f'print           "{PRODUCTION_MARK} {continue_step}"', f"run             {production_steps} upto"]
     return "\n".join(lines) + "\n"
-
-
-def _measurements(maximum_temperature: float | None) -> list[str]:
-    """Return the commands that measure distances and forces, and stop a run that is too hot."""
-    lines = [
-        # Without `eng` or `force` this uses only the cutoff of the pair style.
-        "compute         pair_distances all pair/local dist",
-        "compute         min_distance all reduce min c_pair_distances inputs local",
-        "fix             model_forces all store/force",
-        "variable        model_force atom sqrt(f_model_forces[1]^2+f_model_forces[2]^2+f_model_forces[3]^2)",
-        "compute         max_force all reduce max v_model_force",
-    ]
-    if maximum_temperature is not None:
-        lines += [
-            "variable        temperature equal temp",
-            # `soft` ends this run and all later ones at once, and the input goes on to its end.
-            f"fix             halt all halt 1 v_temperature > {_short(maximum_temperature)} error soft message yes",
-        ]
-    return lines
 
 
 def _temperatures(biased_atoms: Sequence[int], momentum_is_conserved: bool) -> list[str]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aiida_sicmlip.science.dynamics.brake import Halt, find_halt
+
 PRODUCTION_MARK = "Production from step"
 """Inputs of this package print it, and the step, before the run whose frames are kept."""
 
 _KEYWORDS = re.compile(r"^keywords: \[(.*?),?\s*\]\s*$")
 _ROW = re.compile(r"^\s+- \[(.*?),?\s*\]\s*$")
-_PRODUCTION = re.compile(rf"^{PRODUCTION_MARK} (\d+)\s*$")
-_HALT = re.compile(r"Fix halt condition for fix-id \S+ met on step (\d+) with value (\S+)")
+_PRODUCTION = re.compile(rf"^{PRODUCTION_MARK} (\d+)\s*$", re.MULTILINE)
 _LOST = re.compile(r"(?:ERROR|WARNING).*: Lost atoms|ERROR.*Non-numeric (?:atom coords|box)", re.IGNORECASE)
 _ERROR = re.compile(r"^ERROR(?: on proc \d+)?: (.*)$", re.MULTILINE)
 # PLUMED's messages on an invalid input, and the first line of its exceptions.
@@ -32,10 +33,10 @@ class RunEnd:
     """How a run of LAMMPS ended, according to its log.
 
     finished: LAMMPS reached the end of its input, possibly with fewer steps than requested.
-    halted_temperature: `fix halt` stopped it; `halted_step` and `halted_value` (K) are then set.
+    halt: the condition on which `fix halt` stopped it, and whether that was in the production (`halted_in_production`).
     walltime: `timer timeout` stopped it.
     lost_atoms: atoms left the box, or have non-numeric coordinates.
-    not_a_number: a thermodynamic value, or the temperature at which `fix halt` stopped, is not finite.
+    not_a_number: a thermodynamic value, or the value at which `fix halt` stopped, is not finite.
     bias_failed: PLUMED or the built-in evaluator refused its input or failed.
     species_disagree: the potential has no entry for a species of the structure.
     killed: there is neither an end nor an error: the run was killed, or crashed.
@@ -43,9 +44,8 @@ class RunEnd:
     """
 
     finished: bool
-    halted_temperature: bool
-    halted_step: int | None
-    halted_value: float | None
+    halt: Halt | None
+    halted_in_production: bool
     walltime: bool
     lost_atoms: bool
     not_a_number: bool
@@ -94,7 +94,8 @@ def find_errors(log: str, messages: str = "") -> RunEnd:
     :param messages: what the run printed elsewhere, such as its standard error and the log of PLUMED. Errors of PLUMED
         end LAMMPS without a message in its log.
     """
-    halt = _HALT.search(log)
+    halt = find_halt(log)
+    begun = _PRODUCTION.search(log)
     thermo = parse_thermo(log)
     text = f"{log}\n{messages}"
     found = [(match.start(), match[1]) for match in _ERROR.finditer(text)]
@@ -103,13 +104,12 @@ def find_errors(log: str, messages: str = "") -> RunEnd:
     finished = "Total wall time:" in log and not errors
     return RunEnd(
         finished=finished,
-        halted_temperature=halt is not None,
-        halted_step=int(halt[1]) if halt else None,
-        halted_value=float(halt[2]) if halt else None,
+        halt=halt,
+        halted_in_production=halt is not None and begun is not None and begun.start() < halt.position,
         walltime="Wall time limit reached" in log,
         lost_atoms=_LOST.search(log) is not None,
         not_a_number=any(not np.isfinite(column).all() for column in thermo.values())
-        or (halt is not None and not np.isfinite(float(halt[2]))),
+        or (halt is not None and not np.isfinite(halt.value)),
         bias_failed=bool(of_plumed) or any(_OF_BIAS.match(error) for error in errors),
         species_disagree=any(_OF_SPECIES.search(error) for error in errors),
         killed=not finished and not errors,

@@ -19,6 +19,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.hop_stream import follow_hops
 from aiida_sicmlip.science.defects.hops import Hops
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings, describe_blow_up
+from aiida_sicmlip.science.dynamics.brake import DISTANCE, TEMPERATURE, Stop
 from aiida_sicmlip.science.dynamics.colvar import Colvar, SavedState, newest_state, read_colvar
 from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd_pieces
 from aiida_sicmlip.science.dynamics.heating import heating
@@ -39,6 +40,7 @@ COLUMNS = {
     "f_held": "spring_energy",
     "c_biased_temperature": "biased_temperature",
     "c_others_temperature": "others_temperature",
+    "c_disagreement": "disagreement",
 }
 """Columns of the log and the arrays that hold them: K, eV, bar, A, eV/A. The last three are not in every log."""
 
@@ -47,7 +49,7 @@ class Ending(Enum):
     """How a run ended. Failures of the potential are first, as they explain the others."""
 
     NOT_A_NUMBER = "energies became not-a-number"
-    RUNAWAY_TEMPERATURE = "the temperature diverged"
+    STOPPED_AT_ONCE = "the brake stopped it before any frame counts"
     LOST_ATOMS = "atoms were lost"
     SPECIES_MISMATCH = "potential and input disagree on the species"
     BIAS_FAILED = "the bias stopped with an error"
@@ -55,12 +57,18 @@ class Ending(Enum):
     BLOWN_UP = "it was killed after it had blown up"
     INTERRUPTED = "it was killed"
     LAMMPS_FAILED = "LAMMPS stopped with an error"
+    STOPPED = "the brake stopped it"
     COMPLETE = "complete"
 
     @property
     def can_go_on(self) -> bool:
         """Whether the run was interrupted, and another segment continues from its last saved state."""
         return self in (Ending.OUT_OF_WALLTIME, Ending.INTERRUPTED)
+
+    @property
+    def is_orderly(self) -> bool:
+        """Whether all frames that count are physical, and no other segment follows."""
+        return self in (Ending.COMPLETE, Ending.STOPPED)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class RunSetup:
     first_step: the step that it continues after, 0 for a new run.
     pace: steps between two kernels of the bias.
     host: the perfect crystal, where hops between its sites are wanted.
+    max_disagreement: at which the run was to stop, eV/A; None for no bound, or without a committee.
     """
 
     settings: ExplorationSettings
@@ -79,13 +88,14 @@ class RunSetup:
     biased: bool = False
     pace: int | None = None
     host: Atoms | None = None
+    max_disagreement: float | None = None
 
 
 @dataclass(frozen=True)
 class RunOutput:
     """Output of a run.
 
-    reason: the first error, or how the run has blown up; empty where its files do not say.
+    reason: the first error, how the run has blown up, or what stopped it; empty where its files do not say.
     state: state to continue from.
     thermodynamics: arrays (L,) under the names of :data:`COLUMNS`, and `production`, whether a row belongs to it; empty
         where the log has no rows.
@@ -121,10 +131,13 @@ def read_run(folder: Path, setup: RunSetup, log: str, messages: str = "", *, tim
     :param time_was_up: whether the scheduler reports that it ended the job at its walltime.
     """
     end = find_errors(log, messages)
-    ending, reason = _ending(end, log, setup, time_was_up)
+    stop, last_step = _find_stop(end, setup)
+    ending, reason = _ending(end, stop, log, setup, time_was_up)
     state = newest_state(folder, timestep=setup.settings.timestep, biased=setup.biased)
-    segment = _Segment(setup.first_step, state.step if ending.can_go_on and state is not None else None)
-    summary: dict[str, Any] = {"errors": list(end.errors), "halted_step": end.halted_step}
+    if ending.can_go_on and state is not None:
+        last_step = state.step
+    segment = _Segment(setup.first_step, last_step)
+    summary: dict[str, Any] = {"errors": list(end.errors), "stopped": None if stop is None else stop.to_dict()}
     thermodynamics = _read_thermodynamics(log, segment, summary)
     variables, problem = _read_variables(folder, setup, segment, summary) if setup.biased else ({}, None)
     found = heating([(thermodynamics, variables)], setup.settings.timestep, setup.pace)
@@ -199,14 +212,39 @@ class _Frames:
     warnings: list[str] = field(default_factory=list)
 
 
-def _ending(end: RunEnd, log: str, setup: RunSetup, time_was_up: bool) -> tuple[Ending, str]:
+def _find_stop(end: RunEnd, setup: RunSetup) -> tuple[Stop | None, int | None]:
+    """Return how the brake stopped a run, and the last step of its production that counts; None where it did not."""
+    halt, settings = end.halt, setup.settings
+    if halt is None:
+        return None, None
+    last_step = halt.step - max(1, settings.steps(settings.discarded_end)) if end.halted_in_production else -1
+    threshold = setup.max_disagreement
+    if halt.cause == DISTANCE:
+        first, second = sorted(halt.pair)
+        threshold = settings.min_distances(sorted({first, second})).get((first, second))
+    elif halt.cause == TEMPERATURE:
+        threshold = settings.maximum_temperature(len(setup.structure))
+    stop = Stop(
+        halt.cause,
+        None if halt.cause == DISTANCE else halt.value,
+        threshold,
+        halt.step * settings.timestep,
+        end.halted_in_production,
+        # The frames of an earlier segment count.
+        at_once=not setup.first_step and last_step < 0,
+        pair=halt.pair,
+    )
+    return stop, last_step
+
+
+def _ending(end: RunEnd, stop: Stop | None, log: str, setup: RunSetup, time_was_up: bool) -> tuple[Ending, str]:
     """Return how a run ended, and the reason if its files contain it."""
     # The monitor kills a run that has blown up, which looks like any other kill.
     blow_up = describe_blow_up(log, MonitorSettings(), setup.settings, len(setup.structure)) if end.killed else None
     for happened, ending in (
         # A NaN temperature stops the run like one that is too high.
         (end.not_a_number, Ending.NOT_A_NUMBER),
-        (end.halted_temperature, Ending.RUNAWAY_TEMPERATURE),
+        (stop is not None, Ending.STOPPED_AT_ONCE if stop is not None and stop.at_once else Ending.STOPPED),
         (end.lost_atoms, Ending.LOST_ATOMS),
         (end.species_disagree, Ending.SPECIES_MISMATCH),
         (end.bias_failed, Ending.BIAS_FAILED),
@@ -217,7 +255,7 @@ def _ending(end: RunEnd, log: str, setup: RunSetup, time_was_up: bool) -> tuple[
         (not end.finished, Ending.LAMMPS_FAILED),
     ):
         if happened:
-            return ending, blow_up or "".join(end.errors[:1])
+            return ending, blow_up or (stop.message if stop is not None else "".join(end.errors[:1]))
     return Ending.COMPLETE, ""
 
 
@@ -280,7 +318,7 @@ def _read_frames(path: Path, setup: RunSetup, segment: _Segment, summary: dict[s
     if not path.stat().st_size:
         return frames
     frames.number = int(segment.holds(asked[:in_file]).sum())
-    summary |= {"n_frames": frames.number, "n_frames_beyond_continuation": in_file - frames.number}
+    summary |= {"n_frames": frames.number, "n_frames_discarded": in_file - frames.number}
     if frames.number and setup.host is not None:
         try:
             hops = read_hops(path, frames.number, setup)

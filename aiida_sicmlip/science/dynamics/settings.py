@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.dynamics.brake import min_distances, temperature_bound
 from aiida_sicmlip.science.pines.atoms import AROUND
 from aiida_sicmlip.science.settings import Settings, choice, flag, integer, number
 
@@ -34,10 +37,43 @@ class ExplorationSettings(Settings):
     equilibration: float = number(15.0, "time before frames are kept", unit="ps", at_least=0)
     production: float = number(1000.0, "time over which frames are kept", unit="ps", above=0)
     frame_interval: float = number(0.1, "time between two kept frames", unit="ps", above=0)
-    maximum_temperature_ratio: float = number(
-        5.0,
-        "the run is stopped when the temperature exceeds this multiple of the thermostat's: the potential has failed",
-        at_least=1.5,
+    temperature_deviations: float | None = number(
+        10.0,
+        "the run is stopped when its temperature is so many standard deviations above the thermostat's T; that of N "
+        "atoms is T sqrt(2 / (3 N)) (Frenkel and Smit, Understanding Molecular Simulation, section 6.1), so that 10 of "
+        "them mean 2.0 T for 62 atoms and 3.2 T for 14; null for no bound",
+        at_least=3,
+        nullable=True,
+    )
+    min_distance_ratio: float | None = number(
+        0.75,
+        "the run is stopped when two atoms are nearer than this fraction of the sum of their covalent radii (Cordero "
+        "et al., Dalton Trans. 2008, 2832): 0.75 is 1.40 A for Si-C, 1.14 A for C-C, 1.67 A for Si-Si; null for no "
+        "bound",
+        above=0,
+        below=1,
+        nullable=True,
+    )
+    max_disagreement: float | None = number(
+        1.5,
+        "a run that a committee of potentials accompanies is stopped when they disagree by more than this on the force "
+        "on an atom (root mean square distance from their mean); replaced by that of `calibration` once there is one; "
+        "null for no bound",
+        unit="eV/A",
+        above=0,
+        nullable=True,
+    )
+    check_interval: float = number(
+        0.01,
+        "time between two checks of distances and disagreement; shortened where it does not divide `frame_interval`",
+        unit="ps",
+        above=0,
+    )
+    discarded_end: float = number(
+        0.2,
+        "time before a stop whose frames do not count: in them, the potential was failing already",
+        unit="ps",
+        at_least=0,
     )
     restart_interval: float | None = number(
         None,
@@ -79,10 +115,20 @@ class ExplorationSettings(Settings):
         """Return the number of time steps in ``time`` ps."""
         return round(time / self.timestep)
 
+    def maximum_temperature(self, n_atoms: int) -> float | None:
+        """Return the temperature in K above which a run of so many atoms is stopped; None for no bound."""
+        if self.temperature_deviations is None:
+            return None
+        return temperature_bound(self.temperature, n_atoms, self.temperature_deviations)
+
+    def min_distances(self, species: Sequence[str]) -> dict[tuple[str, str], float]:
+        """Return the distances in A of pairs of species below which a run is stopped; empty for no bound."""
+        return {} if self.min_distance_ratio is None else min_distances(species, self.min_distance_ratio)
+
     @property
-    def maximum_temperature(self) -> float:
-        """Temperature in K above which a run is stopped."""
-        return self.temperature * self.maximum_temperature_ratio
+    def check_steps(self) -> int:
+        """Number of steps between two checks, which divides that between two frames."""
+        return math.gcd(max(1, self.steps(self.check_interval)), self.steps(self.frame_interval))
 
     @property
     def restart_steps(self) -> int:

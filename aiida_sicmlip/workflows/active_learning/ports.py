@@ -103,7 +103,10 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         spec.expose_inputs(
             ExplorationWorkChain,
             namespace="exploration",
-            exclude=("structures", "hosts", "potential", "seed", "collective_variables", "earlier"),
+            exclude=(
+                *("structures", "hosts", "potential", "committee", "evaluation", "seed", "collective_variables"),
+                "earlier",
+            ),
         )
         spec.expose_inputs(DescriptorsCalculation, namespace="descriptors", include=("code", "metadata"))
         spec.expose_inputs(LabellingWorkChain, namespace="labelling", exclude=("structures",))

@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.labels import frame_label, label_of_index, number_of_segment, segment_label
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.selection.picks import ROLES
@@ -30,6 +31,21 @@ def renumber_segments(structures: Mapping[str, Mapping[str, Any]], first: int) -
         name: {segment_label(first + number_of_segment(label)): segments[label] for label in sorted(segments)}
         for name, segments in structures.items()
     }
+
+
+def committee_inputs(
+    committee: Mapping[str, CompiledPotentialData], evaluation: orm.CalcJobNode | None
+) -> dict[str, Any]:
+    """Return the inputs of an exploration that let the committee of its potential stop walkers.
+
+    :param committee: the other members; empty where there is none.
+    :param evaluation: of the potential that explored the round before on the new labels of that round; its results
+        calibrate the disagreement if that potential had a committee, too.
+    """
+    if not committee:
+        return {}
+    results = {} if evaluation is None else {"evaluation": evaluation.outputs.results}
+    return {"committee": committee, **{name: node for name, node in results.items() if "committee" in node.get_dict()}}
 
 
 def labels_in_order(picks: orm.ArrayData) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -12,14 +12,17 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, if_, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation, frames_used
+from aiida_sicmlip.calculations.functions.calibrate_disagreement import calibrate_disagreement
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.calculations.functions.find_states import find_states
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
+from aiida_sicmlip.science.evaluation.calibration import message_of_calibration
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
+from aiida_sicmlip.tools.walkers import stop_of_walker
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
@@ -35,6 +38,7 @@ from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes
 from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
 
 _BySegment = Mapping[str, Mapping[str, Any]]
+STOPPED_AT_ONCE = WalkerWorkChain.exit_codes.WARNING_STOPPED_AT_ONCE.status
 
 
 class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
@@ -119,6 +123,20 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
+        self.ctx.of_committee = dict(self._calibrate())
+
+    def _calibrate(self) -> Iterator[tuple[str, Any]]:
+        """Yield the inputs of each run that concern the committee: its members, and the disagreement that stops it."""
+        if not self.inputs.get("committee"):
+            return
+        yield "committee", dict(self.inputs.committee)
+        if not {"evaluation", "calibration"} <= set(self.inputs):
+            return
+        given = {"evaluation": self.inputs.evaluation, "parameters": self.inputs.calibration}
+        calibration = run_once(self, calibrate_disagreement, "calibration", **given)
+        self.out("calibration", calibration)
+        self.report(message_of_calibration(calibration.get_dict()))
+        yield "calibration", calibration
 
     @property
     def _without_frames(self) -> list[str]:
@@ -263,6 +281,9 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.collected = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
         trajectories = [node for segments in self.ctx.collected["trajectories"].values() for node in segments.values()]
         if not trajectories:
+            if all(walker.exit_status == STOPPED_AT_ONCE for walker in self.window_children().values()):
+                code = self.exit_codes.ERROR_ALL_STOPPED_AT_ONCE
+                return code.format(**self._failure_of(*sorted(self.inputs.structures)))
             return self.exit_codes.ERROR_NO_FRAMES.format(**self._failure_of(*sorted(self.inputs.structures)))
         total = sum(trajectory.n_frames for trajectory in trajectories)
         self.report(f"{total} frames in {len(trajectories)} segments of {len(self.ctx.start_of)} walkers")
@@ -339,6 +360,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         run = {key: value for key, value in inputs.exploration.items() if key not in excluded} | dict(changed)
         run["structure"] = self.ctx.states.get(name, self.inputs.structures[start])
         run["potential"] = self.inputs.potential
+        run |= self.ctx.of_committee
         run["seed"] = self.ctx.walker_seeds[f"walker_{name.rsplit('_', 1)[1]}"]
         if start in self.inputs.get("hosts", {}):
             run["host"] = self.inputs.hosts[start]
@@ -369,6 +391,8 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
                 reason = failure_message(walker)
                 frames = sum(kept[label].n_frames for label in kept)
                 self.report(f"{name} <{walker.pk}> failed after {frames} frames: {reason}")
+            elif (stopped := stop_of_walker(walker)) is not None:
+                self.report(f"{name} <{walker.pk}> was stopped by the brake: {stopped['message']}")
             for label in sorted(kept):
                 for source, target in kinds:
                     if source in walker.outputs and label in walker.outputs[source]:

@@ -7,17 +7,21 @@ from aiida.engine import ProcessSpec
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation
-from aiida_sicmlip.calculations.lammps_potential import validate_potential
+from aiida_sicmlip.calculations.lammps_potential import validate_members, validate_potential
 from aiida_sicmlip.calculations.validation import number_port, seed_port, settings_port
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings
 from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
 from aiida_sicmlip.workflows.exploration.validation import validate_structures
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 
-PER_STRUCTURE = ("structure", "potential", "seed", "collective_variables", "host", "continuation")
+PER_STRUCTURE = (
+    *("structure", "potential", "seed", "collective_variables", "host", "continuation"),
+    *("committee", "calibration"),
+)
 """Inputs of a run that differ between walkers, or are inputs of the exploration itself."""
 
 
@@ -43,6 +47,22 @@ def define_inputs(spec: ProcessSpec) -> None:
         validator=validate_potential,
         help="Potential of the walkers: a classical potential, or a trained model compiled for LAMMPS.",
     )
+    spec.input_namespace(
+        "committee",
+        dynamic=True,
+        required=False,
+        valid_type=CompiledPotentialData,
+        validator=validate_members,
+        help="The other members of a committee that `potential` is one of, whose disagreement stops walkers.",
+    )
+    spec.input(
+        "evaluation",
+        valid_type=orm.Dict,
+        required=False,
+        help="Evaluation of the committee of the round before on the new labels of that round, with which the "
+        "disagreement is calibrated.",
+    )
+    spec.input("calibration", required=False, **settings_port(CalibrationSettings))
     for name, default, what in (
         ("walkers", 1, "Number of independent walkers for each start structure."),
         (
@@ -157,6 +177,13 @@ def define_outcomes(spec: ProcessSpec) -> None:
         valid_type=CollectiveVariablesData,
         help="Collective variables of the bias, by start structure.",
     )
+    spec.output(
+        "calibration",
+        valid_type=orm.Dict,
+        required=False,
+        help="The line from the disagreement of the committee to the error of forces, and the disagreement that stops "
+        "walkers (`max_disagreement`).",
+    )
     spec.exit_code(
         401,
         "ERROR_NO_FRAMES",
@@ -172,4 +199,11 @@ def define_outcomes(spec: ProcessSpec) -> None:
         403,
         "ERROR_VARIABLES_FAILED",
         message="The training of the collective variables of the structure `{name}` <{pk}> failed: {reason}",
+    )
+    spec.exit_code(
+        404,
+        "ERROR_ALL_STOPPED_AT_ONCE",
+        message="All {count} walkers were stopped before any of their frames counts, the first, {walker} <{pk}>: "
+        "{reason} The potential is not fit for these conditions: lower `exploration.parameters.temperature` or the "
+        "barrier of the bias, train longer or on more labels, or check the start structure.",
     )

@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.calculations.collective_variables import frames_used
-from aiida_sicmlip.calculations.exploration import ExplorationCalculation, validate_variables
+from aiida_sicmlip.calculations.exploration_checks import validate_committee, validate_host, validate_variables
 from aiida_sicmlip.calculations.lammps_potential import validate_species
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.defects.crystals import overlapping_pairs
@@ -52,8 +52,10 @@ def validate_exploration(inputs: Mapping[str, Any]) -> str | None:
                     f"`{namespace}.{name}` is not the name of a start structure. {nearest_name(name, list(structures))}"
                 )
     run = inputs.get("walker", {}).get("exploration", {})
+    of_potential = {name: inputs[name] for name in ("potential", "committee") if name in inputs}
     for name, structure in structures.items():
-        message = validate_species(structure, inputs["potential"]) if "potential" in inputs else None
+        message = validate_committee({**of_potential, "structure": structure})
+        message = message or validate_species(structure, inputs["potential"]) if "potential" in inputs else None
         message = message or _validate_settings(name, inputs) or _validate_run(name, structure, run, inputs)
         for parameters in walker_parameters(name, inputs):
             message = message or _validate_bias(name, {**run, "parameters": parameters}, inputs)
@@ -102,7 +104,7 @@ def _validate_run(
     if host is not None:
         common["host"] = host
     for parameters in walker_parameters(name, inputs) + _unbiased_parameters(name, inputs):
-        message = ExplorationCalculation.validate_host({**common, "parameters": parameters})
+        message = validate_host({**common, "parameters": parameters})
         if message:
             return f"for `structures.{name}`: {message}"
     return None

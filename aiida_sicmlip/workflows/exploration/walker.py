@@ -29,7 +29,6 @@ INTERRUPTED = [
 ]
 """The segment was interrupted by its walltime, a signal or a node failure, and can be continued."""
 POTENTIAL_FAILED = [
-    CODES.ERROR_RUNAWAY_TEMPERATURE,
     CODES.ERROR_LOST_ATOMS,
     CODES.ERROR_NOT_A_NUMBER,
     CODES.ERROR_BLOWN_UP,
@@ -43,7 +42,8 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
     """Run an ``ExplorationCalculation`` and continue it until the production run has its full length.
 
     Runs are usually longer than the walltime: each calculation is a segment, which continues from the saved state of
-    the previous one. If the potential fails, the frames before the failure are kept and the exit code is a warning.
+    the previous one. A run that the brake stops has succeeded, with the reason in ``results``, unless it has no frames
+    that count. If the potential fails, the frames before the failure are kept and the exit code is a warning.
     """
 
     _process_class = ExplorationCalculation
@@ -79,6 +79,12 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
             required=False,
             help="State from which the run can be continued.",
         )
+        spec.output(
+            "results",
+            valid_type=orm.Dict,
+            required=False,
+            help="Results of the last segment; `stopped` says whether the brake stopped the run, and why.",
+        )
         spec.exit_code(
             403,
             "ERROR_NO_PROGRESS",
@@ -86,6 +92,12 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
             "walltime, or save states more often (`restart_interval`).",
         )
         spec.exit_code(404, "ERROR_SEGMENT_FAILED", message="Segment {number} <{pk}> failed: {reason}")
+        spec.exit_code(
+            711,
+            "WARNING_STOPPED_AT_ONCE",
+            message="Segment {number} <{pk}> has no frames that count: the potential is not fit for these conditions. "
+            "{reason}",
+        )
         spec.exit_code(
             710,
             "WARNING_POTENTIAL_FAILED",
@@ -150,6 +162,12 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
         self.results()
         return ProcessHandlerReport(True, self.format_exit_code(self.exit_codes.WARNING_POTENTIAL_FAILED, calculation))
 
+    @process_handler(priority=290, exit_codes=[CODES.ERROR_STOPPED_AT_ONCE])
+    def handle_stop_at_once(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """Keep what is known of a run that was stopped before any of its frames counts."""
+        self.results()
+        return ProcessHandlerReport(True, self.format_exit_code(self.exit_codes.WARNING_STOPPED_AT_ONCE, calculation))
+
     @process_handler(priority=200, exit_codes=INTERRUPTED)
     def handle_interruption(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
         """Continue from the last saved state."""
@@ -181,8 +199,12 @@ class WalkerWorkChain(LoopProtocolMixin, RestartWorkChain):
                 if name in segment.outputs:
                     self.out(f"{namespace}.{segment_label(index)}", segment.outputs[name])
         last = self.ctx.children[-1]
-        if "continuation" in last.outputs:
-            self.out("continuation", last.outputs.continuation)
+        for name in ("continuation", "results"):
+            if name in last.outputs:
+                self.out(name, last.outputs[name])
+        stopped = last.outputs.results.get_dict().get("stopped") if "results" in last.outputs else None
+        if stopped is not None:
+            self.report(f"stopped by the brake: {stopped['message']}")
 
     def set_partial_outputs(self) -> None:
         """Set the outputs of a walker that fails."""

@@ -118,8 +118,9 @@ def fill_exploration(
         for name, conditions in conditions_of_structures(exploration, structures).items()
         if conditions != [exploration["parameters"]]
     }
-    if exploration["filter"]:
-        namespace.filter = exploration["filter"]
+    for name in ("filter", "calibration"):
+        if exploration[name]:
+            namespace[name] = exploration[name]
     if exploration["bias"] is None:
         return
     namespace.walker.exploration.bias = exploration["bias"]

@@ -16,6 +16,7 @@ from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
 from aiida_sicmlip.science.dynamics.lammps_input import MAXIMUM_SEED
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
@@ -186,6 +187,13 @@ class ExplorationStep(Settings):
     monitor: MonitorSettings | None = group(
         MonitorSettings,
         "stops jobs whose dynamics has become unstable; null: no monitor",
+        default=REQUIRED,
+        nullable=True,
+    )
+    calibration: CalibrationSettings | None = group(
+        CalibrationSettings,
+        "the disagreement at which a committee stops walkers, from the second round of trained potentials on; null "
+        "always takes `parameters.max_disagreement`",
         default=REQUIRED,
         nullable=True,
     )

@@ -129,6 +129,7 @@ def test_data_file_errors(atoms, species, message):
         ({"seed": 0}, "`seed`"),
         ({"maximum_temperature": 900}, "`maximum_temperature`"),
         ({"walltime_seconds": 0}, "`walltime_seconds`"),
+        ({"check_every": 0}, "`check_every`"),
         ({"restart_every": 15}, "no multiple of `dump_every`"),
         ({"restart_every": 0}, "`restart_every`"),
         ({"spring_constant": -1.0}, "`spring_constant`"),
@@ -172,7 +173,7 @@ def test_forces_of_the_model_are_stored_before_springs_and_bias_add_theirs():
     for changes in ({}, {"continue_from": "previous.restart", "continue_step": 20}):
         lines = lines_of(held_atoms=[0, 4], plumed_file="plumed.dat", maximum_temperature=4000, **changes)
         fixes = [line.split()[1] for line in lines if line.startswith("fix ")]
-        assert fixes == ["thermostat", "model_forces", "halt", "held", "bias"]
+        assert fixes == ["thermostat", "model_forces", "stop_temperature", "held", "bias"]
         assert "group held id 1 5" in lines
         assert "fix_modify bias energy no" in lines
 
@@ -189,3 +190,13 @@ def test_later_segment_does_not_begin_again():
     assert lines.count("timer timeout 60 every 20") == 1
     assert [line for line in lines if line.startswith("run")] == ["run 60 upto"]
     assert "dump_modify trajectory delay 21" in lines
+
+
+def test_pairs_of_atoms_are_checked_each_with_its_own_distance():
+    """Silicon has atom type 1, carbon type 2."""
+    lines = lines_of(min_distances={("Si", "Si"): 1.7, ("Si", "C"): 1.4, ("C", "C"): 1.1}, check_every=20)
+    assert {"group Si type 1", "group C type 2"} <= set(lines)
+    for first, second, distance, number in (("Si", "Si", 1.7, 1), ("Si", "C", 1.4, 2), ("C", "C", 1.1, 2)):
+        assert f"compute near_{first}_{second} {first} coord/atom cutoff {distance} {number}" in lines
+        halt = f"fix stop_distance_{first}_{second} all halt 20 v_n_near_{first}_{second} > 0 error soft message yes"
+        assert halt in lines

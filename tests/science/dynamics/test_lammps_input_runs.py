@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
+from aiida_sicmlip.science.dynamics.brake import DISTANCE, TEMPERATURE, min_distances
 from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd, read_dcd_header
 from aiida_sicmlip.science.dynamics.lammps_input import exploration_input, rotation_to_lammps, write_structure_data
 from aiida_sicmlip.science.dynamics.lammps_log import PRODUCTION_MARK, find_errors, parse_thermo
@@ -177,13 +178,70 @@ def test_too_hot_a_run_ends_in_order(tmp_path):
     atoms.positions[3] = atoms.positions[4] + [0.7, 0, 0]  # A collision that heats the cell.
     log = run_lammps(tmp_path, atoms, maximum_temperature=1500)
     end = find_errors(log)
-    assert end.halted_temperature
-    assert end.halted_value > 1500
+    assert end.halt is not None and end.halt.cause == TEMPERATURE
+    assert end.halt.value > 1500
     assert end.finished
     assert not end.walltime
-    assert end.halted_step < 85
+    assert end.halt.step < 85
+    assert not end.halted_in_production
     # It ended in the equilibration, so that there is no production.
     assert not parse_thermo(log)["Production"].any()
+
+
+def frame_at_rest(first: str, second: str, distance: float) -> Atoms:
+    """Two atoms of two species at a distance, across a face of the cell, and one of each far from them."""
+    atoms = Atoms([first, second, "Si", "C"], cell=[14.0, 14.0, 14.0], pbc=True)
+    atoms.positions[:] = [[0.2, 1.0, 1.0], [14.2 - distance, 1.0, 1.0], [5.0, 7.0, 7.0], [5.0, 11.0, 11.0]]
+    return atoms
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("pair", [("Si", "Si"), ("Si", "C"), ("C", "Si"), ("C", "C")])
+def test_two_atoms_too_near_end_a_run_and_no_other_pair_does(tmp_path, pair):
+    """A little below the least distance of its own species a pair stops the run, a little above it does not."""
+    bounds = min_distances(SPECIES, 0.75)
+    bound = bounds.get(pair) or bounds[pair[::-1]]
+    for name, distance in (("near", bound - 0.01), ("far", bound + 0.01)):
+        folder = tmp_path / name
+        folder.mkdir()
+        log = run_lammps(
+            folder,
+            frame_at_rest(*pair, distance),
+            # So that nothing moves.
+            timestep_ps=1e-6,
+            temperature=1e-3,
+            equilibration_steps=0,
+            min_distances=bounds,
+            check_every=10,
+        )
+        halt = find_errors(log).halt
+        if name == "far":
+            assert halt is None, log[-2000:]
+            continue
+        assert halt is not None, log[-2000:]
+        assert halt.cause == DISTANCE and halt.step == 10 and find_errors(log).halted_in_production
+        assert tuple(sorted(halt.pair)) == tuple(sorted(pair))
+
+
+@pytest.mark.program
+def test_run_that_collapses_is_stopped_before_it_has(tmp_path):
+    """With a potential that pulls all atoms into each other, and the temperature far below its bound."""
+    changes = {
+        "potential_commands": ["pair_style lj/cut 4.0", "pair_coeff * * 5.0 1.0"],
+        "equilibration_steps": 0,
+        "dump_every": 1,
+    }
+    for name in ("free", "held"):
+        (tmp_path / name).mkdir()
+    free = parse_thermo(run_lammps(tmp_path / "free", structure("cubic"), **changes))
+    bounds = min_distances(SPECIES, 0.75)
+    collapsed = np.flatnonzero(free["c_min_distance"] < min(bounds.values()))
+    assert len(collapsed)
+    log = run_lammps(tmp_path / "held", structure("cubic"), **changes, min_distances=bounds, check_every=1)
+    end = find_errors(log)
+    assert end.finished and end.halt is not None and end.halt.cause == DISTANCE
+    assert end.halt.step <= free["Step"][collapsed[0]]
+    assert parse_thermo(log)["c_min_distance"].min() > free["c_min_distance"].min()
 
 
 @pytest.mark.program
@@ -201,7 +259,7 @@ def test_run_at_its_walltime_ends_in_order_at_a_state(tmp_path):
     end = find_errors(log)
     assert end.walltime
     assert end.finished
-    assert not end.halted_temperature
+    assert end.halt is None
     last = int(parse_thermo(log)["Step"][-1])
     assert last > 0
     assert last % 700 == 0

@@ -41,7 +41,10 @@ def read(name: str, structure: Atoms, cut: str | None = None, **changes: Any) ->
     [
         ("default", Ending.COMPLETE),
         ("failed_walltime", Ending.OUT_OF_WALLTIME),
-        ("failed_temperature", Ending.RUNAWAY_TEMPERATURE),
+        ("failed_temperature", Ending.STOPPED_AT_ONCE),
+        ("failed_temperature_early", Ending.STOPPED_AT_ONCE),
+        ("stopped_by_temperature", Ending.STOPPED),
+        ("stopped_by_distance", Ending.STOPPED),
         ("failed_lost_atoms", Ending.LOST_ATOMS),
         ("failed_not_a_number", Ending.NOT_A_NUMBER),
         ("failed_species", Ending.SPECIES_MISMATCH),
@@ -52,7 +55,7 @@ def read(name: str, structure: Atoms, cut: str | None = None, **changes: Any) ->
 def test_endings(divacancy: Atoms, name: str, ending: Ending) -> None:
     run = read(name, divacancy)
     assert run.ending is ending
-    assert bool(run.reason) == bool(run.summary["errors"])
+    assert bool(run.reason) == bool(run.summary["errors"] or run.summary["stopped"])
 
 
 @pytest.mark.parametrize(("time_was_up", "ending"), [(True, Ending.OUT_OF_WALLTIME), (False, Ending.INTERRUPTED)])
@@ -62,7 +65,7 @@ def test_killed_runs(divacancy: Atoms, time_was_up: bool, ending: Ending) -> Non
     assert killed.ending is ending and ending.can_go_on
     assert killed.state is not None
     assert killed.thermodynamics["step"].max() <= killed.state.step
-    assert killed.summary["n_frames"] + killed.summary["n_frames_beyond_continuation"] == 5
+    assert killed.summary["n_frames"] + killed.summary["n_frames_discarded"] == 5
 
 
 def test_rows_frames_and_variables_are_of_the_same_steps(divacancy: Atoms) -> None:

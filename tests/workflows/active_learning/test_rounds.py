@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from aiida import orm
 
 from aiida_sicmlip.workflows.active_learning.rounds import (
+    committee_inputs,
     extension,
     message_on_counts,
     outputs_of_round,
@@ -75,3 +79,18 @@ def test_counts_say_what_was_asked_for():
     summary = {"n_training": 7, "n_training_asked": 8, "n_validation": 4, "n_validation_asked": 4}
     message = message_on_counts(summary, {"n_frames": 122, "n_overlapping": 1, "n_filtered": 2})
     assert message.startswith("picked 7 of 8 training and 4 of 4 validation configurations from 122 frames")
+
+
+def test_committee_of_the_potential_goes_to_the_exploration() -> None:
+    """Its disagreement is calibrated only by an evaluation of a potential that had a committee, too."""
+
+    def evaluation(**results: Any) -> Any:
+        return SimpleNamespace(outputs=SimpleNamespace(results=orm.Dict(results)))
+
+    members = {"member_01": "compiled"}
+    assert committee_inputs({}, evaluation(committee={})) == {}
+    assert committee_inputs(members, None) == {"committee": members}
+    # That of the bootstrap potential.
+    assert committee_inputs(members, evaluation(force_mae=1.0)) == {"committee": members}
+    given = evaluation(committee={"frames": {}})
+    assert committee_inputs(members, given) == {"committee": members, "evaluation": given.outputs.results}

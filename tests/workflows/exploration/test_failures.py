@@ -153,6 +153,24 @@ def test_exploration_without_frames_fails(exploration):
     assert exploration(walker(404), walker(404)).inspect_walkers().status == 401
 
 
+def test_walkers_that_are_all_stopped_at_once_end_the_exploration(exploration):
+    """The potential is not fit for the run: the message says so, and what to do."""
+    message = "Segment 0 <1> has no frames that count"
+    code = exploration(walker(711, message), walker(711, message)).inspect_walkers()
+    assert code.status == 404
+    assert code.message.startswith("All 2 walkers were stopped") and message in code.message
+    assert "exploration.parameters.temperature" in code.message
+    assert exploration(walker(711, message), walker(404, "LAMMPS stopped")).inspect_walkers().status == 401
+
+
+def test_walkers_that_the_brake_stops_are_reported(exploration, tmp_path, caplog):
+    """At which value, and when; they are no failures."""
+    held = walker(0, trajectories__s00=trajectory(tmp_path), results=stopped())
+    assert exploration(held).inspect_walkers() is None
+    assert "was stopped by the brake: temperature 3400 K, above 3000 K, after 0.25 ps" in caplog.text
+    assert "failed" not in caplog.text
+
+
 def test_unbiased_runs_without_frames_fail(exploration):
     """Nothing to learn variables from is a failure that names the structure."""
     instance = exploration(walker(404))
@@ -180,6 +198,52 @@ def test_earlier_trajectories_replace_unbiased_runs(exploration, tmp_path):
     )
     instance.setup()
     assert instance.should_run_variables() and not instance.should_run_unbiased()
+
+
+@pytest.fixture
+def with_committee(exploration, generate_compiled_potential):
+    """Makes an exploration of a potential with a committee and what else is given; what it submits is kept."""
+    from aiida_sicmlip.workflows.exploration import exploration as module
+
+    def make(monkeypatch, **more):
+        instance = exploration()
+        potentials = [generate_compiled_potential() for _ in range(2)]
+        more |= {"potential": potentials[0], "committee": AttributesFrozendict({"member_01": potentials[1]})}
+        instance._parsed_inputs = AttributesFrozendict({**instance.inputs, **more})
+        submitted = {}
+        monkeypatch.setattr(
+            module, "submit_once", lambda _, process, label, **inputs: submitted.update({label: inputs}) or child()
+        )
+        instance.setup()
+        instance.ctx.start_of = {"unbiased_00": "divacancy"}
+        instance.ctx.walker_seeds = {"walker_00": orm.Int(1)}
+        instance._submit("unbiased_00", {}, excluded=("bias",))
+        return instance, submitted["unbiased_00"]["exploration"]
+
+    return make
+
+
+def test_walkers_get_the_committee_of_their_potential(with_committee, monkeypatch):
+    instance, run = with_committee(monkeypatch)
+    assert run["committee"]["member_01"].uuid == instance.inputs.committee.member_01.uuid
+    assert "calibration" not in run and "calibration" not in instance.outputs
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_disagreement_is_calibrated_by_the_labels_of_the_round_before(with_committee, monkeypatch, caplog, count):
+    """With few labels, the node says so and the walkers keep the bound of the parameters."""
+    frames = {"disagreement": [0.1 * (1 + n) for n in range(count)], "error": [0.4 * (1 + n) for n in range(count)]}
+    evaluation = orm.Dict({"committee": {"frames": frames}}).store()
+    instance, run = with_committee(monkeypatch, evaluation=evaluation)
+    calibration = instance.outputs["calibration"]
+    assert calibration.creator.process_label == "calibrate_disagreement"
+    assert run["calibration"].uuid == calibration.uuid
+    if count == 12:
+        assert calibration["max_disagreement"] == pytest.approx(5.0 / 4.0)
+        assert "walkers are stopped at a disagreement of 1.25 eV/A" in caplog.text
+    else:
+        assert calibration["max_disagreement"] is None
+        assert "3 labels do not suffice" in caplog.text
 
 
 def test_free_walkers_need_no_variables(exploration):
@@ -247,13 +311,37 @@ def test_segment_without_progress_ends_the_walker(chain_walker, tmp_path):
     assert instance.inspect_process().status == 403
 
 
-@pytest.mark.parametrize("status", [410, 411, 412, 415, 150])
+@pytest.mark.parametrize("status", [411, 412, 415, 150])
 def test_blown_up_walker_keeps_its_frames(chain_walker, tmp_path, status):
     """Where the potential fails, the walker finishes with a warning and keeps its outputs."""
     instance = chain_walker(ended(status, "the temperature diverged", trajectory=trajectory(tmp_path)))
     code = instance.inspect_process()
     assert code.status == 710 and "the temperature diverged" in code.message
     assert list(instance.outputs["trajectories"]) == ["s00"]
+
+
+def stopped(cause="temperature", at_once=False):
+    """Return results of a run that the brake stopped."""
+    from aiida_sicmlip.science.dynamics.brake import Stop
+
+    stop = Stop(cause, 3400.0, 3000.0, 0.25, in_production=not at_once, at_once=at_once)
+    return orm.Dict({"n_frames": 0 if at_once else 3, "stopped": stop.to_dict()})
+
+
+def test_walker_that_the_brake_stops_has_succeeded(chain_walker, tmp_path):
+    """It says why, and is not continued."""
+    instance = chain_walker(child(0, trajectory=trajectory(tmp_path), results=stopped()))
+    assert instance.inspect_process() is None
+    assert not instance.should_run_process()
+    instance.results()
+    assert list(instance.outputs["trajectories"]) == ["s00"]
+    message = instance.outputs["results"]["stopped"]["message"]
+    assert message == "temperature 3400 K, above 3000 K, after 0.25 ps of the production"
+
+
+def test_walker_that_is_stopped_at_once_ends_with_a_warning(chain_walker):
+    code = chain_walker(child(410, "too hot in the equilibration", results=stopped(at_once=True))).inspect_process()
+    assert code.status == 711 and "too hot in the equilibration" in code.message
 
 
 def test_other_failures_name_their_reason(chain_walker):

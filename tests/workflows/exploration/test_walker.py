@@ -154,7 +154,7 @@ def test_kill_is_no_end(run: Any, lammps: Any) -> None:
     check_bias_goes_on(node)
     first = min(node.called, key=lambda call: call.pk)
     assert first.exit_status == 401
-    assert first.outputs.results["n_frames_beyond_continuation"] >= 0
+    assert first.outputs.results["n_frames_discarded"] >= 0
 
 
 def test_free_walker_is_continued_too(run: Any, lammps: Any) -> None:
