@@ -67,7 +67,9 @@ class Exploration:
 
 def temperature_of(walker: BiasedWalker) -> float:
     """Return the temperature of a walker in K, which all its segments share."""
-    return ExplorationSettings.from_mapping(walker.segments[0].inputs.parameters.get_dict()).temperature
+    parameters = walker.segments[0].inputs.parameters.get_dict()
+    # Not by way of the settings, which refuse the names that other settings had in earlier runs.
+    return float(parameters.get("temperature", ExplorationSettings.temperature))
 
 
 def heating_of(walker: BiasedWalker) -> tuple[Heating, list[str]]:
