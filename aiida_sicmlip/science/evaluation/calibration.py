@@ -20,9 +20,10 @@ from aiida_sicmlip.science.settings import Settings, integer, number
 
 @dataclass(frozen=True)
 class CalibrationSettings(Settings):
-    """How the disagreement that stops walkers follows from the errors of the round before.
+    """How the disagreement that stops walkers follows from the errors of a committee.
 
-    The line from disagreement to error is fitted on the new labels of each round, with the committee that explored it.
+    The line from disagreement to error is fitted on the new labels of the round before, with the committee that
+    explored it; where that had none, on the validation set, with the new committee.
     """
 
     PREFIX = "exploration.calibration."
@@ -34,10 +35,16 @@ class CalibrationSettings(Settings):
         above=0,
     )
     minimum_labels: int = integer(
-        10, "with fewer labels, `max_disagreement` of the parameters is kept", unit="labels", at_least=3
+        5, "with fewer labels, `max_disagreement` of the parameters is kept", unit="labels", at_least=3
     )
     smallest: float = number(0.5, "lower bound of the disagreement that stops walkers", unit="eV/A", above=0)
     largest: float = number(4.5, "upper bound of the disagreement that stops walkers", unit="eV/A", above=0)
+    multiple_of_median: float = number(
+        2.0,
+        "walkers are stopped at no less than this multiple of the median disagreement on the labels, whatever the "
+        "other bounds, so that they can leave what is labelled",
+        at_least=0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,8 +62,8 @@ def calibrate(
     Keys: `n_labels`; `slope` of the line through the origin, the median of error / disagreement, and `slope_interval`,
     between the ratios that enclose it with a probability of two thirds (of the order statistics of a median);
     `rank_correlation` of both; `max_error` (eV/A); `max_disagreement` (eV/A), within the bounds of the settings, its
-    `max_disagreement_interval` without them, and `bound`, which of them applies. With fewer labels than required the
-    slope and what follows from it are None.
+    `max_disagreement_interval` without them, and `bound`, the setting that applies instead. With fewer labels than
+    required the slope and what follows from it are None.
 
     :param disagreement: largest on the forces of each labelled configuration, (F,) eV/A.
     :param error: largest of the force on an atom of each configuration, (F,) eV/A.
@@ -86,14 +93,22 @@ def calibrate(
     slope = float(np.median(ratios))
     low, high = _interval_of_median(ratios)
     expected = settings.max_error / slope
-    limited = min(max(expected, settings.smallest), settings.largest)
+    bounds = {
+        "smallest": max(expected, settings.smallest),
+        "largest": min(expected, settings.largest),
+        "multiple_of_median": settings.multiple_of_median * float(np.median(disagreement)),
+    }
+    bound = next((name for name in ("smallest", "largest") if bounds[name] != expected), None)
+    limited = expected if bound is None else bounds[bound]
+    if bounds["multiple_of_median"] > limited:
+        bound, limited = "multiple_of_median", bounds["multiple_of_median"]
     return result | {
         "slope": slope,
         "slope_interval": [low, high],
         "rank_correlation": summarise_disagreement(disagreement, error).rank_correlation,
         "max_disagreement": limited,
         "max_disagreement_interval": [settings.max_error / high, settings.max_error / low if low > 0 else None],
-        "bound": None if limited == expected else "smallest" if limited == settings.smallest else "largest",
+        "bound": bound,
     }
 
 
@@ -112,7 +127,7 @@ def message_of_calibration(calibration: dict[str, Any]) -> str:
     if calibration["slope"] is None:
         return f"{n_labels} labels do not suffice to calibrate the disagreement of the committee"
     low, high = calibration["slope_interval"]
-    bound = f", its {calibration['bound']} value" if calibration["bound"] else ""
+    bound = f" (`{CalibrationSettings.PREFIX}{calibration['bound']}`)" if calibration["bound"] else ""
     return (
         f"the largest error of a force is {calibration['slope']:.3g} ({low:.3g} to {high:.3g}) times the largest "
         f"disagreement of the committee in {n_labels} labels; walkers are stopped at a disagreement of "

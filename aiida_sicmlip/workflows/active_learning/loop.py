@@ -115,7 +115,9 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
             seed=self.ctx.seeds["exploration"],
             earlier=self.ctx.trajectories,
             earlier_filters=self.ctx.filters,
-            **rounds.committee_inputs(self.ctx.committee, self.ctx.get("evaluation_of_exploring_potential")),
+            **rounds.committee_inputs(
+                self.ctx.committee, self.ctx.get("evaluation_of_exploring_potential"), self.ctx.get("training")
+            ),
             **self.exposed_inputs(ExplorationWorkChain, namespace="exploration"),
         )
 

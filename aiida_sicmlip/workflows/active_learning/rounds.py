@@ -34,18 +34,25 @@ def renumber_segments(structures: Mapping[str, Mapping[str, Any]], first: int) -
 
 
 def committee_inputs(
-    committee: Mapping[str, CompiledPotentialData], evaluation: orm.CalcJobNode | None
+    committee: Mapping[str, CompiledPotentialData],
+    evaluation: orm.CalcJobNode | None,
+    training: orm.WorkChainNode | None,
 ) -> dict[str, Any]:
     """Return the inputs of an exploration that let the committee of its potential stop walkers.
 
+    The disagreement is calibrated on labels that members were not trained on: the new ones of the round before if the
+    potential that explored it had a committee, else the validation set of the new committee.
+
     :param committee: the other members; empty where there is none.
-    :param evaluation: of the potential that explored the round before on the new labels of that round; its results
-        calibrate the disagreement if that potential had a committee, too.
+    :param evaluation: of the potential that explored the round before, on the new labels of that round.
+    :param training: of the committee.
     """
     if not committee:
         return {}
-    results = {} if evaluation is None else {"evaluation": evaluation.outputs.results}
-    return {"committee": committee, **{name: node for name, node in results.items() if "committee" in node.get_dict()}}
+    results = [] if evaluation is None else [evaluation.outputs.results]
+    results += [] if training is None else [training.outputs.evaluations.validation]
+    known = next((node for node in results if "committee" in node.get_dict()), None)
+    return {"committee": committee, **({} if known is None else {"evaluation": known})}
 
 
 def labels_in_order(picks: orm.ArrayData) -> dict[str, list[str]]:

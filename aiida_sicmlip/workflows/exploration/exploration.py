@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
@@ -12,19 +12,18 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, if_, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation, frames_used
-from aiida_sicmlip.calculations.functions.calibrate_disagreement import calibrate_disagreement
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.calculations.functions.find_states import find_states
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
-from aiida_sicmlip.science.evaluation.calibration import message_of_calibration
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.walkers import stop_of_walker
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
+from aiida_sicmlip.workflows.exploration.committee import committee_inputs
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
 from aiida_sicmlip.workflows.exploration.starts import last_walkers, usable_states
 from aiida_sicmlip.workflows.exploration.validation import (
@@ -123,20 +122,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
-        self.ctx.of_committee = dict(self._calibrate())
-
-    def _calibrate(self) -> Iterator[tuple[str, Any]]:
-        """Yield the inputs of each run that concern the committee: its members, and the disagreement that stops it."""
-        if not self.inputs.get("committee"):
-            return
-        yield "committee", dict(self.inputs.committee)
-        if not {"evaluation", "calibration"} <= set(self.inputs):
-            return
-        given = {"evaluation": self.inputs.evaluation, "parameters": self.inputs.calibration}
-        calibration = run_once(self, calibrate_disagreement, "calibration", **given)
-        self.out("calibration", calibration)
-        self.report(message_of_calibration(calibration.get_dict()))
-        yield "calibration", calibration
+        self.ctx.of_committee = committee_inputs(self)
 
     @property
     def _without_frames(self) -> list[str]:

@@ -59,8 +59,8 @@ def define_inputs(spec: ProcessSpec) -> None:
         "evaluation",
         valid_type=orm.Dict,
         required=False,
-        help="Evaluation of the committee of the round before on the new labels of that round, with which the "
-        "disagreement is calibrated.",
+        help="Evaluation of a committee on labels that it was not trained on, with which the disagreement is "
+        "calibrated.",
     )
     spec.input("calibration", required=False, **settings_port(CalibrationSettings))
     for name, default, what in (

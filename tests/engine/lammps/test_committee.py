@@ -152,7 +152,7 @@ CASES = {
     "unknown_species": (ALLEGRO + COMPUTE + "types Si Ge members {second}", "gives the species `Ge` to atom type 2"),
     "no_file": (ALLEGRO + COMPUTE + "types Si C members none.nequip.pt2", "`none.nequip.pt2` does not exist"),
     "other_pair_style": (
-        HEAD + "pair_style zbl 3.0 4.0\npair_coeff * * 14 6\n" + COMPUTE + "types Si C members {second}\n" + THERMO,
+        HEAD + "pair_style lj/cut 4.0\npair_coeff * * 0.01 1.5\n" + COMPUTE + "types Si C members {second}\n" + THERMO,
         "has to be driven by one `pair_style allegro`",
     ),
     "good": (ALLEGRO + COMPUTE + "types Si C members {second}\n" + THERMO, ""),

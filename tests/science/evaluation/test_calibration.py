@@ -9,6 +9,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings, calibrate, message_of_calibration
 
 SETTINGS = CalibrationSettings()
+WITHOUT_MEDIAN = CalibrationSettings(multiple_of_median=0.0)
 
 
 def labels(count: int, slope: float, seed: int, scatter: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +20,7 @@ def labels(count: int, slope: float, seed: int, scatter: float = 0.3) -> tuple[n
 
 
 def test_exact_line() -> None:
-    found = calibrate(np.linspace(0.1, 2.0, 20), 4.0 * np.linspace(0.1, 2.0, 20), SETTINGS)
+    found = calibrate(np.linspace(0.1, 2.0, 20), 4.0 * np.linspace(0.1, 2.0, 20), WITHOUT_MEDIAN)
     assert found["slope"] == pytest.approx(4.0) and found["slope_interval"] == pytest.approx([4.0, 4.0])
     assert found["max_disagreement"] == pytest.approx(5.0 / 4.0) and found["bound"] is None
     assert found["rank_correlation"] == pytest.approx(1.0)
@@ -60,17 +61,26 @@ def test_units_and_order_of_the_labels_do_not_matter() -> None:
 
 @pytest.mark.parametrize(("slope", "bound", "expected"), [(100.0, "smallest", 0.5), (0.1, "largest", 4.5)])
 def test_bounds_of_the_disagreement(slope: float, bound: str, expected: float) -> None:
-    found = calibrate(*labels(30, slope, 4), SETTINGS)
+    found = calibrate(*labels(30, slope, 4), WITHOUT_MEDIAN)
     assert (found["bound"], found["max_disagreement"]) == (bound, expected)
     low, high = found["max_disagreement_interval"]
     assert low < 5.0 / found["slope"] < high
-    assert f"its {bound} value" in message_of_calibration(found)
+    assert f"(`exploration.calibration.{bound}`)" in message_of_calibration(found)
+
+
+def test_walkers_can_leave_what_is_labelled() -> None:
+    """A weak potential is wrong by the accepted error everywhere; its bound is beyond its usual disagreement."""
+    disagreement = np.linspace(2.0, 4.0, 21)
+    found = calibrate(disagreement, 4.0 * disagreement, SETTINGS)
+    assert (found["bound"], found["max_disagreement"]) == ("multiple_of_median", pytest.approx(6.0))
+    held = calibrate(disagreement, 4.0 * disagreement, WITHOUT_MEDIAN)
+    assert (held["bound"], held["max_disagreement"]) == (None, pytest.approx(1.25))
 
 
 def test_few_labels_calibrate_nothing() -> None:
-    found = calibrate(*labels(9, 3.0, 1), SETTINGS)
-    assert (found["n_labels"], found["slope"], found["max_disagreement"]) == (9, None, None)
-    assert message_of_calibration(found) == "9 labels do not suffice to calibrate the disagreement of the committee"
+    found = calibrate(*labels(4, 3.0, 1), SETTINGS)
+    assert (found["n_labels"], found["slope"], found["max_disagreement"]) == (4, None, None)
+    assert message_of_calibration(found) == "4 labels do not suffice to calibrate the disagreement of the committee"
     # Members that agree everywhere say nothing of the error.
     assert calibrate(np.zeros(30), np.ones(30), SETTINGS)["slope"] is None
 

@@ -82,15 +82,17 @@ def test_counts_say_what_was_asked_for():
 
 
 def test_committee_of_the_potential_goes_to_the_exploration() -> None:
-    """Its disagreement is calibrated only by an evaluation of a potential that had a committee, too."""
+    """With new labels, if the potential that explored them had a committee, else with the validation set."""
 
     def evaluation(**results: Any) -> Any:
         return SimpleNamespace(outputs=SimpleNamespace(results=orm.Dict(results)))
 
     members = {"member_01": "compiled"}
-    assert committee_inputs({}, evaluation(committee={})) == {}
-    assert committee_inputs(members, None) == {"committee": members}
-    # That of the bootstrap potential.
-    assert committee_inputs(members, evaluation(force_mae=1.0)) == {"committee": members}
+    validation = orm.Dict({"committee": {"frames": {}}})
+    training: Any = SimpleNamespace(outputs=SimpleNamespace(evaluations=SimpleNamespace(validation=validation)))
     given = evaluation(committee={"frames": {}})
-    assert committee_inputs(members, given) == {"committee": members, "evaluation": given.outputs.results}
+    assert committee_inputs({}, given, training) == {}
+    # The committee comes with a potential of another run.
+    assert committee_inputs(members, None, None) == {"committee": members}
+    assert committee_inputs(members, evaluation(force_mae=1.0), training)["evaluation"] is validation
+    assert committee_inputs(members, given, training)["evaluation"] is given.outputs.results
