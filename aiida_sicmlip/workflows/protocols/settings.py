@@ -191,15 +191,9 @@ class ExplorationStep(Settings):
         nullable=True,
     )
     calibration: CalibrationSettings | None = group(
-        CalibrationSettings,
-        "the disagreement at which a committee stops walkers, from the second round of trained potentials on; null "
-        "always takes `parameters.max_disagreement`",
-        default=REQUIRED,
-        nullable=True,
+        CalibrationSettings, "when a committee stops walkers; null: `max_disagreement`", default=REQUIRED, nullable=True
     )
-    filter: FrameFilterSettings | None = group(
-        FrameFilterSettings, "unphysical frames that are discarded; null: none", nullable=True
-    )
+    filter: FrameFilterSettings | None = group(FrameFilterSettings, "frames left out; null for none", nullable=True)
     options: Mapping[str, Any] = job_options()
 
 
