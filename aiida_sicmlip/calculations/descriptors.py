@@ -37,7 +37,7 @@ class DescriptorsCalculation(SicmlipCalculation):
     It takes as many processes as `num_cores_per_mpiproc` of the resources says, or one.
     """
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
     """Raised when the meaning of the outputs changes, so that earlier results are not taken for new ones."""
 
     SUBCOMMAND = "describe"

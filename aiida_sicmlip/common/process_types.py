@@ -3,6 +3,7 @@
 ACTIVE_LEARNING = "aiida.workflows:sicmlip.active_learning"
 EXPLORATION = "aiida.workflows:sicmlip.exploration"
 WALKER = "aiida.workflows:sicmlip.walker"
+FINAL_RUN = "aiida.workflows:sicmlip.final_run"
 LABELLING = "aiida.workflows:sicmlip.labelling"
 TRAINING = "aiida.workflows:sicmlip.training"
 TRAINING_BASE = "aiida.workflows:sicmlip.training_base"

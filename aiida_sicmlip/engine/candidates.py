@@ -88,9 +88,11 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
     species = {symbol for segment in segments for symbol in segment.symbols}
     species |= {symbol for frame in (*training, *other) for symbol in frame.symbols}
     hosts = {}
+    if settings.centres == "defect" or settings.hop_share:
+        hosts = _hosts(asked.hosts, segments)
     if settings.centres == "defect":
         # Labelled frames may be of structures without a trajectory in this round.
-        hosts = find_hosts([*training, *other], _hosts(asked.hosts, segments))
+        hosts = find_hosts([*training, *other], hosts)
     describer = Describer(settings, sorted(species), hosts)
 
     rows_file = RowFile(output.with_name(ROWS_FILE), describer.n_features)
@@ -104,14 +106,14 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
             rows_file.append(candidates.descriptors)
         n_frames = sum(segment.n_frames for segment in segments)
         print(f"{n_frames} frames of {len(segments)} segments, {processes} processes", flush=True)
-        sound = []
-        for rows, overlapping in describe_chunks(
-            describer, chunks_of_segments(segments), processes, Progress(n_frames)
-        ):
-            rows_file.append(rows)
-            sound.append(~overlapping)
+        overlapping, migrating = [], []
+        for found in describe_chunks(describer, chunks_of_segments(segments), processes, Progress(n_frames)):
+            rows_file.append(found.rows)
+            overlapping.append(found.overlapping)
+            migrating.append(found.migrating)
         known = LabelledData(_described(describer, training), _described(describer, other), picks)
-        pool, counts = _pool(asked, UnitRows("descriptors", rows_file.read()), segments, earlier, sound)
+        flags = {"overlapping": np.concatenate(overlapping), "migrating": np.concatenate(migrating)}
+        pool, counts = _pool(asked, UnitRows("descriptors", rows_file.read()), segments, earlier, flags)
         findings = find_candidates(
             settings,
             pool,
@@ -186,10 +188,13 @@ def _pool(
     rows: UnitRows,
     segments: Sequence[SegmentFile],
     earlier: Sequence[Candidates],
-    sound: Sequence[np.ndarray],
+    flags: Mapping[str, np.ndarray],
 ) -> tuple[FramePool, dict[str, int]]:
-    """Return the candidates of earlier rounds and all frames of this one, and the numbers of frames left out."""
-    is_sound = np.concatenate(sound)
+    """Return the candidates of earlier rounds and all frames of this one, and the numbers of frames left out.
+
+    :param flags: which frames of this round are `overlapping` and have `migrating` atoms, (F,) bool each.
+    """
+    is_sound = ~flags["overlapping"]
     passed = np.concatenate(
         [
             np.ones(segment.n_frames, dtype=bool)
@@ -215,10 +220,12 @@ def _pool(
         time=after_earlier("time", np.concatenate([segment.times() for segment in segments])),
         allowed=np.concatenate([np.ones(n_earlier, dtype=bool), is_sound & passed]),
         held_out=after_earlier("held_out", held_out),
+        migrating=after_earlier("migrating", flags["migrating"]),
         weights=after_earlier("represents", np.ones(n_frames, dtype=np.int64)),
         keys=after_earlier("keys", np.random.Generator(np.random.PCG64(asked.seed)).random(n_frames)),
     )
-    return pool, {"n_overlapping": int((~is_sound).sum()), "n_filtered": int((~passed).sum())}
+    counts = {"n_overlapping": ~is_sound, "n_filtered": ~passed, "n_with_migrating_atoms": flags["migrating"]}
+    return pool, {name: int(frames.sum()) for name, frames in counts.items()}
 
 
 def _candidates(findings: CandidateSearch, pool: FramePool, segments: Sequence[SegmentFile]) -> Candidates:

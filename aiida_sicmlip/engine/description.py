@@ -19,6 +19,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.defects.centres import DefectCentres
 from aiida_sicmlip.science.defects.crystals import frames_with_overlap
 from aiida_sicmlip.science.defects.host_sites import first_host_that_fits
+from aiida_sicmlip.science.defects.migrating_atoms import DefectFinder, frames_with_migrating_atoms
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
 from aiida_sicmlip.science.selection.descriptors import averaged_soap, number_of_features
 from aiida_sicmlip.science.selection.settings import SelectionSettings
@@ -34,7 +35,8 @@ class Describer:
     """Parameters of the descriptors.
 
     species: all species of any frame.
-    hosts: perfect crystals by name, needed for centres at defects; by default the first that fits a frame is used.
+    hosts: perfect crystals by name, needed for centres at defects and for a share of hops; by default the first that
+        fits a frame is used.
     """
 
     settings: SelectionSettings
@@ -49,6 +51,19 @@ class Describer:
     @cached_property
     def _centres(self) -> dict[str, DefectCentres]:
         return {name: DefectCentres(host, self.settings.centre_radius) for name, host in self.hosts.items()}
+
+    @cached_property
+    def _finders(self) -> dict[str, DefectFinder]:
+        return {name: DefectFinder(host) for name, host in self.hosts.items()}
+
+    def find_hops(self, frames: Sequence[Atoms], host: str | None) -> np.ndarray:
+        """Return which frames have a migrating atom, (F,) bool; none where no share of the picks is asked for them.
+
+        :param host: name of the perfect crystal that they are of.
+        """
+        if not self.settings.hop_share or host not in self._finders:
+            return np.zeros(len(frames), dtype=bool)
+        return frames_with_migrating_atoms(frames, self._finders[host])
 
     def describe(self, frames: Sequence[Atoms], host: str | None = None) -> np.ndarray:
         """Return the descriptors (F, D) of frames as float32 of unit length.
@@ -134,13 +149,27 @@ def chunks_of_frames(frames: Iterator[Atoms] | Sequence[Atoms]) -> Iterator[Chun
         yield Chunk(frames=waiting)
 
 
+@dataclass(frozen=True)
+class DescribedChunk:
+    """What is known of F frames.
+
+    rows: descriptors (F, D), float32.
+    overlapping: which have overlapping atoms, (F,) bool.
+    migrating: which have a migrating atom, (F,) bool.
+    """
+
+    rows: np.ndarray
+    overlapping: np.ndarray
+    migrating: np.ndarray
+
+
 def describe_chunks(
     describer: Describer,
     chunks: Iterator[Chunk],
     processes: int,
     progress: Callable[[int], None] = lambda _: None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield for each chunk the descriptors (F, D), float32, and which frames have overlapping atoms, (F,) bool.
+) -> Iterator[DescribedChunk]:
+    """Yield what is known of the frames of each chunk.
 
     The order of the chunks is kept for any number of processes.
 
@@ -154,7 +183,7 @@ def describe_chunks(
             done += len(chunk)
             progress(done)
         return
-    waiting: deque[tuple[int, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
+    waiting: deque[tuple[int, Future[DescribedChunk]]] = deque()
     # Spawned, since a forked process could inherit locks held by threads of libraries.
     with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (describer,)) as pool:
         try:
@@ -187,11 +216,11 @@ def _start_process(describer: Describer) -> None:
     threadpool_limits(limits=1)
 
 
-def _describe_in_process(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+def _describe_in_process(chunk: Chunk) -> DescribedChunk:
     return _describe(_of_process, chunk)
 
 
-def _describe(describer: Describer, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+def _describe(describer: Describer, chunk: Chunk) -> DescribedChunk:
     frames = chunk.read()
     overlapping = [
         frames_with_overlap(
@@ -202,7 +231,9 @@ def _describe(describer: Describer, chunk: Chunk) -> tuple[np.ndarray, np.ndarra
         )
         for group in _alike(frames)
     ]
-    return describer.describe(frames, chunk.host), np.concatenate(overlapping)
+    return DescribedChunk(
+        describer.describe(frames, chunk.host), np.concatenate(overlapping), describer.find_hops(frames, chunk.host)
+    )
 
 
 def usable_cores() -> int:

@@ -57,9 +57,9 @@ def select_from_pool(options: argparse.Namespace) -> None:
         rows_file = RowFile(Path(folder) / "rows", describer.n_features)
         sound = []
         chunks = chunks_of_frames(read_frames(options.pool))
-        for rows, overlapping in describe_chunks(describer, chunks, processes, Progress(None)):
-            rows_file.append(rows)
-            sound.append(~overlapping)
+        for described in describe_chunks(describer, chunks, processes, Progress(None)):
+            rows_file.append(described.rows)
+            sound.append(~described.overlapping)
         pool = UnitRows("pool", rows_file.read())
         allowed = np.concatenate(sound)
         known = describer.describe(training) if training else np.empty((0, describer.n_features), dtype=np.float32)

@@ -16,6 +16,7 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.citations import citations
+from aiida_sicmlip.science.evaluation.fitness import fitness_sentence
 from aiida_sicmlip.science.labels.statistics import dataset_statistics
 from aiida_sicmlip.tools.lineage import Configuration, Lineage, RoundOfRun, by_round, lineage_of_model
 from aiida_sicmlip.tools.potentials import hyperparameters_of
@@ -60,7 +61,8 @@ class Evidence:
 def model_card(model: PotentialData, statement: Statement) -> dict[str, Any]:
     """Return the card of a model that was trained in this profile, as plain values for JSON.
 
-    Keys: `model`, `statement`, `trained_on`, `errors`, `levels_of_theory`, `valid_range`, `made_with`, `citations`.
+    Keys: `model`, `statement`, `trained_on`, `errors`, `fitness`, `levels_of_theory`, `valid_range`, `made_with`,
+    `citations`.
     Forces in eV/A, energies in eV/atom, lengths in A, temperatures in K.
 
     :raises InputError: if the model was not trained here.
@@ -94,6 +96,7 @@ def model_card(model: PotentialData, statement: Statement) -> dict[str, Any]:
             "by_round": _errors_by_round(trained.round),
             "on_rare_events": _rare_events(evidence),
         },
+        "fitness": _fitness(trained.round),
         "levels_of_theory": levels,
         "valid_range": _range(evidence),
         "made_with": {
@@ -155,6 +158,17 @@ def _errors_by_round(where: RoundOfRun | None) -> list[dict[str, Any]]:
         for entry in read_run(orm.load_node(where.run)).rounds
         if entry.assessment is not None and entry.index <= where.index
     ]
+
+
+def _fitness(where: RoundOfRun | None) -> str | None:
+    """Return what the assessment of the round of the model says that it can be used for; None without one."""
+    if where is None:
+        return None
+    rounds = {entry.index: entry for entry in read_run(orm.load_node(where.run)).rounds}
+    entry = rounds.get(where.index)
+    if entry is None or entry.assessment is None:
+        return None
+    return fitness_sentence(entry.assessment, entry.final_run, "The potential")
 
 
 def _rare_events(evidence: Evidence) -> dict[str, Any]:

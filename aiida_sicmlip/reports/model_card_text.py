@@ -40,6 +40,7 @@ def model_card_text(card: dict[str, Any]) -> str:
         "## Errors on rare events",
         _rare_events(card["errors"]["on_rare_events"]),
         "## Where it may be used",
+        card["fitness"] or "",
         "It was trained on the following. Outside of this range it extrapolates.",
         _range(card["valid_range"]),
         "## Made with",

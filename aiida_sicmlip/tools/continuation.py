@@ -72,6 +72,8 @@ def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
             run_outputs.trajectories = {name: dict(nodes) for name, nodes in explored.trajectories.items()}
             filters = explored.frame_filters if "frame_filters" in explored else {}
             run_outputs.filters = {name: dict(nodes) for name, nodes in filters.items()}
+        if "final_run_training_set" in steps:
+            run_outputs.sets["training_set"] = steps["final_run_training_set"].outputs.result
         if "selection" in steps:
             description = steps["descriptors"]
             run_outputs.candidates[name] = description.outputs.candidates
@@ -82,6 +84,9 @@ def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
             run_outputs.n_segments = 1 + max(_numbers_of_segments(description.pk))
             run_outputs.next_round = index + 1
             run_outputs.seed = output_of(steps["seeds"], "next_round")
+        if "final_run" in steps and "trajectories" in steps["final_run"].outputs:
+            made = steps["final_run"].outputs.trajectories.values()
+            run_outputs.n_segments = 1 + max(number_of_segment(label) for segments in made for label in segments)
         if "training" in steps:
             outputs = steps["training"].outputs
             run_outputs.potential, run_outputs.compiled_potential = outputs.potential, outputs.compiled_potential

@@ -17,6 +17,8 @@ from aiida_sicmlip.common.costs import Costs
 TERMINATED = ("finished", "excepted", "killed")
 LABELLING = "round\\_%labelling"
 """Labels of the calls that label frames; what stands for `%` is a number, and for replacements a word more."""
+FINAL_RUN = "round\\_%final\\_run"
+"""Labels of the calls of final runs, which call a labelling of their own."""
 DEEPEST = 4
 """Calls between a run and its calculations at the most: loop, step, restarts, and restarts of a part."""
 CACHED = "extras._aiida_cached_from"
@@ -28,6 +30,7 @@ IN_ALL = re.compile(r"--gpus[= ](?:[A-Za-z][\w.-]*:)?(\d+)")
 class Job:
     """One calculation that has ended: the step of the run that it belongs to, and what it used.
 
+    is_label: whether it belongs to a labelling, of the round or of its final run.
     below: PK of the process that the step called, which is the calculation itself where there is none between.
     """
 
@@ -37,6 +40,7 @@ class Job:
     cores: int
     gpus: int
     seconds: float
+    is_label: bool = False
 
 
 @dataclass
@@ -69,7 +73,7 @@ def costs_of_run(node: orm.WorkChainNode, jobs: Sequence[Job] | None = None) -> 
     :param jobs: its calculations, where they are known already.
     """
     jobs = jobs_of_run(node.pk) if jobs is None else jobs
-    labelling = [job for job in jobs if job.step.endswith("labelling")]
+    labelling = [job for job in jobs if job.is_label]
     ended = node.mtime if node.is_terminated else now()
     return Costs(
         labels=_count_labels(node.pk),
@@ -87,25 +91,29 @@ def jobs_of_run(pk: int) -> list[Job]:
 
 def _count_labels(pk: int) -> int:
     """Return how many labels were begun; one that was begun again after an interruption counts once."""
-    query = orm.QueryBuilder()
-    query.append(orm.WorkChainNode, filters={"id": pk}, tag="run")
-    query.append(
-        orm.WorkChainNode,
-        with_incoming="run",
-        edge_filters={"type": LinkType.CALL_WORK.value, "label": {"like": LABELLING}},
-        project="id",
-        tag="labelling",
-    )
-    query.append(
-        orm.ProcessNode,
-        with_incoming="labelling",
-        edge_filters={
-            "type": {"in": [LinkType.CALL_WORK.value, LinkType.CALL_CALC.value]},
-            "label": {"like": "frame\\_%"},
-        },
-        edge_project="label",
-    )
-    return len({(labelling, label) for labelling, label in query.all()})
+    frames = set()
+    for calls in ((LABELLING,), (FINAL_RUN, "labelling")):
+        query = orm.QueryBuilder()
+        query.append(orm.WorkChainNode, filters={"id": pk}, tag="caller_0")
+        for level, label in enumerate(calls, start=1):
+            query.append(
+                orm.WorkChainNode,
+                with_incoming=f"caller_{level - 1}",
+                edge_filters={"type": LinkType.CALL_WORK.value, "label": {"like": label}},
+                tag=f"caller_{level}",
+            )
+        query.add_projection(f"caller_{len(calls)}", "id")
+        query.append(
+            orm.ProcessNode,
+            with_incoming=f"caller_{len(calls)}",
+            edge_filters={
+                "type": {"in": [LinkType.CALL_WORK.value, LinkType.CALL_CALC.value]},
+                "label": {"like": "frame\\_%"},
+            },
+            edge_project="label",
+        )
+        frames |= {(labelling, label) for labelling, label in query.all()}
+    return len(frames)
 
 
 def _path_to_jobs(pk: int, depth: int) -> orm.QueryBuilder:
@@ -130,15 +138,18 @@ def _jobs_at(pk: int, depth: int) -> list[Job]:
     seconds = _own_seconds(pk, depth)
     on_gpu = _on_gpu(pk, depth)
     query = _path_to_jobs(pk, depth)
-    query.add_projection("call_1", "label")
-    if depth > 2:
-        query.add_projection("caller_2", "id")
+    for level in range(1, min(depth, 2) + 1):
+        query.add_projection(f"call_{level}", "label")
+    for level in range(2, depth):
+        query.add_projection(f"caller_{level}", "id")
     attributes = ("process_state", "resources", "custom_scheduler_commands", "last_job_info")
     named = [f"attributes.{attribute}" for attribute in attributes]
     query.add_projection("job", ["id", *named, CACHED, "ctime", "mtime"])
     jobs = []
     for row in query.dict():
-        job, below = row["job"], row.get("caller_2", row["job"])["id"]
+        job, calls = row["job"], [row[f"call_{level}"]["label"] for level in range(1, min(depth, 2) + 1)]
+        in_final_run = calls[0].endswith("_final_run")
+        below = row.get("caller_3" if in_final_run else "caller_2", job)["id"]
         if job["attributes.process_state"] not in TERMINATED or job[CACHED] is not None:
             continue
         resources = job["attributes.resources"] or {}
@@ -152,11 +163,12 @@ def _jobs_at(pk: int, depth: int) -> list[Job]:
         jobs.append(
             Job(
                 job["id"],
-                row["call_1"]["label"],
+                calls[0],
                 below,
                 asked_cores(resources),
                 gpus or (machines if job["id"] in on_gpu else 0),
                 took,
+                is_label=calls[1 if in_final_run and depth > 1 else 0].endswith("labelling"),
             )
         )
     return jobs

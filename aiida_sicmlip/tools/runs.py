@@ -19,7 +19,7 @@ from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.nodes import input_of
 from aiida_sicmlip.tools.paused import PausedProcess, paused_processes
 
-STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment")
+STEPS = ("exploration", "descriptors", "selection", "labelling", "training", "assessment", "final_run")
 """Steps of a round that are shown; the shorter ones between them are part of the graph all the same."""
 REPLACEMENTS = "replacement_labelling"
 """The labelling of frames that replace those of failed labels, if any; it comes after the first."""
@@ -67,6 +67,8 @@ class FailedLabel:
 class Round:
     """The steps of one round, and its assessment once there is one.
 
+    final_run: errors against time along the free runs with its potential; None where there were none.
+
     Labels are those that were requested first and those that replaced failed ones: done and failed count both,
     replaced counts the finished ones of the second kind.
     """
@@ -74,6 +76,7 @@ class Round:
     index: int
     steps: dict[str, Step] = field(default_factory=dict)
     assessment: dict[str, Any] | None = None
+    final_run: dict[str, Any] | None = None
     training_configurations: int | None = None
     validation_configurations: int | None = None
     labels_asked: int = 0
@@ -243,6 +246,9 @@ def _read_results(entry: Round) -> None:
     step = entry.steps.get("assessment")
     if step is not None and step.finished_ok:
         entry.assessment = orm.load_node(step.pk).outputs.result.get_dict()
+    final = entry.steps.get("final_run")
+    if final is not None and final.finished_ok:
+        entry.final_run = orm.load_node(final.pk).outputs.results.get_dict()
     for name in ("training", "validation"):
         made = _latest_size(entry, f"{name}_set")
         setattr(entry, f"{name}_configurations", made)

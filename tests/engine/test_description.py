@@ -118,8 +118,8 @@ def test_order_and_overlaps(processes: int, monkeypatch: pytest.MonkeyPatch) -> 
     describer = Describer(SelectionSettings(**SMALL, centres="all"), ["C", "Si"])
     told: list[int] = []
     found = list(describe_chunks(describer, chunks_of_frames(iter(frames)), processes, told.append))
-    assert [len(rows) for rows, _ in found] == [3, 3, 3, 1] and told == [3, 6, 9, 10]
-    rows, overlapping = (np.concatenate(part) for part in zip(*found, strict=True))
+    assert [len(part.rows) for part in found] == [3, 3, 3, 1] and told == [3, 6, 9, 10]
+    rows, overlapping = (np.concatenate([getattr(part, name) for part in found]) for name in ("rows", "overlapping"))
     assert np.array_equal(rows, describer.describe(frames)) and rows.dtype == np.float32
     assert np.flatnonzero(overlapping).tolist() == [4]
 

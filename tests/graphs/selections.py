@@ -73,6 +73,7 @@ def made_selection(
         time=after_earlier("time", 0.25 * frame),
         allowed=np.concatenate([np.ones(n_earlier, dtype=bool), allowed]),
         held_out=np.zeros(n_earlier + len(new), dtype=bool),
+        migrating=np.zeros(n_earlier + len(new), dtype=bool),
         weights=after_earlier("represents", np.ones(len(new), dtype=int)),
         keys=after_earlier("keys", np.random.default_rng(first).random(len(new))),
     )

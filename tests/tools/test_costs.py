@@ -79,6 +79,20 @@ def test_labels_without_a_work_chain_of_their_own(run):
     assert (costs.labels, costs.dft_core_hours, costs.computed_labels) == (1, pytest.approx(1.0), 1)
 
 
+def test_labels_of_a_final_run(run, labelling):
+    """They count as those of the rounds, and its dynamics do not."""
+    final = chain(run, "round_01_final_run")
+    walker = chain(chain(final, "exploration"), "walker_00")
+    job(walker, "segment_00", per_machine=4, results={"seconds": 3600.0})
+    found = chain(final, "labelling")
+    job(found, "frame_s09_000003", per_machine=2, results={"seconds": 1800.0})
+    job(chain(found, "frame_s09_000006"), "iteration_01", per_machine=2, results={"seconds": 1800.0})
+    costs = costs_of_run(run)
+    assert (costs.labels, costs.computed_labels) == (6, 4)
+    assert costs.dft_core_hours == pytest.approx(10.0 + 2.0)
+    assert {entry.step for entry in jobs_of_run(run.pk)} == {"round_00_labelling", "round_01_final_run"}
+
+
 def test_gpu_hours_at_every_depth(run, generate_compiled_potential):
     """GPUs are those that the job asked for, or one where its model or its settings are for one."""
     slurm = "#SBATCH --partition=gpu\n#SBATCH --gpus-per-node=2"

@@ -6,7 +6,7 @@ from aiida.engine import calcfunction
 from aiida_sicmlip.science.evaluation.assessment import assess
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 

@@ -12,7 +12,7 @@ from aiida_sicmlip.science.selection.frames import FrameSelection, select_frames
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from aiida_sicmlip.reports.run.tables import round_name, round_status, verdict
 from aiida_sicmlip.science.costs.budgets import STATUSES, UNITS
 from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
+from aiida_sicmlip.science.evaluation.fitness import fitness_sentence
 from aiida_sicmlip.tools.runs import Round, Run
 
 NOT_CONVERGED, NOTHING_NEW = 701, 410
@@ -62,11 +63,15 @@ def _text(kind: str, run: Run) -> str:
         where = where[0].upper() + where[1:]
         return where if entry is None or entry is begun else f"{where} {_errors(entry)}"
     if kind == "converged" and entry is not None:
-        return f"The potential of round {entry.index} meets every criterion. {_errors(entry)}"
+        fitness = fitness_sentence(entry.assessment, entry.final_run)
+        return f"The potential of round {entry.index} meets every criterion. {_errors(entry)} {fitness}"
     said = (run.exit_message or f"The run has ended: {verdict(run)}.").strip()
     said = said if said.endswith((".", "!", "?")) else f"{said}."
     if entry is None:
         return f"{said} No round is complete."
+    fitness = fitness_sentence(entry.assessment, entry.final_run)
+    if fitness not in said:
+        said = f"{said} {fitness}"
     criteria = (entry.assessment or {}).get("criteria", ())
     unmet = [
         message_of_verdict(verdict_of_criterion) for verdict_of_criterion in criteria if not verdict_of_criterion["met"]

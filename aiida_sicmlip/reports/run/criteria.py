@@ -48,7 +48,8 @@ def verdict_lines(assessment: Mapping[str, Any]) -> list[str]:
 def spread_cells(run: Run) -> Cells | None:
     """Return how the force errors of single configurations are spread, by round and set; None where it is not known.
 
-    Beside them stand the score on migrating atoms and a committee's mean disagreement about forces, where known.
+    Beside them stand number, force MAE and score of migrating atoms, the force MAE around them, and a committee's mean
+    disagreement about forces, where known.
     """
     rows = []
     for entry in run.rounds:
@@ -59,21 +60,44 @@ def spread_cells(run: Run) -> Cells | None:
                 continue
             values = [f"{spread[key]:.3f}" for key in ("smallest", "median", "quantile_90", "largest")]
             above = f"{100 * errors['fraction_above_threshold']:.0f} %"
-            score = errors.get("migrating", {}).get("score")
+            migrating, around = errors.get("migrating", {}), errors.get("surroundings", {})
+            of_atoms = (migrating.get("force_mae"), around.get("force_mae"), migrating.get("score"))
             disagreement = errors.get("disagreement", {}).get("mean")
-            further = ["-" if value is None else f"{value:.3f}" for value in (score, disagreement)]
-            count = str(errors.get("n_frames", "-"))
-            rows.append((f"round {entry.index}, {_words(name)}", count, *values, above, *further))
+            further = ["-" if value is None else f"{value:.3f}" for value in (*of_atoms, disagreement)]
+            counts = [str(found) for found in (errors.get("n_frames", "-"), migrating.get("n_atoms", "-"))]
+            rows.append((f"round {entry.index}, {_words(name)}", counts[0], *values, above, counts[1], *further))
     if not rows:
         return None
     spread_heads = ("force MAE (eV/A)\nsmallest", "\nmedian", "\n90 %", "\nlargest", "above\nthreshold")
-    heads = ("configurations", *spread_heads, "score on\nmigrating atoms", "committee's\ndisagreement (eV/A)")
+    of_atoms_heads = ("migrating\natoms", "force MAE\non them", "\naround them", "\nscore P")
+    heads = ("configurations", *spread_heads, *of_atoms_heads, "committee's\ndisagreement (eV/A)")
     return Cells(("by configuration", *heads), rows)
 
 
 def spread_table(run: Run) -> str | None:
     """Return :func:`spread_cells` as text."""
     return text_of(spread_cells(run))
+
+
+def final_run_cells(run: Run) -> Cells | None:
+    """Return the errors along the free runs of each round that had some; None where there were none."""
+    rows = []
+    for entry in run.rounds:
+        results = entry.final_run or {}
+        for free in results.get("runs", ()):
+            errors = [label["force_mae"] for label in free["labels"]]
+            early = ", ended early" if free["ended_early"] else ""
+            values = (*free["halves"], max(errors, default=None))
+            rows.append(
+                (
+                    f"round {entry.index}, {free['structure']}",
+                    f"{free['reached']:g} of {results['production']:g}{early}",
+                    str(len(errors)),
+                    *("-" if value is None else f"{value:.3f}" for value in values),
+                )
+            )
+    heads = ("time (ps)", "labels", "force MAE (eV/A)\nfirst half", "\nsecond half", "\nlargest")
+    return Cells(("free runs", *heads), rows) if rows else None
 
 
 def novelty_cells(run: Run) -> Cells | None:

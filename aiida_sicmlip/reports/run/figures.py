@@ -65,6 +65,15 @@ def figure_of_convergence(run: Run) -> Figure:
     return figure
 
 
+def figure_of_final_run(results: dict[str, Any]) -> Figure:
+    """Return the force errors against time along the free runs of a final run."""
+    from aiida_sicmlip.plots.final_run import plot_final_run
+
+    figure = new_figure((6.4, 3.4))
+    plot_final_run(figure.subplots(), results["runs"], results["threshold"], results["production"])
+    return figure
+
+
 def figure_of_costs(costs: dict[str, Any]) -> Figure:
     """Return wall time and core hours of each round, made up of their steps."""
     from aiida_sicmlip.plots.costs import plot_costs
@@ -110,6 +119,9 @@ def figures_of_run(material: RunMaterial, costs: dict[str, Any] | None) -> dict[
         "energies": lambda: figure_of_energies(material.evaluations),
         "space": lambda: figure_of_rounds(material.node),
     }
+    tested = [entry for entry in run.rounds if entry.final_run is not None and entry.final_run["force_mae"] is not None]
+    if tested:
+        pictures["final-run"] = lambda: figure_of_final_run(tested[-1].final_run or {})
     if material.selections:
         pictures["picks"] = lambda: figure_of_selections(material.selections)
     for name, evaluation in material.final_evaluations().items():

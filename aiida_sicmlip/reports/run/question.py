@@ -98,7 +98,10 @@ def _criteria(inputs: Any) -> list[dict[str, Any]]:
     """Return what is asked of a potential, as an assessment that knows nothing states it."""
     settings = inputs["convergence"].get_dict() if "convergence" in inputs else {}
     criteria = ConvergenceCriteria.from_mapping(settings)
-    nothing = assess(criteria, exploring={}, training={}, validation={}, selection={})
+    parameters = _given(inputs, "selection")["parameters"].get_dict() if "selection" in inputs else {}
+    has_fixed = parameters.get("n_fixed_validation") or "fixed_validation_set" in _given(inputs, "initial")
+    fixed: dict[str, Any] = {"fixed_validation": {}} if has_fixed else {}
+    nothing = assess(criteria, exploring={}, training={}, validation={}, selection={}, **fixed)
     return [
         {key: verdict[key] for key in ("criterion", "direction", "threshold", "unit")}
         for verdict in nothing["criteria"]

@@ -10,7 +10,13 @@ from aiida_sicmlip.reports.composition import composition_cells
 from aiida_sicmlip.reports.exploration import heating_cells, heating_warnings, walkers_cells
 from aiida_sicmlip.reports.potential import errors_cells as potential_errors_cells
 from aiida_sicmlip.reports.run.costs import budget_cells, step_cells
-from aiida_sicmlip.reports.run.criteria import criteria_cells, notes_on_novelty, novelty_cells, spread_cells
+from aiida_sicmlip.reports.run.criteria import (
+    criteria_cells,
+    final_run_cells,
+    notes_on_novelty,
+    novelty_cells,
+    spread_cells,
+)
 from aiida_sicmlip.reports.run.failures import failure_cells
 from aiida_sicmlip.reports.run.figures import OF_FORCES
 from aiida_sicmlip.reports.run.material import RunMaterial
@@ -126,6 +132,13 @@ def _convergence(material: RunMaterial, report: dict[str, Any], figures: Figures
         section.figure(figures, "convergence", caption)
         section.table(criteria_cells(run), "Each criterion by round, with its verdict")
         section.table(errors_cells(run), "Errors of each round's potentials, and what they were trained on")
+        section.figure(
+            figures,
+            "final-run",
+            "Errors along the free runs of the last final run: each point is a label, the line is the mean of each "
+            "half, which has to stay below the threshold (dashed).",
+        )
+        section.table(final_run_cells(run), "Free runs with the potentials that met the criteria")
         section.table(novelty_cells(run), "What was new in each round: the guards of diversity look here")
         notes = notes_on_errors(run) + list(notes_on_novelty(run) if novelty_cells(run) is not None else ())
         section.add("items", notes)

@@ -8,12 +8,13 @@ from aiida_sicmlip.reports.composition import composition_lines
 from aiida_sicmlip.reports.run.criteria import (
     criteria_cells,
     criteria_table,
+    final_run_cells,
     notes_on_novelty,
     novelty_table,
     spread_table,
     verdict_lines,
 )
-from aiida_sicmlip.reports.text import Cells, duration, or_dash
+from aiida_sicmlip.reports.text import Cells, duration, or_dash, text_of
 from aiida_sicmlip.science.costs.budgets import budget_uses
 from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.origins import PickShare
@@ -94,7 +95,8 @@ def results_table(run: Run) -> str:
     notes = [*notes_on_errors(run), *(notes_on_novelty(run) if about_data is not None else ())]
     costs = "\n".join(cost_lines(run)) or None
     failures = "\n".join(failure_lines(run)) or None
-    tables = [criteria_table(run), spread_table(run), about_data, times_cells(run).text]
+    free_runs = text_of(final_run_cells(run))
+    tables = [criteria_table(run), spread_table(run), free_runs, about_data, times_cells(run).text]
     parts = [errors_cells(run).text, failures, *tables, costs, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part is not None)
 
@@ -125,6 +127,9 @@ def status_lines(run: Run) -> list[str]:
         lines.append(f"  {round_name(entry, run)}: {round_status(entry, run)}")
         if entry.assessment is not None and entry.index == assessed[-1]:
             lines += [f"    {line}" for line in verdict_lines(entry.assessment)]
+            if entry.final_run is not None:
+                passed = "passed" if entry.final_run["met"] else "not passed"
+                lines.append(f"    final run {passed}: {entry.final_run['message']}")
     for process in run.paused:
         lines.append(f"  paused: {process.name} <{process.pk}>: {process.reason}")
         lines.append(f"    When the cause is fixed, `verdi process play {process.pk}` resumes it.")
@@ -204,12 +209,12 @@ def round_name(entry: Round, run: Run) -> str:
 
 def round_status(entry: Round, run: Run) -> str:
     """Return the step of a round with its counts, or its errors once it is complete."""
-    if entry.assessment is not None:
+    name = entry.current
+    if entry.assessment is not None and name is None:
         return (
             f"force MAE {_error(entry, 'training', 'force_mae')} eV/A on training, "
             f"{_error(entry, 'validation', 'force_mae')} eV/A on validation, {duration(entry.seconds)}"
         )
-    name = entry.current
     if name is None:
         return "stopped" if run.terminated else "between two steps"
     text = f"{name.replace('_', ' ')}, {duration(entry.steps[name].seconds)}"

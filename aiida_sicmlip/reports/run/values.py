@@ -93,8 +93,9 @@ def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[st
     """Return a round as plain values.
 
     Keys: `index`, `status`, `seconds`, `steps`, `configurations` of the data sets, `labels` (`asked`, `done`,
-    `failed`, `replaced`, `failures`), `errors` by set, `criteria` (each with its verdict and a `message`),
-    `converged`, `novelty`, `diversity`, `defect_types`, `new_defect_types`, and `composition` of the picks.
+    `failed`, `replaced`, `failures`), `errors` by set, `criteria` (each with its verdict and a `message`), `final_run`
+    (errors against time along its free runs), `converged`, `fitness`, `novelty`, `diversity`, `defect_types`,
+    `new_defect_types`, and `composition` of the picks.
     """
     assessment = entry.assessment or {}
     return {
@@ -118,9 +119,10 @@ def round_values(entry: Round, run: Run, shares: Sequence[PickShare]) -> dict[st
         },
         "errors": {name: assessment.get(name) for name in SETS},
         "criteria": [{**verdict, "message": message_of_verdict(verdict)} for verdict in assessment.get("criteria", ())],
+        "final_run": entry.final_run,
         **{
             name: assessment.get(name)
-            for name in ("converged", "novelty", "diversity", "defect_types", "new_defect_types")
+            for name in ("converged", "fitness", "novelty", "diversity", "defect_types", "new_defect_types")
         },
         "composition": composition_values(shares),
     }

@@ -98,6 +98,8 @@ class Workload:
     max_variable_frames: maximum number of frames for training collective variables, per structure.
     variable_epochs: maximum number of epochs of that training.
     concurrent: number of walkers that run at the same time.
+    final_runs: unbiased runs of a final run, which is counted once, after the last round.
+    final_labels: number of labels along them.
     """
 
     rounds: int
@@ -111,6 +113,8 @@ class Workload:
     n_centres: int | None = None
     n_structures: int = 1
     max_variable_frames: int = 0
+    final_runs: Sequence[Walkers] = ()
+    final_labels: int = 0
     variable_epochs: int = 0
     concurrent: int = 1
 
@@ -179,7 +183,8 @@ def _costs_of_round(workload: Workload, number: int) -> RoundCosts:
     dynamics = _dynamics(workload, network, with_unbiased=number == 0)
     labels = _labels(workload.labels, is_first=number == 0)
     training = _training(workload, number)
-    return dynamics + labels + training
+    final = _final_run(workload) if number == workload.rounds - 1 else RoundCosts()
+    return dynamics + labels + training + final
 
 
 def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: bool) -> RoundCosts:
@@ -217,9 +222,32 @@ def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: boo
     )
 
 
+def _final_run(workload: Workload) -> RoundCosts:
+    """Return the costs of a final run."""
+    seconds, slowest = Bounds(), Bounds()
+    for walkers in workload.final_runs:
+        each = (
+            step_seconds(walkers.cell, workload.trainings.network, biased=False, on_gpu=workload.dynamics_on_gpu)
+            * walkers.steps
+        )
+        seconds += each * walkers.count
+        slowest = max(slowest, each, key=lambda bounds: bounds.high)
+    waves = math.ceil(sum(walkers.count for walkers in workload.final_runs) / workload.concurrent)
+    return _costs_of_labels(workload.labels, workload.final_labels) + RoundCosts(
+        steps=sum(walkers.count * walkers.steps for walkers in workload.final_runs),
+        dynamics=Bounds() if workload.dynamics_on_gpu else seconds * (1 / 3600),
+        gpu=seconds * (1 / 3600) if workload.dynamics_on_gpu else Bounds(),
+        wall=slowest * (waves / 3600),
+    )
+
+
 def _labels(labels: Labels, *, is_first: bool) -> RoundCosts:
     """Return the costs of the labels of a round."""
-    count = labels.n_training + labels.n_validation + (labels.n_fixed if is_first else 0)
+    return _costs_of_labels(labels, labels.n_training + labels.n_validation + (labels.n_fixed if is_first else 0))
+
+
+def _costs_of_labels(labels: Labels, count: int) -> RoundCosts:
+    """Return the costs of a number of labels."""
     hours = labels.core_seconds * (1 / 3600)
     waves = math.ceil(count / labels.concurrent)
     return RoundCosts(labels=count, labelling=hours * count, wall=hours * (waves / labels.cores))

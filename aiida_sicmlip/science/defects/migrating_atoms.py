@@ -14,6 +14,7 @@ here with the distance of nearest sites.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,10 @@ SURROUNDINGS_RADIUS = 1.57
 """Radius of the surroundings of a migrating atom: its bonded neighbours and few atoms beyond. In distances of
 nearest sites: 3.0 A in 3C-SiC, just below the second shell (1.63).
 """
+
+_STILL = 0.5 * (1.0 - MIGRATION_DIFFERENCE) - 0.03
+"""An atom nearer to a site than this, in distances of nearest sites, is not migrating: it is farther from any other
+site by at least the distance of the two less twice its own. The margin is for the drift, which is a median here."""
 
 REGIONS = ("migrating", "surroundings", "elsewhere")
 """Every atom of a frame belongs to one of these."""
@@ -91,6 +96,34 @@ class FrameDefects:
         """The atoms of each of the :data:`REGIONS`, (N,) bool."""
         elsewhere = ~(self.migrating | self.surroundings)
         return dict(zip(REGIONS, (self.migrating, self.surroundings, elsewhere), strict=True))
+
+
+def frames_with_migrating_atoms(frames: Sequence[Atoms], finder: DefectFinder) -> np.ndarray:
+    """Return in which frames an atom is migrating, (F,) bool; False for a frame that does not fit the host.
+
+    As :meth:`DefectFinder.find`, which is asked only for frames in which an atom has left its site, as the last such
+    frame had it: 0.1 ms a frame of 214 atoms for the others. Fast where frames follow each other in time, with their
+    atoms in one order.
+    """
+    sites = finder.sites
+    limit = _STILL * sites.nearest_distance
+    reference: np.ndarray | None = None
+    found = np.zeros(len(frames), dtype=bool)
+    for index, frame in enumerate(frames):
+        if reference is not None and len(reference) == len(frame):
+            offsets = sites.fractional_of(frame.positions, frame.cell.array) - sites.fractional[reference]
+            offsets -= np.round(offsets - offsets[0])
+            offsets -= np.median(offsets, axis=0)
+            moved = (offsets - np.round(offsets)) @ sites.cell
+            if np.square(moved).sum(axis=1).max() < limit**2:
+                continue
+        try:
+            defects = finder.find(frame)
+        except InputError:
+            continue
+        found[index] = defects.migrating.any()
+        reference = defects.nearest_sites[:, 0]
+    return found
 
 
 class DefectFinder:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiida_sicmlip.science.distributions import distribution, fraction_above
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.evaluation.fitness import HELD_OUT, fitness
 
 ERRORS = ("force_mae", "force_rmse", "energy_mae", "energy_rmse")
 KEPT = (*ERRORS, "n_frames", "energy_offset_fitted")
@@ -72,12 +73,14 @@ def assess(
     :param training: errors of the new potential on the training set.
     :param validation: errors of the new potential on the validation set.
     :param selection: summary of the selection.
-    :param fixed_validation: errors of the new potential on a set that is the same in all rounds; reported only.
+    :param fixed_validation: errors of the new potential on a set that is the same in all rounds, and that no training
+        chooses its epoch or learning rate by.
     :param defect_types: number of new labels by type of defect; None where unknown.
     :param previous: the assessment of the round before.
 
-    For rare events, which are no criterion either, each set has ``migrating``: the number of migrating atoms and their
-    score P, None without any.
+    Each set has ``migrating`` and ``surroundings``: number, force MAE and, of migrating atoms, score P; None without
+    any. ``fitness`` says what the new potential can be used for, as
+    :func:`~aiida_sicmlip.science.evaluation.fitness.fitness` has it.
     """
     evaluated = {"exploring": exploring, "training": training, "validation": validation}
     if fixed_validation is not None:
@@ -86,12 +89,14 @@ def assess(
     before = History.of(previous)
     history = before.with_round(spread["median"] if spread else None, defect_types)
     verdicts = [
-        *_verdicts_on_errors(criteria, exploring, training, validation),
+        *_verdicts_on_errors(criteria, evaluated),
+        *_verdicts_on_hops(criteria, evaluated),
         *_verdicts_on_novelty(criteria, selection, history),
         *_guards(criteria, history),
     ]
+    kept = {name: _kept(errors, criteria.force_mae) for name, errors in evaluated.items()}
     return {
-        **{name: _kept(errors, criteria.force_mae) for name, errors in evaluated.items()},
+        **kept,
         "selection": dict(selection),
         "novelty": selection.get("novelty"),
         "diversity": spread,
@@ -100,19 +105,21 @@ def assess(
         "history": history.to_dict(),
         "criteria": verdicts,
         "converged": all(verdict["met"] for verdict in verdicts),
+        "fitness": fitness(criteria, kept),
     }
 
 
 def _kept(errors: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     """Return the kept values of an evaluation, with the distribution of the errors of configurations.
 
-    For rare events, ``migrating`` is the number of migrating atoms and their score P, None without any; for a
-    committee, ``disagreement`` is the mean and maximum force disagreement (eV/A).
+    For rare events, ``migrating`` and ``surroundings`` are the number of such atoms, their force MAE (eV/A) and score
+    P, None without any; for a committee, ``disagreement`` is the mean and maximum force disagreement (eV/A).
     """
     kept = {key: errors[key] for key in KEPT if key in errors}
-    if "rare_events" in errors:
-        migrating = errors["rare_events"]["migrating"]
-        kept["migrating"] = {key: migrating[key] for key in ("n_atoms", "score")}
+    for region in ("migrating", "surroundings"):
+        if region in errors.get("rare_events", {}):
+            found = errors["rare_events"][region]
+            kept[region] = {key: found.get(key) for key in ("n_atoms", "force_mae", "score")}
     if "committee" in errors:
         forces = errors["committee"]["forces"]
         kept["disagreement"] = {key: forces[key] for key in ("mean", "maximum")}
@@ -146,39 +153,70 @@ def _verdict(
 
 
 def _verdicts_on_errors(
-    criteria: ConvergenceCriteria,
-    exploring: Mapping[str, Any],
-    training: Mapping[str, Any],
-    validation: Mapping[str, Any],
+    criteria: ConvergenceCriteria, evaluated: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the verdicts on the errors of the evaluations."""
+    """Return the verdicts on the errors on all atoms, of the evaluations by set."""
     verdicts = []
     for key, name, unit in (("force_mae", "force MAE", "eV/A"), ("energy_mae", "energy MAE", "eV/atom")):
         threshold = getattr(criteria, key)
         if threshold is None:
             continue
-        for where, errors in (("training", training), ("validation", validation)):
-            verdicts.append(_verdict(f"{name} on the {where} set", errors.get(key), threshold, unit))
+        for of_set in ("training", *HELD_OUT):
+            if of_set in evaluated:
+                where = of_set.replace("_", " ")
+                verdicts.append(_verdict(f"{name} on the {where} set", evaluated[of_set].get(key), threshold, unit))
     if criteria.exploring_force_mae is not None:
         verdicts.append(
             _verdict(
                 "force MAE of the exploring potential on new labels",
-                exploring.get("force_mae"),
+                evaluated["exploring"].get("force_mae"),
                 criteria.exploring_force_mae,
                 "eV/A",
             )
         )
-    if criteria.rare_event_score is not None:
-        rare = validation.get("rare_events", {}).get("migrating", {})
-        verdicts.append(
-            _verdict(
-                "score on migrating atoms of the validation set",
-                rare.get("score"),
-                criteria.rare_event_score,
-                direction="at least",
-                reason=rare.get("reason") or "the evaluation gave none",
-            )
+    return verdicts
+
+
+def _verdicts_on_hops(
+    criteria: ConvergenceCriteria, evaluated: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the verdicts on migrating atoms and their surroundings, which are not known for too few of them."""
+    of_set = next(name for name in reversed(HELD_OUT) if name in evaluated)
+    where = of_set.replace("_", " ")
+    rare = evaluated[of_set].get("rare_events", {})
+    migrating = rare.get("migrating", {})
+    count, reason = migrating.get("n_atoms"), None
+    if count is None:
+        reason = "the evaluation gave none"
+    elif count < criteria.minimum_migrating_atoms:
+        reason = (
+            f"the set has {count} migrating atoms, too few to tell (`minimum_migrating_atoms` is "
+            f"{criteria.minimum_migrating_atoms})"
         )
+    verdicts = []
+    for threshold, name, found, key, unit, direction in (
+        (criteria.migrating_force_mae, "force MAE on migrating atoms", migrating, "force_mae", "eV/A", "below"),
+        (
+            criteria.surroundings_force_mae,
+            "force MAE around migrating atoms",
+            rare.get("surroundings", {}),
+            "force_mae",
+            "eV/A",
+            "below",
+        ),
+        (criteria.rare_event_score, "score on migrating atoms", migrating, "score", "", "at least"),
+    ):
+        if threshold is not None:
+            verdicts.append(
+                _verdict(
+                    f"{name} of the {where} set",
+                    None if reason else found.get(key),
+                    threshold,
+                    unit,
+                    direction=direction,
+                    reason=reason or found.get("reason") or "the evaluation gave none",
+                )
+            )
     return verdicts
 
 

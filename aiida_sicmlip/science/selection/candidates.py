@@ -23,9 +23,11 @@ from aiida_sicmlip.science.selection.farthest_point import (
     UnitRows,
     blocks,
     choose_frames,
+    count_apart,
     distance_to_set,
     near_in_time,
 )
+from aiida_sicmlip.science.selection.hop_share import choose_with_hops
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
@@ -53,6 +55,7 @@ class FramePool:
     time: likewise, in ps.
     allowed: whether a frame may be picked at all.
     held_out: whether its trajectory is never trained on.
+    migrating: whether it has a migrating atom.
     weights: how many frames each stands for.
     keys: random numbers in [0, 1).
     """
@@ -63,6 +66,7 @@ class FramePool:
     time: np.ndarray
     allowed: np.ndarray
     held_out: np.ndarray
+    migrating: np.ndarray
     weights: np.ndarray
     keys: np.ndarray
 
@@ -172,10 +176,21 @@ def find_candidates(
             "them is new: all repeat what is labelled, or was picked before."
         )
     asked = _asked(settings, pool, for_training, for_validation, with_fixed)
-    mean = pool.rows.mean() if not pool.n_earlier else _mean_of(pool.rows, np.flatnonzero(this_round))
+    mean = pool.rows.mean(np.flatnonzero(this_round) if pool.n_earlier else None)
     eligibility = Eligibility(for_training, pool.trajectory, pool.time, settings.separation, settings.tolerance)
-    picks = choose_frames(settings.method, pool.rows, nearest, asked[0], eligibility, start=mean, keys=pool.keys)
-    progress(f"{len(picks)} training configurations can be picked")
+    picked = choose_with_hops(
+        settings,
+        pool.rows,
+        nearest,
+        asked,
+        eligibility=eligibility,
+        for_validation=for_validation,
+        migrating=pool.migrating,
+        start=mean,
+        keys=pool.keys,
+    )
+    picks = [*picked.training, *picked.fixed]
+    progress(f"{len(picked.training)} training configurations can be picked")
     taken = np.array([pick.index for pick in picks], dtype=np.int64)
     novel = _most_novel(settings, pool, nearest, taken, for_training & this_round)
     clusters = _clusters(settings, pool, for_validation, asked, seed)
@@ -234,6 +249,7 @@ def keep_candidates(
         trajectory=pool.trajectory[chosen],
         time=pool.time[chosen],
         held_out=pool.held_out[chosen],
+        migrating=pool.migrating[chosen],
         reference_distance=search.reference_distance[chosen],
         for_training=search.for_training[chosen],
         for_validation=search.for_validation[chosen],
@@ -284,22 +300,11 @@ def _asked(
     either = for_training | for_validation
     capacity = 0
     for number in np.unique(pool.trajectory[either]):
-        capacity += _count_apart(np.sort(pool.time[either & (pool.trajectory == number)]), settings.separation)
+        capacity += count_apart(np.sort(pool.time[either & (pool.trajectory == number)]), settings.separation)
     share = min(1.0, capacity / sum(wanted))
     # Rounded up, so that each role gets at least one configuration while there is a frame for it.
     validation, kept = (int(np.ceil(share * count)) for count in wanted[1:])
     return max(1, min(wanted[0], capacity - validation - kept)), validation, kept
-
-
-def _count_apart(times: np.ndarray, separation: float) -> int:
-    """Return how many of ascending times can be chosen with any two at least a separation apart."""
-    if not separation:
-        return len(times)
-    count, last = 0, -np.inf
-    for time in times:
-        if time - last >= separation - 1e-6:
-            count, last = count + 1, time
-    return count
 
 
 def _most_novel(
@@ -371,14 +376,6 @@ def _represented(
         distance = np.minimum(1.0 - np.einsum("ij,ij->i", own, kept[of]), nearest[members[block]])
         covering = max(covering, float(distance.max()))
     return represents, covering
-
-
-def _mean_of(rows: UnitRows, members: np.ndarray) -> np.ndarray:
-    """Return the mean of some rows, (D,)."""
-    total = np.zeros(rows.dimension)
-    for block in blocks(len(members)):
-        total += rows[members[block]].sum(axis=0)
-    return total / max(1, len(members))
 
 
 def _axes_of_map(rows: UnitRows, members: np.ndarray) -> tuple[np.ndarray, list[float]]:

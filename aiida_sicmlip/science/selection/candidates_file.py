@@ -26,6 +26,7 @@ ARRAY_TYPES = {
     "trajectory": "<i8",
     "time": "<f8",
     "held_out": "|b1",
+    "migrating": "|b1",
     "reference_distance": "<f8",
     "for_training": "|b1",
     "for_validation": "|b1",
@@ -60,6 +61,7 @@ class Candidates:
     trajectory: likewise.
     time: likewise, in ps.
     held_out: whether its trajectory is never trained on.
+    migrating: whether it has a migrating atom; False for all where no share of the picks was asked for these.
     reference_distance: distance from the training set.
     for_training: whether a candidate may be picked as a training configuration.
     for_validation: likewise.
@@ -84,6 +86,7 @@ class Candidates:
     trajectory: np.ndarray
     time: np.ndarray
     held_out: np.ndarray
+    migrating: np.ndarray
     reference_distance: np.ndarray
     for_training: np.ndarray
     for_validation: np.ndarray
@@ -138,14 +141,19 @@ def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
     """
     try:
         archive = np.load(source, allow_pickle=False)
-        arrays = {field.name: archive[field.name] for field in fields(Candidates)}
+        arrays = {field.name: archive[field.name] for field in fields(Candidates) if field.name != "migrating"}
+        # Files of earlier versions do not tell.
+        arrays["migrating"] = archive["migrating"] if "migrating" in archive else np.zeros(len(arrays["time"]), bool)
     except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise InputError(
             f"The file of candidates cannot be read ({error}): give one that this package wrote."
         ) from error
     candidates = Candidates(**arrays)
     count = len(candidates)
-    per_candidate = ("descriptors", "segment", "frame", "trajectory", "time", "held_out", "keys", "represents", "cells")
+    per_candidate = (
+        *("descriptors", "segment", "frame", "trajectory", "time", "held_out", "migrating", "keys", "represents"),
+        "cells",
+    )
     if (
         any(len(arrays[name]) != count for name in per_candidate)
         or len(candidates.positions) != arrays["n_atoms"].sum()

@@ -91,12 +91,13 @@ class UnitRows:
         """Number of columns."""
         return self._rows.shape[1]
 
-    def mean(self) -> np.ndarray:
-        """Return the mean of all rows, (D,)."""
+    def mean(self, members: np.ndarray | None = None) -> np.ndarray:
+        """Return the mean of all rows, or of those with the indices `members`, (D,)."""
+        count = len(self) if members is None else len(members)
         total = np.zeros(self.dimension)
-        for block in blocks(len(self)):
-            total += self[block].sum(axis=0)
-        return total / max(1, len(self))
+        for block in blocks(count):
+            total += self[block if members is None else members[block]].sum(axis=0)
+        return total / max(1, count)
 
 
 def blocks(count: int) -> Iterator[slice]:
@@ -222,6 +223,17 @@ def near_in_time(
 ) -> np.ndarray:
     """Return which frames, (F,) bool, belong to a trajectory and are less than `separation` away from a time in it."""
     return (trajectory == of_trajectory) & (np.abs(time - at_time) < separation - _TIME_ROUNDING)
+
+
+def count_apart(times: np.ndarray, separation: float) -> int:
+    """Return how many of ascending times can be chosen with any two at least a separation apart."""
+    if not separation:
+        return len(times)
+    count, last = 0, -np.inf
+    for time in times:
+        if time - last >= separation - 1e-6:
+            count, last = count + 1, time
+    return count
 
 
 def _farthest_points(

@@ -17,9 +17,9 @@ from aiida_sicmlip.science.selection.farthest_point import (
     Pick,
     UnitRows,
     blocks,
-    choose_frames,
     near_in_time,
 )
+from aiida_sicmlip.science.selection.hop_share import choose_with_hops
 from aiida_sicmlip.science.selection.picks import ROLES, Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
@@ -77,6 +77,7 @@ def select_frames_of_candidates(
 
     Training: :func:`~aiida_sicmlip.science.selection.farthest_point.choose_frames` on the candidates, with the same
     result as on all frames of the round (:func:`~aiida_sicmlip.science.selection.candidates.find_candidates`).
+    A share of them, and of the fixed set, is first picked among frames with migrating atoms.
     Validation: from the largest cluster to the smallest, the candidate nearest to the centre that is no duplicate and
     not within ``separation`` of a pick in the same trajectory. The fixed set, where there is one, is drawn from these
     with the seed.
@@ -87,21 +88,31 @@ def select_frames_of_candidates(
     """
     joined = JoinedCandidates(earlier, current)
     n_training, n_validation, n_fixed = (int(count) for count in current.asked)
-    training = choose_frames(
-        settings.method,
+    migrating = joined.of("migrating")
+    picked = choose_with_hops(
+        settings,
         joined.rows,
         joined.reference_distance,
-        n_training,
-        Eligibility(joined.for_training, joined.trajectory, joined.time, settings.separation, settings.tolerance),
+        (n_training, n_validation, n_fixed),
+        eligibility=Eligibility(
+            joined.for_training, joined.trajectory, joined.time, settings.separation, settings.tolerance
+        ),
+        for_validation=joined.for_validation,
+        migrating=migrating,
         start=current.mean,
         keys=joined.of("keys"),
     )
-    representatives = _nearest_to_centres(settings, joined, current.centres, current.cluster_sizes, training)
+    training = picked.training
+    representatives = _nearest_to_centres(
+        settings, joined, current.centres, current.cluster_sizes, [*training, *picked.fixed]
+    )
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = generator.permutation(len(representatives))
-    fixed = {int(place) for place in drawn[: min(n_fixed, max(0, len(drawn) - 1))]}
+    n_drawn = n_fixed - len(picked.fixed)
+    fixed = {int(place) for place in drawn[: min(n_drawn, max(0, len(drawn) - 1))]}
     chosen = [(0, pick) for pick in training]
     chosen += [(1, pick) for place, pick in enumerate(representatives) if place not in fixed][:n_validation]
+    chosen += [(2, pick) for pick in picked.fixed]
     chosen += [(2, pick) for place, pick in enumerate(representatives) if place in fixed]
     picks = picks_at(joined, chosen)
     places = [joined.place(pick.index) for _, pick in chosen]
@@ -116,6 +127,10 @@ def select_frames_of_candidates(
         "n_validation_asked": settings.n_validation,
         "n_fixed_validation_asked": settings.n_fixed_validation if n_fixed else 0,
         "n_candidates": len(joined.rows),
+        "n_with_migrating_atoms": {
+            name: sum(bool(migrating[pick.index]) for of_role, pick in chosen if of_role == role)
+            for role, name in enumerate(ROLES)
+        },
         "n_from_earlier_rounds": sum(place[0] < len(earlier) for place in places),
         "method": settings.method,
         "distances_when_picked": distances,

@@ -56,6 +56,13 @@ class SelectionSettings(Settings):
         "which does not change; frames close to them in time are not trained on",
         at_least=0,
     )
+    hop_share: float = number(
+        0.0,
+        "share of the training and of the fixed validation configurations that is picked first, by farthest point, "
+        "among frames in which an atom is between two sites; as many as there are, where there are fewer",
+        at_least=0,
+        at_most=1,
+    )
     held_out_trajectories: int = integer(
         0,
         "number of randomly chosen trajectories of each round that are never trained on; validation configurations are "
@@ -126,6 +133,10 @@ class SelectionSettings(Settings):
     def n_picks(self) -> int:
         """Number of frames picked in each round, without the fixed validation configurations of the first round."""
         return self.n_training + self.n_validation
+
+    def n_hops(self, count: int) -> int:
+        """Return how many of `count` configurations are picked among frames with migrating atoms."""
+        return int(np.ceil(self.hop_share * count - 1e-9))
 
     @property
     def holds_out(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiida import orm
 
 from aiida_sicmlip.common.labels import parse_round_label
-from aiida_sicmlip.common.process_types import EXPLORATION
+from aiida_sicmlip.common.process_types import EXPLORATION, FINAL_RUN
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.tools.lineage.creations import in_chunks, inputs_of_calls
 
@@ -31,7 +31,7 @@ class RoundOfRun:
 
 def rounds_of_calls(pks: Iterable[int]) -> dict[int, RoundOfRun]:
     """Return the round of each process that a round of a run called."""
-    rounds = {}
+    rounds, pks = {}, set(pks)
     for chunk in in_chunks(pks):
         query = orm.QueryBuilder()
         query.append(orm.ProcessNode, filters={"id": {"in": chunk}}, project="id", tag="called")
@@ -42,6 +42,16 @@ def rounds_of_calls(pks: Iterable[int]) -> dict[int, RoundOfRun]:
             # Another work chain than that of this package may use such labels for something else.
             with contextlib.suppress(ValueError):
                 rounds[pk] = RoundOfRun(run, parse_round_label(label)[0])
+    for chunk in in_chunks(set(pks) - set(rounds)):
+        # A final run calls for itself what picks and collects its labels.
+        query = orm.QueryBuilder()
+        query.append(orm.ProcessNode, filters={"id": {"in": chunk}}, project="id", tag="called")
+        query.append(orm.WorkChainNode, with_outgoing="called", project="process_type", tag="caller")
+        query.append(orm.WorkChainNode, with_outgoing="caller", edge_project="label", project="id")
+        for pk, kind, run, label in query.all():
+            with contextlib.suppress(ValueError):
+                if kind == FINAL_RUN:
+                    rounds[pk] = RoundOfRun(run, parse_round_label(label)[0])
     return rounds
 
 

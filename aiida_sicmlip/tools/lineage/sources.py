@@ -151,7 +151,8 @@ def segments_of_selection(pk: int) -> dict[str, int]:
 
 
 def segments_of_selections(pks: Iterable[int]) -> dict[int, dict[str, int]]:
-    """Return what :func:`segments_of_selection` does for each of several selections: two queries."""
+    """Return what :func:`segments_of_selection` does for each of several selections: three queries."""
+    pks = set(pks)
     chosen_from: dict[int, list[int]] = {}
     for chunk in in_chunks(pks):
         query = orm.QueryBuilder()
@@ -159,6 +160,20 @@ def segments_of_selections(pks: Iterable[int]) -> dict[int, dict[str, int]]:
         query.append(CandidateFramesData, with_outgoing="selection", project="id")
         for selection, candidates in query.all():
             chosen_from.setdefault(selection, []).append(candidates)
+    direct: dict[int, dict[str, int]] = {}
+    for chunk in in_chunks(set(pks) - set(chosen_from)):
+        # Frames along a final run are taken from its trajectories themselves.
+        query = orm.QueryBuilder()
+        query.append(orm.CalcFunctionNode, filters={"id": {"in": chunk}}, project="id", tag="pick")
+        query.append(
+            SegmentTrajectoryData,
+            with_outgoing="pick",
+            edge_filters={"label": {"like": "trajectories\\_\\_%"}},
+            edge_project="label",
+            project="id",
+        )
+        for pick, trajectory, label in query.all():
+            direct.setdefault(pick, {})[label.rsplit("__", 1)[-1]] = trajectory
     segments: dict[int, dict[str, int]] = {}
     for chunk in in_chunks({pk for candidates_of_one in chosen_from.values() for pk in candidates_of_one}):
         query = orm.QueryBuilder()
@@ -173,7 +188,7 @@ def segments_of_selections(pks: Iterable[int]) -> dict[int, dict[str, int]]:
         )
         for candidates, trajectory, label in query.all():
             segments.setdefault(candidates, {})[label.rsplit("__", 1)[-1]] = trajectory
-    return {
+    return direct | {
         selection: {label: pk for one in candidates_of_one for label, pk in segments.get(one, {}).items()}
         for selection, candidates_of_one in chosen_from.items()
     }

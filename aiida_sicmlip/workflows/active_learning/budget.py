@@ -101,14 +101,14 @@ def hours_left(budget: Budget, costs: Costs) -> float | None:
     return max(0.0, min(left)) if left else None
 
 
-def message_values(limit: Limit, has_potential: bool) -> dict[str, Any]:
+def message_values(limit: Limit, fitness: str | None) -> dict[str, Any]:
     """Return the values for the exit message on a budget that is used up.
 
-    :param has_potential: whether the run has trained a potential.
+    :param fitness: what the last potential can be used for, as a sentence; None if the run has trained none.
     """
     advice = "No potential has been trained yet; increase the budget."
-    if has_potential:
-        advice = "The last potential can be used within its errors; increase the budget to continue."
+    if fitness is not None:
+        advice = f"{fitness} Increase the budget to continue."
     return {"allowed": limit.allowed, "used": limit.used, "advice": advice}
 
 

@@ -49,6 +49,7 @@ def initial_context(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "replacement_labelling": None,
         "datasets": {role: initial.get(f"{role}_set") for role in ROLES},
         "assessment": initial.get("assessment"),
+        "tested": None,
         "finished": finished,
     }
 

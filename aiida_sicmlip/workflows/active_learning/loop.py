@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from aiida import orm
-from aiida.engine import ExitCode, Process, ProcessSpec, ToContext, while_
+from aiida.engine import ExitCode, ProcessSpec, ToContext, if_, while_
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
 from aiida_sicmlip.calculations.evaluation import EvaluationCalculation
@@ -14,38 +11,40 @@ from aiida_sicmlip.calculations.functions.assess_round import assess_round
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_round_seeds
 from aiida_sicmlip.calculations.functions.extend_dataset import extend_dataset
 from aiida_sicmlip.calculations.functions.find_defect_types import find_defect_types
+from aiida_sicmlip.calculations.functions.merge_datasets import merge_datasets
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.calculations.functions.select_replacements import select_replacements
-from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.common.labels import REPLACED, round_label
+from aiida_sicmlip.common.labels import REPLACED
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.science.costs.budgets import Budget, remaining_labels
+from aiida_sicmlip.science.costs.budgets import remaining_labels
 from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
+from aiida_sicmlip.science.evaluation.fitness import fitness_sentence
 from aiida_sicmlip.science.selection.picks import ROLES
-from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.tools.costs import costs_of_run
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.active_learning import budget, rounds
 from aiida_sicmlip.workflows.active_learning.continuation import initial_context
-from aiida_sicmlip.workflows.active_learning.ports import ActiveLearningPorts, code_of_budget
-from aiida_sicmlip.workflows.base.reattach import called, run_once, submit_once
+from aiida_sicmlip.workflows.active_learning.final_run import FinalRunWorkChain
+from aiida_sicmlip.workflows.active_learning.ports import code_of_budget
+from aiida_sicmlip.workflows.active_learning.steps import RoundSteps
+from aiida_sicmlip.workflows.base.reattach import called
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
-from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
 from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
 
-class ActiveLearningWorkChain(ActiveLearningPorts):
+class ActiveLearningWorkChain(RoundSteps):
     """Train a potential by active learning, in rounds of exploration, selection, labelling and training.
 
     A round explores with the latest potential (the bootstrap potential in round 0), computes the descriptors of all
     frames where the trajectories are stored, picks the most novel frames for training and representatives of all frames
     sampled so far for validation, labels them, evaluates the exploring potential on the new labels, and trains the next
-    potential. The loop stops when the errors meet the criteria, or after ``max_rounds``.
+    potential. The loop stops when the errors meet the criteria, and stay small along a final free run where one is
+    asked for, or after ``max_rounds``.
     """
 
     # The context, which only this class reads and writes. It holds the child processes of a round under the names of
     # their steps: `exploration`, `descriptors`, `labelling`, `replacement_labelling` (None if nothing is replaced),
-    # `evaluation_of_exploring_potential`, `training`. A role is one of `ROLES`: what a configuration is labelled for.
+    # `evaluation_of_exploring_potential`, `training`, `final_run`. A role is one of `ROLES`: what a configuration is
+    # labelled for.
     #
     # first_round, round   int                                 numbers of the first and of the current round
     # n_segments           int                                 segments of all rounds up to the last selection
@@ -62,6 +61,7 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
     # new_labels           LabelledDataSetData                 all labels of the round
     # assessment           Dict | None                         of the last complete round
     # converged            bool                                whether that round met the criteria
+    # tested               Dict | None                         of the final run of that round
     # finished             {output: node}                      outputs of the last complete round
 
     @classmethod
@@ -87,6 +87,11 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
                 cls.run_training,
                 cls.inspect_training,
                 cls.run_assessment,
+                if_(cls.should_run_final_run)(
+                    cls.run_final_run,
+                    cls.inspect_final_run,
+                ),
+                cls.next_round,
             ),
             cls.results,
         )
@@ -297,7 +302,47 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         self.ctx.converged = assessment["converged"]
         self.ctx.exploring_potential = training.compiled_potential
         self.ctx.committee = dict(training.committee) if "committee" in training else {}
+        self.ctx.tested = None
         self.ctx.finished = rounds.outputs_of_round(training, self.ctx.datasets)
+
+    def should_run_final_run(self) -> bool:
+        """Return whether the criteria are met, and a final run is asked for."""
+        return self.ctx.converged and "final_run" in self.inputs
+
+    def run_final_run(self) -> ToContext | ExitCode:
+        """Run free dynamics with the new potential, with labels along them; finish if the budget does not suffice."""
+        # When the step is repeated after an interruption, its own labels already count towards the budget.
+        if not called(self.node, self._label("final_run")):
+            needed = {"training": rounds.labels_of_final_run(self.inputs)}
+            limit = budget.limit_before_exploration(needed, *self._budget_and_costs())
+            if limit is not None:
+                return self._finish_on(limit, "final run")
+        return self._submit(
+            FinalRunWorkChain,
+            "final_run",
+            potential=self.ctx.exploring_potential,
+            seed=self.ctx.seeds["exploration"],
+            first_segment=orm.Int(self.ctx.n_segments),
+            **rounds.final_run_inputs(self.inputs, self.exposed_inputs),
+        )
+
+    def inspect_final_run(self) -> ExitCode | None:
+        """If the potential did not pass, train on the labels in another round."""
+        failure = self._failure("final_run", self.exit_codes.ERROR_FINAL_RUN_FAILED)
+        if failure is not None:
+            return failure
+        outputs = self.ctx.final_run.outputs
+        self.ctx.tested, self.ctx.converged = outputs.results, outputs.results["met"]
+        self.ctx.n_segments += sum(map(len, outputs.trajectories.values())) if "trajectories" in outputs else 0
+        self.out(f"final_runs.{self._round}", outputs.results)
+        self._report(f"final run {'passed' if self.ctx.converged else 'not passed'}: {outputs.results['message']}")
+        if not self.ctx.converged and "labelled_set" in outputs:
+            sets = {"dataset_00": self.ctx.datasets["training"], "dataset_01": outputs.labelled_set}
+            self.ctx.datasets["training"] = self._run(merge_datasets, "final_run_training_set", **sets)
+        return None
+
+    def next_round(self) -> None:
+        """Go on to the next round."""
         self.ctx.seed = self.ctx.seeds["next_round"]
         self.ctx.round += 1
 
@@ -305,23 +350,14 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         """Set the outputs to the last potential and its data sets, with a warning if the criteria are not met."""
         self._set_outputs()
         if not self.ctx.converged:
-            return self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=self.ctx.round)
+            fitness = fitness_sentence(self.ctx.assessment, self.ctx.tested)
+            return self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=self.ctx.round, fitness=fitness)
         return None
 
     @property
-    def _round(self) -> str:
-        """Name of the current round."""
-        return f"round_{self.ctx.round:02d}"
-
-    @property
-    def _hosts(self) -> Mapping[str, orm.StructureData]:
-        """The host crystals, by name of the start structure."""
-        return self.inputs.get("hosts", {})
-
-    @property
-    def _selection(self) -> SelectionSettings:
-        """The settings of the selection."""
-        return SelectionSettings.from_mapping(self.inputs.selection.parameters.get_dict())
+    def _index(self) -> int:
+        """Number of the current round."""
+        return int(self.ctx.round)
 
     @property
     def _picks_fixed_set(self) -> bool:
@@ -334,33 +370,6 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         """The minimum number of new labels of each role in this round."""
         return {"training": 1, "validation": int(self.ctx.datasets["validation"] is None)}
 
-    def _label(self, step: str) -> str:
-        """Return the call label of ``step`` in this round."""
-        return round_label(self.ctx.round, step)
-
-    def _run(self, function: Callable[..., Any], step: str, /, **inputs: Any) -> Any:
-        """Run the calcfunction of ``step`` once, and return its result."""
-        return run_once(self, function, self._label(step), **inputs)
-
-    def _submit(self, process: type[Process], step: str, /, **inputs: Any) -> ToContext:
-        """Submit the child process of ``step`` once; the context holds it under the name of the step."""
-        return ToContext(**{step: submit_once(self, process, self._label(step), **inputs)})
-
-    def _submit_labels(self, step: str, picked: Mapping[str, Mapping[str, orm.StructureData]]) -> ToContext:
-        """Submit the labelling of the frames of all roles."""
-        structures = {frame: node for frames in picked.values() for frame, node in frames.items()}
-        inputs = self.exposed_inputs(LabellingWorkChain, namespace="labelling")
-        return self._submit(LabellingWorkChain, step, structures=structures, **inputs)
-
-    def _report(self, message: str) -> None:
-        """Report a message with the number of the round."""
-        self.report(f"round {self.ctx.round}: {message}")
-
-    def _budget_and_costs(self) -> tuple[Budget, Costs]:
-        """Return the budget and the costs so far; the costs are not queried if the budget has no limits."""
-        allowed = Budget.from_mapping(self.inputs.budget.get_dict())
-        return allowed, costs_of_run(self.node) if allowed.limits else Costs()
-
     def _set_outputs(self) -> None:
         """Set the outputs to those of the last complete round."""
         for name, node in self.ctx.finished.items():
@@ -371,7 +380,8 @@ class ActiveLearningWorkChain(ActiveLearningPorts):
         if limit is None:
             return None
         self._set_outputs()
-        values = budget.message_values(limit, has_potential="potential" in self.ctx.finished)
+        fitness = fitness_sentence(self.ctx.assessment, self.ctx.tested) if "potential" in self.ctx.finished else None
+        values = budget.message_values(limit, fitness)
         return self.exit_codes[code_of_budget(limit.name)].format(step=step, round=self.ctx.round, **values)
 
     def _nothing_new(self) -> ExitCode:

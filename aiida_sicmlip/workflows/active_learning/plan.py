@@ -10,7 +10,11 @@ from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_e
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.workload import InitialState, workload_of_settings
-from aiida_sicmlip.workflows.protocols.exploration import conditions_of_structures, unbiased_parameters
+from aiida_sicmlip.workflows.protocols.exploration import (
+    conditions_of_structures,
+    final_run_parameters,
+    unbiased_parameters,
+)
 
 BASIS = (
     "The estimate is based on timings on one core of an AMD EPYC for cells of 14 to 62 atoms, scaled with the number "
@@ -40,7 +44,8 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
     force_mae = settings["convergence"]["force_mae"]
     bias = settings["exploration"]["bias"]
     drive = "unbiased"
-    others = [name for name, value in settings["convergence"].items() if name != "force_mae" and value is not None]
+    silent = ("force_mae", "minimum_migrating_atoms")
+    others = [name for name, value in settings["convergence"].items() if name not in silent and value is not None]
     further = f", and {', '.join(f'`{name}`' for name in others)} of `convergence` met" if others else ""
     taken_over = initial is not None and "fixed_validation_set" in initial.sizes
     n_fixed = 0 if taken_over else selection.n_fixed_validation
@@ -53,8 +58,8 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
         drive = f"biased by OPES-Explore for barriers of {bias['barrier']:g} eV"
     lines = [
         f"Start structures: {', '.join(settings['structures'])}",
-        f"Rounds: at most {rounds}, until the force MAE on the training and validation sets is below {force_mae:g} eV/A"
-        f"{further}",
+        f"Rounds: at most {rounds}, until the force MAE on the training and all validation sets is below "
+        f"{force_mae:g} eV/A{further}",
         f"Exploration, each round: {each * len(explored)} walkers of {lengths} ps at {temperatures} K, {drive}, "
         f"{each * sum(run.n_frames for run in explored)} frames",
         f"{label_kind(settings['labelling']['reference'])}: {selection.n_training} for training and "
@@ -63,6 +68,16 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
         f"at most {settings['labelling']['max_concurrent']} at a time{bound}",
         f"Trainings: one per round, {rounds} in total{machines}",
     ]
+    final = settings["final_run"]
+    if final is not None:
+        count = final["walkers"] * starts
+        free = [ExplorationSettings.from_mapping(run) for run in final_run_parameters(settings).values()]
+        lines.append(
+            f"Final run, when these are met: {count} free run{'s' if count > 1 else ''} of "
+            f"{_numbers(run.equilibration + run.production for run in free)} ps at "
+            f"{_numbers(run.temperature for run in free)} K with {final['n_labels']} labels along each, whose force "
+            f"MAE has to stay below {final['force_mae']:g} eV/A; otherwise the labels are trained on in another round"
+        )
     limits = Budget.from_mapping(settings["budget"]).limits
     if limits:
         lines.append(f"Budget: at most {', '.join(f'{value:g} {UNITS[name]}' for name, value in limits.items())}")

@@ -24,6 +24,7 @@ from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.costs.budgets import STATUSES, UNITS, Budget
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.evaluation.final_run import FinalRunSettings
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.continuation import SETS
@@ -32,7 +33,7 @@ from aiida_sicmlip.workflows.active_learning.validation import validate_loop
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration.validation import validate_structures
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
-from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
+from aiida_sicmlip.workflows.protocols.exploration import fill_exploration, final_run_parameters
 from aiida_sicmlip.workflows.protocols.labelling import fill_labelling
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
@@ -140,6 +141,19 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             help="Where the trainings of later rounds start: `scratch`, as in the first round (from random weights, or "
             "from `training.training.initial_potential` if given), or `previous_round`, from the model of that round.",
         )
+        spec.input_namespace(
+            "final_run",
+            required=False,
+            populate_defaults=False,
+            help="Unbiased runs with labels along them that the potential has to pass before the loop stops.",
+        )
+        spec.input("final_run.parameters", **settings_port(FinalRunSettings))
+        spec.input_namespace(
+            "final_run.walker_parameters",
+            dynamic=True,
+            valid_type=orm.Dict,
+            help="Settings of the runs from each start structure, under its name, as one condition.",
+        )
         # These validators need the data sets and structures, which are not inputs of the namespaces here.
         for namespace in ("exploration", "descriptors", "labelling", "training"):
             spec.inputs[namespace].validator = None
@@ -170,17 +184,24 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             valid_type=orm.Dict,
             help="Errors and convergence criteria of each round, under `round_00` etc.",
         )
+        spec.output_namespace(
+            "final_runs",
+            dynamic=True,
+            valid_type=orm.Dict,
+            help="Errors against time along the free runs of the rounds that met the criteria, under `round_02` etc.",
+        )
         for status, step in (
             (401, "exploration"),
             (402, "labelling"),
             (403, "training"),
             (404, "evaluation"),
             (405, "description"),
+            (406, "final_run"),
         ):
             spec.exit_code(
                 status,
                 f"ERROR_{step.upper()}_FAILED",
-                message=f"The {step} of round {{round}} <{{pk}}> failed: {{reason}}",
+                message=f"The {step.replace('_', ' ')} of round {{round}} <{{pk}}> failed: {{reason}}",
             )
         spec.exit_code(
             410,
@@ -191,8 +212,8 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         spec.exit_code(
             701,
             "WARNING_NOT_CONVERGED",
-            message="The convergence criteria are not met after {rounds} rounds; the last potential can be used within "
-            "its errors. Increase `max_rounds` to continue.",
+            message="The convergence criteria are not met after {rounds} rounds. {fitness} Increase `max_rounds` to "
+            "continue.",
         )
         for status, name in STATUSES.items():
             spec.exit_code(
@@ -282,6 +303,12 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         if settings["training"]["asked_force_mae"] is None:
             builder.training.asked_force_mae = settings["convergence"]["force_mae"]
         builder.start_from = settings["training"]["start_from"]
+        if settings["final_run"] is not None:
+            builder.final_run.parameters = settings["final_run"]
+            builder.final_run.walker_parameters = {
+                name: {"condition_00": orm.Dict(parameters)}
+                for name, parameters in final_run_parameters(settings).items()
+            }
         return builder
 
     @classmethod

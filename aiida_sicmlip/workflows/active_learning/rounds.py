@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -11,8 +11,12 @@ from aiida_sicmlip.common.labels import frame_label, label_of_index, number_of_s
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.evaluation.final_run import FinalRunSettings
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.tools.origins import composition_of_selection
+from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
+from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
+from aiida_sicmlip.workflows.training.training import TrainingWorkChain
 
 
 def nodes_by_segment(exploration: orm.WorkChainNode, name: str) -> dict[str, dict[str, Any]]:
@@ -108,11 +112,14 @@ def message_on_counts(summary: Mapping[str, Any], described: Mapping[str, Any]) 
     :param summary: summary of the selection.
     :param described: results of the ``DescriptorsCalculation`` that provided the candidates.
     """
+    found = described.get("n_with_migrating_atoms", 0)
+    picked = summary.get("n_with_migrating_atoms", {})
+    hops = f"; {found} have migrating atoms, of which {sum(picked.values())} were picked" if found else ""
     return (
         f"picked {summary['n_training']} of {summary['n_training_asked']} training and "
         f"{summary['n_validation']} of {summary['n_validation_asked']} validation configurations from "
         f"{described['n_frames']} frames, of which {described['n_overlapping']} had overlapping atoms and "
-        f"{described['n_filtered']} did not pass the filter"
+        f"{described['n_filtered']} did not pass the filter{hops}"
     )
 
 
@@ -157,6 +164,35 @@ def training_inputs(
     if fixed_validation_set is not None:
         of_round["further_sets"] = {"fixed_validation": fixed_validation_set}
     return of_round
+
+
+def labels_of_final_run(inputs: Mapping[str, Any]) -> int:
+    """Return the number of labels along the free runs of a final run.
+
+    :param inputs: of the loop.
+    """
+    settings = FinalRunSettings.from_mapping(inputs["final_run"]["parameters"].get_dict())
+    return settings.n_labels * settings.walkers * len(inputs["structures"])
+
+
+def final_run_inputs(inputs: Mapping[str, Any], exposed: Callable[..., Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the inputs of a final run that all rounds share.
+
+    :param inputs: of the loop.
+    :param exposed: returns the inputs of the loop that a child takes from a namespace: class, namespace.
+    """
+    exploration = exposed(ExplorationWorkChain, namespace="exploration")
+    walker = dict(exploration["walker"])
+    walker["exploration"] = {name: node for name, node in walker["exploration"].items() if name != "bias"}
+    return {
+        **inputs["final_run"],
+        "structures": inputs["structures"],
+        "hosts": inputs.get("hosts", {}),
+        "max_concurrent": exploration["max_concurrent"],
+        "walker": walker,
+        "labelling": exposed(LabellingWorkChain, namespace="labelling"),
+        "evaluation": exposed(TrainingWorkChain, namespace="training")["evaluation"],
+    }
 
 
 def outputs_of_round(training: Mapping[str, Any], datasets: Mapping[str, LabelledDataSetData | None]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.evaluation.final_run import FinalRunSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings, require_enough_frames
 from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.workflows.active_learning.continuation import require_usable_sets
@@ -84,15 +85,17 @@ def require_centres(
                     f"`selection.parameters.centres` contains atom {max(settings.centres)}, but `structures.{name}` "
                     f"has atoms 0 to {len(structure.sites) - 1}: give indices that are valid for all start structures."
                 )
-    if settings.centres != "defect":
+    needing = {"centres: defect": settings.centres == "defect", "hop_share": settings.hop_share > 0}
+    reasons = [f"`selection.parameters.{name}`" for name, needs in needing.items() if needs]
+    if not reasons:
         return
     for name in sorted(set(structures) - set(hosts)):
         try:
             infer_host([structures[name].get_ase()])
         except InputError as error:
             raise InputError(
-                f"`structures.{name}` has no host, which `selection.parameters.centres: defect` requires, and it "
-                f"cannot be inferred from the structure: {error} Or set `centres` to `all`."
+                f"`structures.{name}` has no host, which {reasons[0]} requires, and it cannot be inferred from the "
+                f"structure: {error} Or set `centres` to `all` and `hop_share` to 0."
             ) from error
 
 
@@ -107,6 +110,22 @@ def require_known_defects(
             f"{missing[0]}` has no host to identify its defects: give `host` in addition to `node`, or remove the "
             "criterion."
         )
+
+
+def require_frames_to_label(final_run: Mapping[str, Any], structures: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` if the free runs of a final run cannot be run, or give fewer frames than labels."""
+    settings = FinalRunSettings.from_mapping(final_run["parameters"].get_dict())
+    for name in structures:
+        for node in final_run.get("walker_parameters", {}).get(name, {}).values():
+            try:
+                run = ExplorationSettings.from_mapping(node.get_dict())
+            except InputError as error:
+                raise InputError(f"for `final_run` from `structures.{name}`: {error}") from error
+            if run.n_frames <= settings.n_labels:
+                raise InputError(
+                    f"`final_run.n_labels` is {settings.n_labels}, but a run of {run.production:g} ps keeps a frame "
+                    f"each {run.frame_interval:g} ps: ask for fewer labels, or make `final_run.production` longer."
+                )
 
 
 def require_labels_for_a_round(budget: Budget) -> None:
@@ -162,6 +181,8 @@ def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
         require_labels_for_a_round(Budget.from_mapping(inputs["budget"].get_dict()))
         criteria = ConvergenceCriteria.from_mapping(inputs["convergence"].get_dict())
         require_known_defects(criteria, structures, inputs.get("hosts", {}))
+        if "final_run" in inputs:
+            require_frames_to_label(inputs["final_run"], structures)
     except InputError as error:
         return str(error)
     except KeyError:

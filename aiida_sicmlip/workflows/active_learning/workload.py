@@ -29,7 +29,12 @@ from aiida_sicmlip.science.training.settings import TrainingParameters
 from aiida_sicmlip.tools.continuation import SETS
 from aiida_sicmlip.tools.costs import asked_cores
 from aiida_sicmlip.tools.nodes import load
-from aiida_sicmlip.workflows.protocols.exploration import conditions_of_structures, own_settings, unbiased_parameters
+from aiida_sicmlip.workflows.protocols.exploration import (
+    conditions_of_structures,
+    final_run_parameters,
+    own_settings,
+    unbiased_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
     training = settings["training"]
     parameters = TrainingParameters.from_mapping(training["parameters"])
     network = Network(**{name: getattr(parameters.model, name) for name in Network.__dataclass_fields__})
+    final_runs = _final_runs(settings, cells)
     return Workload(
         rounds=settings["max_rounds"],
         walkers=[
@@ -97,6 +103,8 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
         n_centres=_centres(selection),
         n_structures=len(structures),
         concurrent=exploration["max_concurrent"],
+        final_runs=final_runs,
+        final_labels=sum(run.count for run in final_runs) * (settings["final_run"] or {}).get("n_labels", 0),
         **_variables(exploration),
     )
 
@@ -128,6 +136,15 @@ def _unbiased_runs(
         _walkers(cells[name], count, unbiased_parameters(exploration, own_settings(description, f"structures.{name}")))
         for name, description in structures.items()
     ]
+
+
+def _final_runs(settings: Mapping[str, Any], cells: Mapping[str, Cell]) -> list[Walkers]:
+    """Return the free runs of a final run; none where the settings ask for none."""
+    final = settings["final_run"]
+    if final is None:
+        return []
+    parameters = final_run_parameters(settings)
+    return [_walkers(cells[name], final["walkers"], of_structure) for name, of_structure in parameters.items()]
 
 
 def _labels(labelling: Mapping[str, Any], selection: SelectionSettings, cell: Cell, initial: InitialState) -> Labels:

@@ -76,6 +76,26 @@ def unbiased_parameters(exploration: Mapping[str, Any], own: Mapping[str, Any] |
     return {**ExplorationSettings.defaults(), **walkers, **exploration["unbiased"]["parameters"]}
 
 
+def final_run_parameters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the parameters of the free runs of each start structure: those of its walkers, at one temperature.
+
+    Nothing is restrained; that would be no free dynamics.
+
+    :param settings: complete settings of a loop with a final run.
+    """
+    final, parameters = settings["final_run"], {}
+    for name, conditions in conditions_of_structures(settings["exploration"], settings["structures"]).items():
+        hottest = max(condition["temperature"] for condition in conditions)
+        parameters[name] = {
+            **conditions[0],
+            "temperature": hottest if final["temperature"] is None else final["temperature"],
+            "production": final["production"],
+            "restart_interval": None,
+            "restrained_shell": None,
+        }
+    return parameters
+
+
 def fill_walker(namespace: Any, exploration: Mapping[str, Any], code: orm.AbstractCode, switches: list[str]) -> None:
     """Set the inputs of a ``WalkerWorkChain`` in a builder, except for start structure and bias.
 

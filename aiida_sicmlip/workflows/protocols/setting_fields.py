@@ -6,8 +6,8 @@ from typing import Any
 
 from aiida.engine import CalcJob
 
-from aiida_sicmlip.science.settings import REQUIRED, Setting, described_field, require_known_names, setting
-from aiida_sicmlip.science.value_tests import is_integer, is_mapping
+from aiida_sicmlip.science.settings import REQUIRED, Setting, described_field, require_known_names, sequence, setting
+from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number
 from aiida_sicmlip.workflows.protocols.resources import SHORT_OPTIONS
 
 
@@ -39,3 +39,19 @@ def node_name(meaning: str) -> Any:
 def is_name(value: Any) -> bool:
     """Return whether ``value`` is a PK, a UUID, a label or a node."""
     return is_integer(value) or (isinstance(value, str) and value != "") or hasattr(value, "uuid")
+
+
+def _is_temperature(value: Any) -> bool:
+    return is_number(value) and value > 0
+
+
+def temperatures_field() -> Any:
+    """Return a field for a list of temperatures."""
+    return sequence(
+        None,
+        "temperatures, each of which gets `walkers` runs from each start structure; replaces `parameters.temperature`",
+        "a list of different numbers above zero, such as [1000.0, 1500.0]",
+        _is_temperature,
+        unit="K",
+        different=True,
+    )

@@ -18,6 +18,7 @@ from aiida_sicmlip.science.dynamics.lammps_input import MAXIMUM_SEED
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
+from aiida_sicmlip.science.evaluation.final_run import FinalRunSettings
 from aiida_sicmlip.science.pines.settings import CollectiveVariableSettings
 from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
@@ -37,24 +38,14 @@ from aiida_sicmlip.science.settings import (
 )
 from aiida_sicmlip.science.training.lennard_jones_fit import PriorParameters
 from aiida_sicmlip.science.training.settings import TrainingParameters
-from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number, is_symbol
-from aiida_sicmlip.workflows.protocols.setting_fields import code_name, is_name, job_options, node_name
-
-
-def _is_temperature(value: Any) -> bool:
-    return is_number(value) and value > 0
-
-
-def _temperatures() -> Any:
-    """Return a field for a list of temperatures."""
-    return sequence(
-        None,
-        "temperatures, each of which gets `walkers` runs from each start structure; replaces `parameters.temperature`",
-        "a list of different numbers above zero, such as [1000.0, 1500.0]",
-        _is_temperature,
-        unit="K",
-        different=True,
-    )
+from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_symbol
+from aiida_sicmlip.workflows.protocols.setting_fields import (
+    code_name,
+    is_name,
+    job_options,
+    node_name,
+    temperatures_field,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +168,7 @@ class ExplorationStep(Settings):
         at_least=0,
         at_most=1,
     )
-    temperatures: tuple[float, ...] | None = _temperatures()
+    temperatures: tuple[float, ...] | None = temperatures_field()
     parameters: ExplorationSettings = group(ExplorationSettings, "settings of a run")
     bias: BiasSettings | None = group(
         BiasSettings, "the bias along collective variables; null: no bias", default=REQUIRED, nullable=True
@@ -201,7 +192,7 @@ class ExplorationStep(Settings):
 class OwnExplorationSettings(ExplorationSettings):
     """Exploration settings of a single start structure."""
 
-    temperatures: tuple[float, ...] | None = _temperatures()
+    temperatures: tuple[float, ...] | None = temperatures_field()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,6 +383,7 @@ class LoopSettings(TrainingProtocolSettings):
     )
     max_rounds: int = integer(REQUIRED, "maximum number of rounds", at_least=1)
     convergence: ConvergenceCriteria = group(ConvergenceCriteria, "criteria that stop the loop")
+    final_run: FinalRunSettings | None = group(FinalRunSettings, "unbiased runs before the loop stops", nullable=True)
     budget: Budget = group(Budget, "limits of the cost of the run")
     exploration: ExplorationStep = group(ExplorationStep, "the exploration", default=REQUIRED)
     descriptors: DescriptorsStep = group(DescriptorsStep, "descriptors of frames", default=REQUIRED)

@@ -17,11 +17,17 @@ def errors(force_mae: float) -> orm.Dict:
     return orm.Dict({"force_mae": force_mae, "force_rmse": 2 * force_mae, **energies, "n_frames": 4, "seconds": 1.5})
 
 
+FORCES_ALONE = dict.fromkeys(
+    ("exploring_force_mae", "migrating_force_mae", "surroundings_force_mae", "rare_event_score", "minimum_rounds")
+)
+"""The paper's criteria."""
+
+
 def verdict(training: float, validation: float, **criteria: Any) -> dict[str, Any]:
     selection = orm.Dict({"n_training": 8})
     result = assess_round(
-        orm.Dict(criteria), exploring=errors(0.5), training=errors(training), validation=errors(validation),
-        selection=selection,
+        orm.Dict({**FORCES_ALONE, **criteria}), exploring=errors(0.5), training=errors(training),
+        validation=errors(validation), selection=selection,
     )  # fmt: skip
     assert result.creator.process_label == "assess_round"
     return result.get_dict()
@@ -62,7 +68,7 @@ def test_not_a_number_is_never_convergence(broken: str) -> None:
     assert assess(ConvergenceCriteria(), **given, selection={})["converged"] is False
 
 
-def test_errors_of_the_exploring_potential_are_kept_but_decide_nothing() -> None:
+def test_errors_of_the_exploring_potential_are_kept_where_no_criterion_asks_for_them() -> None:
     assessment = verdict(0.05, 0.05)
     assert assessment["exploring"]["force_mae"] == 0.5
     assert assessment["exploring"]["n_frames"] == 4
@@ -84,12 +90,13 @@ def test_wrong_criteria(criteria: dict[str, Any], message: str) -> None:
         verdict(0.05, 0.05, **criteria)
 
 
-def test_score_on_migrating_atoms_is_kept_but_decides_nothing() -> None:
+def test_errors_on_migrating_atoms_are_kept_where_no_criterion_asks_for_them() -> None:
     bad = {"n_atoms": 3, "score": 0.0, "force_mae": 2.0}
     evaluated = orm.Dict({**errors(0.05).get_dict(), "rare_events": {"migrating": bad, "all": {"n_atoms": 56}}})
     result = assess_round(
-        orm.Dict({}), exploring=errors(0.5), training=errors(0.05), validation=evaluated, selection=orm.Dict({})
-    ).get_dict()
-    assert result["validation"]["migrating"] == {"n_atoms": 3, "score": 0.0}
+        orm.Dict(FORCES_ALONE), exploring=errors(0.5), training=errors(0.05), validation=evaluated,
+        selection=orm.Dict({}),
+    ).get_dict()  # fmt: skip
+    assert result["validation"]["migrating"] == {"n_atoms": 3, "force_mae": 2.0, "score": 0.0}
     assert "migrating" not in result["exploring"]
     assert result["converged"] is True

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.reports.run.criteria import criteria_table, novelty_table, spread_table, verdict_lines
+from aiida_sicmlip.reports.run.criteria import (
+    criteria_table,
+    final_run_cells,
+    novelty_table,
+    spread_table,
+    verdict_lines,
+)
 from aiida_sicmlip.reports.run.tables import cost_lines, failure_lines, results_table, status_lines
 from aiida_sicmlip.science.evaluation.assessment import assess
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
@@ -22,7 +28,8 @@ def errors(force_mae):
 @pytest.fixture
 def run():
     """A run of two assessed rounds, with a criterion that is not known in the first."""
-    criteria = ConvergenceCriteria(novelty=1e-3)
+    others = ("exploring_force_mae", "migrating_force_mae", "surroundings_force_mae", "rare_event_score")
+    criteria = ConvergenceCriteria(novelty=1e-3, minimum_rounds=None, **dict.fromkeys(others))
     first = assess(
         criteria,
         exploring=errors(0.9),
@@ -56,10 +63,34 @@ def test_every_criterion_has_a_row_with_its_verdicts(run):
 
 def test_spread_of_single_configurations(run):
     row = next(line for line in spread_table(run).splitlines() if line.startswith("round 0, validation"))
-    assert row.split()[3:] == ["2", "0.100", "0.200", "0.280", "0.300", "100", "%", "-", "-"]
-    run.rounds[0].assessment["validation"] |= {"migrating": {"score": 0.5}, "disagreement": {"mean": 0.25}}
+    assert row.split()[3:] == ["2", "0.100", "0.200", "0.280", "0.300", "100", "%", *5 * ["-"]]
+    run.rounds[0].assessment["validation"] |= {
+        "migrating": {"n_atoms": 11, "force_mae": 0.75, "score": 0.5},
+        "surroundings": {"n_atoms": 44, "force_mae": 0.375},
+        "disagreement": {"mean": 0.25},
+    }
     row = next(line for line in spread_table(run).splitlines() if line.startswith("round 0, validation"))
-    assert row.split()[-2:] == ["0.500", "0.250"]
+    assert row.split()[-5:] == ["11", "0.750", "0.375", "0.500", "0.250"]
+
+
+def test_free_runs_have_a_row_each(run):
+    assert final_run_cells(run) is None
+    labels = [{"time": 2.0, "force_mae": 0.05}, {"time": 4.0, "force_mae": 0.07}]
+    free = {"structure": "vv", "reached": 10.0, "ended_early": False, "halves": [0.06, None], "labels": labels}
+    early = {**free, "reached": 3.5, "ended_early": True, "halves": [None, None], "labels": []}
+    run.rounds[1].final_run = {
+        "met": False,
+        "fit": False,
+        "message": "it ended",
+        "production": 10.0,
+        "runs": [free, early],
+    }
+    assert [list(row) for row in final_run_cells(run).rows] == [
+        ["round 1, vv", "10 of 10", "2", "0.060", "-", "0.070"],
+        ["round 1, vv", "3.5 of 10, ended early", "0", "-", "-", "-"],
+    ]
+    assert "free runs" in results_table(run)
+    assert "    final run not passed: it ended" in status_lines(run)
 
 
 def test_new_defects_and_diversity(run):

@@ -20,6 +20,7 @@ from aiida_sicmlip.science.defects.migrating_atoms import (
     SURROUNDINGS_RADIUS,
     DefectFinder,
     FrameDefects,
+    frames_with_migrating_atoms,
 )
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 from tests.crystals import silicon_carbide_host, silicon_carbide_hosts
@@ -256,3 +257,28 @@ def test_wrong_input() -> None:
         finder.find(loose)
     with pytest.raises(InputError, match="above zero"):
         DefectFinder(host, surroundings_radius=0.0)
+
+
+def test_frames_with_a_migrating_atom_are_those_that_a_search_of_each_finds() -> None:
+    """A run with a hop, hot, drifting and wrapped: the quick look at atoms near their sites misses none."""
+    host = silicon_carbide_host(repeats=(2, 2, 2))
+    start, atom, _, _, way = way_into_a_vacancy(host)
+    generator = np.random.default_rng(3)
+    frames = []
+    for index, share in enumerate([*np.zeros(10), *np.linspace(0, 1, 41), *np.ones(10)]):
+        frame = start.copy()
+        frame.positions[atom] += share * way
+        frame.positions += generator.normal(scale=0.12, size=frame.positions.shape) + 0.07 * index
+        frame.wrap()
+        frames.append(frame)
+    finder = DefectFinder(host)
+    expected = [bool(finder.find(frame).migrating.any()) for frame in frames]
+    assert frames_with_migrating_atoms(frames, finder).tolist() == expected
+    assert 8 < sum(expected) < 30
+    looked_at = []
+    finder.find = lambda frame: looked_at.append(frame) or DefectFinder.find(finder, frame)  # type: ignore[method-assign]
+    assert frames_with_migrating_atoms(frames, finder).tolist() == expected
+    assert len(looked_at) < 45
+    molten = start.copy()
+    molten.positions = generator.uniform(0, 8, size=molten.positions.shape)
+    assert frames_with_migrating_atoms([molten], DefectFinder(host)).tolist() == [False]

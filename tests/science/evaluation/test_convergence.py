@@ -12,10 +12,19 @@ from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 
 GOOD = {"force_mae": 0.05, "energy_mae": 0.001, "n_frames": 4, "force_mae_per_frame": [0.02, 0.03, 0.05, 0.4]}
 
+FORCES_ALONE = dict.fromkeys(
+    ("exploring_force_mae", "migrating_force_mae", "surroundings_force_mae", "rare_event_score", "minimum_rounds")
+)
+"""The paper's criteria."""
+
 
 def round_of(previous: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:
-    """Assess a round whose errors are small; names of criteria are thresholds, the others what is assessed."""
+    """Assess a round whose errors are small; names of criteria are thresholds, the others what is assessed.
+
+    Of the criteria, only that on the force MAE is always there.
+    """
     thresholds = {name: given.pop(name) for name in ConvergenceCriteria.names() if name in given}
+    thresholds = {**FORCES_ALONE, **thresholds}
     inputs = {"exploring": GOOD, "training": GOOD, "validation": GOOD, "selection": {}, **given}
     return assess(ConvergenceCriteria(**thresholds), previous=previous, **inputs)
 
@@ -51,20 +60,86 @@ def test_exploring_potential_is_evaluated_where_set() -> None:
 def test_score_has_to_reach_its_threshold(score: float, met: bool) -> None:
     verdict = only(
         round_of(
-            validation={**GOOD, "rare_events": {"migrating": {"n_atoms": 2, "score": score}}}, rare_event_score=0.8
+            validation={**GOOD, "rare_events": {"migrating": {"n_atoms": 20, "score": score}}}, rare_event_score=0.8
         )
     )
     assert verdict["met"] is met and verdict["direction"] == "at least"
     assert ("not at least 0.8" in message_of_verdict(verdict)) is not met
 
 
+def hopping(n_atoms: int = 12, migrating: float = 0.2, around: float = 0.15, score: float = 0.6) -> dict[str, Any]:
+    """Return an evaluation with migrating atoms."""
+    regions = {
+        "migrating": {"n_atoms": n_atoms, "force_mae": migrating, "score": score},
+        "surroundings": {"n_atoms": 4 * n_atoms, "force_mae": around},
+    }
+    return {**GOOD, "rare_events": regions}
+
+
+HOPS = ("force MAE on migrating atoms", "force MAE around migrating atoms", "score on migrating atoms")
+
+
+def hops(assessment: dict[str, Any], of_set: str = "fixed validation") -> list[dict[str, Any]]:
+    """Return the verdicts on migrating atoms of a set."""
+    named = {entry["criterion"]: entry for entry in assessment["criteria"]}
+    return [named[f"{name} of the {of_set} set"] for name in HOPS]
+
+
+def test_by_default_a_run_needs_a_second_round_good_hops_and_new_labels() -> None:
+    assert ConvergenceCriteria().minimum_rounds == 2 and ConvergenceCriteria().exploring_force_mae == 0.15
+    evaluated = {"exploring": GOOD, "training": GOOD, "validation": GOOD, "selection": {}}
+    first = assess(ConvergenceCriteria(), fixed_validation=hopping(), **evaluated)
+    assert [entry["criterion"] for entry in first["criteria"] if not entry["met"]] == ["rounds"]
+    second = assess(ConvergenceCriteria(), fixed_validation=hopping(), previous=first, **evaluated)
+    assert second["converged"] is True
+    # The validation set of a round chooses the epoch: its atoms do not count beside a fixed set.
+    evaluated["validation"] = hopping(migrating=3.0, around=3.0, score=0.0)
+    assert assess(ConvergenceCriteria(), fixed_validation=hopping(), previous=first, **evaluated)["converged"] is True
+    evaluated["exploring"] = {**GOOD, "force_mae": 0.15}
+    assert assess(ConvergenceCriteria(), fixed_validation=hopping(), previous=first, **evaluated)["converged"] is False
+
+
+@pytest.mark.parametrize(
+    ("given", "met"),
+    [
+        ({}, [True, True, True]),
+        ({"migrating": 0.25}, [False, True, True]),
+        ({"around": 0.2}, [True, False, True]),
+        ({"score": 0.49}, [True, True, False]),
+        ({"score": 0.5}, [True, True, True]),
+    ],
+)
+def test_errors_on_migrating_atoms_and_around_them(given: dict[str, float], met: list[bool]) -> None:
+    criteria = {name: getattr(ConvergenceCriteria(), name) for name in FORCES_ALONE if name != "minimum_rounds"}
+    found = round_of(fixed_validation=hopping(**given), **criteria)
+    assert [entry["met"] for entry in hops(found)] == met
+    assert found["converged"] is all(met)
+    assert found["fixed_validation"]["surroundings"]["n_atoms"] == 48
+
+
+def test_too_few_migrating_atoms_are_not_known_however_good() -> None:
+    found = round_of(fixed_validation=hopping(9, 0.0, 0.0, 1.0), migrating_force_mae=0.25, rare_event_score=0.5)
+    (verdict,) = [entry for entry in found["criteria"] if "force MAE on migrating" in entry["criterion"]]
+    assert verdict["value"] is None and found["converged"] is False
+    assert "the set has 9 migrating atoms, too few to tell (`minimum_migrating_atoms` is 10)" in verdict["reason"]
+    enough = round_of(fixed_validation=hopping(9), migrating_force_mae=0.25, minimum_migrating_atoms=9)
+    assert enough["converged"] is True
+
+
+def test_fixed_set_has_to_be_below_the_threshold_too() -> None:
+    found = round_of(fixed_validation={**GOOD, "force_mae": 0.11})
+    assert [entry["met"] for entry in found["criteria"]] == [True, True, False]
+    assert found["criteria"][-1]["criterion"] == "force MAE on the fixed validation set"
+
+
 def test_what_is_not_known_is_not_met_and_says_why() -> None:
     rare = {"n_atoms": 0, "score": None, "reason": "There are no such atoms."}
     assessment = round_of(validation={**GOOD, "rare_events": {"migrating": rare}}, rare_event_score=0.8)
-    assert assessment["validation"]["migrating"] == {"n_atoms": 0, "score": None}
+    assert assessment["validation"]["migrating"] == {"n_atoms": 0, "force_mae": None, "score": None}
     verdict = only(assessment)
     assert verdict["value"] is None and verdict["met"] is False
-    assert message_of_verdict(verdict).endswith("There are no such atoms; asked is at least 0.8")
+    assert "the set has 0 migrating atoms, too few to tell" in message_of_verdict(verdict)
+    assert message_of_verdict(verdict).endswith("; asked is at least 0.8")
     assert "the evaluation gave none" in only(round_of(rare_event_score=0.8))["reason"]
     assert "no training set" in only(round_of(novelty=1e-3, selection={"novelty": None}))["reason"]
     assert "without hosts" in only(round_of(rounds_without_new_defects=1))["reason"]

@@ -71,7 +71,12 @@ class Run:
             [np.empty((0, DIMENSION), np.float32), *(p.descriptors[p.of("training")] for p in picked)]
         )
 
-    def next(self, allowed: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Round:
+    def next(
+        self,
+        allowed: np.ndarray | None = None,
+        held_out: np.ndarray | None = None,
+        migrating: np.ndarray | None = None,
+    ) -> Round:
         index = len(self.rounds)
         new = walks(100 * self.seed + index)
         earlier = [entry.candidates for entry in self.rounds]
@@ -90,6 +95,7 @@ class Run:
             time=joined("time", time),
             allowed=np.concatenate([np.ones(n_earlier, bool), np.ones(count, bool) if allowed is None else allowed]),
             held_out=joined("held_out", np.zeros(count, bool) if held_out is None else held_out),
+            migrating=joined("migrating", np.zeros(count, bool) if migrating is None else migrating),
             weights=joined("represents", np.ones(count, int)),
             keys=joined("keys", np.random.default_rng(index).random(count)),
         )

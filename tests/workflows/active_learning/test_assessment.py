@@ -25,7 +25,9 @@ def judge(chain, write_settings, generate_dataset, portable_potential, generate_
 
     def round_of(criteria, force_mae, frames=2):
         if "loop" not in made:
-            given = checked_builder(read_settings(write_settings({"convergence": criteria})))._inputs(prune=True)
+            forces_alone = {"exploring_force_mae": None, "minimum_rounds": None}
+            settings = {"convergence": {**forces_alone, **criteria}}
+            given = checked_builder(read_settings(write_settings(settings)))._inputs(prune=True)
             made["loop"] = chain(ActiveLearningWorkChain, given)
             made["loop"].setup()
         loop = made["loop"]
@@ -37,6 +39,7 @@ def judge(chain, write_settings, generate_dataset, portable_potential, generate_
         loop.ctx.selection = orm.Dict({"distances_when_picked": [1e-4, 3e-4], "novelty": None}).store()
         loop.ctx.new_labels = generate_dataset(frames)
         loop.run_assessment()
+        loop.next_round()
         return loop.ctx.assessment
 
     return round_of

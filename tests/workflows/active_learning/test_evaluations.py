@@ -28,7 +28,7 @@ def test_committee_judges_the_potential_that_it_belongs_to(
         submitted[label] = given
         return orm.CalcJobNode().store()
 
-    monkeypatch.setattr("aiida_sicmlip.workflows.active_learning.loop.submit_once", submit)
+    monkeypatch.setattr("aiida_sicmlip.workflows.active_learning.steps.submit_once", submit)
     members = {"member_01": generate_compiled_potential()} if with_committee else {}
     loop.ctx.round, loop.ctx.committee = 1, members
     loop.ctx.exploring_potential = generate_compiled_potential()

@@ -8,7 +8,7 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.workflows.active_learning import loop as loop_module
+from aiida_sicmlip.workflows.active_learning import steps as steps_module
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.active_learning.plan import plan
@@ -76,7 +76,7 @@ def test_the_run_hands_them_out(chain, inputs, monkeypatch, portable_potential, 
     loop.ctx.selection = loop.ctx.new_labels = None
     loop.ctx.seeds = {"next_round": orm.Int(2)}
     verdict = orm.Dict({"converged": True, "criteria": []}).store()
-    monkeypatch.setattr(loop_module, "run_once", lambda chain, function, label, **_: verdict)
+    monkeypatch.setattr(steps_module, "run_once", lambda chain, function, label, **_: verdict)
     loop.run_assessment()
     assert loop.results() is None
     assert loop.outputs["further_compilations"]["gpu"].uuid == for_gpu.uuid

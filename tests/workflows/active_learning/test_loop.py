@@ -35,15 +35,18 @@ def test_rounds_end_with_a_warning_that_counts_them(loop, portable_potential):
     """Not converged after `max_rounds`: a 7xx code, and the potential is handed out."""
     loop.ctx.round = 2
     loop.ctx.finished = {"potential": portable_potential}
+    loop.ctx.assessment = orm.Dict({"fitness": {"message": "not fit for dynamics: it forgets atoms"}})
     assert not loop.should_run_round()
     code = loop.results()
     assert code.status == 701 and "after 2 rounds" in code.message
+    assert "The last potential is not fit for dynamics: it forgets atoms. Increase `max_rounds`" in code.message
     assert loop.outputs["potential"].pk == portable_potential.pk
 
 
 def test_converged_loop_ends_well(loop):
     """Convergence ends the loop before the last round, with status 0."""
     loop.ctx.converged = True
+    assert not loop.should_run_final_run()
     assert not loop.should_run_round()
     assert loop.results() is None
 
@@ -73,7 +76,7 @@ def test_segments_are_numbered_through_all_rounds(loop, monkeypatch):
     """The second exploration's `s00` is the fourth segment of the run, in trajectories and filters alike."""
     given = {}
     monkeypatch.setattr(
-        "aiida_sicmlip.workflows.active_learning.loop.submit_once",
+        "aiida_sicmlip.workflows.active_learning.steps.submit_once",
         lambda chain, process, label, **inputs: given.update(inputs, label=label) or ended(),
     )
     loop.ctx.n_segments = 3
@@ -92,11 +95,11 @@ def test_frames_that_were_left_out_stay_so_in_the_next_round(loop, monkeypatch, 
     """Variables of a round are learned from what the filter of the round before let pass."""
     given = {}
     monkeypatch.setattr(
-        "aiida_sicmlip.workflows.active_learning.loop.submit_once",
+        "aiida_sicmlip.workflows.active_learning.steps.submit_once",
         lambda chain, process, label, **inputs: given.update(inputs) or ended(),
     )
     monkeypatch.setattr(
-        "aiida_sicmlip.workflows.active_learning.loop.run_once",
+        "aiida_sicmlip.workflows.active_learning.steps.run_once",
         lambda chain, function, label, **inputs: {"exploration": orm.Int(1)},
     )
     segment, passing = generate_segment(0), orm.ArrayData()
@@ -123,7 +126,7 @@ def test_validation_set_is_replaced_or_extended(loop, monkeypatch, generate_data
         calls[label] = [*(["old"] if "previous" in inputs else []), *(["new"] if "label_0" in str(inputs) else [])]
         return old["training"]
 
-    monkeypatch.setattr("aiida_sicmlip.workflows.active_learning.loop.run_once", extended)
+    monkeypatch.setattr("aiida_sicmlip.workflows.active_learning.steps.run_once", extended)
     parameters = {**loop.inputs.selection.parameters.get_dict(), "validation_update": update}
     monkeypatch.setattr(
         type(loop), "_selection", property(lambda self: SelectionSettings.from_mapping(parameters)), raising=True

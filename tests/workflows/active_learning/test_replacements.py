@@ -12,7 +12,7 @@ from plumpy.utils import AttributesFrozendict
 
 from aiida_sicmlip.calculations.functions.select_frames import select_frames
 from aiida_sicmlip.common.costs import Costs
-from aiida_sicmlip.workflows.active_learning import loop as loop_module
+from aiida_sicmlip.workflows.active_learning import steps as steps_module
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.active_learning.rounds import failed_labels, labels_in_order, labels_of_round
@@ -57,7 +57,7 @@ def failed_loop(chain, write_settings, describe, generate_segment, monkeypatch):
             loop.submitted.append((process.__name__, label, inputs))
             return SimpleNamespace(pk=1)
 
-        monkeypatch.setattr(loop_module, "submit_once", submit)
+        monkeypatch.setattr(steps_module, "submit_once", submit)
         return loop
 
     return make
@@ -138,7 +138,7 @@ def test_failed_replacements_end_nothing(failed_loop, caplog):
 )
 def test_no_more_than_settings_and_budget_allow(failed_loop, monkeypatch, settings, costs, count):
     """The most novel of the failed come first."""
-    monkeypatch.setattr(loop_module, "costs_of_run", lambda node: Costs(**costs))
+    monkeypatch.setattr(steps_module, "costs_of_run", lambda node: Costs(**costs))
     loop = failed_loop(0, 1, 8, **settings)
     loop.run_replacements()
     assert len(loop.submitted) == (1 if count else 0)
@@ -151,7 +151,7 @@ def test_no_more_than_settings_and_budget_allow(failed_loop, monkeypatch, settin
 def test_step_that_runs_again_finds_its_replacements(failed_loop, monkeypatch):
     """What it had begun before an interruption has used the budget up, and is not given up for that."""
     spent = {"labels": 9}
-    monkeypatch.setattr(loop_module, "costs_of_run", lambda node: Costs(**spent))
+    monkeypatch.setattr(steps_module, "costs_of_run", lambda node: Costs(**spent))
     loop = failed_loop(0, budget={"labels": 10})
     before = (loop.ctx.picks, loop.ctx.picked)
     loop.run_replacements()

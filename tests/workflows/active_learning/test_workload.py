@@ -55,7 +55,8 @@ def test_settings_of_ones_own():
     assert "7,600 steps" in line(demo, "  molecular") and "10,800 steps" in line(more, "  molecular")
     reference = {"pair_style": "tersoff", "file": "SiC.tersoff", "species": ["Si", "C"]}
     labels = line(cost_lines(load_protocol("moderate", {"labelling": {"reference": reference}})), "  labels")
-    assert "420;" in labels and "core minutes" in labels
+    # Six rounds of 70, 50 for fixed validation, and 10 along the final run.
+    assert "480;" in labels and "core minutes" in labels
     large = load_protocol("demo", {"structures": {"divacancy": {"host": {"repeats": [3, 3, 3]}}}})
     workloads = [workload_of_settings(settings) for settings in (load_protocol("demo"), large)]
     assert [workload.walkers[0].cell.n_atoms for workload in workloads] == [14, 52]

@@ -175,7 +175,7 @@ def loop(chain, inputs, monkeypatch, generate_dataset):
         instance.ctx.seeds = {"training": orm.Int(4)}
         given = {}
         monkeypatch.setattr(
-            "aiida_sicmlip.workflows.active_learning.loop.submit_once",
+            "aiida_sicmlip.workflows.active_learning.steps.submit_once",
             lambda _, process, label, **inputs: given.update({label: inputs}) or orm.CalcJobNode().store(),
         )
         return instance, given
