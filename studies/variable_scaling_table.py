@@ -45,22 +45,18 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[floa
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the columns, one panel each, with a point for each seed and the mean of each arm."""
+    """Draw the columns that are there, one panel each, with a point for each seed and the mean of each arm."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    names = [
-        "pulled, 1 fs (eV/ps)",
-        "NVE, 1 fs (eV/ps)",
-        "hotter (K)",
-        "gradient noise",
-        "variance explained",
-        "waited for a hop (ps)",
-    ]
-    means = summary(rows)
+    wanted = ["pulled, 1 fs (eV/ps)", "NVE, 1 fs (eV/ps)", "hotter (K)", "gradient noise", "variance explained"]
+    wanted.append("waited for a hop (ps)")
+    means = {arm: numbers for arm, numbers in summary(rows).items() if numbers}
+    names = [name for name in wanted if any(name in numbers for numbers in means.values())]
     figure, panels = plt.subplots(1, len(names), figsize=(3.0 * len(names), 3.2), layout="constrained", sharey=True)
+    panels = np.atleast_1d(panels)
     for axes, name in zip(panels, names, strict=True):
         for place, arm in enumerate(means):
             values = [columns(row).get(name, np.nan) for row in rows if row["arm"] == arm]

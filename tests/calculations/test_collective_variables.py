@@ -212,7 +212,7 @@ def test_inputs_that_do_not_fit_each_other(
     strained = divacancy.copy()
     strained.set_cell(divacancy.cell.array * 1.01, scale_atoms=True)
     assert "has another cell than `structure`" in refused(structure=orm.StructureData(ase=strained))
-    assert "give a whole number from 1" in refused(seed=0)
+    assert "`seed` is 0; give a whole number of at least 1" in refused(seed=0)
 
 
 def test_code_of_another_program(
