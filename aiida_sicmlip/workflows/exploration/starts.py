@@ -7,7 +7,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.calculations.exploration import ExplorationCalculation
+from aiida_sicmlip.calculations.exploration_checks import validate_host
 from aiida_sicmlip.common.labels import state_label
 
 
@@ -38,10 +38,7 @@ def usable_states(
     states, messages = [], []
     for index, state in enumerate(found["summary"]["states"], start=1):
         ((_, structure),) = found[state_label(index)].items()
-        problems = [
-            ExplorationCalculation.validate_host({**run, "structure": structure, "parameters": node})
-            for node in parameters
-        ]
+        problems = [validate_host({**run, "structure": structure, "parameters": node}) for node in parameters]
         problem = next((f", but walkers cannot start from it: {problem}" for problem in problems if problem), "")
         states += [] if problem else [structure]
         messages.append(f"state {index}, {state['name']}, was visited for {state['total']:.3g} ps{problem}")
