@@ -1,9 +1,9 @@
 """Is a potential with a prior as accurate as one without? The same data, network and seeds, with and without it.
 
 A divacancy in 3C-SiC (62 atoms), labels of EDIP. For each seed a run of its own gives the training sets, the smaller
-ones being beginnings of the larger. Models have no prior, the fitted Lennard-Jones prior, or its walls alone
-(`prior.wall_only`), and take as many optimiser steps. Errors are those on frames of other runs, at the temperature of
-the training and at a higher one.
+ones being beginnings of the larger. Models have no prior, the fitted Lennard-Jones prior, its walls alone
+(`prior.wall_only`), or the screened repulsion of nuclei (ZBL), and take as many optimiser steps. Errors are those on
+frames of other runs, at the temperature of the training and at a higher one.
 
     python -m studies.prior_accuracy benchmark
 

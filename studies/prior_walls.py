@@ -1,9 +1,9 @@
 """Does a Lennard-Jones prior keep atoms apart where a potential has no data? Hot runs of small, cold training sets.
 
-A divacancy in 3C-SiC (62 atoms). Models without a prior, with the fitted one and with its walls alone, alike in
-everything else, learn 20 frames of EDIP at 300 K. Each then runs at 3000 K, several times (ASE, Langevin, on the
-packaged model), and EDIP itself does for comparison. Two atoms overlap where they are nearer than 0.7 of the sum of
-their covalent radii. A run ends 0.5 ps after the first overlap.
+A divacancy in 3C-SiC (62 atoms). Models without a prior, with the fitted one, with its walls alone and with the
+screened repulsion of nuclei (ZBL), alike in everything else, learn 20 frames of EDIP at 300 K. Each then runs at
+3000 K, several times (ASE, Langevin, on the packaged model), and EDIP itself does for comparison. Two atoms overlap
+where they are nearer than 0.7 of the sum of their covalent radii. A run ends 0.5 ps after the first overlap.
 
     python -m studies.prior_walls benchmark
 
@@ -40,7 +40,13 @@ AFTERWARDS = 0.5
 """Time in ps that a run goes on after the first overlap."""
 TOO_HOT = 5.0
 """A run ends when it gets hotter than so many times its thermostat."""
-TITLES = {"none": "no prior", "fitted": "fitted prior", "wall": "walls alone", "edip": "EDIP itself"}
+TITLES = {
+    "none": "no prior",
+    "fitted": "fitted prior",
+    "wall": "walls alone",
+    "zbl": "nuclear repulsion (ZBL)",
+    "edip": "EDIP itself",
+}
 
 Compute = Callable[[Atoms], tuple[float, np.ndarray]]
 
@@ -131,7 +137,7 @@ def draw(kinds: Mapping[str, Sequence[Mapping[str, Any]]], bond: float, path: Pa
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(kinds), figsize=(11, 3.2), sharex=True, sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(kinds), figsize=(13, 3.2), sharex=True, sharey=True, layout="constrained")
     for axes, (kind, runs) in zip(panels, kinds.items(), strict=True):
         for one in runs:
             (line,) = axes.plot(one["times"], one["distances"], linewidth=0.7, alpha=0.8)

@@ -39,7 +39,7 @@ RUN_FRAMES = 300
 N_ADDED = 20
 """Frames that the mixed training sets have instead of as many at the temperature of the training."""
 RESAMPLES = 1000
-PRIORS = {"none": "", "fitted": ", fitted prior", "wall": ", walls"}
+PRIORS = {"none": "", "fitted": ", fitted prior", "wall": ", walls", "zbl": ", ZBL"}
 
 
 def migrating_frames(study: Study, seeds: Sequence[int]) -> list[Atoms]:

@@ -38,8 +38,10 @@ MODEL = {
     "precision": "float64",
 }
 """Some 3,000 weights."""
-KINDS: dict[str, dict[str, Any] | None] = {"none": None, "fitted": {}, "wall": {"wall_only": True}}
-"""Kinds of model: without a prior, and the settings of the prior's fit for the others."""
+Prior = Mapping[str, Any] | str | None
+"""Settings of the fit of a Lennard-Jones prior, `zbl` for the screened repulsion of nuclei, or None for neither."""
+KINDS: dict[str, Prior] = {"none": None, "fitted": {}, "wall": {"wall_only": True}, "zbl": "zbl"}
+"""Kinds of model by their pair potential."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,9 @@ class Study:
         training: Sequence[Atoms],
         validation: Sequence[Atoms],
         settings: Mapping[str, Any],
-        prior: Mapping[str, Any] | None = None,
+        prior: Prior = None,
     ) -> Trained:
-        """Train a model, unless it is there; ``prior``: how one is fitted to the training set, None for none."""
+        """Train a model, unless it is there; a fitted ``prior`` is that of the training set."""
         folder = self.folder / "models" / name
         package = folder / filenames.PORTABLE_MODEL_FILE
         if not package.exists():
@@ -112,17 +114,15 @@ class Study:
         return Trained(folder, package, report, curve)
 
 
-def write_settings(
-    folder: Path, training: Sequence[Atoms], settings: Mapping[str, Any], prior: Mapping[str, Any] | None
-) -> None:
+def write_settings(folder: Path, training: Sequence[Atoms], settings: Mapping[str, Any], prior: Prior) -> None:
     """Write the settings of a training and its prior, fitted to the training set, into a folder."""
     chosen = {**settings, "species": SPECIES}
     chosen["model"] = {
         **MODEL,
         **settings.get("model", {}),
-        "pair_potential": "none" if prior is None else "lennard-jones",
+        "pair_potential": "none" if prior is None else "zbl" if prior == "zbl" else "lennard-jones",
     }
-    if prior is not None:
+    if isinstance(prior, Mapping):
         fit = fit_prior(training, LennardJonesSettings(**{"cutoff": chosen["model"]["cutoff"], **prior}), SPECIES)
         chosen["prior"] = filenames.PRIOR_FILE
         (folder / filenames.PRIOR_FILE).write_text(json.dumps(fit_report(fit)))

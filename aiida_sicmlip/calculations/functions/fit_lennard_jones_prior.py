@@ -7,7 +7,7 @@ from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.lennard_jones_prior import LennardJonesPriorData
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, fit_prior
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
 
 

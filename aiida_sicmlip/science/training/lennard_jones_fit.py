@@ -21,7 +21,14 @@ from aiida_sicmlip.science.training.lennard_jones import Array, LennardJonesPrio
 from aiida_sicmlip.science.training.neighbour_pairs import neighbour_pairs
 
 WALL_FRACTION = 0.7
-"""Every pair of elements is repulsive below this fraction of its shortest distance in the data."""
+"""Position of the walls, as a fraction of the sum of two covalent radii."""
+CLEAN_FRACTION = 0.75
+"""Frames in which two atoms are closer than this fraction of the sum of their covalent radii are left out of the fit.
+
+In SiC that is 1.40 A for Si-C, 1.14 A for C-C and 1.67 A for Si-Si.
+"""
+NEAR_QUANTILE = 0.01
+"""Quantile of the nearest-neighbour distances of a pair of elements that is taken as its shortest distance."""
 FITTED_WALL_ENERGY, UNFITTED_WALL_ENERGY = 5.0, 20.0
 """Default minimum energy of the wall, eV. Without a fit, fast atoms pass walls of 5 eV, but not those of 20 eV."""
 
@@ -41,8 +48,8 @@ class PriorParameters(Settings):
     )
     wall_energy: float | None = number(
         None,
-        "minimum energy of a pair at 0.7 of the bond length, which is the sum of the covalent radii, or the shortest "
-        "distance in the data if that is shorter; null: 5 eV with a fit, which may add to it, 20 eV with `wall_only`",
+        "minimum energy of a pair at 0.7 of the sum of the covalent radii, for any data; null: 5 eV with a fit, which "
+        "may add to it, 20 eV with `wall_only`",
         unit="eV",
         above=0,
     )
@@ -99,13 +106,19 @@ class LennardJonesFit:
     prior: the prior.
     residuals: root mean square errors `energy_rmse` (eV/atom) and `forces_rmse` (eV/A), `before` with offsets alone,
         `after` with the pair potential.
-    pairs: for each pair of elements, such as `C-Si`, `min_distance` in the data (A; None without data) and
-        `wall_distance` (A), below which the pair is always repulsive (None: at all distances).
+    pairs: for each pair of elements, such as `C-Si`, `near_distance`, the :data:`NEAR_QUANTILE` of its
+        nearest-neighbour distances (A; None without data), and `wall_distance` (A), below which the pair is always
+        repulsive (None: at all distances).
+    n_frames: number of frames of the fit.
+    n_left_out: number of frames left out because of overlapping atoms. If all are, offsets and residuals are those of
+        all frames, and every pair has its minimum wall alone.
     """
 
     prior: LennardJonesPrior
     residuals: dict[str, dict[str, float]]
     pairs: dict[str, dict[str, float | None]]
+    n_frames: int
+    n_left_out: int
 
 
 def fit_prior(
@@ -116,14 +129,18 @@ def fit_prior(
     The fit minimises energy_weight * (mean squared error of the energy per atom) + forces_weight * (mean squared error
     of the force components). Energies and forces are linear in A (repulsion) and B (attraction) of each pair of
     elements and in the offsets. Offsets that the compositions do not determine, as for a single composition, are the
-    mean energy per atom plus corrections of minimum norm. For a pair that occurs within the cutoff, with the shortest
-    distance d in the data, s = 0.7 d, the sum R of the covalent radii and w = 0.7 min(d, R), the constraints are
+    mean energy per atom plus corrections of minimum norm.
+
+    Frames with two atoms closer than :data:`CLEAN_FRACTION` of the sum R of their covalent radii are left out: r^-12
+    would follow them at the expense of all others. Let d be the :data:`NEAR_QUANTILE` of the nearest-neighbour
+    distances of a pair in the other frames, s = 0.7 max(d, R) and w = 0.7 R. For a pair that occurs within the cutoff,
+    the constraints are
 
     - B >= 0 and A - B s^6 >= wall_energy w^12: the pair is repulsive at all r < s, with a minimum wall;
     - A / R^12 - B / R^6 <= bond_energy: the wall does not prevent a bond.
 
-    A pair that does not occur has B = 0 and A = wall_energy (0.7 R)^12: the minimum wall alone, repulsive at all r.
-    With ``wall_only`` so have all pairs, those that occur with w instead of 0.7 R.
+    A pair that does not occur has B = 0 and A = wall_energy w^12: the minimum wall alone, repulsive at all r. With
+    ``wall_only`` so have all pairs. Therefore no frame can lower a wall.
 
     :param species: elements of the prior in their order; by default those of the frames, sorted.
     :raises InputError: if there is no frame, a frame lacks energy or forces or contains an element that is not in
@@ -145,11 +162,12 @@ def fit_prior(
             f"`prior.cutoff` is {settings.cutoff} A, but the covalent radii of a pair of {', '.join(names)} add up to "
             f"{bonds.max():.2f} A; give a larger cutoff."
         )
-    system = _System.of_frames(frames, names, settings)
-    occurs = np.isfinite(system.min_distances)
+    clean = [frame for frame in frames if not _has_overlap(frame)]
+    system = _System.of_frames(clean or frames, names, settings)
+    occurs = np.isfinite(system.near_distances) & bool(clean)
     # The unknowns of the solver are energies at the wall distance, A / s^12 and B / s^6.
-    walls = WALL_FRACTION * np.where(occurs, system.min_distances, bonds)
-    min_energies = settings.min_wall_energy * (WALL_FRACTION * np.minimum(system.min_distances, bonds) / walls) ** 12
+    walls = WALL_FRACTION * np.where(occurs, np.maximum(system.near_distances, bonds), bonds)
+    min_energies = settings.min_wall_energy * (WALL_FRACTION * bonds / walls) ** 12
     energies = np.stack([min_energies, np.zeros(len(pairs))], axis=1)
     if occurs.any() and not settings.wall_only:
         energies[occurs] = _fit_pairs(
@@ -169,17 +187,30 @@ def fit_prior(
     }
     distances = {
         "-".join(sorted((names[i], names[j]))): {
-            "min_distance": float(system.min_distances[pair]) if occurs[pair] else None,
+            "near_distance": float(system.near_distances[pair]) if occurs[pair] else None,
             "wall_distance": float(walls[pair]) if occurs[pair] else None,
         }
         for pair, (i, j) in enumerate(pairs)
     }
-    return LennardJonesFit(prior, residuals, distances)
+    return LennardJonesFit(prior, residuals, distances, len(clean), len(frames) - len(clean))
 
 
 def _bond_length(first: str, second: str) -> float:
     """Return the sum of the covalent radii of two elements, A."""
     return float(covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]])
+
+
+def _near_distance(distances: Array) -> float:
+    """Return the quantile of nearest-neighbour distances, A; infinite if no atom has a neighbour within the cutoff."""
+    finite = distances[np.isfinite(distances)]
+    return float(np.quantile(finite, NEAR_QUANTILE)) if len(finite) else np.inf
+
+
+def _has_overlap(frame: Atoms) -> bool:
+    """Return whether two atoms are closer than :data:`CLEAN_FRACTION` of the sum of their covalent radii."""
+    radii = CLEAN_FRACTION * covalent_radii[frame.numbers]
+    first, second, lengths, _ = neighbour_pairs(frame, 2.0 * float(radii.max()))
+    return bool((lengths < radii[first] + radii[second]).any())
 
 
 def _fit_pairs(
@@ -230,7 +261,8 @@ class _System:
     triangle: triangular QR factor of the force equations with their right-hand side as the last column,
         (2P + 1, 2P + 1); least squares needs nothing else of them.
     n_components: number of force equations.
-    min_distances: shortest distance of each pair of elements, (P,), A; infinite where it does not occur.
+    near_distances: :data:`NEAR_QUANTILE` of the nearest-neighbour distances of each pair of elements, (P,), A;
+        infinite where it does not occur.
     """
 
     energies: Array
@@ -238,7 +270,7 @@ class _System:
     counts: Array
     triangle: Array
     n_components: int
-    min_distances: Array
+    near_distances: Array
 
     @classmethod
     def of_frames(cls, frames: Sequence[Atoms], species: tuple[str, ...], settings: LennardJonesSettings) -> _System:
@@ -249,7 +281,7 @@ class _System:
         for pair, (i, j) in enumerate(combinations_with_replacement(range(n_types), 2)):
             pair_of[i, j] = pair_of[j, i] = pair
         n_pairs = n_types * (n_types + 1) // 2
-        min_distances = np.full(n_pairs, np.inf)
+        nearest: list[Array] = []
         triangle = np.zeros((0, 2 * n_pairs + 1))
         energies, energy_rows, counts = [], [], []
         for index, frame in enumerate(frames):
@@ -257,7 +289,10 @@ class _System:
             types = np.array([type_of[name] for name in frame.get_chemical_symbols()], dtype=np.int64)
             first, second, lengths, vectors = neighbour_pairs(frame, settings.cutoff)
             pairs = pair_of[types[first], types[second]]
-            np.minimum.at(min_distances, pairs, lengths)
+            # The distance of each atom to the nearest atom of each element, by pair of elements.
+            of_atoms = np.full((len(frame), n_pairs), np.inf)
+            np.minimum.at(of_atoms, (first, pairs), lengths)
+            nearest.append(of_atoms)
             row = np.zeros((n_pairs, 2))
             force_rows = np.zeros((3, len(frame), n_pairs, 2))
             for term, (values, slopes) in enumerate(inverse_powers(lengths, settings.cutoff)):
@@ -280,7 +315,7 @@ class _System:
             np.array(counts, dtype=float),
             triangle,
             n_components,
-            min_distances,
+            np.array([_near_distance(column) for column in np.concatenate(nearest).T]),
         )
 
     def weighted_equations(self, settings: LennardJonesSettings, fixed: Array) -> tuple[Array, Array]:
@@ -319,5 +354,6 @@ class _System:
 
 
 def fit_report(fit: LennardJonesFit) -> dict[str, Any]:
-    """Return a fit as a mapping: the prior's values, `residuals` and `pairs`."""
-    return {**fit.prior.to_dict(), "residuals": fit.residuals, "pairs": fit.pairs}
+    """Return a fit as a mapping: the prior's values, `residuals`, `pairs`, `n_frames` and `n_left_out`."""
+    counts = {"n_frames": fit.n_frames, "n_left_out": fit.n_left_out}
+    return {**fit.prior.to_dict(), "residuals": fit.residuals, "pairs": fit.pairs, **counts}
