@@ -9,10 +9,11 @@ import pytest
 pytestmark = pytest.mark.program
 
 CREATED = {
-    # In all, of two start structures with their hosts, and of the fixed validation set; and in each round.
+    # In all, of two start structures with their hosts, and of the fixed validation set; and in each round. Data sets of
+    # a round are three and the fixed one, or the one into which replaced validation labels are merged.
     "StructureData": (5, 6),
     "TrajectoryData": (1, 6),
-    "LabelledDataSetData": (1, 3),
+    "LabelledDataSetData": (0, 4),
     "PotentialData": (0, 1),
     "CompiledPotentialData": (0, 1),
     # Two unbiased runs from each structure come before the first round.
@@ -34,8 +35,8 @@ def test_ends_with_a_potential(finished_loop, switched):
         rounds = sorted(node.outputs.assessments)
         assert rounds == [f"round_{index:02d}" for index in range(len(rounds))]
         sizes = node.outputs.training_set.n_frames, node.outputs.validation_set.n_frames
-        # The validation set is replaced each round.
-        assert sizes == (4 * len(rounds), 2)
+        # The validation set is replaced each round, and the replaced one becomes training data.
+        assert sizes == (4 * len(rounds) + 2 * (len(rounds) - 1), 2)
         assert node.outputs.fixed_validation_set.n_frames == 1
         assert all("force_mae" in assessment["fixed_validation"] for assessment in node.outputs.assessments.values())
         assert node.outputs.potential.species == ["C", "Si"]

@@ -68,6 +68,7 @@ class Trainings:
     initial_training: size of the training set before the first round.
     initial_validation: size of the validation set before the first round.
     extends_validation: whether the validation set is extended in each round, instead of being replaced.
+    trains_on_replaced: whether validation configurations that are replaced become training configurations.
     on_gpu: whether trainings run on a GPU.
     """
 
@@ -78,6 +79,7 @@ class Trainings:
     initial_training: int = 0
     initial_validation: int = 0
     extends_validation: bool = False
+    trains_on_replaced: bool = False
     on_gpu: bool = False
 
 
@@ -258,6 +260,8 @@ def _training(workload: Workload, number: int) -> RoundCosts:
     trainings, labels = workload.trainings, workload.labels
     training = trainings.initial_training + (number + 1) * labels.n_training
     validation = labels.n_validation
+    if trainings.trains_on_replaced:
+        training += trainings.initial_validation + number * labels.n_validation
     if trainings.extends_validation:
         validation = trainings.initial_validation + (number + 1) * labels.n_validation
     # The time per frame is the mean over the walkers.

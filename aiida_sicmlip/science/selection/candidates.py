@@ -276,16 +276,15 @@ def _eligible(
     for others in (labelled.other, labelled.picks.descriptors if labelled.picks is not None else labelled.other[:0]):
         if len(others):
             fresh &= distance_to_set(pool.rows, others) >= settings.tolerance
+    if labelled.picks is not None:
+        # Frames of earlier rounds must not be near in time to those picked from the same trajectories then, whatever
+        # for: a validation configuration of an earlier round may be a training configuration by now.
+        for where in zip(labelled.picks.trajectory, labelled.picks.time, strict=True):
+            fresh &= ~near_in_time(pool.trajectory, pool.time, *where, settings.separation)
     for_training = fresh & ~pool.held_out
     if not settings.use_earlier_rounds or settings.method == "random":
         for_training &= ~pool.is_earlier
     for_validation = fresh & (pool.held_out if settings.holds_out else True)
-    if labelled.picks is not None:
-        # Frames of earlier rounds must not be near in time to those picked from the same trajectories then.
-        for roles, mask in ((("training", "fixed_validation"), for_training), (("training",), for_validation)):
-            for index in np.flatnonzero(labelled.picks.of(*roles)):
-                where = (labelled.picks.trajectory[index], labelled.picks.time[index])
-                mask[near_in_time(pool.trajectory, pool.time, *where, settings.separation)] = False
     return for_training, for_validation
 
 

@@ -14,6 +14,7 @@ from aiida_sicmlip.science.settings import Settings, choice, flag, integer, numb
 from aiida_sicmlip.science.value_tests import is_integer, is_sequence
 
 VALIDATION_UPDATES = ("replace", "extend")
+AFTER_VALIDATION = ("train", "drop")
 
 
 def _are_centres(value: Any) -> bool:
@@ -50,6 +51,12 @@ class SelectionSettings(Settings):
         "`replace`: the validation set is replaced by representatives of all frames sampled so far, as in the paper; "
         "`extend`: new configurations are added to it",
     )
+    replaced_validation: str = choice(
+        "train",
+        AFTER_VALIDATION,
+        "use of validation configurations that are replaced: `train`: they are added to the training set; `drop`: none, "
+        "as in the paper",
+    )
     n_fixed_validation: int = integer(
         0,
         "number of additional validation configurations that are picked in the first round and form a separate set, "
@@ -79,8 +86,8 @@ class SelectionSettings(Settings):
     )
     separation: float = number(
         0.1,
-        "minimum time between two picks of the same trajectory, so that validation frames are not close in time to "
-        "training frames",
+        "minimum time between two picks of the same trajectory, over all rounds, so that validation frames are not "
+        "close in time to training frames",
         unit="ps",
         at_least=0,
     )
@@ -137,6 +144,11 @@ class SelectionSettings(Settings):
     def n_hops(self, count: int) -> int:
         """Return how many of `count` configurations are picked among frames with migrating atoms."""
         return int(np.ceil(self.hop_share * count - 1e-9))
+
+    @property
+    def trains_on_replaced(self) -> bool:
+        """Whether validation configurations that are replaced become training configurations."""
+        return self.validation_update == "replace" and self.replaced_validation == "train"
 
     @property
     def holds_out(self) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ProcessBuilder
 
+from aiida_sicmlip.calculations.functions.merge_datasets import merged_frames
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.labels import dataset_label
 from aiida_sicmlip.data.labels import surface_of_labelling
 from aiida_sicmlip.science.labels.states import require_one_surface
 from aiida_sicmlip.science.selection.picks import ROLES
@@ -107,7 +109,7 @@ def _other_descriptors(builder: ProcessBuilder, run: orm.WorkChainNode) -> str |
 
 
 def require_usable_sets(inputs: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` if the initial data sets cannot be extended.
+    """Raise :class:`InputError` if the initial data sets cannot be extended, or merged where one replaces the other.
 
     :param inputs: inputs of the loop.
     """
@@ -117,6 +119,9 @@ def require_usable_sets(inputs: Mapping[str, Any]) -> None:
             if name in initial:
                 raise InputError(f"`initial.{name}` is given without `initial.training_set`: give both, or neither.")
         return
+    selection = SelectionSettings.from_mapping(inputs["selection"]["parameters"].get_dict())
+    if "validation_set" in initial and selection.trains_on_replaced:
+        merged_frames({dataset_label(0): initial["training_set"], dataset_label(1): initial["validation_set"]})
     surfaces = {f"`initial.{name}` <{initial[name].pk}>": initial[name].surfaces for name in SETS if name in initial}
     to_come = surface_of_labelling(inputs["labelling"])
     if to_come is not None:

@@ -228,7 +228,7 @@ class ActiveLearningWorkChain(RoundSteps):
             self._report(f"the labelling of replacements <{child.pk}> failed: {failure_message(child)}")
 
     def run_datasets(self) -> ExitCode | None:
-        """Extend or replace the data sets with their new labels, and collect all new labels in a separate set."""
+        """Extend the data sets, or replace them (then validation becomes training), and collect all new labels."""
         labels = rounds.labels_of_round(self.ctx.labelling, self.ctx.replacement_labelling)
         level = self.ctx.labelling.outputs.level_of_theory
 
@@ -237,10 +237,12 @@ class ActiveLearningWorkChain(RoundSteps):
                 return previous
             return self._run(extend_dataset, step, level_of_theory=level, **rounds.extension(previous, labels, frames))
 
+        new = {role: [frame for frame in sorted(self.ctx.picked[role]) if frame in labels] for role in ROLES}
+        earlier, merged = rounds.sets_to_extend(self._selection, self.ctx.datasets, new)
+        if merged:
+            earlier["training"] = self._run(merge_datasets, "replaced_validation", **merged)
         for role in ROLES:
-            new = [frame for frame in sorted(self.ctx.picked[role]) if frame in labels]
-            replaced = role == "validation" and self._selection.validation_update == "replace" and new
-            self.ctx.datasets[role] = extended(f"{role}_set", None if replaced else self.ctx.datasets[role], new)
+            self.ctx.datasets[role] = extended(f"{role}_set", earlier[role], new[role])
             if self.ctx.datasets[role] is None and role != "fixed_validation":
                 return self.exit_codes.ERROR_LABELLING_FAILED.format(
                     round=self.ctx.round, pk=self.ctx.labelling.pk, reason=f"no label is left for the {role} set"

@@ -7,12 +7,13 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_sicmlip.common.labels import frame_label, label_of_index, number_of_segment, segment_label
+from aiida_sicmlip.common.labels import dataset_label, frame_label, label_of_index, number_of_segment, segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.science.evaluation.final_run import FinalRunSettings
 from aiida_sicmlip.science.selection.picks import ROLES
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.origins import composition_of_selection
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.labelling.labelling import LabellingWorkChain
@@ -104,6 +105,30 @@ def extension(
     start = 0 if previous is None else previous.n_frames
     extended = {} if previous is None else {"previous": previous}
     return {**extended, **{label_of_index(start + index): labels[frame] for index, frame in enumerate(frames)}}
+
+
+def sets_to_extend(
+    settings: SelectionSettings,
+    datasets: Mapping[str, LabelledDataSetData | None],
+    new: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, LabelledDataSetData | None], dict[str, LabelledDataSetData]]:
+    """Return the set that the new labels of each role extend, and the sets to merge for the training set before that.
+
+    Where validation configurations are replaced, none is extended for them. Replaced ones that become training
+    configurations stand behind the earlier training set in the sets to merge, which are named as `merge_datasets` takes
+    them; there are none otherwise, nor where no validation label of the round is there to replace any.
+
+    :param datasets: of all earlier rounds, by role.
+    :param new: frames of the round that have a label, by role.
+    """
+    earlier = dict(datasets)
+    if settings.validation_update == "extend" or not new["validation"]:
+        return earlier, {}
+    training, replaced = earlier["training"], earlier["validation"]
+    earlier["validation"] = None
+    if not settings.trains_on_replaced or training is None or replaced is None:
+        return earlier, {}
+    return earlier, {dataset_label(0): training, dataset_label(1): replaced}
 
 
 def message_on_counts(summary: Mapping[str, Any], described: Mapping[str, Any]) -> str:

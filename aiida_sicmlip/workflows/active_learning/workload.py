@@ -95,6 +95,7 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
             initial_training=initial.sizes.get("training_set", 0),
             initial_validation=initial.sizes.get("validation_set", 0),
             extends_validation=selection.validation_update == "extend",
+            trains_on_replaced=selection.trains_on_replaced,
             on_gpu=_on_gpu(parameters.device, training["options"]),
         ),
         first_network=network if initial.has_model else None,

@@ -116,7 +116,8 @@ class InitialSets(Settings):
 
     training_set: int | str | None = node_name("initial training set")
     validation_set: int | str | None = node_name(
-        "initial validation set, which is replaced or extended as `selection.parameters.validation_update` says"
+        "initial validation set, which is replaced or extended as `selection.parameters.validation_update` says, and "
+        "trained on once it is replaced, unless `replaced_validation` is `drop`"
     )
     fixed_validation_set: int | str | None = node_name(
         "fixed validation set, on which the potentials of all rounds are evaluated"

@@ -22,7 +22,7 @@ from aiida_sicmlip.science.selection.candidates import (
 from aiida_sicmlip.science.selection.candidates_file import Candidates
 from aiida_sicmlip.science.selection.farthest_point import UnitRows
 from aiida_sicmlip.science.selection.frames import FrameSelection, select_frames_of_candidates
-from aiida_sicmlip.science.selection.picks import ROLES, Picks
+from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
 DIMENSION = 6
@@ -170,10 +170,9 @@ def test_same_picks_as_on_all_frames(seed: int, method: str) -> None:
         # A random choice from candidates would favour what was novel once: it is from this round alone.
         mask = np.concatenate([np.full(entry.pool.n_earlier, method != "random"), allowed])
         for picks in before:
-            # What was picked is not picked again, nor a frame next to what was picked for training.
-            for trajectory, time, role in zip(picks.trajectory, picks.time, picks.role, strict=True):
-                near = (entry.pool.trajectory == trajectory) & (np.abs(entry.pool.time - time) < 3.0)
-                mask &= ~near if ROLES[role] == "training" else ~(near & (entry.pool.time == time))
+            # What was picked is not picked again, nor a frame next to it, whatever it was picked for.
+            for trajectory, time in zip(picks.trajectory, picks.time, strict=True):
+                mask &= (entry.pool.trajectory != trajectory) | (np.abs(entry.pool.time - time) >= 3.0)
         expected = brute_force(entry, training, run.settings, mask)
         assert rows_of(entry, "training") == expected and len(expected) == 10
 
@@ -277,6 +276,21 @@ def test_never_twice_in_any_round() -> None:
         seen |= places
 
 
+def test_picks_of_all_rounds_are_apart_in_time() -> None:
+    """Validation configurations of earlier rounds are training configurations by now, so they count as well."""
+    run = Run(settings(n_candidates=200, n_validation=10))
+    for _ in range(4):
+        run.next()
+    picks = Picks.joined([entry.selection.picks for entry in run.rounds])
+    assert picks is not None
+    rounds = np.repeat(np.arange(4), [len(entry.selection.picks) for entry in run.rounds])
+    # Frames of earlier rounds are picked, so that there is something to keep apart.
+    assert (picks.trajectory < TRAJECTORIES * rounds).sum() > 3
+    for trajectory in np.unique(picks.trajectory):
+        times = np.sort(picks.time[picks.trajectory == trajectory])
+        assert (np.diff(times) >= 3.0).all()
+
+
 def test_near_duplicates_are_not_picked_again() -> None:
     """Also where a frame of another trajectory repeats a picked one but for less than the tolerance."""
     run = Run(settings(tolerance=1e-3, separation=0.0))
@@ -371,6 +385,7 @@ def test_map_shows_most_of_the_variance() -> None:
         ({"held_out_structures": "vv"}, "give a list"),
         ({"use_earlier_rounds": "no"}, "true or false"),
         ({"validation_update": "keep"}, "`replace`"),
+        ({"replaced_validation": "keep"}, "give `train` or `drop`"),
     ],
 )
 def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from aiida import orm
 
+from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
+from aiida_sicmlip.tools.verification import verify
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from tests.graphs.processes import ended
 
@@ -54,8 +57,8 @@ def test_converged_loop_ends_well(loop):
 def test_no_label_left_for_validation(loop, generate_dataset):
     """Where every label of a set failed and there is no earlier one, the round fails with a reason."""
     level = orm.Dict(generate_dataset(1).levels_of_theory[0])
-    loop.ctx.picked = {"training": {}, "validation": {"frame_s00_000001": None}}
-    loop.ctx.datasets = {"training": generate_dataset(1), "validation": None}
+    loop.ctx.picked = {"training": {}, "validation": {"frame_s00_000001": None}, "fixed_validation": {}}
+    loop.ctx.datasets = {"training": generate_dataset(1), "validation": None, "fixed_validation": None}
     loop.ctx.labelling = SimpleNamespace(pk=7, outputs=SimpleNamespace(labels={}, level_of_theory=level))
     code = loop.run_datasets()
     assert code.status == 402 and "no label is left for the validation set" in code.message
@@ -116,6 +119,46 @@ def test_frames_that_were_left_out_stay_so_in_the_next_round(loop, monkeypatch, 
     assert loop.ctx.filters == {}
 
 
+@pytest.mark.parametrize(
+    ("replaced", "sizes"), [("train", [(2, 1), (5, 1), (8, 1)]), ("drop", [(2, 1), (4, 1), (6, 1)])]
+)
+def test_replaced_validation_labels_become_training_labels(loop, monkeypatch, request, replaced, sizes):
+    """Three rounds of two training labels and one validation label: each label is used once, and has its lineage."""
+    labelled_frames, generate_label, level_of = map(
+        request.getfixturevalue, ("labelled_frames", "generate_label", "level_of")
+    )
+    parameters = {**loop.inputs.selection.parameters.get_dict(), "replaced_validation": replaced}
+    monkeypatch.setattr(type(loop), "_selection", property(lambda self: SelectionSettings.from_mapping(parameters)))
+    loop.ctx.datasets = dict.fromkeys(ROLES)
+    frames = labelled_frames(9)
+    validation = []
+    for index, expected in enumerate(sizes):
+        names = [f"frame_s{index:02d}_{number:06d}" for number in range(3)]
+        labels = dict(zip(names, map(generate_label, frames[3 * index : 3 * index + 3]), strict=True))
+        loop.ctx.round = index
+        loop.ctx.picked = {
+            "training": dict.fromkeys(names[:2]),
+            "validation": dict.fromkeys(names[2:]),
+            "fixed_validation": {},
+        }
+        level = level_of(labels[names[0]])
+        loop.ctx.labelling = SimpleNamespace(pk=7, outputs=SimpleNamespace(labels=labels, level_of_theory=level))
+        assert loop.run_datasets() is None
+        found = {
+            role: [source.label for source in labels_of_dataset(loop.ctx.datasets[role])]
+            for role in ("training", "validation")
+        }
+        assert tuple(map(len, found.values())) == expected
+        assert found["validation"] == [labels[names[2]].pk]
+        assert None not in found["training"] and len(set(found["training"])) == len(found["training"])
+        assert not set(found["training"]) & set(found["validation"])
+        assert set(validation) <= set(found["training"]) or replaced == "drop"
+        validation += found["validation"]
+        for dataset in (loop.ctx.datasets["training"], loop.ctx.new_labels):
+            problems = {check.name: check.problems for check in verify(dataset) if "label" in check.name}
+            assert len(problems) == 3 and not any(problems.values()), problems
+
+
 @pytest.mark.parametrize(("update", "expected"), [("replace", ["new"]), ("extend", ["old", "new"])])
 def test_validation_set_is_replaced_or_extended(loop, monkeypatch, generate_dataset, update, expected):
     """The training set always keeps what it had; the validation set does where the settings say so."""
@@ -143,3 +186,4 @@ def test_validation_set_is_replaced_or_extended(loop, monkeypatch, generate_data
     assert calls["round_01_training_set"] == ["old", "new"]
     assert calls["round_01_validation_set"] == expected
     assert calls["round_01_new_labels"] == ["new"] and "round_01_fixed_validation_set" not in calls
+    assert ("round_01_replaced_validation" in calls) is (update == "replace")

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from aiida import orm
 
+from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.rounds import (
     committee_inputs,
     extension,
     message_on_counts,
     outputs_of_round,
     renumber_segments,
+    sets_to_extend,
     training_inputs,
 )
 
@@ -37,6 +39,25 @@ def test_labels_stand_behind_those_of_the_set_before(generate_dataset):
     assert extension(None, labels, frames) == {"label_000000": "one", "label_000001": "two"}
     previous = generate_dataset(3)
     assert extension(previous, labels, frames) == {"previous": previous, "label_000003": "one", "label_000004": "two"}
+
+
+def test_validation_labels_that_no_new_ones_replace_stay(generate_dataset):
+    """Nor do they become training labels: no configuration is ever in both sets."""
+    sets = {
+        "training": generate_dataset(2, seed=1),
+        "validation": generate_dataset(1, seed=2),
+        "fixed_validation": None,
+    }
+    new = {"training": ["frame_s03_000001"], "validation": [], "fixed_validation": []}
+    assert sets_to_extend(SelectionSettings(), sets, new) == (sets, {})
+    new["validation"] = ["frame_s03_000002"]
+    replaced = {**sets, "validation": None}
+    merged = {"dataset_00": sets["training"], "dataset_01": sets["validation"]}
+    assert sets_to_extend(SelectionSettings(), sets, new) == (replaced, merged)
+    assert sets_to_extend(SelectionSettings(replaced_validation="drop"), sets, new) == (replaced, {})
+    assert sets_to_extend(SelectionSettings(validation_update="extend"), sets, new) == (sets, {})
+    nothing = dict.fromkeys(sets)
+    assert sets_to_extend(SelectionSettings(), nothing, new) == (nothing, {})
 
 
 def test_training_from_scratch_takes_what_is_given():

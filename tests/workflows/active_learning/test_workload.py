@@ -38,6 +38,22 @@ def test_paper_costs_what_the_paper_says():
     assert total.steps == 60 * (1_000_000 + 15_000) + 4 * 55_000
 
 
+def test_replaced_validation_labels_are_trained_on():
+    """In the second round of the demo, the four of the first, for 200 epochs."""
+    totals = {
+        replaced: total_costs(
+            workload_of_settings(
+                load_protocol("demo", {"selection": {"parameters": {"replaced_validation": replaced}}})
+            )
+        )
+        for replaced in ("train", "drop")
+    }
+    epochs = load_protocol("demo")["training"]["parameters"]["maximum_epochs"]
+    members = load_protocol("demo")["training"]["committee_size"]
+    assert totals["train"].training_frames - totals["drop"].training_frames == members * epochs * 4
+    assert totals["train"].labels == totals["drop"].labels
+
+
 def test_protocols_cost_ever_more():
     totals = [total_costs(workload_of_settings(load_protocol(name))) for name in protocol_descriptions()]
     wall = [total.wall.middle for total in totals]
