@@ -54,8 +54,8 @@ class SelectionSettings(Settings):
     replaced_validation: str = choice(
         "train",
         AFTER_VALIDATION,
-        "use of validation configurations that are replaced: `train`: they are added to the training set; `drop`: none, "
-        "as in the paper",
+        "use of validation configurations that are replaced: `train`: they are added to the training set; `drop`: "
+        "none, as in the paper",
     )
     n_fixed_validation: int = integer(
         0,

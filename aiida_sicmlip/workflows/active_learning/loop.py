@@ -123,6 +123,7 @@ class ActiveLearningWorkChain(RoundSteps):
             **rounds.committee_inputs(
                 self.ctx.committee, self.ctx.get("evaluation_of_exploring_potential"), self.ctx.get("training")
             ),
+            round_number=orm.Int(self.ctx.round),
             **self.exposed_inputs(ExplorationWorkChain, namespace="exploration"),
         )
 

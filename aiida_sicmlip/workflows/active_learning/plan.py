@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida_sicmlip.science.costs.budgets import UNITS, Budget
 from aiida_sicmlip.science.costs.runs import RoundCosts, costs_by_round, first_exhausted_budget, total_costs
+from aiida_sicmlip.science.dynamics.ramp import RampSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.workflows.active_learning.workload import InitialState, workload_of_settings
@@ -77,6 +78,12 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
             f"{_numbers(run.equilibration + run.production for run in free)} ps at "
             f"{_numbers(run.temperature for run in free)} K with {final['n_labels']} labels along each, whose force "
             f"MAE has to stay below {final['force_mae']:g} eV/A; otherwise the labels are trained on in another round"
+        )
+    if settings["exploration"]["ramp"] is not None:
+        ramp = RampSettings.from_mapping(settings["exploration"]["ramp"])
+        percent = ", ".join(f"{100 * ramp.share(number):.0f} %" for number in range(ramp.rounds - 1))
+        lines.insert(
+            3, f"Ramp: the first rounds have {percent} of the temperature and the barrier, later ones all of it"
         )
     limits = Budget.from_mapping(settings["budget"]).limits
     if limits:

@@ -106,7 +106,7 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             namespace="exploration",
             exclude=(
                 *("structures", "hosts", "potential", "committee", "evaluation", "seed", "collective_variables"),
-                "earlier",
+                *("earlier", "round_number"),
             ),
         )
         spec.expose_inputs(DescriptorsCalculation, namespace="descriptors", include=("code", "metadata"))
@@ -294,6 +294,8 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         for name in ("seed", "max_rounds", "convergence", "budget"):
             builder[name] = settings[name]
         fill_exploration(builder.exploration, settings["exploration"], settings["structures"], codes, switches)
+        if settings["exploration"]["ramp"] is not None:
+            builder.exploration.ramp = settings["exploration"]["ramp"]
         builder.descriptors.code = codes["descriptors"]
         builder.descriptors.metadata.options = settings["descriptors"]["options"]
         builder.selection.parameters = settings["selection"]["parameters"]

@@ -15,9 +15,11 @@ from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesC
 from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.calculations.functions.find_states import find_states
+from aiida_sicmlip.calculations.functions.ramp_exploration import ramp_exploration
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
+from aiida_sicmlip.science.dynamics.ramp import RampSettings
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.walkers import stop_of_walker
@@ -67,6 +69,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
                 while_(cls.window_is_open)(cls.run_variables),
                 cls.inspect_variables,
             ),
+            if_(cls.should_run_ramp)(cls.run_ramp),
             cls.prepare_walkers,
             while_(cls.window_is_open)(cls.run_walkers),
             cls.inspect_walkers,
@@ -119,6 +122,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.earlier = {name: dict(segments) for name, segments in self.inputs.get("earlier", {}).items()}
         self.ctx.earlier_filters = {name: dict(nodes) for name, nodes in self.inputs.get("earlier_filters", {}).items()}
         self.ctx.states = {}
+        self.ctx.ramped = {}
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
@@ -213,6 +217,29 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             )
         return None
 
+    def should_run_ramp(self) -> bool:
+        """Return whether temperature and barrier of this round are below those of the last rounds."""
+        return "ramp" in self.inputs and self._ramp.share(self.inputs.round_number.value) < 1
+
+    def run_ramp(self) -> None:
+        """Derive the settings of the walkers from those of the last rounds."""
+        run = self.inputs.walker.exploration
+        settings: dict[str, Any] = {name: run[name] for name in ("parameters", "bias") if name in run}
+        if "walker_parameters" in self.inputs:
+            settings["walker_parameters"] = {
+                name: dict(conditions) for name, conditions in self.inputs.walker_parameters.items()
+            }
+        number = self.inputs.round_number
+        self.ctx.ramped = run_once(
+            self, ramp_exploration, "ramp", ramp=self.inputs.ramp, round_number=number, **settings
+        )
+        self.report(self._ramp.message(number.value))
+
+    @property
+    def _ramp(self) -> RampSettings:
+        """The rise of temperature and barrier over the rounds."""
+        return RampSettings.from_mapping(self.inputs.ramp.get_dict())
+
     def prepare_walkers(self) -> None:
         """Derive the seeds of the walkers, and determine those that start from states found earlier."""
         if self.ctx.variables:
@@ -254,11 +281,15 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
 
     def run_walkers(self) -> None:
         """Submit walkers up to the maximum number of concurrent ones."""
-        own = self.inputs.get("walker_parameters", {})
+        ramped = self.ctx.ramped
+        own = ramped.get("walker_parameters", self.inputs.get("walker_parameters", {}))
 
         def submit(name: str) -> orm.ProcessNode:
             condition = self.ctx.condition_of[name]
-            return self._submit(name, {"parameters": own[self.ctx.start_of[name]][condition]} if condition else {})
+            changed = {key: ramped[key] for key in ("parameters", "bias") if key in ramped}
+            if condition:
+                changed["parameters"] = own[self.ctx.start_of[name]][condition]
+            return self._submit(name, changed)
 
         self.fill_window(submit)
 

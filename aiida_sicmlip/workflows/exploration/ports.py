@@ -12,6 +12,7 @@ from aiida_sicmlip.calculations.validation import number_port, seed_port, settin
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
+from aiida_sicmlip.science.dynamics.ramp import RampSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings
 from aiida_sicmlip.science.selection.frame_filter import FrameFilterSettings
@@ -143,6 +144,20 @@ def define_inputs(spec: ProcessSpec) -> None:
         required=False,
         valid_type=orm.ArrayData,
         help="Which frames of `earlier` variables are learned from, under the same names; all of them by default.",
+    )
+    spec.input(
+        "ramp",
+        required=False,
+        **settings_port(RampSettings, purpose="By default temperature and barrier are those of the settings."),
+    )
+    spec.input(
+        "round_number",
+        **number_port(
+            "round_number",
+            "Number of the round, from 0, by which `ramp` scales temperature and barrier.",
+            0,
+            at_least=0,
+        ),
     )
     spec.input(
         "filter",

@@ -15,6 +15,7 @@ from aiida_sicmlip.science.costs.budgets import Budget
 from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.blow_up import MonitorSettings
 from aiida_sicmlip.science.dynamics.lammps_input import MAXIMUM_SEED
+from aiida_sicmlip.science.dynamics.ramp import RampSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
@@ -173,6 +174,12 @@ class ExplorationStep(Settings):
     parameters: ExplorationSettings = group(ExplorationSettings, "settings of a run")
     bias: BiasSettings | None = group(
         BiasSettings, "the bias along collective variables; null: no bias", default=REQUIRED, nullable=True
+    )
+    ramp: RampSettings | None = group(
+        RampSettings,
+        "rise of temperature and barrier over the first rounds; null: full values from round 0 on",
+        default=REQUIRED,
+        nullable=True,
     )
     unbiased: UnbiasedRuns = group(UnbiasedRuns, "unbiased runs", default=REQUIRED)
     collective_variables: VariablesStep = group(VariablesStep, "the collective variables of the bias", default=REQUIRED)

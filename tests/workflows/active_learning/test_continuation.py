@@ -65,6 +65,10 @@ def test_fixed_set_that_is_given_is_not_picked(chain, write_settings, labels):
         ({"training_set": 999999}, "`initial.training_set` is 999999, and no node is called that"),
         ({"validation_set": "labels"}, "`initial.validation_set` is given without `initial.training_set`"),
         (
+            {"training_set": "labels", "validation_set": "labels"},
+            "are in an earlier data set, exactly: 0 (which is 0 of",
+        ),
+        (
             {"training_set": "other level"},
             "Here `functional` is 'B86BPBE' for 2 configurations of `initial.training_set` ",
         ),

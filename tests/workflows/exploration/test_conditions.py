@@ -179,6 +179,60 @@ def test_walkers_of_each_structure_at_each_temperature(
     runs = [(names[run["structure"].uuid], run["parameters"]["temperature"]) for run in submitted.values()]
     assert Counter(runs) == {("large", 900.0): 2, ("small", 500.0): 2, ("small", 800.0): 2}
     assert len({run["seed"].value for run in submitted.values()}) == 6
-    # The parameters are the user's own nodes, which nothing in between has copied.
+    # The parameters are the user's own nodes, which nothing in between has copied: no step of the ramp was run.
     own = given["walker_parameters"]["small"]["condition_01"]
     assert sum(run["parameters"].uuid == own.uuid for run in submitted.values()) == 2
+
+
+@pytest.mark.parametrize(("number", "share"), [(0, 0.5), (1, 0.75), (2, 1.0), (5, 1.0)])
+def test_walkers_of_first_rounds_are_driven_less(
+    chain: Callable[..., Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, number: int, share: float
+) -> None:
+    """At a share of each temperature and of the barrier, which a calcfunction sets; unbiased runs are as ever."""
+    settings["exploration"]["ramp"] = {"first": 0.5, "rounds": 3}
+    inputs = checked_builder(settings)._inputs(prune=True)
+    given = {key: inputs[key] for key in ("structures", "hosts")}
+    given |= {**inputs["exploration"], "potential": inputs["bootstrap_potential"], "seed": orm.Int(1)}
+    instance = chain(ExplorationWorkChain, {**given, "round_number": orm.Int(number)})
+    submitted: dict[str, Any] = {}
+    monkeypatch.setattr(
+        exploration_module,
+        "submit_once",
+        lambda chain, process, label, **run: (
+            submitted.update({label: run["exploration"]}) or orm.WorkChainNode().store()
+        ),
+    )
+    monkeypatch.setattr(instance, "out", lambda *_: None)
+    instance.setup()
+    instance.prepare_unbiased()
+    instance.ctx.window_size = 100
+    instance.run_unbiased()
+    assert {run["parameters"]["temperature"] for run in submitted.values()} == {1500.0}
+    submitted.clear()
+    instance.ctx.variables = dict.fromkeys(given["structures"])
+    assert instance.should_run_ramp() is (share < 1.0)
+    if share < 1.0:
+        # Repeated after an interruption, the step finds what it did before.
+        instance.run_ramp()
+        instance.run_ramp()
+    instance.prepare_walkers()
+    instance.ctx.window_size = 100
+    instance.run_walkers()
+    assert Counter(run["parameters"]["temperature"] for run in submitted.values()) == {
+        500.0 * share: 2,
+        800.0 * share: 2,
+        900.0 * share: 2,
+    }
+    assert {run["bias"]["barrier"] for run in submitted.values()} == {0.5 * share}
+    creators = {run[name].creator for run in submitted.values() for name in ("parameters", "bias")}
+    if share == 1.0:
+        assert creators == {None}
+    else:
+        (creator,) = creators
+        assert creator.process_label == "ramp_exploration" and creator.inputs.round_number.value == number
+
+
+def test_the_plan_tells_of_the_ramp(ready: dict[str, str]) -> None:
+    said = "\n".join(plan(load_protocol("moderate", {"codes": ready})))
+    assert "Ramp: the first rounds have 60 %, 80 % of the temperature and the barrier" in said
+    assert "Ramp" not in "\n".join(plan(load_protocol("paper", {"codes": ready})))
