@@ -14,6 +14,7 @@ from aiida.engine import CalcJobProcessSpec
 from ase.io import write
 
 from aiida_sicmlip.calculations.collective_variables import joined_segments
+from aiida_sicmlip.calculations.evaluation import validate_members
 from aiida_sicmlip.calculations.job import SicmlipCalculation
 from aiida_sicmlip.calculations.validation import (
     seed_port,
@@ -23,10 +24,12 @@ from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.labels import number_of_segment
 from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.science.selection.window import BOUNDS, with_thresholds
 
 
 class DescriptorsCalculation(SicmlipCalculation):
@@ -34,6 +37,8 @@ class DescriptorsCalculation(SicmlipCalculation):
 
     What comes back are candidates: the frames that the selection picks, those that are most novel after them, and those
     that represent everything sampled so far. Descriptors of the others stay on the machine only while the program runs.
+    If the potential that explored is a trained one, candidates carry the largest force that it predicts on an atom and,
+    with a committee, the largest disagreement.
     It takes as many processes as `num_cores_per_mpiproc` of the resources says, or one.
     """
 
@@ -107,6 +112,27 @@ class DescriptorsCalculation(SicmlipCalculation):
             **settings_port(SelectionSettings),
         )
         spec.input(
+            "thresholds",
+            valid_type=orm.Dict,
+            required=False,
+            help="Bounds of the window of this round, which take the place of those of `parameters`: "
+            f"{', '.join(f'`{name}`' for name in BOUNDS)}.",
+        )
+        spec.input(
+            "potential",
+            valid_type=CompiledPotentialData,
+            required=False,
+            help="The potential that explored: what it predicts of the candidates decides whether they may be picked.",
+        )
+        spec.input_namespace(
+            "committee",
+            dynamic=True,
+            required=False,
+            valid_type=CompiledPotentialData,
+            validator=validate_members,
+            help="The other members of the committee of `potential`: how much all of them disagree.",
+        )
+        spec.input(
             "with_fixed",
             valid_type=orm.Bool,
             serializer=orm.to_aiida_type,
@@ -147,8 +173,11 @@ class DescriptorsCalculation(SicmlipCalculation):
             missing = sorted(set(Picks.names()) - set(picks.get_arraynames()))
             if missing:
                 return f"`picks.{name}` <{picks.pk}> lacks {', '.join(missing)}: give the output of a selection."
+        if inputs.get("committee") and "potential" not in inputs:
+            return "`committee` is given without `potential`, which is one of its members: give both."
         try:
-            settings = SelectionSettings.from_mapping(inputs["parameters"].get_dict())
+            thresholds = inputs["thresholds"].get_dict() if "thresholds" in inputs else None
+            settings = with_thresholds(SelectionSettings.from_mapping(inputs["parameters"].get_dict()), thresholds)
         except InputError as error:
             return str(error)
         except KeyError:
@@ -185,8 +214,14 @@ class DescriptorsCalculation(SicmlipCalculation):
         for name, node in sorted(self.inputs.get("earlier", {}).items()):
             earlier.append(f"candidates_{name}.npz")
             copies.append((node.uuid, node.filename, earlier[-1]))
+        committee = []
+        members = {"potential": self.inputs.potential} if "potential" in self.inputs else {}
+        for name, node in {**members, **dict(sorted(self.inputs.get("committee", {}).items()))}.items():
+            committee.append(f"member_{name}.nequip.pt2")
+            copies.append((node.uuid, node.filename, committee[-1]))
+        thresholds = self.inputs.thresholds.get_dict() if "thresholds" in self.inputs else {}
         content = {
-            "parameters": self.inputs.parameters.get_dict(),
+            "parameters": {**self.inputs.parameters.get_dict(), **thresholds},
             "seed": self.inputs.seed.value,
             "segments": segments,
             "hosts": hosts,
@@ -194,6 +229,7 @@ class DescriptorsCalculation(SicmlipCalculation):
             "picks": picks,
             "earlier": earlier,
             "with_fixed": self.inputs.with_fixed.value,
+            "committee": committee,
         }
         with folder.open(filenames.DESCRIPTORS_SETTINGS_FILE, "w") as handle:
             json.dump(content, handle, indent=1, sort_keys=True)

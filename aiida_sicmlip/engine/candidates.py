@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 
-from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.engine.description import Describer, Progress, RowFile, chunks_of_segments, describe_chunks
+from aiida_sicmlip.common.exceptions import InputError, ProgramError
+from aiida_sicmlip.engine.candidate_predictions import Committee
+from aiida_sicmlip.engine.description import CHUNK, Describer, Progress, RowFile, chunks_of_segments, describe_chunks
 from aiida_sicmlip.engine.frames import find_hosts
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.host_search import infer_host
@@ -23,6 +25,7 @@ from aiida_sicmlip.science.selection.candidates import (
     CandidateSearch,
     FramePool,
     LabelledData,
+    NothingNewError,
     find_candidates,
     hold_out,
     keep_candidates,
@@ -31,6 +34,7 @@ from aiida_sicmlip.science.selection.candidates_file import Candidates, read_can
 from aiida_sicmlip.science.selection.farthest_point import UnitRows
 from aiida_sicmlip.science.selection.picks import Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.science.selection.window import Window
 from aiida_sicmlip.science.settings import REQUIRED, Settings, flag, group, integer, mapping, sequence
 from aiida_sicmlip.science.value_tests import is_mapping
 
@@ -62,6 +66,9 @@ class CandidatesSettings(Settings):
     picks: tuple[str, ...] = _files("picks of earlier rounds (.npz)")
     earlier: tuple[str, ...] = _files("candidates of earlier rounds (.npz), oldest first")
     with_fixed: bool = flag(False, "whether to pick fixed validation configurations")
+    committee: tuple[str, ...] = _files(
+        "compiled models: the potential that explored, and others trained along with it"
+    )
 
 
 def write_round_candidates(settings_file: Path, output: Path, processes: int, report: dict[str, Any]) -> None:
@@ -114,15 +121,22 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
         known = LabelledData(_described(describer, training), _described(describer, other), picks)
         flags = {"overlapping": np.concatenate(overlapping), "migrating": np.concatenate(migrating)}
         pool, counts = _pool(asked, UnitRows("descriptors", rows_file.read()), segments, earlier, flags)
-        findings = find_candidates(
+        search = partial(
+            find_candidates,
             settings,
-            pool,
-            known,
+            labelled=known,
             with_fixed=asked.with_fixed,
             seed=asked.seed,
             progress=lambda text: print(text, flush=True),
         )
-        write_candidates(output, _candidates(findings, pool, segments))
+        frames = _PoolFrames(segments, earlier)
+        committee = _load_committee(asked, processes, report)
+        if committee is None:
+            findings, predicted = search(pool), None
+        else:
+            findings, pool, predicted, counts_of_window = _search_in_window(search, pool, settings, committee, frames)
+            counts |= counts_of_window
+        write_candidates(output, _candidates(findings, pool, frames, predicted))
     finally:
         output.with_name(ROWS_FILE).unlink(missing_ok=True)
     report.update(
@@ -228,18 +242,100 @@ def _pool(
     return pool, {name: int(frames.sum()) for name, frames in counts.items()}
 
 
-def _candidates(findings: CandidateSearch, pool: FramePool, segments: Sequence[SegmentFile]) -> Candidates:
+class _PoolFrames:
+    """The frames of a pool: candidates of earlier rounds, and after them those of this round's segments."""
+
+    def __init__(self, segments: Sequence[SegmentFile], earlier: Sequence[Candidates]) -> None:
+        self._earlier = [(candidates, row) for candidates in earlier for row in range(len(candidates))]
+        self._segments = segments
+        self._ends = len(self._earlier) + np.cumsum([segment.n_frames for segment in segments])
+
+    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return for rows of this round the numbers of their segments and their indices in these."""
+        place = np.searchsorted(self._ends, rows, side="right")
+        starts = self._ends - np.array([segment.n_frames for segment in self._segments])
+        return np.array([self._segments[index].segment for index in place], dtype=int), rows - starts[place]
+
+    def structures(self, rows: np.ndarray) -> list[Atoms]:
+        """Return frames by their rows, which ascend."""
+        n_earlier = len(self._earlier)
+        found = [candidates.structure(row) for candidates, row in (self._earlier[at] for at in rows[rows < n_earlier])]
+        numbers, indices = self.places(rows[rows >= n_earlier])
+        for segment in self._segments:
+            found += segment.frames([int(index) for index in indices[numbers == segment.segment]])
+        return found
+
+
+def _candidates(
+    findings: CandidateSearch,
+    pool: FramePool,
+    frames: _PoolFrames,
+    predicted: tuple[np.ndarray, np.ndarray] | None,
+) -> Candidates:
     """Return the candidates for the chosen frames."""
-    chosen, begin = findings.chosen, pool.n_earlier
-    ends = begin + np.cumsum([segment.n_frames for segment in segments])
-    place = np.searchsorted(ends, chosen, side="right")
-    numbers, frames, structures = [], [], []
-    for index, segment in enumerate(segments):
-        own = [int(row) for row in chosen[place == index] - (ends[index] - segment.n_frames)]
-        numbers += [segment.segment] * len(own)
-        frames += own
-        structures += segment.frames(own)
-    return keep_candidates(findings, pool, structures, np.array(numbers, dtype=int), np.array(frames, dtype=int))
+    numbers, indices = frames.places(findings.chosen)
+    structures = frames.structures(findings.chosen)
+    return keep_candidates(findings, pool, structures, numbers, indices, predicted=predicted)
+
+
+def _load_committee(asked: CandidatesSettings, threads: int, report: dict[str, Any]) -> Committee | None:
+    """Return the committee of the settings; None without one, or where it cannot run here, which is reported."""
+    if not asked.committee:
+        return None
+    paths = [_existing(path) for path in asked.committee]
+    try:
+        return Committee.load(paths, threads)
+    except (InputError, ProgramError) as error:
+        report["not_predicted"] = str(error)
+        print(
+            f"The committee cannot be run here, so that no frame is left out by what it predicts: {error}", flush=True
+        )
+        return None
+
+
+def _search_in_window(
+    search: Callable[[FramePool], CandidateSearch],
+    pool: FramePool,
+    settings: SelectionSettings,
+    committee: Committee,
+    frames: _PoolFrames,
+) -> tuple[CandidateSearch, FramePool, tuple[np.ndarray, np.ndarray], dict[str, int]]:
+    """Return candidates of which at least half are in the window, with what the committee predicts of all frames.
+
+    Only candidates are predicted, of this round and of earlier ones. Where more than half of those of this round are
+    outside, as after a long failure of a walker, these are left out of the pool and the search is repeated among the
+    others.
+    """
+    predicted = np.full((2, len(pool.rows)), np.nan)
+    known = np.zeros(len(pool.rows), dtype=bool)
+
+    def predict(rows: np.ndarray) -> None:
+        new = rows[~known[rows]]
+        for begin in range(0, len(new), CHUNK):
+            part = new[begin : begin + CHUNK]
+            predicted[:, part] = committee.predict(frames.structures(part))
+        known[new] = True
+
+    findings, n_left_out = search(pool), 0
+    while True:
+        predict(findings.chosen)
+        outside = findings.chosen[~Window.of(settings, *predicted[:, findings.chosen]).for_validation]
+        if 2 * len(outside) <= len(findings.chosen):
+            break
+        allowed = pool.allowed.copy()
+        allowed[outside] = False
+        fewer = replace(pool, allowed=allowed)
+        try:
+            found = search(fewer)
+        except NothingNewError:
+            # The selection says what is left, and why it is so little.
+            break
+        findings, pool, n_left_out = found, fewer, n_left_out + len(outside)
+        print(f"{n_left_out} frames are outside the window of the selection", flush=True)
+    earlier = np.arange(pool.n_earlier)
+    predict(earlier[(findings.for_training | findings.for_validation)[: pool.n_earlier]])
+    counts = {"n_predicted": int(known.sum()), "n_outside_window": n_left_out}
+    return findings, pool, (predicted[0], predicted[1]), counts
 
 
 def _peak_memory() -> float:

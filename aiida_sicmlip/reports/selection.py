@@ -50,6 +50,8 @@ def _round_report(selection: Selection, shares: Sequence[PickShare]) -> dict[str
         "method": selection.method,
         **{name: described.get(name) for name in ("n_frames", "n_overlapping", "n_filtered", "n_candidates")},
         "n_earlier_candidates": described.get("n_earlier_candidates"),
+        "n_outside_window": selection.n_outside_window,
+        "window": selection.window,
         "n_from_earlier_rounds": summary.get("n_from_earlier_rounds"),
         **{f"n_{role}{end}": summary.get(f"n_{role}{end}") for role in ROLES for end in ("", "_asked")},
         "distances_when_picked": plain_numbers(selection.distances),
@@ -84,6 +86,7 @@ def frames_cells(selections: Sequence[Selection]) -> Cells:
             "frames",
             "overlap-\nping",
             "filtered\nout",
+            "outside the\nwindow",
             "candidates",
             "of earlier\nrounds",
             "picked / asked\ntraining",
@@ -95,6 +98,7 @@ def frames_cells(selections: Sequence[Selection]) -> Cells:
             (
                 f"{selection.steps.index}",
                 *(or_dash(selection.described.get(name)) for name in ("n_frames", "n_overlapping", "n_filtered")),
+                or_dash(selection.n_outside_window),
                 *(or_dash(selection.described.get(name)) for name in ("n_candidates", "n_earlier_candidates")),
                 *(_picked_of_asked(selection.summary, role) for role in ROLES),
                 or_dash(selection.summary.get("n_from_earlier_rounds")),
@@ -153,12 +157,13 @@ def notes_on_selections(selections: Sequence[Selection]) -> list[str]:
     for selection in selections:
         if np.isinf(selection.picks.reference_distance).all():
             notes.append(f"{selection.name}: the first pick is the frame farthest from the mean of all.")
+        notes += _notes_on_window(selection)
         for role in ROLES:
             picked, asked = (selection.summary.get(f"n_{role}{end}", 0) for end in ("", "_asked"))
             if picked < asked:
                 notes.append(
-                    f"{selection.name}: {picked} of {asked} {_words(role)} configurations; no other frame is new and "
-                    "far enough in time from those picked."
+                    f"{selection.name}: {picked} of {asked} {_words(role)} configurations; no other frame is new, "
+                    "inside the window and far enough in time from those picked."
                 )
         missing = int(np.isnan(selection.force_error).sum())
         if selection.evaluated and missing:
@@ -170,6 +175,22 @@ def notes_on_selections(selections: Sequence[Selection]) -> list[str]:
             )
         if selection.correlation.reason is not None:
             notes.append(f"{selection.name}: no correlation, since {selection.correlation.reason}.")
+    return notes
+
+
+def _notes_on_window(selection: Selection) -> list[str]:
+    """Return which bounds have left frames out, and where nothing is known to hold against them."""
+    window = selection.window
+    notes = []
+    for bound, count, words in (
+        ("max_disagreement", "n_above_disagreement", "disagreement above"),
+        ("max_force", "n_above_force", "a predicted force above"),
+        ("min_disagreement", "n_below_disagreement", "disagreement below"),
+    ):
+        if window.get(bound) is not None and window[count]:
+            notes.append(f"{selection.name}: {window[count]} candidates with {words} {window[bound]:.3g} eV/A.")
+    if "not_predicted" in selection.described:
+        notes.append(f"{selection.name}: the window was not applied, since {selection.described['not_predicted']}")
     return notes
 
 

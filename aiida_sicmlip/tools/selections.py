@@ -130,6 +130,17 @@ class Selection:
         return self.steps.shares()
 
     @property
+    def window(self) -> dict[str, Any]:
+        """Bounds of the window in eV/A, and counts of candidates outside."""
+        return self.summary.get("window", {})
+
+    @property
+    def n_outside_window(self) -> int | None:
+        """Number of frames that could be picked but for the window; None where it is not known."""
+        found = self.window.get("n_outside")
+        return None if found is None else found + self.described.get("n_outside_window", 0)
+
+    @property
     def method(self) -> str:
         """How training configurations were picked."""
         return self.summary.get("method", "farthest-point")

@@ -55,7 +55,7 @@ def test_settings_of_the_program(generate_calc_job: Callable[..., Any], inputs: 
         "parameters": SelectionSettings.complete({"n_training": 4, "n_validation": 2}),
         "seed": 99,
         "hosts": {"vv": "host_vv.extxyz"},
-        **{name: [] for name in ("training", "other", "picks", "earlier")},
+        **{name: [] for name in ("training", "other", "picks", "earlier", "committee")},
         "with_fixed": False,
     }
     assert [entry["file"] for entry in segments] == ["s04.dcd", "s05.dcd", "s06.dcd"]
@@ -119,6 +119,30 @@ def test_what_is_known_goes_along(
     assert {"training_training_set.npz", "other_validation.npz", "candidates_round_00.npz"} <= copied
     with np.load(folder / "picks_round_00.npz") as arrays:
         assert len(Picks.from_arrays(arrays)) == 6
+
+
+def test_what_explored_goes_along(
+    generate_calc_job: Callable[..., Any], inputs: dict[str, Any], generate_compiled_potential: Callable[..., Any]
+) -> None:
+    """The potential first, then the others; thresholds of the round take the place of those of the settings."""
+    members = {name: generate_compiled_potential() for name in ("potential", "member_01", "member_02")}
+    committee = {name: node for name, node in members.items() if name != "potential"}
+    given = {**inputs, "potential": members["potential"], "committee": committee, "thresholds": {"max_force": 25.0}}
+    given["parameters"] = {**inputs["parameters"], "max_force": 30.0, "max_disagreement": 1.5}
+    folder, calcinfo = generate_calc_job(ENTRY_POINT, given)
+    settings = settings_of(folder)
+    names = [f"member_{name}.nequip.pt2" for name in members]
+    assert settings["committee"] == names
+    assert [settings["parameters"][name] for name in ("max_force", "max_disagreement")] == [25.0, 1.5]
+    copied = {target: uuid for uuid, _, target in calcinfo.local_copy_list}
+    assert [copied[name] for name in names] == [node.uuid for node in members.values()]
+    with pytest.raises(ValueError, match="`committee` is given without `potential`"):
+        generate_calc_job(ENTRY_POINT, {**inputs, "committee": committee})
+    with pytest.raises(ValueError, match=r"`thresholds.max_forces` is not a known setting.*`max_force`"):
+        generate_calc_job(ENTRY_POINT, {**given, "thresholds": {"max_forces": 25.0}})
+    with pytest.raises(ValueError, match="compiled for the target `ase`"):
+        ase = generate_compiled_potential(target="ase")
+        generate_calc_job(ENTRY_POINT, {**given, "committee": {"member_01": ase}})
 
 
 def test_program_takes_the_settings(generate_calc_job: Callable[..., Any], inputs: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from aiida_sicmlip.science.selection.candidates_file import Candidates
 from aiida_sicmlip.science.selection.frames import FrameSelection, select_frames_of_candidates
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.science.selection.window import with_thresholds
 
 CACHE_VERSION = 4
 """Raised when the meaning of the result changes; it is part of this file, which is part of the hash of each call."""
@@ -18,23 +19,31 @@ CACHE_VERSION = 4
 
 @calcfunction
 def select_frames(
-    parameters: orm.Dict, seed: orm.Int, candidates: CandidateFramesData, **earlier: CandidateFramesData
+    parameters: orm.Dict,
+    seed: orm.Int,
+    candidates: CandidateFramesData,
+    thresholds: orm.Dict | None = None,
+    **earlier: CandidateFramesData,
 ) -> dict:
     """Return the picked frames as structures, and what later rounds need to know of them.
 
     :param parameters: see :class:`aiida_sicmlip.science.selection.settings.SelectionSettings`.
     :param seed: decides which representatives become the fixed validation set.
     :param candidates: of this round.
+    :param thresholds: bounds of the window of this round, which take the place of those of the parameters: any of
+        :data:`aiida_sicmlip.science.selection.window.BOUNDS`.
     :param earlier: of the rounds before, under names whose order is that of the rounds.
     :return: ``training``, ``validation`` and ``fixed_validation``, each a namespace of structures whose link label
         names segment and frame (``frame_s03_012345``), ``picks`` with the arrays of
         :class:`aiida_sicmlip.science.selection.picks.Picks`, and ``summary``.
-    :raises InputError: if ``earlier`` are not the candidates beside which ``candidates`` were found.
+    :raises InputError: if ``earlier`` are not the candidates beside which ``candidates`` were found, or ``thresholds``
+        are no bounds of the window.
     """
     rounds = [*(earlier[name].candidates() for name in sorted(earlier)), candidates.candidates()]
-    selection = select_frames_of_candidates(
-        SelectionSettings.from_mapping(parameters.get_dict()), seed.value, rounds[-1], rounds[:-1]
+    settings = with_thresholds(
+        SelectionSettings.from_mapping(parameters.get_dict()), thresholds and thresholds.get_dict()
     )
+    selection = select_frames_of_candidates(settings, seed.value, rounds[-1], rounds[:-1])
     return nodes_of_selection(selection, rounds)
 
 

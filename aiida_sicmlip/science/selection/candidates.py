@@ -18,12 +18,12 @@ from aiida_sicmlip.common.exceptions import InputError, SicmlipError
 from aiida_sicmlip.common.exit_status import NOTHING_NEW
 from aiida_sicmlip.science.selection.candidates_file import Candidates, pack_structures
 from aiida_sicmlip.science.selection.clustering import Clusters, cluster_frames, squared_distances
+from aiida_sicmlip.science.selection.counts import picks_to_ask_for
 from aiida_sicmlip.science.selection.farthest_point import (
     Eligibility,
     UnitRows,
     blocks,
     choose_frames,
-    count_apart,
     distance_to_set,
     near_in_time,
 )
@@ -175,7 +175,8 @@ def find_candidates(
             f"Of {int(this_round.sum())} frames {count} have no overlapping atoms and pass the filter, and none of "
             "them is new: all repeat what is labelled, or was picked before."
         )
-    asked = _asked(settings, pool, for_training, for_validation, with_fixed)
+    wanted = (settings.n_training, settings.n_validation, settings.n_fixed_validation if with_fixed else 0)
+    asked = picks_to_ask_for(settings, wanted, (for_training, for_validation), pool.trajectory, pool.time)
     mean = pool.rows.mean(np.flatnonzero(this_round) if pool.n_earlier else None)
     eligibility = Eligibility(for_training, pool.trajectory, pool.time, settings.separation, settings.tolerance)
     picked = choose_with_hops(
@@ -231,15 +232,24 @@ def find_candidates(
 
 
 def keep_candidates(
-    search: CandidateSearch, pool: FramePool, structures: Sequence[Atoms], segment: np.ndarray, frame: np.ndarray
+    search: CandidateSearch,
+    pool: FramePool,
+    structures: Sequence[Atoms],
+    segment: np.ndarray,
+    frame: np.ndarray,
+    *,
+    predicted: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Candidates:
     """Return the candidates of a pool, with their structures.
 
     :param structures: the chosen frames, in their order.
     :param segment: index of the segment of each, (C,).
     :param frame: index of each in its segment, (C,).
+    :param predicted: disagreement and largest force, in eV/A, of all R frames, (R,) each, not numbers where they are
+        not known; by default none is.
     """
     chosen, earlier = search.chosen, slice(0, pool.n_earlier)
+    disagreement, max_force = predicted or (np.full(len(pool.rows), np.nan),) * 2
     return Candidates(
         **pack_structures(structures),
         # In their stored precision, so that distances between them are reproduced.
@@ -255,6 +265,10 @@ def keep_candidates(
         for_validation=search.for_validation[chosen],
         keys=pool.keys[chosen],
         represents=search.represents,
+        disagreement=disagreement[chosen],
+        max_force=max_force[chosen],
+        earlier_disagreement=disagreement[earlier],
+        earlier_max_force=max_force[earlier],
         earlier_reference_distance=search.reference_distance[earlier],
         earlier_for_training=search.for_training[earlier],
         earlier_for_validation=search.for_validation[earlier],
@@ -286,24 +300,6 @@ def _eligible(
         for_training &= ~pool.is_earlier
     for_validation = fresh & (pool.held_out if settings.holds_out else True)
     return for_training, for_validation
-
-
-def _asked(
-    settings: SelectionSettings, pool: FramePool, for_training: np.ndarray, for_validation: np.ndarray, with_fixed: bool
-) -> tuple[int, int, int]:
-    """Return how many configurations to pick for each role: fewer than in the settings where there are few frames."""
-    fixed = settings.n_fixed_validation if with_fixed else 0
-    wanted = (settings.n_training, settings.n_validation, fixed)
-    if settings.holds_out:
-        return wanted
-    either = for_training | for_validation
-    capacity = 0
-    for number in np.unique(pool.trajectory[either]):
-        capacity += count_apart(np.sort(pool.time[either & (pool.trajectory == number)]), settings.separation)
-    share = min(1.0, capacity / sum(wanted))
-    # Rounded up, so that each role gets at least one configuration while there is a frame for it.
-    validation, kept = (int(np.ceil(share * count)) for count in wanted[1:])
-    return max(1, min(wanted[0], capacity - validation - kept)), validation, kept
 
 
 def _most_novel(

@@ -32,6 +32,10 @@ ARRAY_TYPES = {
     "for_validation": "|b1",
     "keys": "<f8",
     "represents": "<i8",
+    "disagreement": "<f8",
+    "max_force": "<f8",
+    "earlier_disagreement": "<f8",
+    "earlier_max_force": "<f8",
     "earlier_reference_distance": "<f8",
     "earlier_for_training": "|b1",
     "earlier_for_validation": "|b1",
@@ -43,6 +47,10 @@ ARRAY_TYPES = {
     "pool_map": "<f4",
     "reference_map": "<f4",
 }
+
+
+PREDICTED = ("disagreement", "max_force", "earlier_disagreement", "earlier_max_force")
+"""Arrays that files of earlier versions lack; then nothing of this is known."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,9 @@ class Candidates:
     for_validation: likewise.
     keys: random numbers in [0, 1).
     represents: number of frames of the round that each represents.
+    disagreement: largest disagreement of the exploring potential's committee on the force on an atom, in eV/A; not a
+        number where it is not known.
+    max_force: largest force on an atom that a member predicts, in eV/A; likewise.
     asked: numbers of training, validation and fixed validation configurations to pick, (3,).
     centres: (K, D) of clusters of all frames sampled so far.
     cluster_sizes: number of frames of each, (K,).
@@ -92,6 +103,10 @@ class Candidates:
     for_validation: np.ndarray
     keys: np.ndarray
     represents: np.ndarray
+    disagreement: np.ndarray
+    max_force: np.ndarray
+    earlier_disagreement: np.ndarray
+    earlier_max_force: np.ndarray
     earlier_reference_distance: np.ndarray
     earlier_for_training: np.ndarray
     earlier_for_validation: np.ndarray
@@ -141,9 +156,13 @@ def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
     """
     try:
         archive = np.load(source, allow_pickle=False)
-        arrays = {field.name: archive[field.name] for field in fields(Candidates) if field.name != "migrating"}
+        added = ("migrating", *PREDICTED)
+        arrays = {field.name: archive[field.name] for field in fields(Candidates) if field.name not in added}
         # Files of earlier versions do not tell.
         arrays["migrating"] = archive["migrating"] if "migrating" in archive else np.zeros(len(arrays["time"]), bool)
+        for name in PREDICTED:
+            like = arrays["earlier_reference_distance" if name.startswith("earlier_") else "reference_distance"]
+            arrays[name] = archive[name] if name in archive else np.full(len(like), np.nan)
     except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise InputError(
             f"The file of candidates cannot be read ({error}): give one that this package wrote."
@@ -152,7 +171,7 @@ def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:
     count = len(candidates)
     per_candidate = (
         *("descriptors", "segment", "frame", "trajectory", "time", "held_out", "migrating", "keys", "represents"),
-        "cells",
+        *("cells", *PREDICTED[:2]),
     )
     if (
         any(len(arrays[name]) != count for name in per_candidate)

@@ -12,6 +12,7 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.distributions import distribution
 from aiida_sicmlip.science.selection.candidates_file import Candidates
 from aiida_sicmlip.science.selection.clustering import squared_distances
+from aiida_sicmlip.science.selection.counts import picks_to_ask_for
 from aiida_sicmlip.science.selection.farthest_point import (
     Eligibility,
     Pick,
@@ -22,6 +23,7 @@ from aiida_sicmlip.science.selection.farthest_point import (
 from aiida_sicmlip.science.selection.hop_share import choose_with_hops
 from aiida_sicmlip.science.selection.picks import ROLES, Picks
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.science.selection.window import BOUNDS, Window
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,12 @@ class FrameSelection:
 
 
 class JoinedCandidates:
-    """The candidates of all rounds, earlier rounds first, in the order in which the candidates were computed."""
+    """The candidates of all rounds, earlier rounds first, in the order in which the candidates were computed.
 
-    def __init__(self, earlier: Sequence[Candidates], current: Candidates) -> None:
+    Those outside the window of the settings may not be picked.
+    """
+
+    def __init__(self, settings: SelectionSettings, earlier: Sequence[Candidates], current: Candidates) -> None:
         self.rounds = [*earlier, current]
         n_earlier, expected = sum(map(len, earlier)), len(current.earlier_reference_distance)
         if n_earlier != expected:
@@ -51,11 +56,23 @@ class JoinedCandidates:
                 "give the candidates of the same rounds, in the same order."
             )
         self.rows = UnitRows("descriptors", self.of("descriptors"))
-        self.reference_distance, self.for_training, self.for_validation = (
+        self.reference_distance, eligible_for_training, eligible_for_validation, *predicted = (
             np.concatenate([getattr(current, f"earlier_{name}"), getattr(current, name)])
-            for name in ("reference_distance", "for_training", "for_validation")
+            for name in ("reference_distance", "for_training", "for_validation", "disagreement", "max_force")
         )
         self.trajectory, self.time = self.of("trajectory"), self.of("time")
+        window = Window.of(settings, predicted[0], predicted[1])
+        self.for_training = eligible_for_training & window.for_training
+        self.for_validation = eligible_for_validation & window.for_validation
+        eligible = eligible_for_training | eligible_for_validation
+        inside = self.for_training | self.for_validation
+        # Bounds, and numbers of candidates that could be picked but for them.
+        self.window = {
+            **{name: getattr(settings, name) for name in BOUNDS},
+            **window.counts(eligible),
+            "n_outside": int((eligible & ~inside).sum()),
+            "n_unknown": int((eligible & np.isnan(predicted[1])).sum()),
+        }
 
     def of(self, name: str) -> np.ndarray:
         """Return an array of the candidates of all rounds."""
@@ -86,8 +103,13 @@ def select_frames_of_candidates(
     :param earlier: candidates of the rounds before, oldest first.
     :raises InputError: when ``earlier`` are not the candidates that ``current`` was computed with.
     """
-    joined = JoinedCandidates(earlier, current)
+    joined = JoinedCandidates(settings, earlier, current)
     n_training, n_validation, n_fixed = (int(count) for count in current.asked)
+    if joined.window["n_outside"]:
+        eligible = (joined.for_training, joined.for_validation)
+        n_training, n_validation, n_fixed = picks_to_ask_for(
+            settings, (n_training, n_validation, n_fixed), eligible, joined.trajectory, joined.time
+        )
     migrating = joined.of("migrating")
     picked = choose_with_hops(
         settings,
@@ -132,6 +154,7 @@ def select_frames_of_candidates(
             for role, name in enumerate(ROLES)
         },
         "n_from_earlier_rounds": sum(place[0] < len(earlier) for place in places),
+        "window": joined.window,
         "method": settings.method,
         "distances_when_picked": distances,
         "novelty": novelty,

@@ -33,9 +33,10 @@ def select_replacements_of_candidates(
     """Pick a candidate for each failed frame, from the same candidates and by the same rules as the picks.
 
     A training configuration is replaced by the next one in the order of the selection, which is continued. A validation
-    configuration is replaced by the candidate nearest to the centre of its cluster. No replacement is within
-    ``separation`` of a pick of the same trajectory or a duplicate of a pick. The failed frames count as picks, since
-    similar frames are likely to fail as well. There are fewer replacements than failures where no candidate is left.
+    configuration is replaced by the candidate nearest to the centre of its cluster. No replacement is outside the
+    window of the settings, within ``separation`` of a pick of the same trajectory, or a duplicate of a pick. The failed
+    frames count as picks, since similar frames are likely to fail as well. There are fewer replacements than failures
+    where no candidate is left.
 
     :param failed: (segment, frame) of each, most important first.
     :param picks: all picks of the round.
@@ -44,7 +45,7 @@ def select_replacements_of_candidates(
     :raises InputError: when a failed frame is none of the picks, or ``earlier`` are not the candidates that ``current``
         was computed with.
     """
-    joined = JoinedCandidates(earlier, current)
+    joined = JoinedCandidates(settings, earlier, current)
     row_of_frame = {
         (int(segment), int(frame)): row
         for row, (segment, frame) in enumerate(zip(picks.segment, picks.frame, strict=True))

@@ -123,13 +123,39 @@ class SelectionSettings(Settings):
         at_least=0,
     )
     overlap_fraction: float = number(
-        0.5,
+        0.7,
         "frames with two atoms closer than this fraction of the sum of their covalent radii are not picked",
         at_least=0,
+    )
+    max_disagreement: float | None = number(
+        None,
+        "frames on which the committee disagrees more about the force on an atom are not picked; null: no bound",
+        unit="eV/A",
+        above=0,
+    )
+    min_disagreement: float | None = number(
+        None,
+        "frames on which the committee disagrees less about the force on every atom are not picked for training; "
+        "null: no bound",
+        unit="eV/A",
+        at_least=0,
+    )
+    max_force: float | None = number(
+        None,
+        "frames for which the exploring potential, or another member of its committee, predicts a larger force on an "
+        "atom are not picked; null: no bound",
+        unit="eV/A",
+        above=0,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        least, most = self.min_disagreement, self.max_disagreement
+        if least is not None and most is not None and least >= most:
+            raise InputError(
+                f"`{self.PREFIX}min_disagreement` is {least:g} eV/A, not below `max_disagreement`, {most:g} eV/A: no "
+                "frame would be picked. Lower the first, or raise the second."
+            )
         if self.n_candidates < self.n_training:
             raise InputError(
                 f"`{self.PREFIX}n_candidates` is {self.n_candidates}, below `n_training` ({self.n_training}); the "
@@ -149,6 +175,11 @@ class SelectionSettings(Settings):
     def trains_on_replaced(self) -> bool:
         """Whether validation configurations that are replaced become training configurations."""
         return self.validation_update == "replace" and self.replaced_validation == "train"
+
+    @property
+    def has_window(self) -> bool:
+        """Whether frames are left out by what the exploring potential predicts of them."""
+        return any(bound is not None for bound in (self.max_disagreement, self.min_disagreement, self.max_force))
 
     @property
     def holds_out(self) -> bool:

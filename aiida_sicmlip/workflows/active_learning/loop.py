@@ -152,6 +152,7 @@ class ActiveLearningWorkChain(RoundSteps):
             with_fixed=orm.Bool(self._picks_fixed_set),
             seed=self.ctx.seeds["descriptors"],
             **training,
+            **rounds.predicting_potentials(self._selection, self.ctx.exploring_potential, self.ctx.committee),
             **self.exposed_inputs(DescriptorsCalculation, namespace="descriptors"),
         )
 

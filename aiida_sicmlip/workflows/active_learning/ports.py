@@ -206,8 +206,9 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
         spec.exit_code(
             410,
             "ERROR_NOTHING_NEW",
-            message="Round {round} has no new frames to label: all have overlapping atoms, do not pass the filter "
-            "or repeat labelled configurations. Explore for longer or at a higher temperature.",
+            message="Round {round} has no new frames to label: all have overlapping atoms, do not pass the filter, "
+            "are outside the window of the selection or repeat labelled configurations. Explore for longer or at a "
+            "higher temperature; or, where the window leaves nothing, more gently or with wider bounds.",
         )
         spec.exit_code(
             701,

@@ -107,6 +107,19 @@ def extension(
     return {**extended, **{label_of_index(start + index): labels[frame] for index, frame in enumerate(frames)}}
 
 
+def predicting_potentials(
+    settings: SelectionSettings, potential: Any, committee: Mapping[str, CompiledPotentialData]
+) -> dict[str, Any]:
+    """Return the inputs of the description by which candidates are predicted; none if nothing depends on it.
+
+    :param potential: that explored; a classical one, which explores the first round, has no committee and no doubts.
+    :param committee: its other members.
+    """
+    if not isinstance(potential, CompiledPotentialData) or not (settings.has_window or committee):
+        return {}
+    return {"potential": potential, **({"committee": committee} if committee else {})}
+
+
 def sets_to_extend(
     settings: SelectionSettings,
     datasets: Mapping[str, LabelledDataSetData | None],
@@ -144,8 +157,29 @@ def message_on_counts(summary: Mapping[str, Any], described: Mapping[str, Any]) 
         f"picked {summary['n_training']} of {summary['n_training_asked']} training and "
         f"{summary['n_validation']} of {summary['n_validation_asked']} validation configurations from "
         f"{described['n_frames']} frames, of which {described['n_overlapping']} had overlapping atoms and "
-        f"{described['n_filtered']} did not pass the filter{hops}"
+        f"{described['n_filtered']} did not pass the filter{hops}{message_on_window(summary, described)}"
     )
+
+
+def message_on_window(summary: Mapping[str, Any], described: Mapping[str, Any]) -> str:
+    """Return what the window of the selection has left out; nothing where it has no bound."""
+    if "not_predicted" in described:
+        return f"; the window of the selection is not applied, since {described['not_predicted']}"
+    window = summary.get("window", {})
+    words = {
+        "max_disagreement": "n_above_disagreement",
+        "max_force": "n_above_force",
+        "min_disagreement": "n_below_disagreement",
+    }
+    parts = [
+        f"{window[count]} for `{bound}` {window[bound]:.3g} eV/A"
+        for bound, count in words.items()
+        if window.get(bound) is not None
+    ]
+    if not parts:
+        return ""
+    before = described.get("n_outside_window", 0)
+    return f"; outside the window were {before + window['n_outside']} frames: of the candidates {', '.join(parts)}"
 
 
 def message_on_origins(selection: orm.ProcessNode, picks: orm.ArrayData) -> str:

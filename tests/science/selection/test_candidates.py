@@ -76,7 +76,9 @@ class Run:
         allowed: np.ndarray | None = None,
         held_out: np.ndarray | None = None,
         migrating: np.ndarray | None = None,
+        predicted: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Round:
+        """Return the next round; ``predicted`` are disagreement and largest force of its new frames."""
         index = len(self.rounds)
         new = walks(100 * self.seed + index)
         earlier = [entry.candidates for entry in self.rounds]
@@ -100,12 +102,17 @@ class Run:
             keys=joined("keys", np.random.default_rng(index).random(count)),
         )
         picks = [entry.selection.picks for entry in self.rounds]
-        known = LabelledData(self.training, np.empty((0, DIMENSION), np.float32), Picks.joined(picks))
+        labelled = LabelledData(self.training, np.empty((0, DIMENSION), np.float32), Picks.joined(picks))
         findings = find_candidates(
-            self.settings, pool, known, with_fixed=index == 0 and self.settings.n_fixed_validation > 0, seed=5
+            self.settings, pool, labelled, with_fixed=index == 0 and self.settings.n_fixed_validation > 0, seed=5
         )
         chosen = findings.chosen - n_earlier
-        candidates = keep_candidates(findings, pool, [ATOM] * len(chosen), own[chosen], time[chosen].astype(int))
+        known = None
+        if predicted is not None:
+            known = (joined("disagreement", predicted[0]), joined("max_force", predicted[1]))
+        candidates = keep_candidates(
+            findings, pool, [ATOM] * len(chosen), own[chosen], time[chosen].astype(int), predicted=known
+        )
         selection = select_frames_of_candidates(self.settings, 7, candidates, earlier)
         found = Round(pool, rows, candidates, selection, findings.summary)
         self.rounds.append(found)
