@@ -14,8 +14,8 @@ from aiida.engine import CalcJobProcessSpec
 from ase.io import write
 
 from aiida_sicmlip.calculations.collective_variables import joined_segments
-from aiida_sicmlip.calculations.evaluation import validate_members
 from aiida_sicmlip.calculations.job import SicmlipCalculation
+from aiida_sicmlip.calculations.lammps_potential import validate_members
 from aiida_sicmlip.calculations.validation import (
     seed_port,
     settings_port,

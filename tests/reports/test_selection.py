@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,10 +104,10 @@ def test_tables(run):
     text = selection_tables(found)
     rows = [line.split() for line in text.splitlines() if line[:1] in "012" and line]
     assert len(rows) == 6
-    assert rows[0][:5] == ["0", "120", "0", "0", f"{first.described['n_candidates']}"]
-    assert " ".join(rows[0][5:]) == "0 12 / 12 6 / 6 3 / 3 0"
+    assert rows[0][:6] == ["0", "120", "0", "0", "0", f"{first.described['n_candidates']}"]
+    assert " ".join(rows[0][6:]) == "0 12 / 12 6 / 6 3 / 3 0"
     # The fixed set is picked in the first round alone.
-    assert " ".join(rows[1][6:]) == f"12 / 12 6 / 6 - {second.summary['n_from_earlier_rounds']}"
+    assert " ".join(rows[1][7:]) == f"12 / 12 6 / 6 - {second.summary['n_from_earlier_rounds']}"
     assert rows[3][-2:] == ["-", "-"]
     distances = second.distances
     assert rows[4][1:4] == [f"{value:.2e}" for value in (distances[0], np.median(distances), distances[-1])]
@@ -125,6 +126,22 @@ def test_fewer_than_asked_are_explained(explored):
     explored.selection(run, 0, segments, n_training=40, n_validation=2, separation=0.25)
     text = selection_tables(read_selections(run))
     assert "round 0: 28 of 40 training configurations; no other frame is new" in text
+
+
+def test_the_window_says_what_it_left_out(run):
+    first = read_selections(run)[0]
+    window = {"max_disagreement": 1.5, "max_force": 30.0, "min_disagreement": None}
+    counts = {"n_above_disagreement": 4, "n_above_force": 2, "n_below_disagreement": 0, "n_outside": 5, "n_unknown": 0}
+    summary = {**first.summary, "window": {**window, **counts}}
+    bounded = replace(first, summary=summary, described={**first.described, "n_outside_window": 7})
+    assert bounded.n_outside_window == 12
+    text = selection_tables([bounded])
+    assert "round 0: 4 candidates with disagreement above 1.5 eV/A." in text
+    assert "round 0: 2 candidates with a predicted force above 30 eV/A." in text
+    unknown = replace(first, described={**first.described, "not_predicted": "it was compiled for a GPU."})
+    assert "round 0: the window was not applied, since it was compiled for a GPU." in selection_tables([unknown])
+    report = selection_report(run, [bounded])["rounds"][0]
+    assert report["n_outside_window"] == 12 and report["window"]["max_force"] == 30.0
 
 
 @pytest.mark.parametrize(("method", "words"), [("top-k", "from the training set alone"), ("random", "drawn at random")])

@@ -13,7 +13,9 @@ from aiida_sicmlip.workflows.active_learning.rounds import (
     committee_inputs,
     extension,
     message_on_counts,
+    message_on_window,
     outputs_of_round,
+    predicting_potentials,
     renumber_segments,
     sets_to_extend,
     training_inputs,
@@ -100,6 +102,7 @@ def test_counts_say_what_was_asked_for():
     summary = {"n_training": 7, "n_training_asked": 8, "n_validation": 4, "n_validation_asked": 4}
     message = message_on_counts(summary, {"n_frames": 122, "n_overlapping": 1, "n_filtered": 2})
     assert message.startswith("picked 7 of 8 training and 4 of 4 validation configurations from 122 frames")
+    assert "window" not in message
 
 
 def test_committee_of_the_potential_goes_to_the_exploration() -> None:
@@ -117,3 +120,26 @@ def test_committee_of_the_potential_goes_to_the_exploration() -> None:
     assert committee_inputs(members, None, None) == {"committee": members}
     assert committee_inputs(members, evaluation(force_mae=1.0), training)["evaluation"] is validation
     assert committee_inputs(members, given, training)["evaluation"] is given.outputs.results
+
+
+def test_what_the_window_left_out_is_said():
+    window = {"max_disagreement": 1.5, "max_force": 30.0, "min_disagreement": None}
+    counts = {"n_above_disagreement": 4, "n_above_force": 2, "n_below_disagreement": 0, "n_outside": 5, "n_unknown": 0}
+    message = message_on_window({"window": {**window, **counts}}, {"n_outside_window": 7})
+    assert message == (
+        "; outside the window were 12 frames: of the candidates 4 for `max_disagreement` 1.5 eV/A, "
+        "2 for `max_force` 30 eV/A"
+    )
+    assert message_on_window({"window": {**dict.fromkeys(window), **counts}}, {}) == ""
+    assert "is not applied, since it is for a GPU" in message_on_window({}, {"not_predicted": "it is for a GPU"})
+
+
+def test_candidates_are_predicted_where_something_depends_on_it(generate_compiled_potential, edip):
+    potential, other = generate_compiled_potential(), {"member_01": generate_compiled_potential()}
+    bounded = SelectionSettings(max_force=30.0)
+    assert predicting_potentials(bounded, potential, {}) == {"potential": potential}
+    assert predicting_potentials(bounded, potential, other) == {"potential": potential, "committee": other}
+    assert predicting_potentials(SelectionSettings(), potential, other) == {"potential": potential, "committee": other}
+    assert predicting_potentials(SelectionSettings(), potential, {}) == {}
+    # A classical potential explores the first round, and everything there may be picked.
+    assert predicting_potentials(bounded, edip, {}) == {}
