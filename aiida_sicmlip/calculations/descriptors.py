@@ -219,9 +219,10 @@ class DescriptorsCalculation(SicmlipCalculation):
         for name, node in {**members, **dict(sorted(self.inputs.get("committee", {}).items()))}.items():
             committee.append(f"member_{name}.nequip.pt2")
             copies.append((node.uuid, node.filename, committee[-1]))
-        thresholds = self.inputs.thresholds.get_dict() if "thresholds" in self.inputs else {}
+        thresholds = self.inputs.thresholds.get_dict() if "thresholds" in self.inputs else None
+        settings = SelectionSettings.from_mapping(self.inputs.parameters.get_dict())
         content = {
-            "parameters": {**self.inputs.parameters.get_dict(), **thresholds},
+            "parameters": with_thresholds(settings, thresholds).to_dict(),
             "seed": self.inputs.seed.value,
             "segments": segments,
             "hosts": hosts,

@@ -138,8 +138,10 @@ def test_what_explored_goes_along(
     assert [copied[name] for name in names] == [node.uuid for node in members.values()]
     with pytest.raises(ValueError, match="`committee` is given without `potential`"):
         generate_calc_job(ENTRY_POINT, {**inputs, "committee": committee})
-    with pytest.raises(ValueError, match=r"`thresholds.max_forces` is not a known setting.*`max_force`"):
-        generate_calc_job(ENTRY_POINT, {**given, "thresholds": {"max_forces": 25.0}})
+    with pytest.raises(
+        ValueError, match=r"`thresholds` do not fit the settings: `selection.parameters.max_force` is -1"
+    ):
+        generate_calc_job(ENTRY_POINT, {**given, "thresholds": {"max_force": -1.0}})
     with pytest.raises(ValueError, match="compiled for the target `ase`"):
         ase = generate_compiled_potential(target="ase")
         generate_calc_job(ENTRY_POINT, {**given, "committee": {"member_01": ase}})

@@ -10,7 +10,6 @@ import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.selection.settings import SelectionSettings
-from aiida_sicmlip.science.settings import require_known_names
 
 BOUNDS = ("max_disagreement", "min_disagreement", "max_force")
 """Settings of the selection that are bounds of the window."""
@@ -69,13 +68,12 @@ class Window:
 def with_thresholds(settings: SelectionSettings, thresholds: Mapping[str, Any] | None) -> SelectionSettings:
     """Return settings with other bounds of the window.
 
-    :param thresholds: by the names of :data:`BOUNDS`; those that are not given are as in the settings.
-    :raises InputError: if a name is none of these, or the bounds make no sense.
+    :param thresholds: by the names of :data:`BOUNDS`; those that are missing or None are as in the settings. Other keys
+        are ignored, so that the result of a calibration can be given.
+    :raises InputError: if the bounds are invalid.
     """
-    if not thresholds:
-        return settings
-    require_known_names(thresholds, BOUNDS, "thresholds.")
+    given = {name: value for name, value in (thresholds or {}).items() if name in BOUNDS and value is not None}
     try:
-        return replace(settings, **thresholds)
+        return replace(settings, **given)
     except InputError as error:
         raise InputError(f"`thresholds` do not fit the settings: {error}") from error
