@@ -29,8 +29,8 @@ In SiC that is 1.40 A for Si-C, 1.14 A for C-C and 1.67 A for Si-Si.
 """
 NEAR_QUANTILE = 0.01
 """Quantile of the nearest-neighbour distances of a pair of elements that is taken as its shortest distance."""
-FITTED_WALL_ENERGY, UNFITTED_WALL_ENERGY = 5.0, 20.0
-"""Default minimum energy of the wall, eV. Without a fit, fast atoms pass walls of 5 eV, but not those of 20 eV."""
+FITTED_WALL_ENERGY, UNFITTED_WALL_ENERGY = 5.0, 10.0
+"""Default minimum energy of the wall, eV. Without a fit it is 250 eV for Si-C at 1.0 A."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PriorParameters(Settings):
     wall_energy: float | None = number(
         None,
         "minimum energy of a pair at 0.7 of the sum of the covalent radii, for any data; null: 5 eV with a fit, which "
-        "may add to it, 20 eV with `wall_only`",
+        "may add to it, 10 eV with `wall_only`",
         unit="eV",
         above=0,
     )

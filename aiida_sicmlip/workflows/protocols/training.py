@@ -62,6 +62,9 @@ def load_training_protocol(name: str | None = None, overrides: Overrides = None)
     training["parameters"] = TrainingParameters.complete_parameters(training["parameters"], packaged)
     if prior_is_wanted(training["parameters"]) and not packaged:
         training["prior"] = PriorParameters.complete(training["prior"], "training.prior.")
+    elif not overrides.get("training", {}).get("prior"):
+        # The prior of the protocol is for the model that the overrides have replaced.
+        training["prior"] = {}
     return settings
 
 

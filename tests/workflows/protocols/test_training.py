@@ -76,8 +76,22 @@ def test_settings_of_the_prior_reach_the_training(ready):
     assert made.training.prior_settings.get_dict() == PriorParameters.complete(prior)
     with pytest.raises(InputError, match=r"`training.prior.wal_only` is not a known setting.*`wall_only`"):
         load_protocol("demo", {"training": {**model, "prior": {"wal_only": True}}})
+    other = {"parameters": {"model": {"pair_potential": "zbl"}}}
     with pytest.raises(InputError, match="pair_potential` is not lennard-jones"):
-        checked_builder(load_protocol("demo", {"codes": ready, "training": {"prior": prior}}))
+        checked_builder(load_protocol("demo", {"codes": ready, "training": {**other, "prior": prior}}))
+
+
+@pytest.mark.parametrize("name", ["demo", "fast", "moderate", "paper"])
+def test_every_protocol_has_walls(name):
+    """They are fitted in `paper` and stand alone elsewhere; another pair potential, or none, takes their place."""
+    training = load_protocol(name)["training"]
+    assert training["parameters"]["model"]["pair_potential"] == "lennard-jones"
+    assert training["prior"] == PriorParameters.complete({"wall_only": name != "paper"})
+    for potential in ("zbl", "none"):
+        changed = {"training": {"parameters": {"model": {"pair_potential": potential}}}}
+        settings = load_protocol(name, changed)
+        assert settings["training"]["prior"] == {}
+        assert load_protocol(name, settings) == settings
 
 
 def test_a_model_that_is_there_takes_the_place_of_the_protocols(builder, ready):
