@@ -83,7 +83,9 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
         ramp = RampSettings.from_mapping(settings["exploration"]["ramp"])
         percent = ", ".join(f"{100 * ramp.share(number):.0f} %" for number in range(ramp.rounds - 1))
         lines.insert(
-            3, f"Ramp: the first rounds have {percent} of the temperature and the barrier, later ones all of it"
+            3,
+            f"Ramp: {percent} of the temperature and the barrier in the first rounds, all of both from round "
+            f"{ramp.rounds - 1} on",
         )
     limits = Budget.from_mapping(settings["budget"]).limits
     if limits:

@@ -234,5 +234,7 @@ def test_walkers_of_first_rounds_are_driven_less(
 
 def test_the_plan_tells_of_the_ramp(ready: dict[str, str]) -> None:
     said = "\n".join(plan(load_protocol("moderate", {"codes": ready})))
-    assert "Ramp: the first rounds have 60 %, 80 % of the temperature and the barrier" in said
+    assert (
+        "Ramp: 60 %, 80 % of the temperature and the barrier in the first rounds, all of both from round 2 on" in said
+    )
     assert "Ramp" not in "\n".join(plan(load_protocol("paper", {"codes": ready})))
