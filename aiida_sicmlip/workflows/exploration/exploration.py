@@ -19,7 +19,6 @@ from aiida_sicmlip.calculations.functions.ramp_exploration import ramp_explorati
 from aiida_sicmlip.common.labels import segment_label
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
-from aiida_sicmlip.science.dynamics.ramp import RampSettings
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.walkers import stop_of_walker
@@ -27,6 +26,7 @@ from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.committee import committee_inputs
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
+from aiida_sicmlip.workflows.exploration.ramp import inputs_of_ramp
 from aiida_sicmlip.workflows.exploration.starts import last_walkers, usable_states
 from aiida_sicmlip.workflows.exploration.validation import (
     validate_exploration,
@@ -69,7 +69,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
                 while_(cls.window_is_open)(cls.run_variables),
                 cls.inspect_variables,
             ),
-            if_(cls.should_run_ramp)(cls.run_ramp),
+            cls.run_ramp,
             cls.prepare_walkers,
             while_(cls.window_is_open)(cls.run_walkers),
             cls.inspect_walkers,
@@ -217,28 +217,12 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             )
         return None
 
-    def should_run_ramp(self) -> bool:
-        """Return whether temperature and barrier of this round are below those of the last rounds."""
-        return "ramp" in self.inputs and self._ramp.share(self.inputs.round_number.value) < 1
-
     def run_ramp(self) -> None:
-        """Derive the settings of the walkers from those of the last rounds."""
-        run = self.inputs.walker.exploration
-        settings: dict[str, Any] = {name: run[name] for name in ("parameters", "bias") if name in run}
-        if "walker_parameters" in self.inputs:
-            settings["walker_parameters"] = {
-                name: dict(conditions) for name, conditions in self.inputs.walker_parameters.items()
-            }
-        number = self.inputs.round_number
-        self.ctx.ramped = run_once(
-            self, ramp_exploration, "ramp", ramp=self.inputs.ramp, round_number=number, **settings
-        )
-        self.report(self._ramp.message(number.value))
-
-    @property
-    def _ramp(self) -> RampSettings:
-        """The rise of temperature and barrier over the rounds."""
-        return RampSettings.from_mapping(self.inputs.ramp.get_dict())
+        """Scale temperature and barrier of the walkers, unless this round has full values."""
+        found = inputs_of_ramp(self.inputs)
+        if found is not None:
+            self.ctx.ramped = run_once(self, ramp_exploration, "ramp", **found[0])
+            self.report(found[1])
 
     def prepare_walkers(self) -> None:
         """Derive the seeds of the walkers, and determine those that start from states found earlier."""
