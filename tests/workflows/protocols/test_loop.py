@@ -42,7 +42,8 @@ def test_every_protocol_makes_a_valid_run(name: str, ready: dict[str, str]) -> N
     builder = checked_builder(settings)
     assert builder.process_class is ActiveLearningWorkChain
     assert protocol_descriptions()[name]
-    assert len(plan(load_protocol(name))) == 6 + (settings["final_run"] is not None)
+    further = sum(part is not None for part in (settings["final_run"], settings["exploration"]["ramp"]))
+    assert len(plan(settings)) == 6 + further
 
 
 def test_a_step_may_have_a_code_of_its_own(ready: dict[str, str], generate_code: Callable[..., Any]) -> None:
@@ -62,7 +63,7 @@ def test_a_step_may_have_a_code_of_its_own(ready: dict[str, str], generate_code:
 def test_inputs_are_those_of_the_settings(ready: dict[str, str]) -> None:
     settings = {"codes": ready, "seed": 5, "exploration": {"parameters": {"temperature": 700.0}}}
     builder = ActiveLearningWorkChain.get_builder_from_protocol("demo", settings)
-    selection = SelectionSettings(n_training=8, n_validation=4, separation=0.05)
+    selection = SelectionSettings(n_training=8, n_validation=4, separation=0.05, max_force=30.0)
     assert builder.seed.value == 5
     assert builder.max_rounds.value == 2
     without = dict.fromkeys(("migrating_force_mae", "surroundings_force_mae", "rare_event_score"))

@@ -115,14 +115,15 @@ def test_labelling(ready, chain, structure):
 
 
 def test_training_alone(chain, generate_code, generate_dataset, generate_prior):
-    """Of the protocols, `paper` wants a prior, which another process fits."""
+    """All protocols require a prior, which another process makes, unless there is to be none."""
     given = generate_code("sicmlip.training"), generate_dataset(4, seed=1), generate_dataset(2, seed=2)
+    without = {"training": {"parameters": {"model": {"pair_potential": "none"}}}}
     for name in ("balanced", "fast"):
-        builder = TrainingBaseWorkChain.get_builder_from_protocol(*given, name)
+        builder = TrainingBaseWorkChain.get_builder_from_protocol(*given, name, without)
         inputs = chain(TrainingBaseWorkChain, builder._inputs(prune=True)).inputs
         assert inputs.training.training_set.uuid == given[1].uuid and inputs.max_iterations.value == 20
-    with pytest.raises(InputError, match=r"there is no prior: give `prior`.*or use `TrainingWorkChain`"):
-        TrainingBaseWorkChain.get_builder_from_protocol(*given, "paper")
+        with pytest.raises(InputError, match=r"there is no prior: give `prior`.*or use `TrainingWorkChain`"):
+            TrainingBaseWorkChain.get_builder_from_protocol(*given, name)
     prior = generate_prior(given[1], cutoff=6.0)
     builder = TrainingBaseWorkChain.get_builder_from_protocol(*given, "paper", prior=prior)
     assert chain(TrainingBaseWorkChain, builder._inputs(prune=True)).inputs.training.prior.uuid == prior.uuid
