@@ -26,7 +26,7 @@ from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
 from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.committee import committee_inputs
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
-from aiida_sicmlip.workflows.exploration.ramp import inputs_of_ramp
+from aiida_sicmlip.workflows.exploration.ramp import inputs_of_ramp, settings_of_walker
 from aiida_sicmlip.workflows.exploration.starts import last_walkers, usable_states
 from aiida_sicmlip.workflows.exploration.validation import (
     validate_exploration,
@@ -121,8 +121,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
         self.ctx.earlier = {name: dict(segments) for name, segments in self.inputs.get("earlier", {}).items()}
         self.ctx.earlier_filters = {name: dict(nodes) for name, nodes in self.inputs.get("earlier_filters", {}).items()}
-        self.ctx.states = {}
-        self.ctx.ramped = {}
+        self.ctx.states, self.ctx.ramped = {}, {}
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
@@ -265,15 +264,10 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
 
     def run_walkers(self) -> None:
         """Submit walkers up to the maximum number of concurrent ones."""
-        ramped = self.ctx.ramped
-        own = ramped.get("walker_parameters", self.inputs.get("walker_parameters", {}))
 
         def submit(name: str) -> orm.ProcessNode:
-            condition = self.ctx.condition_of[name]
-            changed = {key: ramped[key] for key in ("parameters", "bias") if key in ramped}
-            if condition:
-                changed["parameters"] = own[self.ctx.start_of[name]][condition]
-            return self._submit(name, changed)
+            where = self.ctx.start_of[name], self.ctx.condition_of[name]
+            return self._submit(name, settings_of_walker(self.inputs, self.ctx.ramped, *where))
 
         self.fill_window(submit)
 

@@ -23,3 +23,20 @@ def inputs_of_ramp(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], str] | No
     if "walker_parameters" in inputs:
         settings["walker_parameters"] = {name: dict(own) for name, own in inputs["walker_parameters"].items()}
     return {"ramp": inputs["ramp"], "round_number": number, **settings}, ramp.message(number.value)
+
+
+def settings_of_walker(
+    inputs: Mapping[str, Any], ramped: Mapping[str, Any], start: str, condition: str
+) -> dict[str, Any]:
+    """Return the settings of a walker that replace those of ``walker.exploration``.
+
+    :param inputs: inputs of an ``ExplorationWorkChain``.
+    :param ramped: outputs of ``ramp_exploration``, if it was run.
+    :param start: name of the start structure.
+    :param condition: name of the condition; empty if there is only one.
+    """
+    settings = {name: ramped[name] for name in ("parameters", "bias") if name in ramped}
+    if condition:
+        own = ramped.get("walker_parameters", inputs.get("walker_parameters", {}))
+        settings["parameters"] = own[start][condition]
+    return settings

@@ -117,12 +117,9 @@ class InitialSets(Settings):
 
     training_set: int | str | None = node_name("initial training set")
     validation_set: int | str | None = node_name(
-        "initial validation set, which is replaced or extended as `selection.parameters.validation_update` says, and "
-        "trained on once it is replaced, unless `replaced_validation` is `drop`"
+        "initial validation set, which is replaced or extended as `selection.parameters.validation_update` says"
     )
-    fixed_validation_set: int | str | None = node_name(
-        "fixed validation set, on which the potentials of all rounds are evaluated"
-    )
+    fixed_validation_set: int | str | None = node_name("fixed validation set, on which all potentials are evaluated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +172,7 @@ class ExplorationStep(Settings):
     bias: BiasSettings | None = group(
         BiasSettings, "the bias along collective variables; null: no bias", default=REQUIRED, nullable=True
     )
-    ramp: RampSettings | None = group(
-        RampSettings,
-        "rise of temperature and barrier over the first rounds; null: full values from round 0 on",
-        default=REQUIRED,
-        nullable=True,
-    )
+    ramp: RampSettings | None = group(RampSettings, "rise over the first rounds", default=REQUIRED, nullable=True)
     unbiased: UnbiasedRuns = group(UnbiasedRuns, "unbiased runs", default=REQUIRED)
     collective_variables: VariablesStep = group(VariablesStep, "the collective variables of the bias", default=REQUIRED)
     monitor: MonitorSettings | None = group(
