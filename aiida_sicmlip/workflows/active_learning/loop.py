@@ -137,21 +137,18 @@ class ActiveLearningWorkChain(RoundSteps):
 
     def run_descriptors(self) -> ToContext:
         """Compute the descriptors of all frames of the round, and keep the candidates for the selection."""
-        datasets = {role: node for role, node in self.ctx.datasets.items() if node is not None}
-        training = {"training_set": datasets.pop("training")} if "training" in datasets else {}
         return self._submit(
             DescriptorsCalculation,
             "descriptors",
             trajectories=rounds.renumber_segments(self.ctx.trajectories, self.ctx.n_segments),
             filters=rounds.renumber_segments(self.ctx.filters, self.ctx.n_segments),
             hosts=self._hosts,
-            other_sets=datasets,
             picks=self.ctx.picks,
             earlier=self.ctx.candidates,
             parameters=self.inputs.selection.parameters,
             with_fixed=orm.Bool(self._picks_fixed_set),
             seed=self.ctx.seeds["descriptors"],
-            **training,
+            **rounds.known_sets(self.ctx.datasets),
             **rounds.predicting_potentials(self._selection, self.ctx.exploring_potential, self.ctx.committee),
             **self.exposed_inputs(DescriptorsCalculation, namespace="descriptors"),
         )

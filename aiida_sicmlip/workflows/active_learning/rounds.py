@@ -107,6 +107,16 @@ def extension(
     return {**extended, **{label_of_index(start + index): labels[frame] for index, frame in enumerate(frames)}}
 
 
+def known_sets(datasets: Mapping[str, LabelledDataSetData | None]) -> dict[str, Any]:
+    """Return the inputs of the description that tell what is labelled.
+
+    :param datasets: by role; None for those that do not exist (yet).
+    """
+    others = {role: node for role, node in datasets.items() if node is not None and role != "training"}
+    training = datasets.get("training")
+    return {"other_sets": others, **({} if training is None else {"training_set": training})}
+
+
 def predicting_potentials(
     settings: SelectionSettings, potential: Any, committee: Mapping[str, CompiledPotentialData]
 ) -> dict[str, Any]:

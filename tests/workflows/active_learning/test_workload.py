@@ -95,7 +95,8 @@ def test_what_a_run_begins_with_is_not_counted_again():
     assert new.steps - continued.steps == 2 * 2200
     assert continued.dynamics.middle > new.dynamics.middle
     length = TrainingParameters.from_mapping(settings["training"]["parameters"]).length
-    for total, sizes in ((new, (8, 16)), (continued, (24, 32))):
+    # In the second round, the four validation labels of the first are trained on as well.
+    for total, sizes in ((new, (8, 20)), (continued, (24, 36))):
         assert total.training_frames == sum(length(size).passes * size for size in sizes)
 
 
