@@ -69,7 +69,8 @@ def prepare_training(
         settings["initial_model"] = str(initial_model.absolute())
     complete = TrainingSettings.from_mapping(settings)
     has_prior = initial_model is None and complete.model.pair_potential == "lennard-jones"
-    if prior and not has_prior:
+    # The prior of the protocol is for the model that the assignments have replaced.
+    if not has_prior and "prior" in with_assignments({}, assignments):
         raise InputError("`prior` is set, but `model.pair_potential` is not lennard-jones: leave it out.")
     if (output / PORTABLE_MODEL_FILE).exists():
         raise InputError(f"`{output}` holds a potential already: give another folder to `--output`.")

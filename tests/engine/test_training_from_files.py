@@ -46,6 +46,10 @@ def test_settings_are_complete_and_frames_are_those_of_the_files(tmp_path, files
         np.testing.assert_allclose(frame.get_forces(), labelled_carbide(seed).get_forces(), atol=1e-7)
 
 
+def test_prior_of_the_protocol_goes_with_its_model(tmp_path, files):
+    assert prepare(tmp_path, files, assignments=["model.pair_potential=zbl"])["prior"] is None
+
+
 def test_protocol_with_a_prior_fits_it_to_the_training_frames(tmp_path, files):
     settings = prepare(tmp_path, files, protocol="paper", assignments=["prior.wall_only=true", "device=cpu"])
     prior = json.loads((tmp_path / "output" / settings["prior"]).read_text())
@@ -60,7 +64,7 @@ def test_protocol_with_a_prior_fits_it_to_the_training_frames(tmp_path, files):
         ({"assignments": ["model.cutof=4"]}, "Did you mean `cutoff`"),
         ({"assignments": ["maximum_steps"]}, "has no `=`"),
         ({"assignments": ["species=[Si]"]}, "`species` is set by an option"),
-        ({"assignments": ["prior.wall_only=true"]}, "is not lennard-jones"),
+        ({"assignments": ["model.pair_potential=zbl", "prior.wall_only=true"]}, "is not lennard-jones"),
         ({"assignments": ["prior.wall=true"], "protocol": "paper"}, "`prior.wall` is not a known setting"),
     ],
 )
