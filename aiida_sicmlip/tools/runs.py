@@ -76,7 +76,6 @@ class Round:
     index: int
     steps: dict[str, Step] = field(default_factory=dict)
     assessment: dict[str, Any] | None = None
-    final_run: dict[str, Any] | None = None
     training_configurations: int | None = None
     validation_configurations: int | None = None
     labels_asked: int = 0
@@ -84,6 +83,7 @@ class Round:
     labels_failed: int = 0
     labels_replaced: int = 0
     failures: list[FailedLabel] = field(default_factory=list)
+    final_run: dict[str, Any] | None = None
 
     @property
     def current(self) -> str | None:
