@@ -90,8 +90,8 @@ def test_the_first_epoch_below_a_target() -> None:
     assert training.epochs_to([0.5, 0.4, 0.45, 0.3], 0.4) == 2
     assert training.epochs_to([0.5, 0.4], 0.3) is None
     curves = {
-        10: {"none": [0.5, 0.3], "fitted": [0.3, 0.2], "wall": [0.5, 0.3]},
-        20: {"none": [0.2], "fitted": [0.1], "wall": [0.2]},
+        10: {"none": [0.5, 0.3], "fitted": [0.3, 0.2], "wall": [0.5, 0.3], "zbl": [0.5, 0.4]},
+        20: {"none": [0.2], "fitted": [0.1], "wall": [0.2], "zbl": [0.2]},
     }
     found = training.reach(lambda size, seed: curves[size], [10, 20], 1, [0.3, 0.15])
     assert found["none"] == {"0.3": {10: [2], 20: [1]}, "0.15": {10: [None], 20: [None]}}

@@ -97,7 +97,8 @@ def test_models_from_before_the_setting_are_read_as_they_were(tmp_path, case):
     description = json.loads((tmp_path / "cv.json").read_text())
     assert "standardisation" not in description["autoencoder"]
     model = read_model(tmp_path)
-    distances = 3.0 + torch.rand(4, len(description["pairs"]), generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    distances = 3.0 + torch.rand(4, len(description["pairs"]), generator=generator, dtype=torch.float32)
     script = torch.jit.load(tmp_path / "model.ptc")
     order = torch.tensor(model.layout.order)
     values = switched(distances, description["switching"]["r0"], description["switching"]["exponent"])[:, order]

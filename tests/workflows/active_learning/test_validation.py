@@ -295,7 +295,9 @@ def test_plan_names_criteria_and_budget(write_settings: Callable[..., str]) -> N
     path = write_settings({"budget": {"labels": 30, "gpu_hours": None}, "convergence": {"novelty": 1e-3}})
     lines = plan(read_settings(path))
     assert lines[-1] == "Budget: at most 30 labels"
-    assert lines[1].endswith("below 0.1 eV/A, and `novelty` of `convergence` met")
+    assert lines[1].endswith(
+        "below 0.1 eV/A, and `exploring_force_mae`, `novelty`, `minimum_rounds` of `convergence` met"
+    )
 
 
 @pytest.mark.parametrize(
@@ -332,6 +334,6 @@ def test_structure_without_a_crystal_behind_it(write_settings: Callable[..., str
     given = {"structures": {"x": {"node": orm.StructureData(ase=molten).store().pk}}, **free}
     message = refusal(write_settings(given))
     assert message.startswith("`structures.x` has no host, which `selection.parameters.centres: defect` requires")
-    assert message.endswith("Or set `centres` to `all`.")
-    everywhere = {**given, "selection": {"parameters": {"centres": "all"}}}
+    assert message.endswith("Or set `centres` to `all` and `hop_share` to 0.")
+    everywhere = {**given, "selection": {"parameters": {"centres": "all", "hop_share": 0}}}
     checked_builder(read_settings(write_settings(everywhere)), store=False)

@@ -143,7 +143,7 @@ def test_labels_are_submitted_as_calculations(
         assert what is ReferenceLabelCalculation
         assert given["structure"].uuid == structures[name].uuid
         assert given["potential"].uuid == inputs["reference"]["potential"].uuid
-        assert set(given) == {"code", "structure", "potential", "metadata"}
+        assert set(given) == {"code", "structure", "potential", "max_force", "metadata"}
     # Failed labels count as those from first principles do.
     code = instance.inspect_labels()
     assert code.status == 401 and "1 of 2 labels failed" in code.message
