@@ -191,7 +191,7 @@ def test_inputs_that_do_not_fit_each_other(
     empty = orm.ArrayData()
     empty.set_array("role", np.zeros(2))
     assert "lacks descriptors, distance, frame" in refused(picks={"round_00": empty.store()})
-    assert "give a whole number from 1" in refused(seed=0)
+    assert "give a whole number of at least 1" in refused(seed=0)
 
 
 def test_code_of_another_program(

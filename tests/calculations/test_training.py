@@ -72,7 +72,7 @@ def test_other_codes_are_refused(
 
 @pytest.mark.parametrize("seed", [0, -1, 2**31])
 def test_seed_out_of_range(generate_calc_job: Callable[..., Any], inputs: dict[str, Any], seed: int) -> None:
-    with pytest.raises(ValueError, match=f"`seed` is {seed}; give a whole number from 1"):
+    with pytest.raises(ValueError, match=f"`seed` is {seed}; give a whole number of at least 1"):
         generate_calc_job(ENTRY_POINT, {**inputs, "seed": seed})
 
 

@@ -197,7 +197,7 @@ def test_subset(labelled, labels) -> None:
         ((), "no configurations are selected"),
         (("--indices", "a"), "`--indices` contains `a`; give numbers and ranges"),
         (("--indices", "3-1"), "`--indices` contains `3-1`"),
-        (("--labels", " ,"), "`--labels` is ' ,', give at least one word"),
+        (("--labels", " ,"), "`--labels` is ' ,'; give at least one word"),
         (("--indices", "0-3"), "all of the 4 configurations"),
         (("--indices", "0-3", "--without"), "none of the 4 configurations"),
         (("--indices", "4"), "has no configuration 4"),

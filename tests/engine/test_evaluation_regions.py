@@ -160,7 +160,7 @@ def test_without_migrating_atoms_there_is_no_score(tmp_path: Path) -> None:
 
 
 def test_classical_potential_has_no_committee(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="committee is one of compiled models"):
+    with pytest.raises(InputError, match="committee is one of models"):
         evaluate(tmp_path / "a", tmp_path / "b", {}, classical=tmp_path / "c", committee=[tmp_path / "d"])
 
 

@@ -100,5 +100,5 @@ def test_what_has_no_potential_is_said(evaluated):
     for node in (evaluated.explored.run(), evaluated.process(orm.CalcJobNode, TRAINING_CALCULATION)):
         with pytest.raises(InputError, match=f"<{node.pk}> has made no potential"):
             model_of(load(node.pk, MODELS, "MODEL"))
-    with pytest.raises(InputError, match="a CalcJobNode; give the PK or UUID of a PotentialData"):
+    with pytest.raises(InputError, match=r"a sicmlip\.evaluation; give the PK or UUID of a PotentialData"):
         load(evaluated.process(orm.CalcJobNode, EVALUATION).pk, MODELS, "MODEL")
