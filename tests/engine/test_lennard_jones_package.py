@@ -228,4 +228,4 @@ def test_an_installation_that_cannot_package_is_noticed_before_the_training(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(training, "entry_points", lambda **_: [])
     assert main(["train"]) == PROGRAM_FAILED
-    assert "install aiida-sicmlip again" in capsys.readouterr().err
+    assert "install it again" in capsys.readouterr().err
