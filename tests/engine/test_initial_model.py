@@ -57,7 +57,8 @@ def tuned(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, seeds in (("training", range(4)), ("validation", (10, 11))):
         write_labelled_frames(folder / f"{name}_set.npz", [shifted(seed) for seed in seeds])
     shutil.copy(package, folder / "initial.nequip.zip")
-    settings = {**TINY, "initial_model": "initial.nequip.zip", "model": {}, "maximum_steps": 8}
+    loss = {"huber_delta": None, "final_energy": None}
+    settings = {**TINY, "loss": loss, "initial_model": "initial.nequip.zip", "model": {}, "maximum_steps": 8}
     (folder / "training.json").write_text(json.dumps(settings))
     result = run_potential(folder, "train")
     assert result.returncode == 0, result.stderr
