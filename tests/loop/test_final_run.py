@@ -25,7 +25,10 @@ final_run: {production: 0.06, n_labels: 3, walkers: 2, temperature: 500.0, force
 budget: {labels: 100}
 exploration:
   walkers: 1
-  parameters: {temperature: 300.0, equilibration: 0.0, production: 0.3, frame_interval: 0.01}
+  # The unrelaxed start heats fourteen atoms beyond the bound of a walker at a lower temperature.
+  parameters:
+    {temperature: 300.0, equilibration: 0.0, production: 0.3, frame_interval: 0.01, temperature_deviations: 30.0}
+  ramp: null
   bias: null
 selection:
   parameters: {n_training: 5, n_validation: 1, separation: 0.0, n_max: 3, l_max: 2, cutoff: 4.0}
