@@ -26,7 +26,7 @@ def test_evaluations_know_the_hosts_and_the_origin_of_configurations(finished_lo
             assert {name: host.pk for name, host in node.inputs.hosts.items()} == hosts
             assert node.outputs.results["rare_events"]["all"]["n_atoms"] <= node.outputs.results["n_atoms"]
         last = run.outputs.assessments[f"round_{rounds - 1:02d}"]
-        assert set(last["validation"]["migrating"]) == {"n_atoms", "score"}
+        assert set(last["validation"]["migrating"]) == {"n_atoms", "force_mae", "score"}
         identifier = next(
             node.pk for node in reversed(evaluations) if node.inputs.dataset.pk == run.outputs.training_set.pk
         )
@@ -34,5 +34,6 @@ def test_evaluations_know_the_hosts_and_the_origin_of_configurations(finished_lo
     groups = {(group["by"], group["group"]): group for group in report["groups"]}
     assert [group for by, group in groups if by == "round"] == [str(index) for index in range(rounds)]
     assert {group for by, group in groups if by == "defect"} <= {"vacancy", "divacancy"}
-    assert groups["round", "0"]["n_frames"] == 4
+    # Four picks, and the two validation labels that the next round has replaced.
+    assert groups["round", "0"]["n_frames"] == (6 if rounds > 1 else 4)
     assert all("label_uuid" in entry and "trajectory_uuid" in entry for entry in report["worst"])
