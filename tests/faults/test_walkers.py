@@ -48,9 +48,10 @@ def kept_frames(node: orm.WorkChainNode) -> int:
 
 
 def test_blown_up_walker_keeps_its_frames(program, walked):
-    """Steps of 12 fs at 3000 K: the walker ends with a warning, after one attempt, and keeps the frames before."""
+    """Steps of 12 fs at 3000 K, no brake: the walker ends with a warning, after one attempt; frames before are kept."""
     lammps = program("sicmlip.exploration")
-    node = walked(lammps, temperature=3000.0, timestep=0.012, production=12.0, frame_interval=0.012)
+    unbraked = {"temperature_deviations": 1e6, "min_distance_ratio": None, "discarded_end": 0.0}
+    node = walked(lammps, temperature=3000.0, timestep=0.012, production=12.0, frame_interval=0.012, **unbraked)
     assert (node.exit_status, lammps.starts) == (710, 1)
     assert node.exit_message == (
         f"The potential failed in segment 0 <{node.called[0].pk}>; the frames before the failure are kept. Atoms were "
