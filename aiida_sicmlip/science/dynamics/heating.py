@@ -110,7 +110,7 @@ def heating(segments: Sequence[tuple[_Arrays, _Arrays]], timestep: float, pace: 
     return Heating(
         biased=_mean(temperatures["biased_temperature"]),
         others=_mean(temperatures["others_temperature"]),
-        drift=_rate(gain, length),
+        drift=_ratio(gain, length),
         drift_time=float(length.sum()),
     )
 
@@ -138,27 +138,22 @@ def _gains(steps: np.ndarray, energies: np.ndarray, pace: int | None) -> tuple[n
     return np.diff(energies)[kept], (second - first)[kept].astype(float)
 
 
-def _rate(gains: np.ndarray, lengths: np.ndarray) -> Mean | None:
-    """Return the gain (eV) in a time (ps), with the error between blocks."""
-    if not len(gains):
+def _ratio(parts: np.ndarray, weights: np.ndarray) -> Mean | None:
+    """Return the sum of the parts (K,) divided by that of their weights (K,), with the error between blocks."""
+    if not len(parts):
         return None
-    value = float(gains.sum() / lengths.sum())
-    if len(gains) < 2 * BLOCKS:
+    value = float(parts.sum() / weights.sum())
+    if len(parts) < 2 * BLOCKS:
         return Mean(value, None)
-    rates = [
-        gain.sum() / length.sum()
-        for gain, length in zip(np.array_split(gains, BLOCKS), np.array_split(lengths, BLOCKS), strict=True)
+    ratios = [
+        part.sum() / weight.sum()
+        for part, weight in zip(np.array_split(parts, BLOCKS), np.array_split(weights, BLOCKS), strict=True)
     ]
-    return Mean(value, float(np.std(rates, ddof=1) / np.sqrt(BLOCKS)))
+    return Mean(value, float(np.std(ratios, ddof=1) / np.sqrt(BLOCKS)))
 
 
 def _mean(parts: Sequence[np.ndarray]) -> Mean | None:
     """Return the mean of all values that are finite, with the error between blocks."""
     values = np.concatenate(parts) if parts else np.zeros(0)
     values = values[np.isfinite(values)]
-    if not len(values):
-        return None
-    if len(values) < 2 * BLOCKS:
-        return Mean(float(values.mean()), None)
-    means = [block.mean() for block in np.array_split(values, BLOCKS)]
-    return Mean(float(values.mean()), float(np.std(means, ddof=1) / np.sqrt(BLOCKS)))
+    return _ratio(values, np.ones(len(values)))
