@@ -11,6 +11,7 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.science.labels.comparison import geometry_key
 from aiida_sicmlip.science.labels.states import require_one_surface
 from aiida_sicmlip.science.training.earlier_settings import settings_in_steps
 from aiida_sicmlip.science.training.nequip_config import check_prior
@@ -122,12 +123,12 @@ def _check_sets(
     sets = {"training": training, "validation": validation}
     surfaces = {f"the {name} set <{dataset.pk}>": dataset.surfaces for name, dataset in sets.items()}
     require_one_surface(surfaces, "a training")
-    seen = {_fingerprint(frame): index for index, frame in enumerate(_frames(training, "training"))}
+    seen = {geometry_key(frame): index for index, frame in enumerate(_frames(training, "training"))}
     for index, frame in enumerate(_frames(validation, "validation")):
-        if _fingerprint(frame) in seen:
+        if geometry_key(frame) in seen:
             raise InputError(
                 f"configuration {index} of the validation set <{validation.pk}> is configuration "
-                f"{seen[_fingerprint(frame)]} of the training set <{training.pk}>; validation frames are never "
+                f"{seen[geometry_key(frame)]} of the training set <{training.pk}>; validation frames are never "
                 "training frames."
             )
 
@@ -169,8 +170,3 @@ def _same(one: orm.Data, other: orm.Data) -> bool:
     return one.base.attributes.all == other.base.attributes.all and (
         one.base.repository.hash() == other.base.repository.hash()
     )
-
-
-def _fingerprint(frame: Any) -> bytes:
-    """Return what makes a configuration the same as another: species, positions and cell, to the last digit."""
-    return frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.array.tobytes()

@@ -18,6 +18,7 @@ from aiida_sicmlip.common.filenames import (
     VALIDATION_SET_FILE,
 )
 from aiida_sicmlip.engine.labelled_files import read_labelled_file
+from aiida_sicmlip.science.labels.comparison import geometry_key
 from aiida_sicmlip.science.labels.exchange_formats import ImportSettings
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 from aiida_sicmlip.science.labels.states import charge_in_words, spin_in_words, state_of_frame
@@ -95,12 +96,9 @@ def prepare_training(
 
 def _check_sets(sets: Mapping[str, Sequence[Atoms]]) -> None:
     """Raise where a frame is in both sets, or charge or spin, as far as they are known, are not the same in all."""
-    known = {
-        (frame.numbers.tobytes(), frame.positions.tobytes(), frame.cell.array.tobytes()): index
-        for index, frame in enumerate(sets["training"])
-    }
+    known = {geometry_key(frame): index for index, frame in enumerate(sets["training"])}
     for index, frame in enumerate(sets["validation"]):
-        other = known.get((frame.numbers.tobytes(), frame.positions.tobytes(), frame.cell.array.tobytes()))
+        other = known.get(geometry_key(frame))
         if other is not None:
             raise InputError(
                 f"Frame {index} of the validation set is frame {other} of the training set: validation frames are "

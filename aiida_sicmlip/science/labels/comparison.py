@@ -56,6 +56,14 @@ class DatasetComparison:
         return not (self.only_first or self.only_second or self.labels) and self.same_order
 
 
+def geometry_key(frame: Atoms) -> bytes:
+    """Return bytes, equal for two frames if species, positions and cell are bitwise equal, whatever the charge.
+
+    A model distinguishes frames by nothing else.
+    """
+    return frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.array.tobytes()
+
+
 def configuration_key(frame: Atoms) -> str:
     """Return a digest, equal for two frames if they are the same configuration.
 

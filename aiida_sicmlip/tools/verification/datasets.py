@@ -14,6 +14,7 @@ from aiida_sicmlip.common.labels import parse_frame_label, segment_label
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.labels import labelled_frame, level_of_label
 from aiida_sicmlip.data.level_of_theory import require_same_level
+from aiida_sicmlip.science.labels.comparison import geometry_key
 from aiida_sicmlip.science.labels.states import CHARGE, SPIN
 from aiida_sicmlip.tools.lineage import SourceOfLabel, labels_of_dataset, segments_of_selection
 from aiida_sicmlip.tools.verification.graph import Graph
@@ -129,10 +130,10 @@ def check_validation(graph: Graph) -> tuple[int, list[str]]:
         except _UNREADABLE as error:
             problems.append(f"the sets of <{process}> cannot be read: {error}")
             continue
-        indices = {_fingerprint(frame): index for index, frame in enumerate(training)}
+        indices = {geometry_key(frame): index for index, frame in enumerate(training)}
         examined += len(validation)
         for index, frame in enumerate(validation):
-            if (there := indices.get(_fingerprint(frame))) is not None:
+            if (there := indices.get(geometry_key(frame))) is not None:
                 problems.append(
                     f"configuration {index} of the validation set <{sets[1].pk}> is configuration {there} of the "
                     f"training set <{sets[0].pk}>, both of <{process}>"
@@ -168,8 +169,3 @@ def _same_structure(one: Atoms, other: Atoms) -> bool:
         return False
     fractional = (one.positions - other.positions) @ np.linalg.inv(one.cell.array)
     return bool(np.abs((fractional - np.round(fractional)) @ one.cell.array).max(initial=0.0) < SAME_PLACE)
-
-
-def _fingerprint(frame: Atoms) -> bytes:
-    """Return what makes a configuration the same as another."""
-    return frame.numbers.tobytes() + frame.positions.tobytes() + frame.cell.array.tobytes()
