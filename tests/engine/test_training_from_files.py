@@ -120,7 +120,7 @@ def test_train_and_evaluate(tmp_path, files):
     result = run_potential(tmp_path, "train", *options, "--output", "further", *words)
     assert result.returncode == 0, result.stderr
     further = read_report(tmp_path / "further" / "training_report.json")
-    # It begins near where the first one ended, but for the energies of the elements, which are fitted anew.
+    # It begins near where the first one ended, but for the energies of the elements, which are fitted again.
     curve = read_report(tmp_path / "new" / "out" / "training_curve.json")["columns"]
     start, end = report["starting_validation_loss"], min(curve["validation_loss"])
     assert end < further["starting_validation_loss"] < (start + end) / 2

@@ -17,7 +17,7 @@ UNFIT = 2.0
 def fitness(criteria: ConvergenceCriteria, errors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return whether a potential is fit for dynamics of the crystal and for hops, and a message that says so.
 
-    It is judged by the larger of the force MAEs on :data:`HELD_OUT` sets; hops by the criteria on migrating atoms, on
+    It is assessed by the larger of the force MAEs on :data:`HELD_OUT` sets; hops by the criteria on migrating atoms, on
     the last of these sets. With too few migrating atoms, or without such a criterion, hops are not known.
 
     :param errors: of each set, as an assessment keeps them.

@@ -10,7 +10,7 @@ LARGEST_GAP = 1.25
 
 
 def assess_errors(training_force_mae: float, validation_force_mae: float, asked_force_mae: float) -> dict[str, Any]:
-    """Return whether a model is underfitted, with the force MAE (eV/A) that it is judged by.
+    """Return whether a model is underfitted, with the force MAE (eV/A) that this follows from.
 
     Underfitted is a model whose error on the training set is above what is asked, while that on the validation set is
     close to it: it knows what it has not seen as well as what it was shown, so that further labels cannot help.

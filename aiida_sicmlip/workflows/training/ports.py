@@ -121,7 +121,7 @@ class TrainingPorts(TrainingProtocolMixin, WorkChain):
             "fit",
             valid_type=orm.Dict,
             required=False,
-            help="Whether the training is underfitted: `underfitted`, and the force MAE that it is judged by.",
+            help="Whether the training is underfitted: `underfitted`, and the force MAE that this follows from.",
         )
         spec.output(
             "training_curve", valid_type=orm.ArrayData, required=False, help="Loss and errors at each validation."

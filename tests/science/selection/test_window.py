@@ -85,7 +85,7 @@ def test_what_is_known_well_is_validated_on_but_not_trained_on() -> None:
     assert entry.selection.summary["window"]["n_below_disagreement"] == len(known)
 
 
-def test_earlier_candidates_are_judged_by_the_potential_of_now() -> None:
+def test_earlier_candidates_are_predicted_by_the_potential_of_now() -> None:
     """What an earlier potential could not be believed in may be picked once a later one agrees, and the other way."""
     run = Run(settings(n_candidates=NEW, **BOUNDS))
     lost = list(range(FRAMES))
