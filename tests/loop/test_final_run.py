@@ -84,7 +84,8 @@ def test_labels_of_a_potential_that_does_not_pass_are_trained_on(runs, switched)
         assert grown.n_frames == 5 + labelled
         later = orm.load_node(passing)
         assert later.inputs.initial.training_set.pk == grown.pk
-        assert later.outputs.training_set.n_frames == 5 + labelled + 5
+        # Five picks more, and the validation label that the new one replaces.
+        assert later.outputs.training_set.n_frames == 5 + labelled + 5 + 1
 
 
 def test_errors_are_those_of_the_potential_on_frames_of_its_own_runs(runs, switched):

@@ -49,7 +49,8 @@ def test_model_card(finished_loop, exported) -> None:
     assert card["model"]["uuid"] == exported["model"]
     assert card["trained_on"]["training"]["n_configurations"] == len(exported["labels"])
     assert set(card["trained_on"]["training"]["by_start_structure"]) <= {"vacancy", "divacancy"}
-    assert card["valid_range"]["temperature"] == {"least": 500.0, "greatest": 500.0}
+    # The ramp begins at 60 % of the temperature.
+    assert card["valid_range"]["temperature"] == {"least": 300.0, "greatest": 500.0}
     assert card["levels_of_theory"][0]["settings"]["ecutwfc"] == 20.0
     assert [entry["round"] for entry in card["errors"]["by_round"]] == list(range(len(exported["labels"]) // 4))
     text = (folder.path / "model" / "model_card.md").read_text()
