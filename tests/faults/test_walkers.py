@@ -9,6 +9,7 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
 
 pytestmark = pytest.mark.program
@@ -58,6 +59,38 @@ def test_blown_up_walker_keeps_its_frames(program, walked):
         "lost: the potential failed here. Frames are kept."
     )
     assert 1 <= kept_frames(node) < 1000
+
+
+def test_walkers_that_are_all_stopped_at_once_are_repeated_softer(program, divacancy, edip):
+    """At 4000 K atoms come too near within a picosecond; with 60 % of it, once or twice, they do not."""
+    lammps = program("sicmlip.exploration")
+    settings = {"temperature": 4000.0, "equilibration": 0.0, "production": 0.5, "frame_interval": 0.01}
+    brake = {"temperature_deviations": None, "min_distance_ratio": 0.87, "discarded_end": 1.0}
+    inputs = {
+        "structures": {"divacancy": orm.StructureData(ase=divacancy)},
+        "potential": edip,
+        "seed": orm.Int(5),
+        "walkers": orm.Int(2),
+        "softer_repeats": orm.Int(2),
+        "walker": {"exploration": {"code": lammps.code, "parameters": orm.Dict({**settings, **brake})}},
+    }
+    _, node = run_get_node(ExplorationWorkChain, **inputs)
+    assert node.exit_status == 0, node.exit_message
+    walkers = {
+        link.link_label: link.node
+        for link in node.base.links.get_outgoing(link_label_filter="walker\\_%").all()
+        if isinstance(link.node, orm.WorkChainNode)
+    }
+    temperatures = [walkers[name].inputs.exploration.parameters["temperature"] for name in sorted(walkers)]
+    last = temperatures[-1]
+    assert last in (2400.0, 1440.0) and temperatures[:2] == [4000.0] * 2 and lammps.starts == len(walkers)
+    # The walkers are the same but for their temperature, and what they found is what the exploration returns.
+    assert walkers["walker_00"].inputs.exploration.seed == walkers[sorted(walkers)[-2]].inputs.exploration.seed
+    kept = [name for name in walkers if "trajectories" in walkers[name].outputs]
+    assert kept and all(walkers[name].inputs.exploration.parameters["temperature"] == last for name in kept)
+    assert len(node.outputs.trajectories.divacancy) == len(kept)
+    scaled = walkers[sorted(walkers)[-1]].inputs.exploration.parameters
+    assert scaled.creator.process_label == "ramp_exploration"
 
 
 def test_full_disk_ends_the_walker(program, walked):

@@ -7,12 +7,11 @@ from itertools import cycle
 from typing import Any
 
 from aiida import orm
-from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, if_, while_
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.collective_variables import CollectiveVariablesCalculation, frames_used
-from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds, derive_walker_seeds
+from aiida_sicmlip.calculations.functions.derive_seeds import derive_exploration_seeds
 from aiida_sicmlip.calculations.functions.filter_frames import filter_trajectory
 from aiida_sicmlip.calculations.functions.find_states import find_states
 from aiida_sicmlip.calculations.functions.ramp_exploration import ramp_exploration
@@ -21,12 +20,10 @@ from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.defects.states import SHORTEST_VISIT
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
-from aiida_sicmlip.tools.walkers import stop_of_walker
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
-from aiida_sicmlip.workflows.base.sliding_window import SlidingWindowWorkChain
 from aiida_sicmlip.workflows.exploration.committee import committee_inputs
 from aiida_sicmlip.workflows.exploration.ports import define_inputs, define_outcomes
-from aiida_sicmlip.workflows.exploration.ramp import inputs_of_ramp, settings_of_walker
+from aiida_sicmlip.workflows.exploration.ramp import inputs_of_ramp, inputs_of_softer_walkers, settings_of_walker
 from aiida_sicmlip.workflows.exploration.starts import last_walkers, usable_states
 from aiida_sicmlip.workflows.exploration.validation import (
     validate_exploration,
@@ -34,6 +31,7 @@ from aiida_sicmlip.workflows.exploration.validation import (
     without_frames,
 )
 from aiida_sicmlip.workflows.exploration.walker import WalkerWorkChain
+from aiida_sicmlip.workflows.exploration.walkers import WalkerSteps
 from aiida_sicmlip.workflows.protocols.exploration import fill_exploration
 from aiida_sicmlip.workflows.protocols.loop import LoopProtocolMixin, load_codes, load_protocol
 from aiida_sicmlip.workflows.protocols.nodes import build_structures, described_potential
@@ -42,13 +40,14 @@ _BySegment = Mapping[str, Mapping[str, Any]]
 STOPPED_AT_ONCE = WalkerWorkChain.exit_codes.WARNING_STOPPED_AT_ONCE.status
 
 
-class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
+class ExplorationWorkChain(LoopProtocolMixin, WalkerSteps):
     """Run independent walkers from each start structure.
 
     If a bias is requested, collective variables are first learned for each start structure: from earlier trajectories
     if available, otherwise from short unbiased runs. A share of the walkers can start from states that the earlier
-    trajectories visited. If the potential fails during a walker, the frames before the
-    failure are kept, as active learning needs them, and the other walkers continue.
+    trajectories visited. If the potential fails during a walker, the frames before the failure are kept, as active
+    learning needs them, and the other walkers continue. If the brake stops all walkers before any frame counts, they
+    are repeated with less temperature and barrier, as often as ``softer_repeats`` allows.
     """
 
     @classmethod
@@ -72,6 +71,10 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
             cls.run_ramp,
             cls.prepare_walkers,
             while_(cls.window_is_open)(cls.run_walkers),
+            while_(cls.should_repeat_softer)(
+                cls.prepare_softer_walkers,
+                while_(cls.window_is_open)(cls.run_walkers),
+            ),
             cls.inspect_walkers,
             if_(cls.should_run_filter)(cls.run_filter),
         )
@@ -121,7 +124,7 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         self.ctx.variables = dict(self.inputs.get("collective_variables", {}))
         self.ctx.earlier = {name: dict(segments) for name, segments in self.inputs.get("earlier", {}).items()}
         self.ctx.earlier_filters = {name: dict(nodes) for name, nodes in self.inputs.get("earlier_filters", {}).items()}
-        self.ctx.states, self.ctx.ramped = {}, {}
+        self.ctx.states, self.ctx.ramped, self.ctx.repeats = {}, {}, 0
         self.ctx.to_learn = []
         if "bias" in self.inputs.walker.exploration:
             self.ctx.to_learn = [name for name in sorted(self.inputs.structures) if name not in self.ctx.variables]
@@ -271,12 +274,32 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
 
         self.fill_window(submit)
 
+    def _all_stopped_at_once(self) -> bool:
+        """Return whether the brake stopped all walkers before any of their frames counts."""
+        return all(walker.exit_status == STOPPED_AT_ONCE for walker in self.window_children().values())
+
+    def should_repeat_softer(self) -> bool:
+        """Return whether no walker has frames for the brake's sake, and a repetition is left."""
+        return self.ctx.repeats < self.inputs.softer_repeats.value and self._all_stopped_at_once()
+
+    def prepare_softer_walkers(self) -> None:
+        """Scale temperature and barrier down once more, and prepare the same walkers again under further numbers."""
+        self.ctx.repeats += 1
+        scaling, message = inputs_of_softer_walkers(self.inputs, self.ctx.repeats)
+        self.ctx.ramped = run_once(self, ramp_exploration, f"softer_{self.ctx.repeats}", **scaling)
+        self.report(message)
+        before, count = sorted(self.ctx.start_of), len(self.ctx.start_of)
+        again = {name: f"walker_{int(name.removeprefix('walker_')) + count:02d}" for name in before}
+        for of_walker in ("start_of", "condition_of", "states"):
+            self.ctx[of_walker] = {again[name]: value for name, value in self.ctx[of_walker].items()}
+        self.open_window(again.values(), self.inputs.max_concurrent.value, "walkers")
+
     def inspect_walkers(self) -> ExitCode | None:
         """Collect the trajectories, and report failed walkers."""
         self.ctx.collected = self._collect(*((name, name) for name in ("trajectories", "thermodynamics", "colvars")))
         trajectories = [node for segments in self.ctx.collected["trajectories"].values() for node in segments.values()]
         if not trajectories:
-            if all(walker.exit_status == STOPPED_AT_ONCE for walker in self.window_children().values()):
+            if self._all_stopped_at_once():
                 code = self.exit_codes.ERROR_ALL_STOPPED_AT_ONCE
                 return code.format(**self._failure_of(*sorted(self.inputs.structures)))
             return self.exit_codes.ERROR_NO_FRAMES.format(**self._failure_of(*sorted(self.inputs.structures)))
@@ -320,81 +343,3 @@ class ExplorationWorkChain(LoopProtocolMixin, SlidingWindowWorkChain):
         )
         self.report(f"the filter removes {dropped} frames")
         return filters
-
-    def _prepare(self, kind: str, starts: Mapping[str, Mapping[str, orm.Data]], count: orm.Int, seed: orm.Int) -> None:
-        """Define the labels of the walkers and derive their seeds.
-
-        :param starts: conditions of the walkers by start structure; ``count`` walkers run for each condition.
-        """
-        each = [
-            (name, condition, node)
-            for name, conditions in starts.items()
-            for condition, node in sorted(conditions.items())
-        ]
-        self.ctx.walker_seeds = run_once(
-            self,
-            derive_walker_seeds,
-            f"{kind}_seeds",
-            seed=seed,
-            walkers=count,
-            **{f"start_{index:02d}": node for index, (_, _, node) in enumerate(each)},
-        )
-        all_walkers = [(name, condition) for name, condition, _ in each for _ in range(count.value)]
-        self.ctx.start_of = {f"{kind}_{index:02d}": name for index, (name, _) in enumerate(all_walkers)}
-        self.ctx.condition_of = {f"{kind}_{index:02d}": condition for index, (_, condition) in enumerate(all_walkers)}
-        self.open_window(self.ctx.start_of, self.inputs.max_concurrent.value, "walkers")
-
-    def _submit(self, name: str, changed: Mapping[str, orm.Data], excluded: tuple[str, ...] = ()) -> orm.ProcessNode:
-        """Submit the walker ``name``.
-
-        :param changed: inputs that replace those of ``walker.exploration``.
-        :param excluded: inputs of ``walker.exploration`` that are not used.
-        """
-        start = self.ctx.start_of[name]
-        inputs = AttributeDict(self.exposed_inputs(WalkerWorkChain, namespace="walker"))
-        run = {key: value for key, value in inputs.exploration.items() if key not in excluded} | dict(changed)
-        run["structure"] = self.ctx.states.get(name, self.inputs.structures[start])
-        run["potential"] = self.inputs.potential
-        run |= self.ctx.of_committee
-        run["seed"] = self.ctx.walker_seeds[f"walker_{name.rsplit('_', 1)[1]}"]
-        if start in self.inputs.get("hosts", {}):
-            run["host"] = self.inputs.hosts[start]
-        if "bias" in run:
-            run["collective_variables"] = self.ctx.variables[start]
-        inputs.exploration = AttributeDict(run)
-        return submit_once(self, WalkerWorkChain, name, **inputs)
-
-    def _failure_of(self, *starts: str) -> dict[str, Any]:
-        """Return the number of failed walkers of the given structures, and name, PK and reason of the first."""
-        children = self.window_children()
-        walkers = {name: children[name] for name in sorted(children) if self.ctx.start_of[name] in starts}
-        failed = {name: walker for name, walker in walkers.items() if not walker.is_finished_ok} or walkers
-        name, walker = next(iter(failed.items()))
-        return {"count": len(failed), "walker": name, "pk": walker.pk, "reason": failure_message(walker)}
-
-    def _collect(self, *kinds: tuple[str, str]) -> dict[str, dict[str, dict[str, orm.Data]]]:
-        """Set the outputs to those of the walkers of the window, and report failed walkers.
-
-        :param kinds: pairs of an output namespace of a walker and the corresponding one of this work chain.
-        :return: nodes by output namespace, structure and segment; segment labels are unique over all structures.
-        """
-        collected: dict[str, dict[str, dict[str, orm.Data]]] = {target: {} for _, target in kinds}
-        segments = 0
-        for name, walker in self.window_children().items():
-            kept = walker.outputs.trajectories if "trajectories" in walker.outputs else {}
-            if not walker.is_finished_ok:
-                reason = failure_message(walker)
-                frames = sum(kept[label].n_frames for label in kept)
-                self.report(f"{name} <{walker.pk}> failed after {frames} frames: {reason}")
-            elif (stopped := stop_of_walker(walker)) is not None:
-                self.report(f"{name} <{walker.pk}> was stopped by the brake: {stopped['message']}")
-            for label in sorted(kept):
-                for source, target in kinds:
-                    if source in walker.outputs and label in walker.outputs[source]:
-                        by_structure = collected[target].setdefault(self.ctx.start_of[name], {})
-                        by_structure[segment_label(segments)] = walker.outputs[source][label]
-                segments += 1
-        for target, nodes in collected.items():
-            if nodes:
-                self.out(target, nodes)
-        return collected

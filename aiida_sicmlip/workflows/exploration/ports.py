@@ -84,6 +84,16 @@ def define_inputs(spec: ProcessSpec) -> None:
             at_most=1,
         ),
     )
+    spec.input(
+        "softer_repeats",
+        **number_port(
+            "softer_repeats",
+            "Number of times that walkers are repeated with 60 % of the temperature and the barrier before, if the "
+            "brake stops all of them before any of their frames counts.",
+            0,
+            at_least=0,
+        ),
+    )
     spec.input("seed", **seed_port("Seed from which all other seeds of the exploration are derived."))
     spec.expose_inputs(
         WalkerWorkChain,

@@ -132,6 +132,7 @@ def fill_exploration(
     namespace.walkers = exploration["walkers"]
     namespace.max_concurrent = exploration["max_concurrent"]
     namespace.start_from_states = exploration["start_from_states"]
+    namespace.softer_repeats = exploration["softer_repeats"]
     fill_walker(namespace.walker, exploration, codes["lammps"], switches)
     namespace.walker_parameters = {
         name: {f"condition_{index:02d}": orm.Dict(condition) for index, condition in enumerate(conditions)}

@@ -167,6 +167,12 @@ class ExplorationStep(Settings):
         at_least=0,
         at_most=1,
     )
+    softer_repeats: int = integer(
+        2,
+        "number of times that the runs of a round are repeated with 60 % of the temperature and the barrier before, if "
+        "the brake stops all of them before any of their frames counts",
+        at_least=0,
+    )
     temperatures: tuple[float, ...] | None = temperatures_field()
     parameters: ExplorationSettings = group(ExplorationSettings, "settings of a run")
     bias: BiasSettings | None = group(

@@ -13,7 +13,7 @@ from aiida import orm
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.plan import plan
-from aiida_sicmlip.workflows.exploration import exploration as exploration_module
+from aiida_sicmlip.workflows.exploration import walkers as walkers_module
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.protocols.loop import load_protocol
 
@@ -161,7 +161,7 @@ def test_walkers_of_each_structure_at_each_temperature(
         submitted[label] = run["exploration"]
         return orm.WorkChainNode().store()
 
-    monkeypatch.setattr(exploration_module, "submit_once", submit)
+    monkeypatch.setattr(walkers_module, "submit_once", submit)
     instance.setup()
     instance.prepare_unbiased()
     instance.ctx.window_size = 100
@@ -196,7 +196,7 @@ def test_walkers_of_first_rounds_are_driven_less(
     instance = chain(ExplorationWorkChain, {**given, "round_number": orm.Int(number)})
     submitted: dict[str, Any] = {}
     monkeypatch.setattr(
-        exploration_module,
+        walkers_module,
         "submit_once",
         lambda chain, process, label, **run: (
             submitted.update({label: run["exploration"]}) or orm.WorkChainNode().store()

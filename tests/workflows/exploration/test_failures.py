@@ -203,7 +203,7 @@ def test_earlier_trajectories_replace_unbiased_runs(exploration, tmp_path):
 @pytest.fixture
 def with_committee(exploration, generate_compiled_potential):
     """Makes an exploration of a potential with a committee and what else is given; what it submits is kept."""
-    from aiida_sicmlip.workflows.exploration import exploration as module
+    from aiida_sicmlip.workflows.exploration import walkers as module
 
     def make(monkeypatch, **more):
         instance = exploration()

@@ -11,7 +11,7 @@ from aiida_sicmlip.data.trajectory import SegmentTrajectoryData
 from aiida_sicmlip.science.defects.hops import find_defect_sites
 from aiida_sicmlip.science.dynamics.lammps_input import rotation_to_lammps
 from aiida_sicmlip.tools.lineage.rounds import origins_of_states
-from aiida_sicmlip.workflows.exploration import exploration as exploration_module
+from aiida_sicmlip.workflows.exploration import walkers as walkers_module
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from aiida_sicmlip.workflows.exploration.starts import last_walkers
 from tests.engine.programs.test_cv import write_dcd
@@ -55,7 +55,7 @@ def walk(chain, inputs, segment, variables, monkeypatch):
             submitted[label] = run["exploration"]
             return orm.WorkChainNode().store()
 
-        monkeypatch.setattr(exploration_module, "submit_once", submit)
+        monkeypatch.setattr(walkers_module, "submit_once", submit)
         given = {
             **inputs["exploration"],
             **{key: inputs[key] for key in ("structures", "hosts")},

@@ -7,6 +7,7 @@ import pytest
 from aiida import orm
 
 from aiida_sicmlip.workflows.exploration import exploration as exploration_module
+from aiida_sicmlip.workflows.exploration import walkers as walkers_module
 from aiida_sicmlip.workflows.exploration.exploration import ExplorationWorkChain
 from tests.workflows.exploration.test_failures import walker
 
@@ -27,7 +28,8 @@ def submitted(monkeypatch):
         calls[label] = inputs
         return orm.WorkChainNode().store()
 
-    monkeypatch.setattr(exploration_module, "submit_once", submit)
+    for module in (exploration_module, walkers_module):
+        monkeypatch.setattr(module, "submit_once", submit)
     return calls
 
 
