@@ -11,10 +11,16 @@ from matplotlib.ticker import MaxNLocator
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots import style
 
-COLOURS = {"training": style.COLOURS[0], "validation": style.COLOURS[1], "exploring": style.GREY}
+COLOURS = {
+    "training": style.COLOURS[0],
+    "validation": style.COLOURS[1],
+    "fixed_validation": style.COLOURS[2],
+    "exploring": style.GREY,
+}
 NAMES = {
     "training": "new potential, training set",
     "validation": "new potential, validation set",
+    "fixed_validation": "new potential, fixed validation set",
     "exploring": "exploring potential, new labels",
 }
 
@@ -24,7 +30,7 @@ def plot_force_errors(
 ) -> Axes:
     """Draw the force MAE on a logarithmic axis by round, and the convergence threshold.
 
-    :param errors: of ``training``, ``validation`` and ``exploring``, one value for each round, eV/A.
+    :param errors: by the keys of :data:`NAMES`, one value for each round, eV/A.
     :param threshold: eV/A.
     """
     for name, values in errors.items():

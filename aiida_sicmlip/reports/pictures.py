@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.plots.rounds import COLOURS, plot_force_errors
@@ -58,9 +58,18 @@ def figure_of_errors(run: Run) -> Figure:
     if not assessments:
         raise InputError("no round is complete yet, so that there are no errors to draw.")
     figure = new_figure((6, 4))
-    errors = {name: [assessment[name]["force_mae"] for assessment in assessments.values()] for name in COLOURS}
-    plot_force_errors(figure.subplots(), list(assessments), errors, threshold_of(run))
+    plot_force_errors(figure.subplots(), list(assessments), force_errors_of(assessments), threshold_of(run))
     return figure
+
+
+def force_errors_of(assessments: Mapping[int, Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Return the force MAE (eV/A) of each round on each set, as :func:`plot_force_errors` takes them."""
+    # A run has the same sets in all rounds.
+    return {
+        name: [assessment[name]["force_mae"] for assessment in assessments.values()]
+        for name in COLOURS
+        if all(name in assessment for assessment in assessments.values())
+    }
 
 
 def threshold_of(run: Run) -> float | None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.reports.pictures import new_figure, threshold_of
+from aiida_sicmlip.reports.pictures import force_errors_of, new_figure, threshold_of
 from aiida_sicmlip.reports.run.costs import COSTING
 from aiida_sicmlip.reports.run.material import RunMaterial
 from aiida_sicmlip.tools.runs import Run
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 ACROSS = 3
 """Panels beside each other."""
-OF_FORCES = ("force MAE on the training set", "force MAE on the validation set")
+OF_FORCES = (
+    "force MAE on the training set",
+    "force MAE on the validation set",
+    "force MAE on the fixed validation set",
+)
 """Criteria whose threshold stands in the picture of the force errors."""
 
 
@@ -27,7 +31,7 @@ def figure_of_convergence(run: Run) -> Figure:
     :raises InputError: if no round is complete.
     """
     from aiida_sicmlip.plots.criteria import plot_criterion
-    from aiida_sicmlip.plots.rounds import COLOURS, plot_force_errors
+    from aiida_sicmlip.plots.rounds import plot_force_errors
 
     assessed = {entry.index: entry.assessment for entry in run.rounds if entry.assessment is not None}
     if not assessed:
@@ -42,8 +46,7 @@ def figure_of_convergence(run: Run) -> Figure:
     rows = -(-(1 + len(further)) // columns)
     figure = new_figure((9.6, 3.4 * rows)) if further else new_figure((6.4, 3.8))
     panels = figure.subplots(rows, columns if further else 1, squeeze=False).ravel()
-    errors = {name: [assessment[name]["force_mae"] for assessment in assessed.values()] for name in COLOURS}
-    plot_force_errors(panels[0], rounds, errors, threshold_of(run))
+    plot_force_errors(panels[0], rounds, force_errors_of(assessed), threshold_of(run))
     # Inside, it would hide the curves where they are short.
     panels[0].get_legend().remove()
     handles = panels[0].get_legend_handles_labels()

@@ -20,7 +20,14 @@ from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
-SCORED = ("validation", "exploring")
+NAMES = {
+    "training": "training",
+    "validation": "validation",
+    "fixed_validation": "fixed",
+    "exploring": "exploring, new",
+}
+"""Titles of the columns of errors, by what these are of."""
+SCORED = ("validation", "fixed_validation", "exploring")
 """What the table shows scores on migrating atoms of."""
 
 
@@ -31,34 +38,46 @@ def _error(entry: Round, which: str, key: str, scale: float = 1.0) -> str:
 
 
 def errors_cells(run: Run) -> Cells:
-    """Return sizes of data sets, labels and errors by round, and scores on migrating atoms where there are any."""
-    scored = _has_scores(run)
+    """Return sizes of data sets, labels and errors by round, and scores on migrating atoms where there are any.
+
+    Columns of the fixed validation set are left out of runs without one.
+    """
+    sets = _sets(run)
+    scored = [which for which in SCORED if which in sets] if _has_scores(run) else []
+    titled = [
+        *_titles("force MAE (eV/A)", sets),
+        *_titles("energy MAE (meV/atom)", sets),
+        *_titles("P (migrating atoms)", scored),
+    ]
     return Cells(
-        (
-            "round",
-            "configurations\ntrain. / valid.",
-            "labels\ndone / failed",
-            "force MAE (eV/A)\ntraining",
-            "\nvalidation",
-            "\nexploring, new",
-            "energy MAE (meV/atom)\ntraining",
-            "\nvalidation",
-            "\nexploring, new",
-            *(("P (migrating atoms)\nvalidation", "\nexploring, new") if scored else ()),
-        ),
+        ("round", "configurations\ntrain. / valid.", "labels\ndone / failed", *titled),
         [
             (
                 f"{entry.index}",
                 f"{or_dash(entry.training_configurations)} / {or_dash(entry.validation_configurations)}",
                 f"{entry.labels_done} / {entry.labels_failed}",
-                *(_error(entry, which, "force_mae") for which in ("training", "validation", "exploring")),
-                *(_error(entry, which, "energy_mae", 1000.0) for which in ("training", "validation")),
-                _error(entry, "exploring", "energy_mae", 1000.0) + ("*" if _is_shifted(entry) else ""),
-                *(_score(entry, which) for which in (SCORED if scored else ())),
+                *(_error(entry, which, "force_mae") for which in sets),
+                *(
+                    _error(entry, which, "energy_mae", 1000.0)
+                    + ("*" if which == "exploring" and _is_shifted(entry) else "")
+                    for which in sets
+                ),
+                *(_score(entry, which) for which in scored),
             )
             for entry in run.rounds
         ],
     )
+
+
+def _sets(run: Run) -> list[str]:
+    """Return what errors of the run are of, in the order of the columns."""
+    has_fixed = any("fixed_validation" in (entry.assessment or {}) for entry in run.rounds)
+    return [which for which in NAMES if has_fixed or which != "fixed_validation"]
+
+
+def _titles(quantity: str, sets: Sequence[str]) -> list[str]:
+    """Return the titles of the columns of a quantity; the first one names it."""
+    return [f"{'' if place else quantity}\n{NAMES[which]}" for place, which in enumerate(sets)]
 
 
 def times_cells(run: Run) -> Cells:
@@ -80,6 +99,8 @@ def times_cells(run: Run) -> Cells:
 def notes_on_errors(run: Run) -> list[str]:
     """Return what :func:`errors_cells` does not say."""
     notes = ["exploring, new: the potential that explored this round, on labels that it has not seen."]
+    if "fixed_validation" in _sets(run):
+        notes.append("fixed: validation set that is the same in all rounds; no training chooses its weights by it.")
     if run.reference is not None:
         notes.append(f"labels: by {run.reference}, a reference potential instead of DFT.")
     if _has_scores(run):
@@ -211,10 +232,7 @@ def round_status(entry: Round, run: Run) -> str:
     """Return the step of a round with its counts, or its errors once it is complete."""
     name = entry.current
     if entry.assessment is not None and name is None:
-        return (
-            f"force MAE {_error(entry, 'training', 'force_mae')} eV/A on training, "
-            f"{_error(entry, 'validation', 'force_mae')} eV/A on validation, {duration(entry.seconds)}"
-        )
+        return f"{_force_errors(entry)}, {duration(entry.seconds)}"
     if name is None:
         return "stopped" if run.terminated else "between two steps"
     text = f"{name.replace('_', ' ')}, {duration(entry.steps[name].seconds)}"
@@ -227,6 +245,16 @@ def round_status(entry: Round, run: Run) -> str:
             left = entry.steps[name].seconds / done * (entry.labels_asked - done)
             text += f", about {duration(left)} more"
     return text
+
+
+def _force_errors(entry: Round) -> str:
+    """Return the force errors of the potential of a round on its sets."""
+    fixed = f", {_error(entry, 'fixed_validation', 'force_mae')} on the fixed set"
+    return (
+        f"force MAE {_error(entry, 'training', 'force_mae')} eV/A on training, "
+        f"{_error(entry, 'validation', 'force_mae')} eV/A on validation"
+        f"{fixed if 'fixed_validation' in (entry.assessment or {}) else ''}"
+    )
 
 
 def progress_events(run: Run) -> list[str]:
@@ -244,10 +272,7 @@ def progress_events(run: Run) -> list[str]:
             if entry.steps[step].terminated and not entry.steps[step].finished_ok:
                 events.append(f"{name}: {step} failed")
         if entry.assessment is not None:
-            events.append(
-                f"{name}: force MAE {_error(entry, 'training', 'force_mae')} eV/A on training, "
-                f"{_error(entry, 'validation', 'force_mae')} eV/A on validation"
-            )
+            events.append(f"{name}: {_force_errors(entry)}")
     return events
 
 

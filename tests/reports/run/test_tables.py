@@ -77,6 +77,19 @@ def test_results_table_holds_the_errors(run):
     assert "1 min 40 s" in times and "50 s" in times
 
 
+def test_fixed_set_has_columns_where_there_is_one(run):
+    """It stands beside the set that changes, and is said of each round."""
+    assert "fixed" not in results_table(run)
+    fixed = {"force_mae": 0.3456, "energy_mae": 0.009, "migrating": {"n_atoms": 3, "score": 0.25}}
+    run.rounds[0].assessment = {**ASSESSMENT, "fixed_validation": fixed}
+    text = results_table(run)
+    row = next(line for line in text.splitlines() if line.startswith("0 ")).split()
+    assert row[7:] == ["0.123", "0.234", "0.346", "0.900", "5.6", "7.8", "9.0", "100.0*", "-", "0.25", "(3)", "-"]
+    assert "fixed: validation set that is the same in all rounds" in text
+    assert any(event.endswith("eV/A on validation, 0.346 on the fixed set") for event in progress_events(run))
+    assert "0.346 on the fixed set, " in round_status(run.rounds[0], run)
+
+
 def test_results_table_holds_scores_where_there_are_any(run):
     """Score and number of atoms; no columns where nothing migrates."""
     assert "P (migrating" not in results_table(run)
