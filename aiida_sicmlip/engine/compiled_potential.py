@@ -62,7 +62,6 @@ class CompiledPotential:
         :raises ProgramError: where torch cannot load it.
         """
         import torch  # slow; imported only where needed
-        import torch._inductor
 
         file = CompiledFile.read(path)
         device = device or file.device
@@ -72,7 +71,8 @@ class CompiledPotential:
         other_torch = file.other_torch(torch.__version__)
         index = torch.device(device).index
         try:
-            package = torch._inductor.aoti_load_package(str(path), device_index=-1 if index is None else index)
+            # `torch._inductor.aoti_load_package` ends here, but imports torch's compiler first, for 2 s.
+            loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1 if index is None else index)
         except Exception as error:
             raise ProgramError(
                 f"torch {torch.__version__} cannot load the compiled model `{path}`{'; ' if other_torch else ''}"
@@ -84,7 +84,7 @@ class CompiledPotential:
             torch.backends.cuda.matmul.allow_tf32 = file.metadata.get("allow_tf32") == "1"
             torch.backends.cudnn.allow_tf32 = file.metadata.get("allow_tf32") == "1"
         # The regular call parses its calling convention each time, which is significant for small models.
-        return cls(package.loader.boxed_run, file.metadata, device)
+        return cls(loader.boxed_run, file.metadata, device)
 
     def evaluate(
         self, positions: torch.Tensor, species_index: torch.Tensor, edges: torch.Tensor
