@@ -7,7 +7,8 @@ import os
 import signal
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "tests/loop" if path.startswith("tests/loop/") else path
 
     return TogetherByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def aiida_in(aiida_config_factory: Any) -> Callable[[Path], AbstractContextManager[None]]:
+    """A context in which AiiDA's configuration is that of a folder, no profile being loaded, as for a new process."""
+    from aiida.manage import get_manager
+
+    @contextmanager
+    def switch(folder: Path) -> Iterator[None]:
+        previous = get_manager().get_profile()
+        get_manager().unload_profile()
+        try:
+            with aiida_config_factory(folder), chdir(folder):
+                try:
+                    yield
+                finally:
+                    get_manager().unload_profile()
+        finally:
+            if previous is not None:
+                get_manager().load_profile(previous.name, allow_switch=True)
+
+    return switch
 
 
 @pytest.fixture

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
+
+from aiida_sicmlip.cli import main
 
 THINGS = [
     "profile",
@@ -31,10 +32,14 @@ UPF = """<UPF version="2.0.1">
 
 
 class Home:
-    """A folder with an AiiDA set-up of its own, a stand-in for pw.x, and pseudopotentials."""
+    """A folder with an AiiDA set-up of its own, a stand-in for pw.x, and pseudopotentials.
 
-    def __init__(self, folder: Path) -> None:
+    :param cache: folder of the compiled LAMMPS plugin; one of its own if not given.
+    """
+
+    def __init__(self, folder: Path, cache: Path | None = None) -> None:
         self.folder = folder
+        self.cache = cache or folder / "cache"
         self.pw = self.write_program("bin/pw.x")
         self.pseudos = [self.write_upf(f"{element}.upf", element) for element in ("Si", "C")]
         self.given = [f"--pw={self.pw}", *(f"--pseudo-file={path}" for path in self.pseudos)]
@@ -53,20 +58,13 @@ class Home:
         return path
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "AIIDA_PATH": str(self.folder), "SICMLIP_CACHE": str(self.folder / "cache")}
+        environment = {**os.environ, "AIIDA_PATH": str(self.folder), "SICMLIP_CACHE": str(self.cache)}
         return subprocess.run(
             [sys.executable, *command], capture_output=True, text=True, env=environment, cwd=self.folder, check=False
         )
 
     def setup(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run("-c", "from aiida_sicmlip.cli import main; main()", "setup", *arguments)
-
-    def ask(self, script: str) -> Any:
-        """Return what the ``script`` puts into ``answer`` with the profile loaded."""
-        head = "import json\nfrom aiida import load_profile, orm\nload_profile()\n"
-        result = self.run("-c", f"{head}{script}\nprint(json.dumps(answer))")
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout.splitlines()[-1])
 
 
 def states(output: str) -> dict[str, str]:
@@ -78,6 +76,18 @@ def states(output: str) -> dict[str, str]:
             if rest.strip().startswith(name):
                 found[name] = state
     return found
+
+
+@pytest.fixture
+def setup(aiida_in, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Sets up a home in this process, which has loaded AiiDA already: home, arguments."""
+
+    def run(home: Home, *arguments: str) -> Result:
+        monkeypatch.setenv("SICMLIP_CACHE", str(home.cache))
+        with aiida_in(home.folder):
+            return CliRunner().invoke(main, ["setup", *arguments])
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -98,45 +108,34 @@ def test_first_run_makes_everything(ready: tuple[Home, subprocess.CompletedProce
 
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
 def test_second_run_finds_everything(
-    ready: tuple[Home, subprocess.CompletedProcess[str]], arguments: list[str]
+    ready: tuple[Home, subprocess.CompletedProcess[str]], setup: Callable[..., Result], arguments: list[str]
 ) -> None:
     home, _ = ready
-    result = home.setup(*home.given, *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
+    result = setup(home, *home.given, *arguments)
+    assert result.exit_code == 0, result.output
     found = states(result.stdout)
     assert {name: found.get(name) for name in THINGS} == dict.fromkeys(THINGS, "found")
 
 
-def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
-    home, _ = ready
-    answer = home.ask(
-        "computer = orm.load_computer('localhost')\n"
-        "labels = ('pw', 'sicmlip-lmp', 'sicmlip')\n"
-        "codes = [orm.load_code(f'{label}@localhost') for label in labels]\n"
-        "family = orm.load_group('sicmlip')\n"
-        "answer = {\n"
-        "    'codes': [(code.label, code.default_calc_job_plugin, code.with_mpi) for code in codes],\n"
-        "    'threads': 'export OMP_NUM_THREADS=1' in codes[0].prepend_text,\n"
-        "    'poll': computer.get_minimum_job_poll_interval(),\n"
-        "    'safe': computer.get_configuration()['safe_interval'],\n"
-        "    'processes': computer.get_default_mpiprocs_per_machine(),\n"
-        "    'family': {element: family.get_pseudo(element).filename for element in family.elements},\n"
-        "    'broker': load_profile().process_control_backend,\n"
-        "}\n"
-    )
-    assert answer == {
-        "codes": [
-            ["pw", "quantumespresso.pw", None],
-            ["sicmlip-lmp", "sicmlip.exploration", None],
-            ["sicmlip", None, None],
-        ],
-        "threads": True,
-        "poll": 1.0,
-        "safe": 0.0,
-        "processes": 1,
-        "family": {"Si": "Si.upf", "C": "C.upf"},
-        "broker": "core.zeromq",
-    }
+def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]], aiida_in) -> None:
+    from aiida import load_profile, orm
+
+    with aiida_in(ready[0].folder):
+        assert load_profile().process_control_backend == "core.zeromq"
+        computer = orm.load_computer("localhost")
+        assert computer.get_minimum_job_poll_interval() == 1.0
+        assert computer.get_configuration()["safe_interval"] == 0.0
+        assert computer.get_default_mpiprocs_per_machine() == 1
+        codes = [orm.load_code(f"{label}@localhost") for label in ("pw", "sicmlip-lmp", "sicmlip")]
+        assert [(code.default_calc_job_plugin, code.with_mpi) for code in codes] == [
+            ("quantumespresso.pw", None),
+            ("sicmlip.exploration", None),
+            (None, None),
+        ]
+        assert "export OMP_NUM_THREADS=1" in codes[0].prepend_text
+        family = orm.load_group("sicmlip")
+        files = {element: family.get_pseudo(element).filename for element in family.elements}
+        assert files == {"Si": "Si.upf", "C": "C.upf"}
 
 
 def test_database_is_in_write_ahead_mode(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
@@ -158,48 +157,62 @@ def test_check_of_nothing_says_what_is_missing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_other_program_for_a_code_is_refused_and_then_replaced(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    assert home.setup(*home.given).returncode == 0
-    other = home.write_program("elsewhere/pw.x")
-    arguments = [f"--pw={other}", *home.given[1:]]
+@pytest.fixture
+def own(ready: tuple[Home, subprocess.CompletedProcess[str]], setup: Callable[..., Result], tmp_path: Path) -> Home:
+    """A complete set-up that the test may change."""
+    home = Home(tmp_path, ready[0].cache)
+    assert setup(home, *home.given).exit_code == 0
+    return home
 
-    refused = home.setup(*arguments)
-    assert refused.returncode == 1
+
+def test_other_program_for_a_code_is_refused_and_then_replaced(
+    own: Home, setup: Callable[..., Result], aiida_in
+) -> None:
+    from aiida import load_profile, orm
+
+    other = own.write_program("elsewhere/pw.x")
+    arguments = [f"--pw={other}", *own.given[1:]]
+
+    refused = setup(own, *arguments)
+    assert refused.exit_code == 1
     assert states(refused.stdout)["code `pw@localhost`"] == "differs"
-    assert f"runs {home.pw}, not {other}" in refused.stdout
+    assert f"runs {own.pw}, not {other}" in refused.stdout
     assert "--replace" in refused.stdout
-    replaced = home.setup("--replace", *arguments)
+    replaced = setup(own, "--replace", *arguments)
     assert states(replaced.stdout)["code `pw@localhost`"] == "made"
-    codes = home.ask(
-        "codes = orm.QueryBuilder().append(orm.InstalledCode, filters={'label': {'like': 'pw%'}}).all(flat=True)\n"
-        "answer = [(str(code.filepath_executable), code.label == 'pw', code.is_hidden) for code in codes]"
-    )
+    with aiida_in(own.folder):
+        load_profile()
+        query = orm.QueryBuilder().append(orm.InstalledCode, filters={"label": {"like": "pw%"}})
+        codes = [(str(code.filepath_executable), code.label == "pw", code.is_hidden) for code in query.all(flat=True)]
     # The first program still has its node, and no third one was made when the change was refused.
-    assert sorted(codes) == sorted([[str(home.pw), False, True], [str(other), True, False]])
+    assert sorted(codes) == sorted([(str(own.pw), False, True), (str(other), True, False)])
 
 
-def test_a_profile_of_an_earlier_version_gets_the_code_that_it_lacks(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    assert home.setup(*home.given).returncode == 0
-    home.ask(
-        "from aiida.tools import delete_nodes\n"
-        "answer = delete_nodes([orm.load_code('sicmlip@localhost').pk], dry_run=False)[1]"
-    )
-    assert states(home.setup(*home.given, "--check").stdout)["code `sicmlip@localhost`"] == "missing"
-    again = home.setup(*home.given)
-    assert again.returncode == 0
+def test_a_profile_of_an_earlier_version_gets_the_code_that_it_lacks(
+    own: Home, setup: Callable[..., Result], aiida_in
+) -> None:
+    from aiida import load_profile, orm
+    from aiida.tools import delete_nodes
+
+    with aiida_in(own.folder):
+        load_profile()
+        delete_nodes([orm.load_code("sicmlip@localhost").pk], dry_run=False)
+    assert states(setup(own, *own.given, "--check").stdout)["code `sicmlip@localhost`"] == "missing"
+    again = setup(own, *own.given)
+    assert again.exit_code == 0
     found = states(again.stdout)
     assert found.pop("code `sicmlip@localhost`") == "made"
     assert {found[name] for name in THINGS if name in found} == {"found"}
 
 
-def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_other_pseudopotential_is_refused(
+    ready: tuple[Home, subprocess.CompletedProcess[str]], setup: Callable[..., Result], tmp_path: Path
+) -> None:
     home, _ = ready
     other = tmp_path / "Si.other.upf"
     other.write_text(UPF.format(element="Si") + "<!-- another -->\n")
-    result = home.setup(home.given[0], f"--pseudo-file={other}", f"--pseudo-file={home.pseudos[1]}")
-    assert result.returncode == 1
+    result = setup(home, home.given[0], f"--pseudo-file={other}", f"--pseudo-file={home.pseudos[1]}")
+    assert result.exit_code == 1
     assert states(result.stdout)["pseudopotentials `sicmlip`"] == "differs"
     assert "contains Si.upf for Si" in result.stdout
 
@@ -215,19 +228,24 @@ def test_other_pseudopotential_is_refused(ready: tuple[Home, subprocess.Complete
     ],
 )
 def test_wrong_input_is_a_message(
-    ready: tuple[Home, subprocess.CompletedProcess[str]], arguments: list[str], message: str
+    ready: tuple[Home, subprocess.CompletedProcess[str]],
+    setup: Callable[..., Result],
+    arguments: list[str],
+    message: str,
 ) -> None:
     home, _ = ready
-    result = home.setup(*arguments)
-    assert result.returncode == 1
+    result = setup(home, *arguments)
+    assert result.exit_code == 1
     assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
-def test_family_that_is_not_there_is_missing(ready: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
+def test_family_that_is_not_there_is_missing(
+    ready: tuple[Home, subprocess.CompletedProcess[str]], setup: Callable[..., Result]
+) -> None:
     home, _ = ready
-    result = home.setup(home.given[0], "--pseudo-family=SSSP/0.0")
-    assert result.returncode == 1
+    result = setup(home, home.given[0], "--pseudo-family=SSSP/0.0")
+    assert result.exit_code == 1
     assert "aiida-pseudo list" in result.stdout
 
 
