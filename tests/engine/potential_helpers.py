@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.filenames import TRAINING_SET_FILE, TRAINING_SETTINGS_FILE, VALIDATION_SET_FILE
+from aiida_sicmlip.engine.programs.main import main
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 
 #: A few hundred weights and a short cutoff: a pass over four frames takes some 30 ms.
@@ -85,6 +88,14 @@ def run_potential(
         check=False,
         timeout=300,
     )
+
+
+def call_potential(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `sicmlip` in ``folder``, in this process: its libraries, which take seconds to import, are there already."""
+    printed, said = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(printed), redirect_stderr(said):
+        status = main([str(argument) for argument in arguments])
+    return subprocess.CompletedProcess(arguments, status, printed.getvalue(), said.getvalue())
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
-from potential_helpers import labelled_carbide, prepare_training, read_report, run_potential
+from potential_helpers import call_potential, labelled_carbide, prepare_training, read_report, run_potential
 from scipy.stats import spearmanr
 
 from aiida_sicmlip.common.exceptions import InputError
@@ -57,7 +57,7 @@ def test_the_compiled_model_predicts_what_the_packaged_one_does(compiled):
     frames[2].positions[3] += 2 * frames[2].cell[0]
     frames[2].calc = SinglePointCalculator(frames[2], energy=0.0, forces=np.zeros((16, 3)))
     write_labelled_frames(compiled / "dataset.npz", frames)
-    result = run_potential(compiled, "evaluate", "--dataset", "dataset.npz", "--compiled", "potential.nequip.pt2")
+    result = call_potential(compiled, "evaluate", "--dataset", "dataset.npz", "--compiled", "potential.nequip.pt2")
     assert result.returncode == 0, result.stderr
     model = PackagedModel.load(compiled / "potential.nequip.zip")
     with np.load(compiled / "predictions.npz") as predictions:
@@ -81,7 +81,7 @@ def test_two_models_are_a_committee(compiled, allegro_model, tmp_path):
     write_labelled_frames(tmp_path / "dataset.npz", frames)
     models = [compiled / "potential.nequip.pt2", allegro_model.pair_allegro]
     arguments = ("--dataset", "dataset.npz", "--compiled", models[0], "--committee", models[1])
-    result = run_potential(tmp_path, "evaluate", *arguments)
+    result = call_potential(tmp_path, "evaluate", *arguments)
     assert result.returncode == 0, result.stderr
     results = []
     for path in models:
@@ -115,7 +115,7 @@ def test_evaluation_refuses_species_that_the_model_does_not_know(compiled, tmp_p
     frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((8, 3)))
     write_labelled_frames(tmp_path / "dataset.npz", [frame])
     compiled_file = compiled / "potential.nequip.pt2"
-    result = run_potential(tmp_path, "evaluate", "--dataset", "dataset.npz", "--compiled", compiled_file)
+    result = call_potential(tmp_path, "evaluate", "--dataset", "dataset.npz", "--compiled", compiled_file)
     assert result.returncode == INPUT_ERROR
     assert "Si, C" in result.stderr and "Ge" in result.stderr
     assert not (tmp_path / "predictions.npz").exists()

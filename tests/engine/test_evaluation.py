@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
-from potential_helpers import read_report, run_potential
+from potential_helpers import call_potential, read_report
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED
@@ -92,7 +92,7 @@ def test_a_classical_potential_is_evaluated_by_forces_and_by_energies_up_to_a_sh
     ]
     write_labelled_frames(tmp_path / "dataset.npz", labels)
     (tmp_path / "classical.json").write_text(json.dumps({"species": SPECIES, "commands": edip()}))
-    result = run_potential(tmp_path, "evaluate", "--dataset", "dataset.npz", "--classical", "classical.json")
+    result = call_potential(tmp_path, "evaluate", "--dataset", "dataset.npz", "--classical", "classical.json")
     assert result.returncode == 0, result.stderr
     report = read_report(tmp_path / "evaluation.json")
     assert report["energy_offset_fitted"] is True
@@ -110,7 +110,7 @@ def test_a_classical_potential_is_evaluated_by_forces_and_by_energies_up_to_a_sh
 def test_a_command_that_lammps_refuses_is_told_with_its_own_words(tmp_path):
     write_labelled_frames(tmp_path / "dataset.npz", [labelled(divacancy(), 0.0, np.zeros((14, 3)))])
     (tmp_path / "classical.json").write_text(json.dumps({"species": SPECIES, "commands": ["pair_style edipp"]}))
-    result = run_potential(tmp_path, "evaluate", "--dataset", "dataset.npz", "--classical", "classical.json")
+    result = call_potential(tmp_path, "evaluate", "--dataset", "dataset.npz", "--classical", "classical.json")
     assert result.returncode == PROGRAM_FAILED
     assert "edipp" in result.stderr
     assert "Traceback" not in result.stderr
@@ -119,7 +119,7 @@ def test_a_command_that_lammps_refuses_is_told_with_its_own_words(tmp_path):
 
 def test_a_missing_data_set_is_told_in_one_message(tmp_path):
     (tmp_path / "classical.json").write_text(json.dumps({"species": SPECIES, "commands": edip()}))
-    result = run_potential(tmp_path, "evaluate", "--dataset", "none.npz", "--classical", "classical.json")
+    result = call_potential(tmp_path, "evaluate", "--dataset", "none.npz", "--classical", "classical.json")
     assert result.returncode == INPUT_ERROR
     assert "none.npz" in result.stderr
 

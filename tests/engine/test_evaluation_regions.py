@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 from ase.io import write
-from potential_helpers import read_report, run_potential
+from potential_helpers import call_potential, read_report
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
@@ -84,7 +84,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Atom
     (folder / "classical.json").write_text(json.dumps({"species": SPECIES, "commands": commands()}))
     write(folder / "host.extxyz", HOST)
     arguments = ("--dataset", "dataset.npz", "--classical", "classical.json", "--host", "host.extxyz")
-    result = run_potential(folder, "evaluate", *arguments)
+    result = call_potential(folder, "evaluate", *arguments)
     assert result.returncode == 0, result.stderr
     return folder, labels, atom
 
