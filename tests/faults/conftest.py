@@ -12,7 +12,7 @@ import pytest
 from aiida import orm
 
 import aiida_sicmlip
-from tests.loop.conftest import switched  # noqa: F401 (a fixture)
+from tests.loop.conftest import ask, switched  # noqa: F401 (fixtures)
 
 SOURCES = Path(aiida_sicmlip.__file__).parent.parent
 PROGRAMS = {

@@ -181,16 +181,17 @@ def data_sets(pk: int) -> dict[str, bytes]:
     return {label: node.base.repository.get_object_content(node.filename, mode="rb") for node, label in run.all()}
 
 
-def test_program_that_is_gone_between_two_rounds(folder, killed_run):
+def test_program_that_is_gone_between_two_rounds(folder, killed_run, ask):
     """The run ends with the shell's own words, and what the round before has left is still there to go on from."""
     pk, _ = killed_run
     script = folder.path / "noting-lmp"
     hidden = script.rename(folder.path / "hidden")
     try:
         continued = folder.submit(settings(seed=1, trains=False), "--continue", str(pk))
-        state = folder.wait(continued, timeout=600)
+        folder.wait(continued, timeout=600)
     finally:
         hidden.rename(script)
+    state = ask(folder, "status", str(continued))
     first = state.splitlines()[0]
     assert "finished with status 401: The exploration of round 1 <" in first
     assert "No walker has produced frames. 2 failed; the first, walker_00 <" in first
@@ -198,7 +199,7 @@ def test_program_that_is_gone_between_two_rounds(folder, killed_run):
     assert f"when the cause is fixed, `aiida-sicmlip run SETTINGS --continue {continued}` continues it." in state
 
 
-def test_model_with_a_changed_byte(folder, killed_run, switched):
+def test_model_with_a_changed_byte(folder, killed_run, switched, ask):
     """It is refused before a step is run with it; `verify` finds which node it is."""
     pk, _ = killed_run
     with switched(folder):
@@ -214,7 +215,8 @@ def test_model_with_a_changed_byte(folder, killed_run, switched):
     stored.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     try:
         continued = folder.submit(settings(seed=1, trains=False), "--continue", str(pk))
-        state = folder.wait(continued, timeout=600)
+        folder.wait(continued, timeout=600)
+        state = ask(folder, "status", str(continued))
         checked = folder.run("aiida-sicmlip", "verify", str(pk), "-p", PROFILE)
     finally:
         stored.write_bytes(content)
@@ -223,13 +225,14 @@ def test_model_with_a_changed_byte(folder, killed_run, switched):
     assert f"{named} was changed after it was stored" in checked.stdout
 
 
-def test_interrupted_commands_and_two_runs_at_once(folder, killed_run, switched):
+def test_interrupted_commands_and_two_runs_at_once(folder, killed_run, switched, ask):
     """Both make the data sets that one alone has made, in spite of Ctrl-C, and share nothing that either made."""
     pk, _ = killed_run
     at_once = [submit_and_interrupt(folder), folder.submit(settings(seed=1, trains=False))]
     interrupt_display(folder, at_once[0])
-    states = [folder.wait(each, timeout=900) for each in at_once]
-    for state in states:
+    for each in at_once:
+        folder.wait(each, timeout=900)
+        state = ask(folder, "status", str(each))
         assert "finished with status 403: The training of round 0 <" in state
         assert "no time to train" in state
     with switched(folder):

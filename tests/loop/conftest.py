@@ -49,27 +49,38 @@ def settings(max_rounds: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def switched(aiida_config_factory):
+def switched(aiida_in):
     """Return a context in which the profile of a :class:`LoopFolder` is loaded in this process."""
 
     @contextmanager
     def switch(folder: LoopFolder) -> Iterator[None]:
         from aiida import load_profile
-        from aiida.manage import get_manager
 
-        previous = get_manager().get_profile()
-        try:
-            with aiida_config_factory(folder.path):
-                load_profile(PROFILE, allow_switch=True)
-                try:
-                    yield
-                finally:
-                    get_manager().unload_profile()
-        finally:
-            if previous is not None:
-                load_profile(previous.name, allow_switch=True)
+        with aiida_in(folder.path):
+            load_profile(PROFILE)
+            yield
 
     return switch
+
+
+@pytest.fixture(scope="session")
+def ask(switched):
+    """Return what a command of `aiida-sicmlip` prints in a folder; run in this process, which has loaded AiiDA.
+
+    A process of its own would spend three seconds on that.
+    """
+
+    def run(folder: LoopFolder, *words: str) -> str:
+        from click.testing import CliRunner
+
+        from aiida_sicmlip.cli import main
+
+        with switched(folder):
+            result = CliRunner().invoke(main, [*words, "-p", PROFILE])
+        assert result.exit_code == 0, f"{' '.join(words)}\n{result.output}\n{result.exception}"
+        return result.stdout
+
+    return run
 
 
 def require_programs() -> None:

@@ -160,12 +160,11 @@ class LoopFolder:
         """Return what the command line says of a run."""
         return self.command("aiida-sicmlip", "status", str(pk), "--once", "-p", PROFILE)
 
-    def wait(self, pk: int, timeout: float) -> str:
-        """Wait for a run to end and return what the command line says of it."""
+    def wait(self, pk: int, timeout: float) -> None:
+        """Wait for a run to end."""
         ended = self.command("python", "-c", WAIT, PROFILE, str(pk), str(timeout), timeout=timeout + 120)
         if ended.strip() != "ended":
             raise AssertionError(f"run {pk} has not ended after {timeout} s:\n{self.state(pk)}\n{self.report(pk)}")
-        return self.state(pk)
 
     def starts(self) -> list[str]:
         """Return the work folder of each start of a program; a folder that stands twice was computed twice."""

@@ -36,39 +36,39 @@ def card() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def profile(tmp_path_factory, card) -> Iterator[LoopFolder]:
+def profile(tmp_path_factory, card, ask) -> Iterator[LoopFolder]:
     """A profile that never ran anything, into which the archive was imported."""
     folder = LoopFolder(Path(tmp_path_factory.mktemp("earlier")))
     folder.set_up()
-    assert card["model"]["uuid"] in folder.command("aiida-sicmlip", "import", str(FOLDER), "-p", PROFILE)
+    assert card["model"]["uuid"] in ask(folder, "import", str(FOLDER))
     yield folder
     folder.kill_daemon()
 
 
-def test_history_is_in_order(profile, card) -> None:
+def test_history_is_in_order(profile, card, ask) -> None:
     run = json.loads((FOLDER / "run.json").read_text(encoding="utf-8"))
     for uuid in (card["model"]["uuid"], run["uuid"]):
-        report = json.loads(profile.command("aiida-sicmlip", "verify", uuid, "-p", PROFILE, "--json"))
+        report = json.loads(ask(profile, "verify", uuid, "--json"))
         assert report["passed"]
         assert all(check["examined"] > 0 for check in report["checks"])
 
 
-def test_lineage_names_the_same_configurations(profile, card) -> None:
+def test_lineage_names_the_same_configurations(profile, card, ask) -> None:
     """Label, round, trajectory and frame of each configuration, as the package said when it exported them."""
     expected = json.loads((FOLDER / "lineage.json").read_text(encoding="utf-8"))
-    printed = profile.command("aiida-sicmlip", "lineage", card["model"]["uuid"], "-p", PROFILE, "--json")
+    printed = ask(profile, "lineage", card["model"]["uuid"], "--json")
     assert configurations(json.loads(printed)) == configurations(expected)
 
 
 @pytest.mark.parametrize("command", ["results", "status", "selection"])
-def test_run_can_be_asked(profile, command) -> None:
+def test_run_can_be_asked(profile, command, ask) -> None:
     run = json.loads((FOLDER / "run.json").read_text(encoding="utf-8"))
-    assert "round" in profile.command("aiida-sicmlip", command, run["uuid"], "-p", PROFILE)
+    assert "round" in ask(profile, command, run["uuid"])
 
 
-def test_report_of_the_run(profile) -> None:
+def test_report_of_the_run(profile, ask) -> None:
     run = json.loads((FOLDER / "run.json").read_text(encoding="utf-8"))
-    profile.command("aiida-sicmlip", "report", run["uuid"], "-p", PROFILE, "--output", "run.html")
+    ask(profile, "report", run["uuid"], "--output", "run.html")
     assert "<html" in (profile.path / "run.html").read_text(encoding="utf-8")
 
 

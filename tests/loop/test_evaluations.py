@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.program
 
 
-def test_evaluations_know_the_hosts_and_the_origin_of_configurations(finished_loop, switched):
+def test_evaluations_know_the_hosts_and_the_origin_of_configurations(finished_loop, switched, ask):
     """Those of training and exploring potential; printed by round and start structure."""
     from aiida import orm
 
@@ -30,7 +30,7 @@ def test_evaluations_know_the_hosts_and_the_origin_of_configurations(finished_lo
         identifier = next(
             node.pk for node in reversed(evaluations) if node.inputs.dataset.pk == run.outputs.training_set.pk
         )
-    report = json.loads(folder.command("aiida-sicmlip", "evaluation", str(identifier), "-p", "loop", "--json"))
+    report = json.loads(ask(folder, "evaluation", str(identifier), "--json"))
     groups = {(group["by"], group["group"]): group for group in report["groups"]}
     assert [group for by, group in groups if by == "round"] == [str(index) for index in range(rounds)]
     assert {group for by, group in groups if by == "defect"} <= {"vacancy", "divacancy"}

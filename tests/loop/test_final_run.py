@@ -150,18 +150,18 @@ def test_potential_that_passes_ends_the_run(runs, switched):
         assert sorted(segments) == [f"s{index:02d}" for index in range(len(segments))] and len(segments) >= 6
 
 
-def test_labels_of_final_runs_are_counted_shown_and_sound(runs):
+def test_labels_of_final_runs_are_counted_shown_and_sound(runs, ask):
     """Costs, results and the page know them; their provenance holds."""
     folder, failing, passing = runs
-    status = json.loads(folder.command("aiida-sicmlip", "status", str(failing), "-p", "loop", "--json"))
+    status = json.loads(ask(folder, "status", str(failing), "--json"))
     labelled = [sum(len(run["labels"]) for run in entry["final_run"]["runs"]) for entry in status["rounds"]]
     used = {entry["name"]: entry["used"] for entry in status["costs"]["budgets"]}
     assert used["labels"] == 6 + sum(labelled)
     assert any(entry["step"] == "final_run" and entry["calculations"] > 0 for entry in status["costs"]["by_step"])
-    printed = folder.command("aiida-sicmlip", "results", str(failing), "-p", "loop")
+    printed = ask(folder, "results", str(failing))
     assert "free runs" in printed and "round 0, divacancy" in printed
-    assert "final run not passed" in folder.command("aiida-sicmlip", "status", str(failing), "-p", "loop")
-    folder.command("aiida-sicmlip", "verify", str(passing), "-p", "loop")
-    folder.command("aiida-sicmlip", "report", str(passing), "--output", "page.html", "-p", "loop")
+    assert "final run not passed" in ask(folder, "status", str(failing))
+    ask(folder, "verify", str(passing))
+    ask(folder, "report", str(passing), "--output", "page.html")
     page = (folder.path / "page.html").read_text()
     assert "Free runs with the potentials that met the criteria" in page and "In its final run" in page

@@ -74,14 +74,14 @@ def test_a_spoiled_label_is_in_all_models_after_it(finished_loop, switched) -> N
         assert all(part.share_own == 1 for one in code.models for part in one.sets.values())
 
 
-def test_the_commands(finished_loop) -> None:
+def test_the_commands(finished_loop, ask) -> None:
     folder, pk = finished_loop
-    printed = folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop")
+    printed = ask(folder, "results", str(pk))
     model = printed.split("potential  <")[1].split(">")[0]
-    tree = folder.command("aiida-sicmlip", "lineage", model, "-p", "loop", "--picture", "lineage.svg")
+    tree = ask(folder, "lineage", model, "--picture", "lineage.svg")
     assert "labelled with pw@localhost, at PBE 20 Ry <" in tree
     assert "driven by edip/multi potential <" in tree and "started from " in tree
     assert "round 0" in (folder.path / "lineage.svg").read_text()
-    entry = json.loads(folder.command("aiida-sicmlip", "lineage", model, "-p", "loop", "--frame", "0", "--json"))
-    affected = folder.command("aiida-sicmlip", "affected-by", entry["label_uuid"], "-p", "loop")
+    entry = json.loads(ask(folder, "lineage", model, "--frame", "0", "--json"))
+    affected = ask(folder, "affected-by", entry["label_uuid"])
     assert f"<{model}>" in affected

@@ -106,7 +106,7 @@ def test_data_sets_hold_what_dft_computed(finished_loop, switched):
             assert np.allclose(picked.positions, kept.positions, atol=1e-12)
 
 
-def test_configurations_know_their_rounds_and_start_structures(finished_loop, switched):
+def test_configurations_know_their_rounds_and_start_structures(finished_loop, switched, ask):
     """A part of a real data set by round; its export comes back as it was; the sources of the whole are complete."""
     from aiida import orm
 
@@ -130,7 +130,7 @@ def test_configurations_know_their_rounds_and_start_structures(finished_loop, sw
         for columns in source_columns(dataset):
             assert set(columns) == sources | {"segment", "frame", "round", "start_structure"}
         identifier = dataset.pk
-    printed = folder.command("aiida-sicmlip", "dataset", "export", str(identifier), "training.db", "-p", "loop")
+    printed = ask(folder, "dataset", "export", str(identifier), "training.db")
     assert f"Wrote {len(expected)} configurations" in printed
 
 
@@ -176,20 +176,20 @@ def test_walkers_are_biased_along_what_was_learned_before(finished_loop, switche
                         assert colvar.get_array("nker")[-1] > 0
 
 
-def test_results_and_status_read_well(finished_loop):
+def test_results_and_status_read_well(finished_loop, ask):
     """The table by round, the way from the model to one DFT calculation, and a picture."""
     folder, pk = finished_loop
-    printed = folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop", "--plot", "errors.png")
+    printed = ask(folder, "results", str(pk), "--plot", "errors.png")
     assert "force MAE (eV/A)" in printed
     assert "PwCalculation with pw@localhost" in printed
     assert "among candidates of" in printed and "DescriptorsCalculation, " in printed
     assert "bootstrap potential" in printed or "compiled model" in printed
     assert (folder.path / "errors.png").stat().st_size > 5000
-    folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop", "--plot-space", "space.svg")
+    ask(folder, "results", str(pk), "--plot-space", "space.svg")
     space = (folder.path / "space.svg").read_text()
     assert all(f"round 0, {name}" in space for name in ("vacancy", "divacancy")) and " selected" in space
     options = ("--round", "0", "--structure", "divacancy", "--blocks", "2", "--json")
-    report = json.loads(folder.command("aiida-sicmlip", "free-energy", str(pk), "-p", "loop", *options))
+    report = json.loads(ask(folder, "free-energy", str(pk), *options))
     # The ramp begins at 60 % of the temperature.
     assert (report["temperature"], report["variables"], len(report["calculations"])) == (300.0, ["CV 1"], 1)
     assert folder.state(pk).splitlines()[0].startswith(f"ActiveLearningWorkChain <{pk}>: finished")

@@ -129,11 +129,11 @@ def test_walkers_are_of_all_structures_and_temperatures(labelled_run, switched):
         assert sorted(name for segments in found.values() for name in segments) == ["s00", "s01", "s02"]
 
 
-def test_commands_say_what_labelled_and_what_was_picked(labelled_run):
+def test_commands_say_what_labelled_and_what_was_picked(labelled_run, ask):
     folder, pk = labelled_run
-    printed = folder.command("aiida-sicmlip", "results", str(pk), "-p", "loop")
+    printed = ask(folder, "results", str(pk))
     assert "labels: by edip/multi (SiC.edip), a reference potential instead of DFT" in printed
-    printed = folder.command("aiida-sicmlip", "selection", str(pk), "-p", "loop")
+    printed = ask(folder, "selection", str(pk))
     rows = [line.split() for line in printed.splitlines() if "vacancy" in line and line.startswith("0")]
     # Round, start structure, defect, atoms, temperature, frames; then what was picked.
     assert [row[1] for row in rows] == ["divacancy", "divacancy", "vacancy"]

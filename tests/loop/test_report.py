@@ -12,13 +12,13 @@ from tests.reports.run.test_page import FIGURES, SECTIONS, Page
 pytestmark = pytest.mark.program
 
 
-def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched):
+def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched, ask):
     from aiida import orm
 
     from aiida_sicmlip.tools.costs import costs_of_run
 
     folder, pk = finished_loop
-    said = folder.command("aiida-sicmlip", "report", str(pk), "-p", "loop")
+    said = ask(folder, "report", str(pk))
     assert f"report-{pk}.html" in said
     text = (folder.path / f"report-{pk}.html").read_text(encoding="utf-8")
     page = Page(text)
@@ -26,7 +26,7 @@ def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched):
     assert {f"figure-{name}-title" for name in FIGURES} <= set(page.ids)
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
     assert len(text) < 5_000_000
-    report = json.loads(folder.command("aiida-sicmlip", "report", str(pk), "-p", "loop", "--json"))
+    report = json.loads(ask(folder, "report", str(pk), "--json"))
     with switched(folder):
         run = orm.load_node(pk)
         assessments = [run.outputs.assessments[name].get_dict() for name in sorted(run.outputs.assessments)]
@@ -52,7 +52,7 @@ def test_page_and_json_hold_what_the_graph_holds(finished_loop, switched):
     assert any("Quantum ESPRESSO" in entry for entry in report["versions"]["citations"])
 
 
-def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
+def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path, ask):
     """Labels, trainings and what these learn from; frames are fewer where a walker ended early."""
     from aiida import orm
 
@@ -66,7 +66,7 @@ def test_run_did_what_its_plan_had_counted(finished_loop, switched, tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(settings(2))
     planned = total_costs(workload_of_settings(load_protocol(overrides=file)))
-    report = json.loads(folder.command("aiida-sicmlip", "report", str(pk), "-p", "loop", "--json"))
+    report = json.loads(ask(folder, "report", str(pk), "--json"))
     assert sum(entry["labels"]["done"] for entry in report["rounds"]) == planned.labels
     assert 0 < sum(entry["n_frames"] for entry in report["selections"]) <= planned.frames
     with switched(folder):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.program
 
 
 @pytest.fixture(scope="module")
-def exported(finished_loop, switched) -> dict[str, Any]:
+def exported(finished_loop, switched, ask) -> dict[str, Any]:
     """Two folders with the last model of the run, with and without the run, and what is known of it."""
     from aiida import orm
 
@@ -23,7 +23,7 @@ def exported(finished_loop, switched) -> dict[str, Any]:
 
     folder, pk = finished_loop
     for name, options in (("model-and-run", ()), ("model", ("--without-run", "--licence", "CC-BY-4.0"))):
-        folder.command("aiida-sicmlip", "export", str(pk), name, "-p", PROFILE, *options)
+        ask(folder, "export", str(pk), name, *options)
     with switched(folder):
         model = orm.load_node(pk).outputs.potential
         sources = labels_of_dataset(model.creator.inputs.training_set)
@@ -32,11 +32,11 @@ def exported(finished_loop, switched) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def other(finished_loop, exported, tmp_path_factory) -> Iterator[LoopFolder]:
+def other(finished_loop, exported, tmp_path_factory, ask) -> Iterator[LoopFolder]:
     """Another profile, whose daemon does not run, into which the model was imported without its run."""
     other = LoopFolder(Path(tmp_path_factory.mktemp("other")))
     other.set_up()
-    printed = other.command("aiida-sicmlip", "import", str(finished_loop[0].path / "model"), "-p", PROFILE)
+    printed = ask(other, "import", str(finished_loop[0].path / "model"))
     assert f"({exported['model']})" in printed and "Imported model" in printed
     yield other
     other.kill_daemon()
@@ -59,16 +59,16 @@ def test_model_card(finished_loop, exported) -> None:
     assert f"| {last:.4f} |" in text
 
 
-def test_run_is_in_order(finished_loop) -> None:
+def test_run_is_in_order(finished_loop, ask) -> None:
     folder, pk = finished_loop
-    report = json.loads(folder.command("aiida-sicmlip", "verify", str(pk), "-p", PROFILE, "--json"))
+    report = json.loads(ask(folder, "verify", str(pk), "--json"))
     assert report["passed"]
     assert all(check["examined"] > 0 for check in report["checks"])
 
 
-def test_imported_model_is_in_order_and_gives_identical_weights(other, exported) -> None:
+def test_imported_model_is_in_order_and_gives_identical_weights(other, exported, ask) -> None:
     """In a profile that never ran anything, with its own code, the training gives the same to the last bit."""
-    assert "everything is in order" in other.command("aiida-sicmlip", "verify", exported["model"], "-p", PROFILE)
+    assert "everything is in order" in ask(other, "verify", exported["model"])
     printed = other.command("aiida-sicmlip", "reproduce", exported["model"], "-p", PROFILE)
     assert "The daemon is not running: running in this process" in printed
     assert "potential: identical weights, all " in printed
@@ -100,12 +100,12 @@ def test_training_without_a_label(other, exported, switched) -> None:
         assert spoiled not in ancestors and set(exported["labels"][:-1]) <= set(ancestors)
 
 
-def test_history_with_the_run_is_in_order(other, finished_loop, exported) -> None:
+def test_history_with_the_run_is_in_order(other, finished_loop, exported, ask) -> None:
     """Imported on top of the model alone, it adds the work chains; rounds are known then."""
     folder, _ = finished_loop
-    printed = other.command("aiida-sicmlip", "import", str(folder.path / "model-and-run"), "-p", PROFILE)
+    printed = ask(other, "import", str(folder.path / "model-and-run"))
     assert "was here already" in printed
-    assert "everything is in order" in other.command("aiida-sicmlip", "verify", exported["run"], "-p", PROFILE)
+    assert "everything is in order" in ask(other, "verify", exported["run"])
 
 
 def test_what_was_tampered_with_is_found(other, exported, switched) -> None:

@@ -130,10 +130,10 @@ def test_loop_runs_on_the_cluster(runs: Runs) -> None:
     """Each kind of calculation is a job that Slurm has run, with what was asked for."""
     from aiida import orm
 
-    state = runs.folder.wait(runs.loop, timeout=1000)
+    runs.folder.wait(runs.loop, timeout=1000)
     with runs.switched(runs.folder):
         node = orm.load_node(runs.loop)
-        assert node.exit_status in (0, 701), state + runs.folder.report(runs.loop)
+        assert node.exit_status in (0, 701), runs.folder.report(runs.loop)
         assert {"potential", "compiled_potential"} <= set(node.outputs)
         query = orm.QueryBuilder().append(orm.CalcJobNode, filters={"id": {">": runs.loop}})
         jobs: dict[str, dict[str, str]] = {}
