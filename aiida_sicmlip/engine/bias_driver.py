@@ -10,10 +10,12 @@ from typing import TextIO
 
 import numpy as np
 
-from aiida_sicmlip.common.exceptions import InputError, SicmlipError
+from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.bias import Bias, BiasResult
 from aiida_sicmlip.science.bias.printing import number_format
 from aiida_sicmlip.science.bias.units import EV_IN_KJ_MOL, LENGTHS, unit_size
+from aiida_sicmlip.science.extended_xyz import read_blocks
+from aiida_sicmlip.science.frame_checks import LARGEST_POSITION
 
 
 def drive(options: argparse.Namespace) -> None:
@@ -54,36 +56,23 @@ def read_frames(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
     The box is three edges, nine numbers (the vectors one after the other), or zeros for no box.
 
-    :raises InputError: when the file cannot be read, or a frame is truncated or has another number of atoms; the
-        message names the frame.
+    :raises InputError: when the file cannot be read, or a frame is truncated, has another number of atoms or a number
+        that is not finite; the message names the frame.
     """
     n_atoms = None
-    frame = 0
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            while head := file.readline():
-                if not head.strip():
-                    continue
-                where = f"Frame {frame} of `{path}`"
-                count = int(head)
-                if n_atoms is not None and count != n_atoms:
-                    raise InputError(f"{where} has {count} atoms, the first has {n_atoms}.")
-                n_atoms = count
-                cell = _cell(file.readline(), where)
-                rows = [file.readline().split()[1:4] for _ in range(count)]
-                try:
-                    positions = np.array(rows, dtype=float).reshape(count, 3)
-                except ValueError as error:
-                    raise InputError(f"{where} must have {count} lines `name x y z`; is the file complete?") from error
-                yield positions, cell
-                frame += 1
-    except (OSError, EOFError) as error:
-        raise InputError(f"The trajectory `{path}` cannot be read: {error}.") from error
-    except ValueError as error:
-        if isinstance(error, SicmlipError):
-            raise
-        raise InputError(f"Frame {frame} of `{path}` must begin with a line that is the number of atoms.") from error
-    if frame == 0:
+    for block in read_blocks(path):
+        if n_atoms is not None and len(block.rows) != n_atoms:
+            raise InputError(f"{block.where} has {len(block.rows)} atoms, the first has {n_atoms}.")
+        n_atoms = len(block.rows)
+        cell = _cell(block.comment, block.where)
+        try:
+            positions = np.array([row.split()[1:4] for row in block.rows], dtype=float).reshape(n_atoms, 3)
+        except ValueError as error:
+            raise InputError(f"{block.where} must have {n_atoms} lines `name x y z`.") from error
+        if not np.abs(positions).max() <= LARGEST_POSITION:
+            raise InputError(f"{block.where} has a coordinate that is not finite, or is above {LARGEST_POSITION:g}.")
+        yield positions, cell
+    if n_atoms is None:
         raise InputError(f"The trajectory `{path}` holds no frame.")
 
 
@@ -92,6 +81,8 @@ def _cell(line: str, where: str) -> np.ndarray:
         numbers = [float(word) for word in line.split()]
     except ValueError:
         numbers = []
+    if not np.abs(numbers).max(initial=0.0) <= LARGEST_POSITION:
+        raise InputError(f"{where} has the box `{line.strip()}`; give finite numbers below {LARGEST_POSITION:g}.")
     if len(numbers) == 3:
         return np.diag(numbers)
     if len(numbers) == 9:

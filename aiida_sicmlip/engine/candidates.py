@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.engine.candidate_predictions import Committee
 from aiida_sicmlip.engine.description import CHUNK, Describer, Progress, RowFile, chunks_of_segments, describe_chunks
-from aiida_sicmlip.engine.frames import find_hosts
+from aiida_sicmlip.engine.frames import find_hosts, read_structures
 from aiida_sicmlip.engine.reports import read_json
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
@@ -176,8 +175,7 @@ def _hosts(files: Mapping[str, str], segments: Sequence[SegmentFile]) -> dict[st
     """Return the given perfect crystals, and for each other initial structure one inferred from its frames."""
     hosts: dict[str, Atoms] = {}
     for name, path in files.items():
-        found = read(_existing(path), format="extxyz")
-        hosts[name] = found if isinstance(found, Atoms) else found[0]
+        hosts[name] = read_structures(_existing(path), "perfect crystal")[-1]
     for name in dict.fromkeys(segment.structure for segment in segments):
         if name in hosts:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.geometry import cellpar_to_cell
-from ase.io import iread, read
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.engine.frames import read_structures
 from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd, read_dcd_header
+from aiida_sicmlip.science.extended_xyz import read_extended_xyz
 
 # 216 atoms in double precision: 5 MB.
 _FRAMES_AT_ONCE = 1000
@@ -62,12 +64,7 @@ def read_structure(path: Path) -> Atoms:
 
     :raises InputError: when it cannot be read.
     """
-    try:
-        found = read(path, index=-1)
-    except Exception as error:  # ASE's readers raise any class of error
-        raise InputError(f"The structure `{path}` cannot be read: {error}.") from error
-    # One index gives one structure; the other return type of `read` is for slices.
-    return found if isinstance(found, Atoms) else found[-1]
+    return read_structures(path, "structure")[-1]
 
 
 def read_kept(path: Path) -> np.ndarray:
@@ -128,13 +125,10 @@ def _from_xyz(
     what = f"the trajectory `{path}`"
     piece: list[Atoms] = []
     numbers = None if wanted is None else set(wanted.tolist())
-    frames = iread(path, index=slice(0, n_frames_given, every if numbers is None else 1), format="extxyz")
+    frames = itertools.islice(read_extended_xyz(path), 0, n_frames_given, every if numbers is None else 1)
     n_read = 0
     while True:
-        try:
-            frame = next(frames, None)
-        except Exception as error:  # as above
-            raise InputError(f"The trajectory `{path}` cannot be read as extended XYZ: {error}.") from error
+        frame = next(frames, None)
         if frame is not None:
             chosen.check(len(frame), frame.get_chemical_symbols(), what)
             if numbers is None or n_read in numbers:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.engine.frames import read_frames
+from aiida_sicmlip.science.extended_xyz import LABEL_KEYS, read_extended_xyz
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,8 @@ def read_pairs(reference: Path, prediction: Path) -> list[tuple[Atoms, Atoms]]:
     :raises InputError: when there is none, one file has more, or two of them are not the same.
     """
     pairs = []
-    for index, (frame, other) in enumerate(itertools.zip_longest(read_frames(reference), read_frames(prediction))):
+    both = (read_extended_xyz(path, LABEL_KEYS) for path in (reference, prediction))
+    for index, (frame, other) in enumerate(itertools.zip_longest(*both)):
         if frame is None or other is None:
             longer, shorter = (prediction, reference) if frame is None else (reference, prediction)
             raise InputError(f"`{shorter}` holds {index} frames and `{longer}` more: give as many, in the same order.")

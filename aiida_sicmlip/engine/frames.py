@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.extended_xyz import read_extended_xyz, require_sound
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -20,19 +21,40 @@ FRAMES_TO_TRY = 5
 """Number of configurations tried individually where they have no common perfect crystal."""
 
 
-def read_frames(path: Path) -> Iterator[Atoms]:
-    """Yield the frames of an extended XYZ file, one after the other.
+def read_structures(path: Path, what: str) -> list[Atoms]:
+    """Return the structures of a file in any format that ASE reads.
 
-    :raises InputError: when it cannot be read.
+    :param what: the file, as messages name it, such as "perfect crystal".
+    :raises InputError: when it cannot be read, or a structure is not sound.
     """
-    from ase.io import iread
+    from ase.io import read
 
-    if not path.is_file():
-        raise InputError(f"The file `{path}` does not exist: give one in extended XYZ.")
-    try:
-        yield from iread(path, index=":", format="extxyz")
-    except (ValueError, KeyError, IndexError, OSError, StopIteration, RuntimeError) as error:
-        raise InputError(f"The file `{path}` cannot be read as extended XYZ: {error}.") from error
+    if path.suffix.lower() in (".xyz", ".extxyz"):
+        found = list(read_extended_xyz(path))
+    else:
+        try:
+            _check_counts(path)
+            read_all = read(path, index=":")
+            found = read_all if isinstance(read_all, list) else [read_all]
+        except Exception as error:  # ASE's readers raise any class of error
+            raise InputError(f"The {what} `{path}` cannot be read: {error or type(error).__name__}.") from error
+        for index, structure in enumerate(found):
+            require_sound(structure, f"Structure {index} of `{path}`")
+    if not found:
+        raise InputError(f"The {what} `{path}` holds no structure.")
+    return found
+
+
+def _check_counts(path: Path) -> None:
+    """Raise where the first lines of a POSCAR count more atoms than the file has bytes: ASE would make them all."""
+    from ase.io.formats import filetype
+
+    if path.is_file() and filetype(str(path)) == "vasp":
+        with path.open("rb") as file:
+            lines = [file.readline(1 << 16).split() for _ in range(8)]
+        for words in lines[5:7]:
+            if words and all(word.isdigit() for word in words) and sum(map(int, words)) > path.stat().st_size:
+                raise ValueError("it counts more atoms than it has bytes")
 
 
 def read_hosts(paths: Sequence[Path]) -> dict[str, Atoms]:
@@ -40,17 +62,7 @@ def read_hosts(paths: Sequence[Path]) -> dict[str, Atoms]:
 
     :raises InputError: when one cannot be read.
     """
-    from ase import Atoms
-    from ase.io import read
-
-    hosts = {}
-    for path in paths:
-        try:
-            found = read(path)
-        except Exception as error:  # ASE's readers raise any class of error
-            raise InputError(f"The perfect crystal `{path}` cannot be read: {error}.") from error
-        hosts[str(path)] = found if isinstance(found, Atoms) else found[0]
-    return hosts
+    return {str(path): read_structures(path, "perfect crystal")[-1] for path in paths}
 
 
 def find_hosts(frames: Sequence[Atoms], known: Mapping[str, Atoms] | None = None) -> dict[str, Atoms]:

@@ -21,7 +21,8 @@ from aiida_sicmlip.engine.description import (
     describe_chunks,
     usable_cores,
 )
-from aiida_sicmlip.engine.frames import FRAMES_FOR_HOST, find_hosts, read_frames, read_hosts
+from aiida_sicmlip.engine.frames import FRAMES_FOR_HOST, find_hosts, read_hosts
+from aiida_sicmlip.science.extended_xyz import read_extended_xyz, species_of_file
 from aiida_sicmlip.science.selection.farthest_point import Eligibility, Pick, UnitRows, choose_frames, distance_to_set
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 
@@ -43,20 +44,21 @@ def select_from_pool(options: argparse.Namespace) -> None:
         tolerance=options.tolerance,
         overlap_fraction=options.overlap_fraction,
     )
-    training = list(read_frames(options.training)) if options.training is not None else []
-    first = list(itertools.islice(read_frames(options.pool), FRAMES_FOR_HOST))
-    if not first:
+    training = list(read_extended_xyz(options.training)) if options.training is not None else []
+    in_pool = species_of_file(options.pool)
+    if not in_pool:
         raise InputError(f"The pool `{options.pool}` holds no configuration.")
     hosts = {}
     if options.centres == "defect":
+        first = itertools.islice(read_extended_xyz(options.pool), FRAMES_FOR_HOST)
         hosts = read_hosts(options.host) if options.host else find_hosts([*training, *first])
-    species = sorted({symbol for frame in (*training, *first) for symbol in frame.get_chemical_symbols()})
+    species = sorted(in_pool.union(*(frame.symbols for frame in training)))
     describer = Describer(settings, species, hosts)
     processes = options.processes or usable_cores()
     with tempfile.TemporaryDirectory() as folder:
         rows_file = RowFile(Path(folder) / "rows", describer.n_features)
         sound = []
-        chunks = chunks_of_frames(read_frames(options.pool))
+        chunks = chunks_of_frames(read_extended_xyz(options.pool))
         for described in describe_chunks(describer, chunks, processes, Progress(None)):
             rows_file.append(described.rows)
             sound.append(~described.overlapping)
@@ -86,7 +88,7 @@ def _write(output: Path, pool: Path, picks: Sequence[Pick]) -> None:
     """Write the picks in their order; the pool is read again as far as needed."""
     wanted = {pick.index for pick in picks}
     found = {}
-    for index, frame in enumerate(read_frames(pool)):
+    for index, frame in enumerate(read_extended_xyz(pool)):
         if index in wanted:
             found[index] = frame
             if len(found) == len(wanted):

@@ -22,6 +22,7 @@ from aiida_sicmlip.science.labels.comparison import geometry_key
 from aiida_sicmlip.science.labels.exchange_formats import ImportSettings
 from aiida_sicmlip.science.labels.labelled_frames import write_labelled_frames
 from aiida_sicmlip.science.labels.states import charge_in_words, spin_in_words, state_of_frame
+from aiida_sicmlip.science.labels.statistics import contents_in_words
 from aiida_sicmlip.science.protocol_files import TRAINING_PROTOCOLS, choose_protocol, read_protocols, with_assignments
 from aiida_sicmlip.science.training.lennard_jones_fit import LennardJonesSettings, PriorParameters, fit_prior
 from aiida_sicmlip.science.training.settings import TrainingSettings
@@ -62,6 +63,8 @@ def prepare_training(
             raise InputError(f"`{name}` is set by an option of the program: leave `--set {name}=...` out.")
     prior = given.pop("prior")
     sets = {"training": read_labelled_file(training, names), "validation": read_labelled_file(validation, names)}
+    for name, frames in sets.items():
+        print(f"{name} set: {contents_in_words(frames)}", flush=True)
     _check_sets(sets)
     settings = {**given, "training_set": TRAINING_SET_FILE, "validation_set": VALIDATION_SET_FILE}
     if initial_model is None:

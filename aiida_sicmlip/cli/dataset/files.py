@@ -91,6 +91,7 @@ def import_(
 
     from aiida_sicmlip.calculations.functions.import_dataset import import_dataset, imported_frames
     from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+    from aiida_sicmlip.science.labels.statistics import contents_in_words
 
     options = (("energy", energy), ("forces", forces), ("charge", _number(charge)), ("spin", _number(spin)))
     settings = {name: value for name, value in options if value is not None}
@@ -98,13 +99,14 @@ def import_(
     for name, value in state.items():
         if settings.setdefault(name, value) != value:
             raise InputError(f"`--{name}` is {settings[name]}, but `{level}` states {value}; remove the wrong one.")
-    sources = imported_frames(file, level_of_theory, settings).sources
+    read = imported_frames(file, level_of_theory, settings)
+    sources = read.sources
     load_profile(profile_name)
     parameters = {"parameters": orm.Dict(settings)} if settings else {}
     node = import_dataset(orm.SinglefileData(file.absolute()), LevelOfTheoryData(level_of_theory), **parameters)
     node.label = label
     click.echo(
-        f"Made data set <{node.pk}> of {node.n_frames} configurations; charge from {sources['charge']}, spin from "
+        f"Made data set <{node.pk}> of {contents_in_words(read.frames)}. Charge from {sources['charge']}, spin from "
         f"{sources['spin']}. See it with `aiida-sicmlip dataset stats "
         f"{node.pk}`; `aiida-sicmlip dataset merge PK {node.pk}` joins it to another."
     )

@@ -6,7 +6,6 @@ decimals.) For charge and spin see :mod:`aiida_sicmlip.science.labels.exchanged_
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.extended_xyz import LABEL_KEYS, read_extended_xyz, require_sound
 from aiida_sicmlip.science.labels.exchanged_states import (
     CHARGE_COLUMNS,
     SPIN_COLUMNS,
@@ -33,6 +33,8 @@ FORMATS: dict[str, str] = {".xyz": "extxyz", ".extxyz": "extxyz", ".db": "db", "
 """Format by file extension: extended XYZ, or an ASE database (SQLite or JSON)."""
 FREE_ENERGY_TOLERANCE = 1e-5
 """Largest difference of `energy` and `free_energy` of a frame, in eV/atom, above which the user has to choose one."""
+LARGEST_LABEL = 1e30
+"""Largest energy, eV, and force, eV/A; models in single precision cannot be trained on others."""
 Columns = Mapping[str, str | int]
 
 
@@ -58,6 +60,11 @@ class ImportSettings(Settings):
         lambda value: value == NONE or (is_integer(value) and value >= 0),
         nullable=True,
     )
+
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """Names of energy and forces that are not the default ones."""
+        return tuple(name for name in (self.energy, self.forces) if name is not None)
 
 
 @dataclass(frozen=True)
@@ -103,14 +110,12 @@ def read_exchanged_frames(
     settings, name = settings or ImportSettings(), path.name
     if not path.is_file():
         raise InputError(f"there is no file `{path}`; give one of labelled frames.")
-    read = _read_extended_xyz if format_of_file(name) == "extxyz" else _read_database
-    try:
-        read_frames = read(path)
-    except (OSError, ValueError, TypeError, LookupError, AssertionError, RuntimeError, sqlite3.Error) as error:
-        reason = str(error) or type(error).__name__
-        raise InputError(
-            f"the file `{name}` cannot be read ({reason}); write it again, with ASE for instance."
-        ) from error
+    if format_of_file(name) == "extxyz":
+        # Nobody asked for the standard names where others are given.
+        keys = [key for key in LABEL_KEYS if (settings.forces if key == "forces" else settings.energy) in (key, None)]
+        read_frames = list(read_extended_xyz(path, [*keys, *CHARGE_COLUMNS, *SPIN_COLUMNS], settings.given_names))
+    else:
+        read_frames = _read_database(path)
     if not read_frames:
         raise InputError(f"the file `{name}` has no frame; give at least one.")
     frames = [_checked_frame(frame, f"frame {index} of `{name}`", settings) for index, frame in enumerate(read_frames)]
@@ -185,25 +190,25 @@ def _write_database(path: Path, pairs: Sequence[tuple[Atoms, tuple[float, np.nda
             database.write(written, key_value_pairs=dict(columns))
 
 
-def _read_extended_xyz(path: Path) -> list[Atoms]:
-    from ase.io import read
-
-    if not path.read_text(encoding="utf-8").strip():
-        return []
-    frames = read(path, index=":", format="extxyz")
-    return frames if isinstance(frames, list) else [frames]
-
-
 def _read_database(path: Path) -> list[Atoms]:
     from ase.db import connect
 
     kind = "json" if path.suffix.lower() == ".json" else "db"
     frames = []
-    for row in connect(path, type=kind).select():
-        frame = row.toatoms(add_additional_information=True)
-        # ASE returns the sum of initial charges for a value called `charge`, independent of what is stored.
-        frame.info["key_value_pairs"] = {key: row.__dict__[key] for key in row.key_value_pairs}
-        frames.append(frame)
+    try:
+        for row in connect(path, type=kind).select():
+            frame = row.toatoms(add_additional_information=True)
+            # ASE returns the sum of initial charges for a value called `charge`, independent of what is stored.
+            frame.info["key_value_pairs"] = {key: row.__dict__[key] for key in row.key_value_pairs}
+            frames.append(frame)
+    except Exception as error:  # ASE and sqlite3 raise any class of error for a file that is no database
+        reason = str(error) or type(error).__name__
+        raise InputError(
+            f"the file `{path.name}` cannot be read as a database of ASE ({reason}); write it again, with ASE for "
+            "instance."
+        ) from error
+    for index, frame in enumerate(frames):
+        require_sound(frame, f"frame {index} of `{path.name}`")
     return frames
 
 
@@ -220,6 +225,9 @@ def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
                 f"{what} has no `{key}`, which a label needs; it holds {held}. If it is called otherwise there, say "
                 f"how with `{option}` (`--{option} NAME`)."
             )
+    for name in (settings.energy or "energy", settings.forces, "free_energy"):
+        if np.asarray(values.get(name)).dtype.kind == "b":
+            raise InputError(f"{what} has `{name}` as a logical (T or F); write a number.")
     try:
         energy = np.asarray(values[settings.energy or "energy"], dtype=np.float64).reshape(())
         forces = np.asarray(values[settings.forces], dtype=np.float64)
@@ -232,13 +240,10 @@ def _checked_frame(frame: Atoms, what: str, settings: ImportSettings) -> Atoms:
             f"one of them, with smeared occupations of the free energy: say which one counts "
             "with `energy` (`--energy NAME`)."
         )
-    if not len(frame) or not frame.numbers.all():
-        raise InputError(f"{what} has {'an atom that is no element' if len(frame) else 'no atoms'}.")
-    vectors = frame.cell.array[frame.pbc]
-    if not all(np.isfinite(array).all() for array in (frame.positions, frame.cell.array, energy, forces)):
-        raise InputError(f"{what} holds a number that is not finite.")
-    if np.linalg.matrix_rank(vectors) < len(vectors):
-        raise InputError(f"{what} is periodic along a direction in which it has no cell vector; give its cell.")
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+        raise InputError(f"{what} holds an energy or a force that is not finite.")
+    if abs(energy) > LARGEST_LABEL or np.abs(forces).max(initial=0.0) > LARGEST_LABEL:
+        raise InputError(f"{what} holds an energy or a force above {LARGEST_LABEL:g} eV or eV/A; correct or remove it.")
     if forces.shape != (len(frame), 3):
         raise InputError(f"{what} has {len(frame)} atoms, but forces of shape {forces.shape}.")
     checked = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)

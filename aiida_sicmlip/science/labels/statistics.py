@@ -15,10 +15,26 @@ from ase.neighborlist import neighbor_list
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.labels.comparison import configuration_key
 from aiida_sicmlip.science.labels.labelled_frames import label_of_frame
-from aiida_sicmlip.science.labels.states import state_of_frame
+from aiida_sicmlip.science.labels.states import charge_in_words, state_of_frame
 
 # Initial cutoff (A) of the search for nearest pairs: beyond second neighbours in 3C-SiC.
 _FIRST_CUTOFF = 3.5
+
+
+def contents_in_words(frames: Sequence[Atoms]) -> str:
+    """Return the numbers of frames, atoms, periodic frames, charges and repeated configurations, for messages."""
+    periodic = Counter(
+        "periodic" if frame.pbc.all() else "partly periodic" if frame.pbc.any() else "not periodic" for frame in frames
+    )
+    charges = Counter(charge_in_words(state_of_frame(frame).charge) for frame in frames)
+    keys = Counter(configuration_key(frame) for frame in frames)
+    counted = (
+        f"{len(frames)} configurations of {sum(map(len, frames))} atoms",
+        ", ".join(f"{number} {kind}" for kind, number in periodic.items()),
+        "charge " + ", ".join(f"{charge} in {number}" for charge, number in charges.items()),
+        f"{len(frames) - len(keys)} repeated",
+    )
+    return "; ".join(counted)
 
 
 def dataset_statistics(frames: Sequence[Atoms]) -> dict[str, Any]:

@@ -251,7 +251,7 @@ def test_trajectories_that_cannot_be_used(folder, capsys):
     assert "`absent.dcd` does not exist" in message("absent.dcd")
 
     Path("text.extxyz").write_text("three atoms\n")
-    assert "`text.extxyz` cannot be read as extended XYZ" in message("text.extxyz")
+    assert "line 1 of `text.extxyz`, at its beginning, is `three atoms`" in message("text.extxyz")
 
     Path("text.dcd").write_text("no trajectory")
     assert "no DCD" in message("text.dcd")
@@ -292,7 +292,7 @@ def test_a_structure_gives_the_species_of_a_dcd(folder, capsys):
     assert main(["cv", *trajectories("dcd"), "--structure", "structure.extxyz"]) == SUCCESS
     capsys.readouterr()
 
-    write("mixed.extxyz", Atoms("SiC" * 4, np.zeros((8, 3))), format="extxyz")
+    write("mixed.extxyz", Atoms("SiC" * 4, moving_atoms(0, 1)[0].positions), format="extxyz")
     assert main(["cv", *trajectories("dcd"), "--structure", "mixed.extxyz"]) == INPUT_ERROR
     assert "holds atoms of C and Si" in failure(capsys)
     assert main(["cv", *trajectories(), "--structure", "mixed.extxyz"]) == INPUT_ERROR

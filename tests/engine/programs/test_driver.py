@@ -184,15 +184,15 @@ def test_units_and_boxes(tmp_path, monkeypatch):
     ("files", "message"),
     [
         (("1\n1 1 1\nX 0 0 0\n", "METAD ARG=d\n"), "does not support the action `METAD`"),
-        (("2\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "Frame 0 of `t.xyz` must have 2 lines"),
+        (("2\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "frame 0 of `t.xyz` (line 1) says that it has 2 atoms"),
         (("2\n1 1\nX 0 0 0\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"), "must be the box"),
         (
             ("2\n1 1 1\nX 0 0 0\nX 0 0 1\n1\n1 1 1\nX 0 0 0\n", "d: DISTANCE ATOMS=1,2\n"),
-            "Frame 1 of `t.xyz` has 1 atoms",
+            "frame 1 of `t.xyz` (line 5) has 1 atoms",
         ),
         (("atoms\n", "d: DISTANCE ATOMS=1,2\n"), "the number of atoms"),
         (("", "d: DISTANCE ATOMS=1,2\n"), "holds no frame"),
-        ((None, "d: DISTANCE ATOMS=1,2\n"), "cannot be read"),
+        ((None, "d: DISTANCE ATOMS=1,2\n"), "does not exist"),
         (("2\n1 1 1\nX 0 0 0\nX 0 0 1\n", None), "cannot be read"),
     ],
 )

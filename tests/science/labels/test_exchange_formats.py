@@ -142,17 +142,17 @@ def write_text(
         ({"row": "Si 0 0 0 1 nan 3"}, "a number that is not finite"),
         ({"row": "Si 0 0 inf 1 2 3"}, "a number that is not finite"),
         ({"row": "X 0 0 0 1 2 3"}, "an atom that is no element"),
-        ({"lattice": 'pbc="T T T"'}, "frame 0 of `set.xyz` is periodic along a direction"),
-        ({"lattice": 'pbc="T T F" Lattice="5 0 0 10 0 0 0 0 5"'}, "frame 0 of `set.xyz` is periodic along"),
-        ({"row": "Si 0 0 0 1 2"}, "cannot be read"),
-        ({"row": ""}, "cannot be read"),
+        ({"lattice": 'pbc="T T T"'}, r"frame 0 of `set.xyz` \(line 1\) is periodic along a direction"),
+        ({"lattice": 'pbc="T T F" Lattice="5 0 0 10 0 0 0 0 5"'}, r"frame 0 of `set.xyz` \(line 1\) is periodic along"),
+        ({"row": "Si 0 0 0 1 2"}, "has 6 words in the line of its atom 0"),
+        ({"row": ""}, "says that it has 1 atoms, but it has 0 lines of atoms"),
     ],
 )
 def test_wrong_frames_are_named(tmp_path: Path, changes: dict[str, str], words: str) -> None:
     write_text(tmp_path / "set.xyz", **{"row": "Si 0 0 0 1 2 3", **changes})
     with pytest.raises(InputError, match=words) as caught:
         read_exchanged_frames(tmp_path / "set.xyz")
-    assert "frame 1 of `set.xyz`" in str(caught.value) or "frame 0" in words or "cannot be read" in words
+    assert "frame 1 of `set.xyz`" in str(caught.value) or "frame 0" in words
 
 
 def test_file_without_forces(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_files_that_are_none(tmp_path: Path, name: str) -> None:
         read_exchanged_frames(tmp_path / name)
     assert not (tmp_path / name).exists()
     (tmp_path / name).write_bytes(b"\xff\xfe nothing of the kind")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read as a database|where the number of atoms of frame 0"):
         read_exchanged_frames(tmp_path / name)
 
 
