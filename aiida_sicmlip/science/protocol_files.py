@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.science.yaml_files import load_yaml, read_yaml
 
 TRAINING_PROTOCOLS = "training.yaml"
 """File of the protocols of trainings."""
@@ -23,7 +22,7 @@ def protocol_path(file: str) -> Path:
 
 def read_protocols(file: str) -> dict[str, Any]:
     """Return the content of a file of protocols of this package."""
-    return yaml.safe_load(protocol_path(file).read_text(encoding="utf-8"))
+    return read_yaml(protocol_path(file), f"the file `{file}`")
 
 
 def describe_protocols(file: str) -> dict[str, str]:
@@ -56,12 +55,7 @@ def read_overrides(overrides: Overrides, protocol: str | None = None) -> tuple[s
     """
     if overrides is None or isinstance(overrides, Mapping):
         return protocol, dict(overrides or {})
-    try:
-        content = yaml.safe_load(Path(overrides).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"the file `{overrides}` does not exist.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"the file `{overrides}` is not YAML: {error}") from error
+    content = read_yaml(Path(overrides), f"the file `{overrides}`")
     if not isinstance(content, dict):
         raise InputError(
             f"the file `{overrides}` contains no settings; give `protocol: moderate` and the settings that differ."
@@ -91,10 +85,7 @@ def with_assignments(settings: Mapping[str, Any], assignments: Iterable[str]) ->
         key, sign, value = assignment.partition("=")
         if not sign:
             raise InputError(f"the assignment `{assignment}` has no `=`; write `key=value`.")
-        try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"the value in `{assignment}` is not YAML: {error}") from error
+        nested = load_yaml(value, f"the value in `{assignment}`")
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         changed = merge(changed, nested)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,13 +38,19 @@ def is_symbol(value: Any) -> bool:
 
 
 def number_in_yaml(value: Any) -> str | None:
-    """Return how to write a number that was read as text, as YAML does with `1e-6`; ``None`` where it is none."""
+    """Return how to write a finite number that was read as text, as YAML does with `1e-6` and Fortran's `1.0d-8`.
+
+    ``None`` where it is none.
+    """
     if not isinstance(value, str):
         return None
     try:
-        number = repr(float(value))
+        given = float(re.sub(r"(?<=[\d.])[dD](?=[-+\d])", "e", value.strip()))
     except ValueError:
         return None
+    if not math.isfinite(given):
+        return None
+    number = repr(given)
     # YAML wants a point in the mantissa.
     return number if "." in number else number.replace("e", ".0e")
 

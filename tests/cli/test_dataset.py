@@ -155,7 +155,7 @@ def test_wrong_imports_leave_nothing_behind(labelled, level_file, tmp_path) -> N
     statement = yaml.safe_load(level_file.read_text())
     before = orm.QueryBuilder().append(orm.Node).count()
     assert "there is no file" in command("import", tmp_path / "none.xyz", "--level", level_file, status=1)
-    assert "cannot be read as YAML" in command("import", path, "--level", tmp_path / "none.yaml", status=1)
+    assert "does not exist" in command("import", path, "--level", tmp_path / "none.yaml", status=1)
     statement["parameters"]["SYSTEM"]["ecutrh"] = 300.0
     level_file.write_text(yaml.safe_dump(statement))
     assert "Did you mean `ecutrho`" in command("import", path, "--level", level_file, status=1)

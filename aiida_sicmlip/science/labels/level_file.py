@@ -36,8 +36,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.science.labels.level_of_theory import (
     functional_of_pseudopotential,
@@ -46,6 +44,8 @@ from aiida_sicmlip.science.labels.level_of_theory import (
     whole_number,
 )
 from aiida_sicmlip.science.labels.states import CHARGE, NONE, SPIN
+from aiida_sicmlip.science.value_tests import number_in_yaml
+from aiida_sicmlip.science.yaml_files import read_yaml
 
 PW_PROGRAM = "quantumespresso.pw"
 """Program of labels computed here: the entry point of pw.x in AiiDA."""
@@ -62,10 +62,7 @@ def read_statement(path: Path) -> Mapping[str, Any]:
 
     :raises InputError: if the file cannot be read.
     """
-    try:
-        statement = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"the level of theory `{path}` cannot be read as YAML: {error}") from error
+    statement = read_yaml(path, f"the level of theory `{path}`")
     if not isinstance(statement, Mapping):
         raise InputError(f"the level of theory `{path}` holds no keys; it needs {_listed(PW_KEYS[:4])}.")
     return statement
@@ -217,13 +214,7 @@ def _refuse_numbers_as_text(value: Any, name: str) -> None:
     if isinstance(value, Mapping):
         for key, entry in value.items():
             _refuse_numbers_as_text(entry, f"{name}.{key}")
-    elif isinstance(value, str):
-        try:
-            number = repr(float(re.sub(r"[dD]", "e", value)))
-        except ValueError:
-            return
-        # YAML requires a decimal point in the mantissa.
-        written = number if "." in number else number.replace("e", ".0e")
+    elif (written := number_in_yaml(value)) is not None:
         raise InputError(f"`{name}` is the text {value!r}; to be a number in YAML, it is written as {written}.")
 
 
