@@ -5,7 +5,10 @@ Defaults are those of pw.x 6 and 7 (INPUT_PW and `read_namelists.f90` of Quantum
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from aiida_sicmlip.common.exceptions import InputError
 
 NAMELISTS = ("CONTROL", "SYSTEM", "ELECTRONS", "IONS", "CELL", "FCP", "RISM")
 
@@ -215,3 +218,32 @@ LOGICALS = {
     "false": False,
     "f": False,
 }
+
+
+def canonical_namelists(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return namelists with their names in capitals and keywords in lower case, those that differ in case as one.
+
+    What is no mapping is returned as it is, for the checks to name it.
+
+    :raises InputError: if a keyword is given twice.
+    """
+    canonical: dict[str, Any] = {}
+    given: dict[tuple[str, str], str] = {}
+    for name, content in parameters.items():
+        namelist = str(name).upper()
+        if not isinstance(content, Mapping):
+            canonical[name if namelist not in NAMELISTS else namelist] = content
+            continue
+        merged = canonical.setdefault(namelist if namelist in NAMELISTS else name, {})
+        for key, value in content.items():
+            keyword = str(key).lower()
+            written = f"{name}.{key}"
+            if (namelist, keyword) in given:
+                raise InputError(
+                    f"`{given[namelist, keyword]}` and `{written}` are the same keyword of pw.x, whatever its case; "
+                    "keep one."
+                )
+            given[namelist, keyword] = written
+            if isinstance(merged, dict):
+                merged[keyword] = value
+    return canonical

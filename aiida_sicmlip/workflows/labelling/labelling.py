@@ -14,6 +14,7 @@ from aiida_sicmlip.calculations.functions.derive_reference_level import derive_r
 from aiida_sicmlip.calculations.reference_label import ReferenceLabelCalculation
 from aiida_sicmlip.calculations.validation import PW, number_port, validate_code
 from aiida_sicmlip.data.level_of_theory import LevelOfTheoryData
+from aiida_sicmlip.science.labels.pw_settings import canonical_namelists
 from aiida_sicmlip.science.protocol_files import Overrides
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.base.reattach import run_once, submit_once
@@ -34,7 +35,10 @@ def validate_parameters(parameters: orm.Dict | None, _: Any) -> str | None:
     mistake = mistake_in_namelists(parameters.get_dict())
     if mistake is not None:
         return mistake
-    namelists = {name.upper(): content for name, content in parameters.get_dict().items()}
+    namelists = canonical_namelists(parameters.get_dict())
+    if namelists != parameters.get_dict():
+        # The calculation refuses other cases, but only when it is submitted, after the exploration.
+        return f"write namelists in capitals and keywords of pw.x in lower case: {namelists}"
     calculation = namelists.get("CONTROL", {}).get("calculation", "scf")
     if calculation != "scf":
         return f"`CONTROL.calculation` is {calculation!r}; a label is a self-consistent calculation: set it to 'scf'."

@@ -9,6 +9,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.labels.pw_settings import canonical_namelists
 from aiida_sicmlip.science.protocol_files import (
     Overrides,
     choose_protocol,
@@ -69,6 +70,7 @@ def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[
     settings = choose_protocol(read_protocols(PROTOCOL_FILE), name, "protocol")
     if overrides:
         LoopSettings.check_given(overrides)
+        overrides = _with_canonical_namelists(overrides)
         settings = merge(settings, overrides)
         if "structures" in overrides:
             # Given structures replace those of the protocol.
@@ -86,6 +88,14 @@ def load_protocol(name: str | None = None, overrides: Overrides = None) -> dict[
     return settings
 
 
+def _with_canonical_namelists(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which namelists and keywords of pw.x have the case of the protocol, to be merged with it."""
+    labelling = overrides.get("labelling")
+    if not isinstance(labelling, Mapping) or not isinstance(labelling.get("parameters"), Mapping):
+        return dict(overrides)
+    return {**overrides, "labelling": {**labelling, "parameters": canonical_namelists(labelling["parameters"])}}
+
+
 def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) -> None:
     """Raise :class:`InputError` if ``withmpi`` of the code and of the options are inconsistent."""
     asked = options.get("withmpi")
@@ -93,6 +103,22 @@ def check_mpi(code: orm.AbstractCode, options: Mapping[str, Any], field: str) ->
         raise InputError(
             f"`{field}.options.withmpi` is {str(asked).lower()}, but code `{code.full_label}` is set up to run "
             f"{'with' if code.with_mpi else 'without'} MPI; change the setting, or set up another code."
+        )
+
+
+def check_gpu(settings: Mapping[str, Any], path: str, options: Mapping[str, Any], code: orm.AbstractCode) -> None:
+    """Raise :class:`InputError` if a step needs a GPU, and its jobs do not ask a scheduler for one.
+
+    A queue and lines for the scheduler may stand for one; without a scheduler, jobs see all GPUs.
+    """
+    field = {"training": "training", "compilation": "compilation", "exploration": "compilation"}.get(path)
+    if field is None or settings[field]["parameters"].get("device") != "cuda":
+        return
+    asks = ("gpus_per_node", "queue", "queue_name", "custom_scheduler_commands", "environment_variables")
+    if code.computer.scheduler_type != "core.direct" and not any(options.get(name) for name in asks):
+        raise InputError(
+            f"`{field}.parameters.device` is cuda, but `{path}.options` asks the scheduler of `{code.full_label}` for "
+            "no GPU; set `gpus_per_node: 1` there, or a `queue` whose jobs get one."
         )
 
 
@@ -112,6 +138,7 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
         for key in path.split("."):
             step = step[key]
         check_mpi(codes[which], step["options"], path)
+        check_gpu(settings, path, step["options"], codes[which])
         step["options"] = scheduler_options(step["options"], codes[which], f"{path}.options")
     return translated
 
