@@ -106,7 +106,8 @@ class Bias:
         :raises InputError: also if the file cannot be read.
         """
         try:
-            text = Path(path).read_text()
+            # Comments may be in any encoding; names of files are bytes to the system.
+            text = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
         except OSError as error:
             raise InputError(
                 f"The file `{path}` with the actions of PLUMED cannot be read: {error.strerror}."

@@ -5,6 +5,7 @@ The formats are those of PLUMED, so that either program can restart from a state
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError
-from aiida_sicmlip.science.bias.kernels import Kernel
+from aiida_sicmlip.science.bias.kernels import Kernel, KernelDensity
 from aiida_sicmlip.science.bias.opes import Opes
-from aiida_sicmlip.science.bias.tables import FULL_PRECISION, TableWriter, back_up, header, read_table
+from aiida_sicmlip.science.bias.tables import FULL_PRECISION, Table, TableWriter, back_up, header, read_table
 
+_ZED_ACCURACY = 1e-5
+"""Relative accuracy of the normalisation in a state, which is updated from kernel to kernel."""
 _SETTINGS = ("biasfactor", "epsilon", "kernel_cutoff", "compression_threshold")
 
 
@@ -116,17 +119,23 @@ class OpesFiles:
         return values
 
 
-def restore_state(opes: Opes, action: str, names: Sequence[str], path: Path, where: str) -> None:
-    """Restore the state of a file of this package or of PLUMED, with a warning for settings that differ.
+def _read_state(path: Path, action: str, names: Sequence[str], where: str) -> Table:
+    """Return the table of one whole state of a bias, with finite numbers.
 
-    :param where: action, for messages.
-    :raises InputError: if the file does not exist, is incomplete, or is of a different bias.
+    :raises InputError: as :func:`restore_state`.
     """
     if not path.is_file():
         raise InputError(
             f"{where}: with RESTART the state file `{path}` (STATE_RFILE) is needed, but it does not exist."
         )
     table = read_table(path)
+    if not table.complete:
+        raise InputError(f"{where}: `{path}` (STATE_RFILE) ends within a line; give a complete state.")
+    if len(table.headers) > 1:
+        raise InputError(
+            f"{where}: `{path}` (STATE_RFILE) holds {len(table.headers)} states, as STORE_STATES appends them; give "
+            f"one of them, the last for instance: `tail -n +{table.headers[-1]} {path.name}`."
+        )
     content = table.constants.get("action")
     if content != f"{action}_state":
         raise InputError(f"{where}: `{path}` (STATE_RFILE) is of `{content}`; give a state file of `{action}`.")
@@ -137,11 +146,34 @@ def restore_state(opes: Opes, action: str, names: Sequence[str], path: Path, whe
             f"{', '.join(names)}; give the state of this bias."
         )
 
-    def number(name: str) -> float:
+    for name, column in table.columns.items():
+        is_positive = name == "height" or name.startswith("sigma_")
+        if not np.isfinite(column).all() or (is_positive and (column <= 0).any()):
+            raise InputError(
+                f"{where}: `{path}` has a value of `{name}` that is not a finite number"
+                f"{' above zero' if is_positive else ''}; give an undamaged state."
+            )
+    return table
+
+
+def restore_state(opes: Opes, action: str, names: Sequence[str], path: Path, where: str) -> None:
+    """Restore the state of a file of this package or of PLUMED, with a warning for settings that differ.
+
+    :param where: action, for messages.
+    :raises InputError: if the file does not exist, is incomplete, holds several states or impossible numbers, or is of
+        a different bias.
+    """
+    table = _read_state(path, action, names, where)
+
+    def number(name: str, above: float = -math.inf) -> float:
         try:
-            return float(table.constants[name])
+            value = float(table.constants[name])
         except (KeyError, ValueError):
-            raise InputError(f"{where}: `{path}` has no number after `#! SET {name}`; give a complete state.") from None
+            value = math.nan
+        if not above < value < math.inf:
+            bound = "" if math.isinf(above) else f" above {above:g}"
+            raise InputError(f"{where}: `{path}` has no number{bound} after `#! SET {name}`; give a complete state.")
+        return value
 
     settings, state = opes.settings, opes.state
     values = (settings.biasfactor, settings.epsilon, settings.cutoff, settings.threshold)
@@ -149,15 +181,30 @@ def restore_state(opes: Opes, action: str, names: Sequence[str], path: Path, whe
         before = number(name)
         if now != before and abs(now - before) > 1e-6 * now:
             warnings.warn(f"{where}: {name} was {before:g} in `{path}` and is {now:g} now.", stacklevel=2)
-    state.zed, state.counter = number("zed"), int(number("counter"))
-    state.sum_weights, state.sum_weights2 = number("sum_weights"), number("sum_weights2")
+    state.zed, state.counter = number("zed", 0), int(number("counter", 0))
+    state.sum_weights, state.sum_weights2 = number("sum_weights", 0), number("sum_weights2", 0)
     if state.fluctuations is not None:
-        state.fluctuations.count = int(number("adaptive_counter"))
+        state.fluctuations.count = int(number("adaptive_counter", -1))
         state.fluctuations.mean = np.array([number(f"av_cv_{name}") for name in names])
         state.fluctuations.squares = np.array([number(f"av_M2_{name}") for name in names])
         state.sigma0 = np.array([number(f"sigma0_{name}") for name in names])
     centers = np.stack([table.columns[name] for name in names], axis=1)
     sigmas = np.stack([table.columns[f"sigma_{name}"] for name in names], axis=1)
     heights = table.columns["height"]
+    if not len(heights) and state.counter > 1:
+        raise InputError(f"{where}: `{path}` has no kernels, but its counter is {state.counter}; give a whole state.")
     kernels = [Kernel(*row) for row in zip(map(float, heights), centers, sigmas, strict=True)]
     opes.kernels.restore(kernels, state.zed * opes.norm * len(kernels))
+    if settings.zed and kernels:
+        cutoff = number("kernel_cutoff", 0)
+        density = KernelDensity(len(names), cutoff=cutoff, threshold=0.0)
+        density.restore(kernels, 0.0)
+        zed = sum(density.evaluate(center)[0] for center in centers) / opes.norm / len(kernels)
+        # FMT may cut digits off, and a run with another cutoff before leaves what this one cuts off kernels.
+        n_digits = sum(map(str.isdigit, table.constants["zed"].lower().partition("e")[0].lstrip("0.")))
+        accuracy = max(_ZED_ACCURACY, 10.0 ** (2 - n_digits), 10 * math.exp(-0.5 * cutoff**2))
+        if abs(zed - state.zed) > accuracy * state.zed:
+            raise InputError(
+                f"{where}: the {len(kernels)} kernels of `{path}` have the normalisation {zed:g}, but it says `zed` "
+                f"{state.zed:g}: kernels are missing or were changed. Give the state as it was written."
+            )

@@ -12,7 +12,8 @@ from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.science.bias.directives import Keywords
 from aiida_sicmlip.science.bias.tables import TableWriter
 
-_FORMAT = re.compile(r"%[-+ #0]*\d*(\.\d+)?l?[eEfFgG]")
+_FORMAT = re.compile(r"%[-+ #0]{0,5}\d{0,2}(\.\d{1,2})?l?[eEfFgG]")
+"""Widths and precisions have at most two digits: a row is made in memory."""
 
 
 def number_format(text: str, where: str) -> str:
@@ -21,7 +22,9 @@ def number_format(text: str, where: str) -> str:
     :raises InputError: if it is not a format of one number.
     """
     if not _FORMAT.fullmatch(text):
-        raise InputError(f"{where}: `{text}` is not a format of one number; give one such as `%.9f`.")
+        raise InputError(
+            f"{where}: `{text}` is not a format of one number of at most 99 characters; give one such as `%.9f`."
+        )
     return text.replace("l", "")
 
 

@@ -23,10 +23,14 @@ class Table:
 
     columns: by name, (L,) each.
     constants: values of `#! SET`, as text.
+    headers: numbers of the lines `#! FIELDS`, from 1.
+    complete: whether the last line has its line break.
     """
 
     columns: dict[str, np.ndarray]
     constants: dict[str, str]
+    headers: tuple[int, ...]
+    complete: bool
 
 
 def read_table(path: Path) -> Table:
@@ -41,8 +45,9 @@ def read_table(path: Path) -> Table:
     names: list[str] = []
     constants: dict[str, str] = {}
     rows: list[list[float]] = []
-    content = path.read_text()
-    lines = content.split("\n")
+    headers = []
+    # Comments may be in any encoding.
+    lines = path.read_bytes().decode("utf-8", "replace").split("\n")
     complete = len(lines) - 1
     for number, line in enumerate(lines, start=1):
         words = line.split()
@@ -50,6 +55,7 @@ def read_table(path: Path) -> Table:
             if names and words[2:] != names:
                 raise InputError(f"The columns of `{path}` change in line {number}; it cannot be read as one table.")
             names = words[2:]
+            headers.append(number)
         elif words[:2] == ["#!", "SET"] and len(words) == 4:
             constants[words[2]] = words[3]
         elif words and not words[0].startswith("#"):
@@ -67,7 +73,8 @@ def read_table(path: Path) -> Table:
     if not names:
         raise InputError(f"`{path}` has no line `#! FIELDS` before its rows; it is not a table of PLUMED.")
     array = np.array(rows).reshape(-1, len(names))
-    return Table({name: array[:, index] for index, name in enumerate(names)}, constants)
+    columns = {name: array[:, index] for index, name in enumerate(names)}
+    return Table(columns, constants, tuple(headers), not lines[-1])
 
 
 def header(names: Sequence[str], constants: Mapping[str, str | int | float], fmt: str = FULL_PRECISION) -> str:
@@ -116,7 +123,9 @@ class TableWriter:
         try:
             if not self._append:
                 back_up(self._path)
-            self._file = self._path.open("a" if self._append else "w", buffering=1)
+            self._file = self._path.open(
+                "a" if self._append else "w", buffering=1, encoding="utf-8", errors="surrogateescape"
+            )
         except OSError as error:
             raise InputError(f"The file `{self._path}` of plumed.dat cannot be written: {error.strerror}.") from error
 
