@@ -104,6 +104,8 @@ def test_export_and_import_give_the_same_content(labelled, labels, level_file, t
     assert f"dataset stats {back.pk}" in printed
     charge = "`total_charge`" if name == "set.db" else "`charge`"
     assert f"charge from {charge}, spin from `spin` and `multiplicity`" in printed
+    n_atoms = sum(map(len, labelled.frames()))
+    assert f"4 configurations of {n_atoms} atoms; 4 periodic; charge 0 e in 4; 0 repeated" in printed
     levels = json.loads((tmp_path / "set.levels.json").read_text())
     assert levels == {"levels_of_theory": labelled.levels_of_theory}
     again = made(command("import", path, "--level", tmp_path / "set.levels.json"))

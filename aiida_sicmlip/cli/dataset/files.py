@@ -106,7 +106,7 @@ def import_(
     node = import_dataset(orm.SinglefileData(file.absolute()), LevelOfTheoryData(level_of_theory), **parameters)
     node.label = label
     click.echo(
-        f"Made data set <{node.pk}> of {contents_in_words(read.frames)}. Charge from {sources['charge']}, spin from "
+        f"Made data set <{node.pk}> of {contents_in_words(read.frames)}; charge from {sources['charge']}, spin from "
         f"{sources['spin']}. See it with `aiida-sicmlip dataset stats "
         f"{node.pk}`; `aiida-sicmlip dataset merge PK {node.pk}` joins it to another."
     )
