@@ -25,6 +25,9 @@ _AIIDA_FOLDER = tempfile.TemporaryDirectory(prefix="aiida-of-tests-")
 os.environ["AIIDA_PATH"] = _AIIDA_FOLDER.name
 announce_entry_points(Path(_AIIDA_FOLDER.name) / "entry-points")
 
+# As many processes as there are cores run tests: more threads in each would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell that runs the tests in the background lets them ignore Ctrl-C, and with them every program that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,8 +37,21 @@ LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "faults", "loop", "parsers", 
 """Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
 CLUSTER = {"services", "slurm"}
 """Folders whose tests start Slurm, SSH, PostgreSQL or RabbitMQ, for minutes each."""
-LONGEST = ("tests/loop/", "tests/faults/test_runs.py", "tests/engine/test_lennard_jones_package.py")
-"""Tests that share a run or compilations of several minutes."""
+SHARED_LOOP = tuple(
+    f"tests/loop/test_{name}.py" for name in ("evaluations", "lineage", "loop", "pictures", "report", "reproduction")
+)
+"""Files that share one long run of the loop."""
+LONGEST = (
+    "tests/faults/test_runs.py",
+    *SHARED_LOOP,
+    "tests/loop/test_final_run.py",
+    "tests/loop/",
+    "tests/workflows/training/test_prior.py",
+    "tests/faults/",
+    "tests/workflows/exploration/test_walker.py",
+    "tests/engine/test_lennard_jones_package.py",
+)
+"""Tests with programs that take minutes in one piece, the longest first."""
 LEVEL_OF_THEORY = {
     "program": "quantumespresso.pw",
     "functional": "PBE",
@@ -77,12 +93,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "studies" in folder:
             item.add_marker("study")
     # What takes minutes in one piece begins first, so that no process is left with it at the end.
-    items.sort(key=lambda item: next((place for place, name in enumerate(LONGEST) if item.nodeid.startswith(name)), 9))
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONGEST) if item.nodeid.startswith(name)), 99))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep files together with `--dist loadfile`, and those of the loop all in one: they share one long run."""
+    """Keep files together with `--dist loadfile`, and those that share a run of the loop all in one."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -90,7 +106,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class TogetherByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::", 1)[0]
-            return "tests/loop" if path.startswith("tests/loop/") else path
+            return "tests/loop" if path in SHARED_LOOP else path
 
     return TogetherByFile(config, log)
 
