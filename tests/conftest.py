@@ -80,6 +80,23 @@ def pytest_sessionstart() -> None:
             connection.execute("PRAGMA synchronous = OFF")
 
     os.fsync = lambda _: None
+    _ask_for_cycles_where_there_can_be_one()
+
+
+def _ask_for_cycles_where_there_can_be_one() -> None:
+    """Let AiiDA not search the database for descendants of a node that is not in it, for each link to that node."""
+    from aiida.orm.nodes.links import NodeLinks
+    from aiida.orm.utils.links import validate_link
+
+    validate = NodeLinks.validate_incoming
+
+    def validate_incoming(self: Any, source: Any, link_type: Any, link_label: str) -> None:
+        if self._node.is_stored:
+            validate(self, source, link_type, link_label)
+        else:
+            validate_link(source, self._node, link_type, link_label, backend=self._node.backend)
+
+    NodeLinks.validate_incoming = validate_incoming
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -119,7 +119,7 @@ def test_more_frames_are_more_exact():
     errors = []
     for count in (1, 16):
         squares = []
-        for seed in range(8):
+        for seed in range(4):
             inferred = infer_host(frames_of(defect, count, 0.12, seed))
             same = find_defect_sites(inferred, PRIMITIVE)
             # What can be wrong is where one sublattice is against the other.
