@@ -66,10 +66,7 @@ def composition_lines(rounds: Mapping[int, Sequence[PickShare]]) -> list[str]:
     """Return what was picked in each round from which start structure and temperature, one line a round."""
     lines = []
     for index, shares in rounds.items():
-        parts = [
-            f"{share.origin.structure} at {temperature_of(share):g} K {sum(share.picks.values())} of {share.n_frames}"
-            for share in shares
-        ]
+        parts = [f"{share.origin.structure} at {temperature_of(share):g} K {share.in_words}" for share in shares]
         if parts:
-            lines.append(f"round {index}, picks of frames: {'; '.join(parts)}")
+            lines.append(f"round {index}, picks: {'; '.join(parts)}")
     return lines

@@ -41,11 +41,21 @@ class PickShare:
     origin: start structure and temperature.
     n_frames: number of frames of its trajectories that were described in this round.
     picks: number of picks by role.
+    n_earlier: number of picks that are frames of earlier rounds.
     """
 
     origin: OriginOfSegment
     n_frames: int = 0
     picks: Counter[str] = field(default_factory=Counter)
+    n_earlier: int = 0
+
+    @property
+    def in_words(self) -> str:
+        """How many of the frames were picked, such as ``4 of 60 frames, 1 of earlier rounds``."""
+        n_new = sum(self.picks.values()) - self.n_earlier
+        parts = [f"{n_new} of {self.n_frames} frames"] if self.n_frames else []
+        parts += [f"{self.n_earlier} of earlier rounds"] if self.n_earlier else []
+        return ", ".join(parts) or "no frames"
 
 
 def composition_of_selection(
@@ -61,14 +71,19 @@ def composition_of_selection(
     shares: dict[OriginOfSegment, PickShare] = {}
     current = _description_of_round(selection.pk)
     origins: dict[int, OriginOfSegment] = {}
+    earlier: set[int] = set()
     for number, description, n_frames, origin in _segments(selection.pk):
         origins[number] = origin
         if description == current:
             shares.setdefault(origin, PickShare(origin)).n_frames += n_frames
+        else:
+            earlier.add(number)
     for role, segment in zip(roles, segments, strict=True):
         if int(segment) in origins:
             origin = origins[int(segment)]
-            shares.setdefault(origin, PickShare(origin)).picks[role] += 1
+            share = shares.setdefault(origin, PickShare(origin))
+            share.picks[role] += 1
+            share.n_earlier += int(segment) in earlier
     return sorted(shares.values(), key=lambda share: (share.origin.structure, share.origin.temperature or 0.0))
 
 

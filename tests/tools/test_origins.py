@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from aiida import orm
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from aiida_sicmlip.calculations.functions.build_structure import build_defect_structure
 from aiida_sicmlip.cli import main
 from aiida_sicmlip.science.selection.picks import ROLES
-from aiida_sicmlip.tools.origins import OriginOfSegment, composition_of_selection, defect_in_words
+from aiida_sicmlip.tools.origins import OriginOfSegment, PickShare, composition_of_selection, defect_in_words
 from aiida_sicmlip.tools.selections import round_selections
 from tests.graphs.explorations import Explored
 
@@ -74,6 +75,17 @@ def test_composition(run) -> None:
     roles, shares = shares_of(second)
     assert [share.n_frames for share in shares] == [30, 30, 60]
     assert sum(sum(share.picks.values()) for share in shares) == len(roles)
+    # Segments are numbered through both rounds; the first of the second is the fifth.
+    assert sum(share.n_earlier for share in shares) == (second.picks.get_array("segment") < 4).sum()
+
+
+def test_picks_in_words() -> None:
+    """An origin of an earlier round has no frames in this one."""
+    origin = OriginOfSegment("vv", "divacancy", 14, 900.0)
+    share = PickShare(origin, 60, Counter(training=3, validation=2), n_earlier=1)
+    assert share.in_words == "4 of 60 frames, 1 of earlier rounds"
+    assert PickShare(origin, 60).in_words == "0 of 60 frames"
+    assert PickShare(origin, 0, Counter(training=1), n_earlier=1).in_words == "1 of earlier rounds"
 
 
 def test_command_shows_it(run) -> None:

@@ -249,7 +249,7 @@ def test_status_tells_criteria_labels_and_origins(made):
     text = CliRunner().invoke(main, ["status", str(made.node.pk)]).output
     assert "round 0: 9 labels asked, 8 done, 1 failed, 1 of them replaced" in text
     assert f"<{made.failed[1].pk}>: The electrons did not converge." in text
-    assert "round 1, picks of frames: vv at 1500 K" in text
+    assert "round 1, picks: vv at 1500 K" in text
     assert "used: 17 of 40 (`budget.labels`) labels, 23 left" in text
     for verdict in made.assessment["criteria"]:
         assert re.search(rf"{re.escape(verdict['criterion'])} +[<>]", text)
