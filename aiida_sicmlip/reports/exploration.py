@@ -20,7 +20,7 @@ from aiida_sicmlip.tools.explorations import (
     selected_points,
     temperature_of,
 )
-from aiida_sicmlip.tools.walkers import WalkerEnd
+from aiida_sicmlip.tools.walkers import CommitteeBrake, WalkerEnd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,6 +86,27 @@ def walkers_cells(walkers: Mapping[int, Sequence[WalkerEnd]]) -> Cells | None:
         for end in ends
     ]
     return Cells(("round", "walker", "frames", "last frame (ps)", "how it ended"), rows) if rows else None
+
+
+def brake_cells(brakes: Mapping[int, CommitteeBrake]) -> Cells | None:
+    """Return at which disagreement walkers were stopped in each round, and the calibration that says so.
+
+    :param brakes: by round, as :func:`~aiida_sicmlip.tools.walkers.brakes_of_rounds` gives them.
+    """
+    rows = []
+    for index, brake in sorted(brakes.items()):
+        found = brake.calibration or {}
+        slope = "-"
+        if found.get("slope") is not None:
+            low, high = found["slope_interval"]
+            slope = f"{found['slope']:.3g} ({low:.3g} to {high:.3g})"
+        stopped = "temperature and distances alone"
+        if brake.max_disagreement is not None:
+            bound = f" (`{found['bound']}`)" if found.get("bound") else ""
+            stopped = f"{brake.max_disagreement:.3g} eV/A" + (bound if slope != "-" else " (settings)")
+        rows.append((f"{index}", f"{brake.members}", f"{found.get('n_labels', '-')}", slope, stopped))
+    header = ("round", "members", "labels", "largest error / disagreement", "walkers are stopped by")
+    return Cells(header, rows) if rows else None
 
 
 def free_energy_report(

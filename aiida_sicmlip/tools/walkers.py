@@ -12,6 +12,8 @@ from aiida.common.links import LinkType
 from aiida_sicmlip.common.labels import REPLACED, parse_frame_label, parse_round_label, round_label, segment_label
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, EXPLORATION, EXPLORATION_CALCULATION, WALKER
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
+from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.lineage import segments_of_selection
 from aiida_sicmlip.tools.lineage.rounds import origins_of_states
@@ -59,6 +61,20 @@ class WalkerEnd:
     ending: str
 
 
+@dataclass(frozen=True)
+class CommitteeBrake:
+    """By what disagreement the committee of an exploration stops its walkers.
+
+    members: number of potentials of the committee; 1 where there is none.
+    max_disagreement: at which walkers are stopped, eV/A; None where it stops none.
+    calibration: what `calibrate_disagreement` made of the labels before; None where there are no such labels.
+    """
+
+    members: int
+    max_disagreement: float | None
+    calibration: dict[str, Any] | None
+
+
 def stop_of_walker(walker: orm.ProcessNode) -> dict[str, Any] | None:
     """Return what stopped a walker before its end, at which value and when; None where nothing did."""
     return walker.outputs.results.get_dict().get("stopped") if "results" in walker.outputs else None
@@ -68,6 +84,24 @@ def ends_of_walkers(node: orm.ProcessNode) -> dict[int, list[WalkerEnd]]:
     """Return how the walkers and unbiased runs of each round of a run ended, by name."""
     latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
     return {parse_round_label(label)[0]: _ends(latest[label]) for label in sorted(latest)}
+
+
+def brakes_of_rounds(node: orm.ProcessNode) -> dict[int, CommitteeBrake]:
+    """Return by what disagreement walkers were stopped in each round that a trained potential has explored."""
+    latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
+    brakes = {}
+    for label, exploration in sorted(latest.items()):
+        inputs = exploration.inputs
+        if "potential" not in inputs or not isinstance(inputs.potential, CompiledPotentialData):
+            continue
+        members = 1 + (len(inputs.committee) if "committee" in inputs else 0)
+        found = exploration.outputs.calibration.get_dict() if "calibration" in exploration.outputs else None
+        settings = ExplorationSettings.from_mapping(inputs.walker.exploration.parameters.get_dict())
+        bound = settings.max_disagreement if members > 1 else None
+        if bound is not None and found is not None and found["max_disagreement"] is not None:
+            bound = found["max_disagreement"]
+        brakes[parse_round_label(label)[0]] = CommitteeBrake(members, bound, found)
+    return brakes
 
 
 def _ends(exploration: orm.ProcessNode) -> list[WalkerEnd]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_sicmlip.reports.exploration import walkers_cells
+from aiida_sicmlip.common.process_types import EXPLORATION
+from aiida_sicmlip.reports.exploration import brake_cells, walkers_cells
 from aiida_sicmlip.science.dynamics.brake import Stop
-from aiida_sicmlip.tools.walkers import biased_walkers, ends_of_walkers, selected_frames
+from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings, calibrate
+from aiida_sicmlip.tools.walkers import biased_walkers, brakes_of_rounds, ends_of_walkers, selected_frames
 from tests.graphs.explorations import Explored
+from tests.graphs.processes import output, process
 
 
 @pytest.fixture
@@ -98,3 +102,36 @@ def test_ends_of_walkers(explored):
     assert ends[1].ending == "complete" and "LAMMPS stopped with an error" in ends[2].ending
     cells = walkers_cells({index: ends})
     assert cells is not None and [row[-1] for row in cells.rows] == [end.ending for end in ends]
+
+
+def test_brakes_of_rounds(explored, edip, generate_compiled_potential):
+    """EDIP has no doubts; then one potential alone, a committee with a calibration, and one of too few labels."""
+    run = explored.run()
+    explored.exploration(run, 0)
+    few = calibrate([0.1, 0.2], [0.4, 0.8], CalibrationSettings())
+    enough = calibrate(np.linspace(0.2, 1.2, 12), 4.0 * np.linspace(0.2, 1.2, 12), CalibrationSettings(max_error=8.0))
+    parameters = orm.Dict({"max_disagreement": 1.7})
+    for index, potential, members, calibration in (
+        (0, edip, 0, None),
+        (1, generate_compiled_potential(), 0, None),
+        (2, generate_compiled_potential(), 1, enough),
+        (3, generate_compiled_potential(), 2, few),
+    ):
+        committee = {f"committee__member_{number:02d}": generate_compiled_potential() for number in range(members)}
+        given = {"potential": potential, "walker__exploration__parameters": parameters, **committee}
+        node = process(orm.WorkChainNode, EXPLORATION, run, f"round_{index:02d}_exploration", **given)
+        if calibration is not None:
+            output(node, "calibration", orm.Dict(calibration))
+    found = brakes_of_rounds(run)
+    assert {index: (brake.members, brake.max_disagreement) for index, brake in found.items()} == {
+        1: (1, None),
+        2: (2, pytest.approx(2.0)),
+        3: (3, 1.7),
+    }
+    cells = brake_cells(found)
+    assert cells is not None and brake_cells({}) is None
+    assert [row[2:] for row in cells.rows] == [
+        ("-", "-", "temperature and distances alone"),
+        ("12", "4 (4 to 4)", "2 eV/A"),
+        ("2", "-", "1.7 eV/A (settings)"),
+    ]

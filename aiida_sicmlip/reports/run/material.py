@@ -20,7 +20,7 @@ from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.potentials import TrainedPotential, evaluations_of_rounds, read_potential
 from aiida_sicmlip.tools.runs import Run, last_potential, read_run
 from aiida_sicmlip.tools.selections import Selection, add_shares, read_selections
-from aiida_sicmlip.tools.walkers import WalkerEnd, ends_of_walkers
+from aiida_sicmlip.tools.walkers import CommitteeBrake, WalkerEnd, brakes_of_rounds, ends_of_walkers
 
 
 @dataclass
@@ -81,6 +81,11 @@ class RunMaterial:
     def ends_of_walkers(self) -> dict[int, list[WalkerEnd]]:
         """By round, how walkers and unbiased runs have ended."""
         return ends_of_walkers(self.node)
+
+    @cached_property
+    def brakes(self) -> dict[int, CommitteeBrake]:
+        """By round that a trained potential has explored, at which disagreement of a committee walkers were stopped."""
+        return brakes_of_rounds(self.node)
 
     @cached_property
     def evaluations(self) -> dict[str, dict[int, Evaluation]]:

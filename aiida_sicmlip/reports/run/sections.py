@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.reports.composition import composition_cells
-from aiida_sicmlip.reports.exploration import heating_cells, heating_warnings, walkers_cells
+from aiida_sicmlip.reports.exploration import brake_cells, heating_cells, heating_warnings, walkers_cells
 from aiida_sicmlip.reports.potential import errors_cells as potential_errors_cells
 from aiida_sicmlip.reports.run.costs import budget_cells, step_cells
 from aiida_sicmlip.reports.run.criteria import (
@@ -177,6 +177,11 @@ def _exploration(material: RunMaterial, figures: Figures) -> Section:
             "Temperatures of biased walkers, and the energy that their time steps add, which exact dynamics conserve",
         )
         section.add("items", heating_warnings(material.walkers))
+    section.table(
+        brake_cells(material.brakes),
+        "Disagreement of the committee at which walkers were stopped, from the labels that it had not seen; beyond it "
+        "no frame is picked",
+    )
     section.table(walkers_cells(material.ends_of_walkers), "How each walker ended: a stop by the brake is no failure")
     if material.selections:
         section.figure(

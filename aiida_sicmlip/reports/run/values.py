@@ -32,7 +32,8 @@ def run_report(material: RunMaterial) -> dict[str, Any]:
     Keys: those of :func:`status_report`, and `question`, `potential` (see
     :func:`~aiida_sicmlip.reports.potential.potential_report`), `walkers` (see
     :func:`~aiida_sicmlip.reports.exploration.heating_values`), `ends_of_walkers` by round (fields of
-    :class:`~aiida_sicmlip.tools.walkers.WalkerEnd`), `selections` (see
+    :class:`~aiida_sicmlip.tools.walkers.WalkerEnd`), `brakes` by round (fields of
+    :class:`~aiida_sicmlip.tools.walkers.CommitteeBrake`), `selections` (see
     :func:`~aiida_sicmlip.reports.selection.selection_report`), `failures`, `lineage` (`tree`, `path`), `reproduce`
     (`command`, `what`) and `versions`. Energies in eV/atom, forces in eV/A, times in s unless a key says hours.
     """
@@ -46,6 +47,7 @@ def run_report(material: RunMaterial) -> dict[str, Any]:
         "ends_of_walkers": {
             str(index): [asdict(end) for end in ends] for index, ends in material.ends_of_walkers.items()
         },
+        "brakes": {str(index): asdict(brake) for index, brake in material.brakes.items()},
         "failures": failure_values(material.failures, run),
         "lineage": {
             "tree": [] if material.lineage is None else lineage_tree(material.lineage),

@@ -29,12 +29,14 @@ class Walkers:
     count: number of runs.
     steps: number of steps of each.
     n_frames: number of frames of each.
+    check_steps: number of steps between two evaluations of the committee that accompanies them.
     """
 
     cell: Cell
     count: int
     steps: int
     n_frames: int
+    check_steps: int = 10
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Workload:
     labels: labels of each round.
     trainings: trainings of each round.
     first_network: network of the potential of the first round; None for a classical potential.
+    first_members: number of potentials of its committee.
     biased: whether walkers are biased.
     dynamics_on_gpu: whether walkers with a network run on a GPU.
     n_centres: number of atoms over which descriptors are averaged; None for all.
@@ -110,6 +113,7 @@ class Workload:
     labels: Labels
     trainings: Trainings
     first_network: Network | None = None
+    first_members: int = 1
     biased: bool = True
     dynamics_on_gpu: bool = False
     n_centres: int | None = None
@@ -182,15 +186,19 @@ def first_exhausted_budget(budget: Budget, rounds: Sequence[RoundCosts]) -> tupl
 def _costs_of_round(workload: Workload, number: int) -> RoundCosts:
     """Return the costs of round ``number``, from 0."""
     network = workload.trainings.network if number else workload.first_network
-    dynamics = _dynamics(workload, network, with_unbiased=number == 0)
+    members = workload.trainings.members if number else workload.first_members
+    dynamics = _dynamics(workload, network, with_unbiased=number == 0, others=members - 1)
     labels = _labels(workload.labels, is_first=number == 0)
     training = _training(workload, number)
     final = _final_run(workload) if number == workload.rounds - 1 else RoundCosts()
     return dynamics + labels + training + final
 
 
-def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: bool) -> RoundCosts:
-    """Return the costs of the dynamics, the training of its variables and the descriptors of its frames."""
+def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: bool, others: int) -> RoundCosts:
+    """Return the costs of the dynamics, the training of its variables and the descriptors of its frames.
+
+    :param others: members of the committee that are evaluated beside the one that drives the walkers.
+    """
     on_gpu = workload.dynamics_on_gpu and network is not None
     seconds, longest = Bounds(), Bounds()
     for group, biased in (
@@ -200,6 +208,9 @@ def _dynamics(workload: Workload, network: Network | None, *, with_unbiased: boo
         slowest = Bounds()
         for walkers in group:
             each = step_seconds(walkers.cell, network, biased=biased, on_gpu=on_gpu) * walkers.steps
+            if others:
+                checked = step_seconds(walkers.cell, network, biased=False, on_gpu=on_gpu)
+                each += checked * (others * walkers.steps / walkers.check_steps)
             seconds += each * walkers.count
             slowest = max(slowest, each, key=lambda bounds: bounds.high)
         waves = math.ceil(sum(walkers.count for walkers in group) / workload.concurrent)

@@ -55,6 +55,7 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
     largest = settings["labelling"]["max_force"]
     bound = f"; those with a force above {largest:g} eV/A are rejected and replaced" if largest is not None else ""
     machines = f", each compiled for this machine's codes and for {further_machines}" if further_machines else ""
+    members = settings["training"]["committee_size"]
     if bias is not None:
         drive = f"biased by OPES-Explore for barriers of {bias['barrier']:g} eV"
     lines = [
@@ -67,7 +68,9 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
         f"{selection.n_validation} for validation per round{fixed}, "
         f"{rounds * selection.n_picks + n_fixed} in total, "
         f"at most {settings['labelling']['max_concurrent']} at a time{bound}",
-        f"Trainings: one per round, {rounds} in total{machines}",
+        f"Trainings: {f'{members} (a committee)' if members > 1 else 'one'} per round, {rounds * members} in total"
+        f"{machines}",
+        f"Brake: {brake_of_walkers(members)}",
     ]
     final = settings["final_run"]
     if final is not None:
@@ -99,6 +102,19 @@ def plan(settings: Mapping[str, Any], initial: InitialState | None = None) -> li
             first = "the continued run, later from the previous round"
         lines.insert(2, f"Collective variables: learned each round, first from {first}")
     return lines
+
+
+def brake_of_walkers(members: int) -> str:
+    """Return what stops walkers before their potential is lost, for a committee of so many members."""
+    if members > 1:
+        return (
+            f"temperature and distances stop walkers, and, from the first committee on, the disagreement of its "
+            f"{members} members; frames beyond it are not picked"
+        )
+    return (
+        "temperature and distances alone stop walkers, since one potential has nothing to disagree with; "
+        "`training.committee_size: 2` adds the disagreement of a second one"
+    )
 
 
 def _numbers(values: Iterable[float]) -> str:

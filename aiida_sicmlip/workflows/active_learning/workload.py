@@ -43,11 +43,13 @@ class InitialState:
 
     sizes: number of configurations of the initial data sets, by name.
     has_model: whether a trained model explores the first round.
+    members: number of potentials of its committee.
     has_frames: whether there are frames from which the first collective variables are learned.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     has_model: bool = False
+    members: int = 1
     has_frames: bool = False
 
 
@@ -57,6 +59,7 @@ def initial_state(builder: ProcessBuilder) -> InitialState:
     return InitialState(
         sizes={name: initial[name].n_frames for name in SETS if name in initial},
         has_model=isinstance(builder.bootstrap_potential, CompiledPotentialData),
+        members=1 + len(initial.get("committee", {})),
         has_frames=bool(initial.get("trajectories")),
     )
 
@@ -99,6 +102,7 @@ def workload_of_settings(settings: Mapping[str, Any], initial: InitialState | No
             on_gpu=_on_gpu(parameters.device, training["options"]),
         ),
         first_network=network if initial.has_model else None,
+        first_members=initial.members,
         biased=exploration["bias"] is not None,
         dynamics_on_gpu=_on_gpu(settings["compilation"]["parameters"].get("device", "cpu"), exploration["options"]),
         n_centres=_centres(selection),
@@ -123,7 +127,8 @@ def _cell(description: Mapping[str, Any], name: str) -> Cell:
 def _walkers(cell: Cell, count: int, parameters: Mapping[str, Any]) -> Walkers:
     """Return the workload of walkers with the same settings."""
     run = ExplorationSettings.from_mapping(parameters)
-    return Walkers(cell, count, run.steps(run.equilibration) + run.steps(run.production), run.n_frames)
+    steps = run.steps(run.equilibration) + run.steps(run.production)
+    return Walkers(cell, count, steps, run.n_frames, run.check_steps)
 
 
 def _unbiased_runs(

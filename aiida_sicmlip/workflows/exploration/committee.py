@@ -7,6 +7,7 @@ from typing import Any
 from aiida.engine import WorkChain
 
 from aiida_sicmlip.calculations.functions.calibrate_disagreement import calibrate_disagreement
+from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.evaluation.calibration import message_of_calibration
 from aiida_sicmlip.workflows.base.reattach import run_once
 
@@ -19,6 +20,8 @@ def committee_inputs(exploration: WorkChain) -> dict[str, Any]:
     """
     inputs = exploration.inputs
     if not inputs.get("committee"):
+        if isinstance(inputs.potential, CompiledPotentialData):
+            exploration.report("without a committee, temperature and distances alone stop walkers")
         return {}
     found: dict[str, Any] = {"committee": dict(inputs.committee)}
     if "evaluation" in inputs and "calibration" in inputs:

@@ -153,6 +153,20 @@ def test_counts_are_exact(workload: Workload) -> None:
     )
 
 
+def test_committee_is_evaluated_beside_the_walkers(workload: Workload) -> None:
+    """Each further member costs an unbiased step at each check, once there is a committee."""
+    alone = dataclasses.replace(workload, trainings=dataclasses.replace(workload.trainings, members=1))
+    checked = [Walkers(CELLS[62], 2, 1000, 11, check_steps=25)]
+    first, second, _ = costs_by_round(dataclasses.replace(workload, walkers=checked))
+    first_alone, second_alone, _ = costs_by_round(alone)
+    assert first.dynamics == first_alone.dynamics
+    further = second.dynamics.middle / second_alone.dynamics.middle - 1
+    network = workload.trainings.network
+    share = step_seconds(CELLS[62], network, biased=False).middle / step_seconds(CELLS[62], network, biased=True).middle
+    assert further == pytest.approx(share / 25)
+    assert 0.02 < further < 0.04
+
+
 def test_rounds_differ_by_what_explores_and_what_is_trained_on(workload: Workload) -> None:
     first, second, third = costs_by_round(workload)
     # EDIP costs next to nothing, and trainings grow with their set.
@@ -164,7 +178,7 @@ def test_rounds_differ_by_what_explores_and_what_is_trained_on(workload: Workloa
     alone = dataclasses.replace(workload, walkers=[], unbiased_runs=[])
     assert costs_by_round(alone)[1].wall.high >= second.labelling.high / 10
     # A model that is there already explores the first round, too.
-    known = dataclasses.replace(workload, first_network=Network(), unbiased_runs=[])
+    known = dataclasses.replace(workload, first_network=Network(), first_members=2, unbiased_runs=[])
     assert costs_by_round(known)[0].dynamics == second.dynamics
 
 
