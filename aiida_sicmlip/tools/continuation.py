@@ -28,6 +28,8 @@ class RunOutputs:
 
     potential: the last one that was trained, portable.
     compiled_potential: the same, compiled.
+    committee: the other members of its committee, compiled; empty where there is none.
+    evaluation: of that committee or the one before, on labels that it was not trained on; None where there is none.
     sets: the latest data sets, under the names of :data:`SETS`, including labels whose training did not finish.
     trajectories: the segments of the last exploration by start structure, each under ``s00`` and so on.
     filters: which frames of these passed the filter, under the same names.
@@ -41,6 +43,8 @@ class RunOutputs:
 
     potential: PotentialData | None = None
     compiled_potential: CompiledPotentialData | None = None
+    committee: dict[str, CompiledPotentialData] = field(default_factory=dict)
+    evaluation: orm.Dict | None = None
     sets: dict[str, orm.Data] = field(default_factory=dict)
     trajectories: dict[str, dict[str, orm.Data]] = field(default_factory=dict)
     filters: dict[str, dict[str, orm.Data]] = field(default_factory=dict)
@@ -90,9 +94,22 @@ def outputs_of_run(run: orm.WorkChainNode) -> RunOutputs:
         if "training" in steps:
             outputs = steps["training"].outputs
             run_outputs.potential, run_outputs.compiled_potential = outputs.potential, outputs.compiled_potential
+            run_outputs.committee = dict(outputs.committee) if "committee" in outputs else {}
+            step = steps.get("evaluation_of_exploring_potential")
+            exploring = () if step is None else (step.outputs.results,)
+            run_outputs.evaluation = evaluation_of_committee(*exploring, outputs.evaluations.validation)
         if "assessment" in steps:
             run_outputs.assessment = steps["assessment"].outputs.result
     return run_outputs
+
+
+def evaluation_of_committee(*evaluations: orm.Dict) -> orm.Dict | None:
+    """Return the first of several evaluations that has a committee's disagreement; None where none has.
+
+    The disagreement of the next round is calibrated on labels that members were not trained on: the new ones of the
+    round before if the potential that explored it had a committee, else the validation set of the new committee.
+    """
+    return next((node for node in evaluations if "committee" in node.get_dict()), None)
 
 
 def continued_run(run: orm.WorkChainNode) -> int | None:
@@ -116,6 +133,8 @@ def _inherited(run: orm.WorkChainNode) -> RunOutputs:
     return RunOutputs(
         potential=initial.get("potential"),
         compiled_potential=explorer if isinstance(explorer, CompiledPotentialData) else None,
+        committee=dict(initial.get("committee", {})),
+        evaluation=initial.get("evaluation"),
         sets={kind: initial[kind] for kind in SETS if kind in initial},
         trajectories={name: dict(segments) for name, segments in initial.get("trajectories", {}).items()},
         filters={name: dict(nodes) for name, nodes in initial.get("filters", {}).items()},

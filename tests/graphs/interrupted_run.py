@@ -28,6 +28,7 @@ class Parent:
     selections: list[Any] = field(default_factory=list)
     sets: list[dict[str, Any]] = field(default_factory=list)
     potential: Any = None
+    evaluation: Any = None
     compiled_potential: Any = None
     assessment: Any = None
     replacement_picks: Any = None
@@ -104,6 +105,10 @@ def made_parent(
         parent.replacement_picks = replacements.outputs.picks
         for name, model in zip(("potential", "compiled_potential"), models, strict=True):
             explored.output(training, name, model)
+        # As of a committee of two: the member is the same model once more.
+        explored.output(training, "committee__member_01", models[1])
+        parent.evaluation = orm.Dict({"committee": {"frames": {"disagreement": [0.2], "error": [0.8]}}}).store()
+        explored.output(training, "evaluations__validation", parent.evaluation)
         parent.potential, parent.compiled_potential = models
         assessment = explored.process(orm.CalcFunctionNode, "", run, f"{label}_assessment")
         explored.output(assessment, "result", orm.Dict({"history": {"diversity": [1e-4]}, "criteria": []}))

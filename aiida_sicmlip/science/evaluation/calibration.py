@@ -125,7 +125,10 @@ def message_of_calibration(calibration: dict[str, Any]) -> str:
     """Return a message with the slope, its uncertainty and the disagreement that stops walkers."""
     n_labels = calibration["n_labels"]
     if calibration["slope"] is None:
-        return f"{n_labels} labels do not suffice to calibrate the disagreement of the committee"
+        return (
+            f"{n_labels} labels do not suffice to calibrate the disagreement of the committee: the settings "
+            "`max_disagreement` of walkers and selection hold"
+        )
     low, high = calibration["slope_interval"]
     bound = f" (`{CalibrationSettings.PREFIX}{calibration['bound']}`)" if calibration["bound"] else ""
     return (

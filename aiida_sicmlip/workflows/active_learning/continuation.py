@@ -39,7 +39,8 @@ def initial_context(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "converged": False,
         "seed": inputs["seed"],
         "exploring_potential": inputs["bootstrap_potential"],
-        "committee": {},
+        "committee": dict(initial.get("committee", {})),
+        "evaluation_of_committee": initial.get("evaluation"),
         **{
             kind: {
                 name: dict(segments) for name, segments in initial.get(kind, {}).items() if name in inputs["structures"]
@@ -75,9 +76,12 @@ def continue_from(builder: ProcessBuilder, run: orm.WorkChainNode) -> list[str]:
     lines.append(f"Labels taken over: {', '.join(sizes).replace('_', ' ')}")
     if outputs.compiled_potential is not None:
         builder.bootstrap_potential = outputs.compiled_potential
-        lines.append(f"First round explores with: potential <{outputs.compiled_potential.pk}>")
+        members = f", of a committee of {1 + len(outputs.committee)}" if outputs.committee else ""
+        lines.append(f"First round explores with: potential <{outputs.compiled_potential.pk}>{members}")
     if outputs.potential is not None:
-        initial["potential"] = outputs.potential
+        initial["potential"], initial["committee"] = outputs.potential, outputs.committee
+    if outputs.evaluation is not None:
+        initial["evaluation"] = outputs.evaluation
     for kind, nodes in (("trajectories", outputs.trajectories), ("filters", outputs.filters)):
         initial[kind] = {name: nodes[name] for name in sorted(set(nodes) & set(builder.structures))}
     reason = _other_descriptors(builder, run)

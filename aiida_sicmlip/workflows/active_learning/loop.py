@@ -20,6 +20,7 @@ from aiida_sicmlip.science.costs.budgets import remaining_labels
 from aiida_sicmlip.science.evaluation.assessment import message_of_verdict
 from aiida_sicmlip.science.evaluation.fitness import fitness_sentence
 from aiida_sicmlip.science.selection.picks import ROLES
+from aiida_sicmlip.tools.continuation import evaluation_of_committee
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.workflows.active_learning import budget, rounds
 from aiida_sicmlip.workflows.active_learning.continuation import initial_context
@@ -51,6 +52,7 @@ class ActiveLearningWorkChain(RoundSteps):
     # seed, seeds          Int, {step: Int}                    seed of the round, and seeds derived from it
     # exploring_potential  classical or compiled potential     explores the round
     # committee            {member: compiled potential}        trained along with the exploring potential
+    # evaluation_of_committee  Dict | None                     by which its disagreement is calibrated
     # trajectories         {structure: {segment: trajectory}}  of the last exploration
     # filters              {structure: {segment: ArrayData}}   of the same, the frames that may be used
     # candidates           {round: CandidateFramesData}        of all rounds
@@ -120,9 +122,7 @@ class ActiveLearningWorkChain(RoundSteps):
             seed=self.ctx.seeds["exploration"],
             earlier=self.ctx.trajectories,
             earlier_filters=self.ctx.filters,
-            **rounds.committee_inputs(
-                self.ctx.committee, self.ctx.get("evaluation_of_exploring_potential"), self.ctx.get("training")
-            ),
+            **rounds.committee_inputs(self.ctx.committee, self.ctx.evaluation_of_committee),
             round_number=orm.Int(self.ctx.round),
             **self.exposed_inputs(ExplorationWorkChain, namespace="exploration"),
         )
@@ -145,7 +145,7 @@ class ActiveLearningWorkChain(RoundSteps):
             hosts=self._hosts,
             picks=self.ctx.picks,
             earlier=self.ctx.candidates,
-            parameters=self.inputs.selection.parameters,
+            **rounds.selection_inputs(self.inputs.selection.parameters, self.ctx.exploration),
             with_fixed=orm.Bool(self._picks_fixed_set),
             seed=self.ctx.seeds["descriptors"],
             **rounds.known_sets(self.ctx.datasets),
@@ -161,10 +161,11 @@ class ActiveLearningWorkChain(RoundSteps):
 
     def run_selection(self) -> ExitCode | None:
         """Pick the frames to label."""
-        parameters, seed = self.inputs.selection.parameters, self.ctx.seeds["selection"]
         new, results = self.ctx.descriptors.outputs.candidates, self.ctx.descriptors.outputs.results
         earlier = self.ctx.candidates
-        picked = self._run(select_frames, "selection", parameters=parameters, seed=seed, candidates=new, **earlier)
+        window = rounds.selection_inputs(self.inputs.selection.parameters, self.ctx.exploration)
+        seed = self.ctx.seeds["selection"]
+        picked = self._run(select_frames, "selection", seed=seed, candidates=new, **window, **earlier)
         self.ctx.picked = {role: dict(picked.get(role, {})) for role in ROLES}
         self.ctx.selection = picked["summary"]
         self.ctx.candidates = {**earlier, self._round: new}
@@ -207,8 +208,8 @@ class ActiveLearningWorkChain(RoundSteps):
             return None
         earlier = dict(self.ctx.candidates)
         inputs = {"picks": picks, "candidates": earlier.pop(self._round), **earlier}
-        parameters, first = self.inputs.selection.parameters, orm.List(failed[:count])
-        selected = self._run(select_replacements, REPLACED, parameters=parameters, failed=first, **inputs)
+        window = rounds.selection_inputs(self.inputs.selection.parameters, self.ctx.exploration)
+        selected = self._run(select_replacements, REPLACED, failed=orm.List(failed[:count]), **window, **inputs)
         replacements = {role: dict(selected.get(role, {})) for role in ROLES}
         n_replacements = sum(map(len, replacements.values()))
         if not n_replacements:
@@ -266,7 +267,7 @@ class ActiveLearningWorkChain(RoundSteps):
         )
         sets = {f"{role}_set": self.ctx.datasets[role] for role in ("training", "validation")}
         # The committee of the new potential is known to its training.
-        committee = {"committee": self.ctx.committee} if self.ctx.committee else {}
+        committee = rounds.committee_inputs(self.ctx.committee, None)
         evaluated = {"dataset": self.ctx.new_labels, "potential": self.ctx.exploring_potential, **committee}
         step = "evaluation_of_exploring_potential"
         return ToContext(
@@ -282,20 +283,13 @@ class ActiveLearningWorkChain(RoundSteps):
 
     def run_assessment(self) -> None:
         """Check the convergence criteria, and use the new potential in the next round."""
-        training = self.ctx.training.outputs
+        training, exploring = self.ctx.training.outputs, self.ctx.evaluation_of_exploring_potential.outputs.results
         optional = {} if self.ctx.assessment is None else {"previous": self.ctx.assessment}
         if self._hosts:
             types = self._run(find_defect_types, "defect_types", dataset=self.ctx.new_labels, hosts=dict(self._hosts))
             optional["defect_types"] = types
-        assessment = self._run(
-            assess_round,
-            "assessment",
-            criteria=self.inputs.convergence,
-            exploring=self.ctx.evaluation_of_exploring_potential.outputs.results,
-            selection=self.ctx.selection,
-            **dict(training.evaluations),
-            **optional,
-        )
+        given = {"criteria": self.inputs.convergence, "exploring": exploring, "selection": self.ctx.selection}
+        assessment = self._run(assess_round, "assessment", **given, **dict(training.evaluations), **optional)
         for verdict in assessment["criteria"]:
             self._report(message_of_verdict(verdict))
         self.out(f"assessments.{self._round}", assessment)
@@ -303,6 +297,7 @@ class ActiveLearningWorkChain(RoundSteps):
         self.ctx.converged = assessment["converged"]
         self.ctx.exploring_potential = training.compiled_potential
         self.ctx.committee = dict(training.committee) if "committee" in training else {}
+        self.ctx.evaluation_of_committee = evaluation_of_committee(exploring, training.evaluations.validation)
         self.ctx.tested = None
         self.ctx.finished = rounds.outputs_of_round(training, self.ctx.datasets)
 

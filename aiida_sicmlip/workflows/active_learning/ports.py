@@ -10,7 +10,7 @@ from aiida.engine import ProcessBuilder, ProcessSpec, WorkChain
 from aiida_lammps.data.potential import LammpsPotentialData
 
 from aiida_sicmlip.calculations.descriptors import DescriptorsCalculation
-from aiida_sicmlip.calculations.lammps_potential import validate_potential
+from aiida_sicmlip.calculations.lammps_potential import validate_members, validate_potential
 from aiida_sicmlip.calculations.validation import (
     number_port,
     seed_port,
@@ -239,6 +239,21 @@ class ActiveLearningPorts(LoopProtocolMixin, WorkChain):
             valid_type=PotentialData,
             required=False,
             help="Last potential of an earlier run, of which the bootstrap potential is the compiled model.",
+        )
+        spec.input_namespace(
+            "initial.committee",
+            dynamic=True,
+            required=False,
+            valid_type=CompiledPotentialData,
+            validator=validate_members,
+            help="The other members of the committee of the bootstrap potential.",
+        )
+        spec.input(
+            "initial.evaluation",
+            valid_type=orm.Dict,
+            required=False,
+            help="Evaluation of a committee of an earlier run on labels that it was not trained on, with which the "
+            "disagreement in the first round is calibrated.",
         )
         spec.input_namespace(
             "initial.trajectories",

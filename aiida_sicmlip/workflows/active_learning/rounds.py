@@ -38,26 +38,15 @@ def renumber_segments(structures: Mapping[str, Mapping[str, Any]], first: int) -
     }
 
 
-def committee_inputs(
-    committee: Mapping[str, CompiledPotentialData],
-    evaluation: orm.CalcJobNode | None,
-    training: orm.WorkChainNode | None,
-) -> dict[str, Any]:
+def committee_inputs(committee: Mapping[str, CompiledPotentialData], evaluation: orm.Dict | None) -> dict[str, Any]:
     """Return the inputs of an exploration that let the committee of its potential stop walkers.
 
-    The disagreement is calibrated on labels that members were not trained on: the new ones of the round before if the
-    potential that explored it had a committee, else the validation set of the new committee.
-
     :param committee: the other members; empty where there is none.
-    :param evaluation: of the potential that explored the round before, on the new labels of that round.
-    :param training: of the committee.
+    :param evaluation: of a committee, with which the disagreement is calibrated; None where there is none.
     """
     if not committee:
         return {}
-    results = [] if evaluation is None else [evaluation.outputs.results]
-    results += [] if training is None else [training.outputs.evaluations.validation]
-    known = next((node for node in results if "committee" in node.get_dict()), None)
-    return {"committee": committee, **({} if known is None else {"evaluation": known})}
+    return {"committee": committee, **({} if evaluation is None else {"evaluation": evaluation})}
 
 
 def labels_in_order(picks: orm.ArrayData) -> dict[str, list[str]]:
@@ -130,6 +119,16 @@ def predicting_potentials(
     return {"potential": potential, **({"committee": committee} if committee else {})}
 
 
+def selection_inputs(parameters: orm.Dict, exploration: orm.WorkChainNode) -> dict[str, orm.Dict]:
+    """Return the settings of the selection, and the bounds of its window that the exploration calibrated.
+
+    Frames may be picked up to the disagreement at which walkers are stopped. Without a calibration, or with one of too
+    few labels, the window of the settings holds.
+    """
+    calibrated = {"thresholds": exploration.outputs.calibration} if "calibration" in exploration.outputs else {}
+    return {"parameters": parameters, **calibrated}
+
+
 def sets_to_extend(
     settings: SelectionSettings,
     datasets: Mapping[str, LabelledDataSetData | None],
@@ -198,7 +197,7 @@ def message_on_origins(selection: orm.ProcessNode, picks: orm.ArrayData) -> str:
     shares = composition_of_selection(selection, roles, picks.get_array("segment").tolist())
     parts = [
         f"{share.origin.structure}{f' at {share.origin.temperature:g} K' if share.origin.temperature else ''}: "
-        f"{sum(share.picks.values())} of {share.n_frames} frames"
+        f"{share.in_words}"
         for share in shares
     ]
     return f"by start structure, {'; '.join(parts)}"

@@ -14,6 +14,7 @@ from aiida_sicmlip.science.costs.budgets import Budget
 from aiida_sicmlip.science.defects.crystals import nearest_distance
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings
 from aiida_sicmlip.science.evaluation.convergence import ConvergenceCriteria
 from aiida_sicmlip.science.evaluation.final_run import FinalRunSettings
 from aiida_sicmlip.science.selection.settings import SelectionSettings, require_enough_frames
@@ -99,6 +100,22 @@ def require_centres(
             ) from error
 
 
+def require_window_above(settings: SelectionSettings, exploration: Mapping[str, Any]) -> None:
+    """Raise :class:`InputError` if a calibration could put the upper bound of the window below the lower one.
+
+    :param exploration: inputs of the exploration.
+    """
+    if settings.min_disagreement is None or "calibration" not in exploration:
+        return
+    smallest = CalibrationSettings.from_mapping(exploration["calibration"].get_dict()).smallest
+    if settings.min_disagreement >= smallest:
+        raise InputError(
+            f"`selection.parameters.min_disagreement` is {settings.min_disagreement:g} eV/A, but frames may be picked "
+            f"up to the disagreement that the calibration of a round gives, which may be as low as "
+            f"`exploration.calibration.smallest`, {smallest:g} eV/A: lower the first, or raise the second."
+        )
+
+
 def require_known_defects(
     criteria: ConvergenceCriteria, structures: Mapping[str, Any], hosts: Mapping[str, Any]
 ) -> None:
@@ -170,6 +187,7 @@ def validate_loop(inputs: Mapping[str, Any], _: Any) -> str | None:
         )
         segments = [(settings.n_frames, settings.frame_interval) for settings in explored]
         require_enough_frames(selected, walkers * segments)
+        require_window_above(selected, exploration)
         training = inputs["training"]["training"]
         require_bonds_within_cutoff(training["parameters"].get_dict(), structures)
         check_training(training, fits_prior=True)

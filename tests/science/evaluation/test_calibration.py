@@ -80,7 +80,9 @@ def test_walkers_can_leave_what_is_labelled() -> None:
 def test_few_labels_calibrate_nothing() -> None:
     found = calibrate(*labels(4, 3.0, 1), SETTINGS)
     assert (found["n_labels"], found["slope"], found["max_disagreement"]) == (4, None, None)
-    assert message_of_calibration(found) == "4 labels do not suffice to calibrate the disagreement of the committee"
+    message = message_of_calibration(found)
+    assert message.startswith("4 labels do not suffice to calibrate the disagreement of the committee: ")
+    assert "`max_disagreement` of walkers and selection hold" in message
     # Members that agree everywhere say nothing of the error.
     assert calibrate(np.zeros(30), np.ones(30), SETTINGS)["slope"] is None
 

@@ -104,6 +104,10 @@ def test_run_goes_on_where_another_ended(chain, write_settings, parent):
         "validation": parent.sets[1]["validation_set"].pk,
     }
     assert context.exploring_potential.pk == parent.compiled_potential.pk
+    # Its committee goes on to stop walkers.
+    assert {name: node.pk for name, node in context.committee.items()} == {"member_01": parent.compiled_potential.pk}
+    assert context.evaluation_of_committee.pk == parent.evaluation.pk
+    assert any(line.endswith(f"<{parent.compiled_potential.pk}>, of a committee of 2") for line in lines)
     # A run that a budget ends before its first training has a potential among its outputs.
     assert context.finished["potential"].pk == parent.potential.pk
     assert [node.pk for node in context.trajectories["divacancy"].values()] == [node.pk for node in parent.segments[1]]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiida import orm
+from aiida.common import AttributeDict
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.workflows.active_learning import steps as steps_module
@@ -65,14 +66,14 @@ def test_the_run_hands_them_out(chain, inputs, monkeypatch, portable_potential, 
         "potential": portable_potential,
         "compiled_potential": compiled,
         "further_compilations": {"gpu": for_gpu},
-        "evaluations": {},
+        "evaluations": AttributeDict({"validation": orm.Dict({})}),
     }
 
     class Outputs(dict):
         __getattr__ = dict.__getitem__
 
     loop.ctx.training = SimpleNamespace(outputs=Outputs(outputs))
-    loop.ctx.evaluation_of_exploring_potential = SimpleNamespace(outputs=SimpleNamespace(results=None))
+    loop.ctx.evaluation_of_exploring_potential = SimpleNamespace(outputs=SimpleNamespace(results=orm.Dict({})))
     loop.ctx.selection = loop.ctx.new_labels = None
     loop.ctx.seeds = {"next_round": orm.Int(2)}
     verdict = orm.Dict({"converged": True, "criteria": []}).store()

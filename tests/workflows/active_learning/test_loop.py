@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from aiida import orm
+from plumpy.utils import AttributesFrozendict
 
+from aiida_sicmlip.data.candidates import CandidateFramesData
+from aiida_sicmlip.science.evaluation.calibration import CalibrationSettings, calibrate
+from aiida_sicmlip.science.selection.candidates_file import write_candidates
 from aiida_sicmlip.science.selection.picks import ROLES
 from aiida_sicmlip.science.selection.settings import SelectionSettings
 from aiida_sicmlip.tools.lineage.sources import labels_of_dataset
@@ -83,6 +88,7 @@ def test_segments_are_numbered_through_all_rounds(loop, monkeypatch):
         lambda chain, process, label, **inputs: given.update(inputs, label=label) or ended(),
     )
     loop.ctx.n_segments = 3
+    loop.ctx.exploration = ended(0, None, orm.WorkChainNode)
     loop.ctx.trajectories = {"divacancy": {"s00": "a", "s01": "b"}}
     loop.ctx.filters = {"divacancy": {"s01": "kept"}}
     loop.ctx.seeds = {"descriptors": orm.Int(5)}
@@ -117,6 +123,50 @@ def test_frames_that_were_left_out_stay_so_in_the_next_round(loop, monkeypatch, 
     loop.ctx.exploration = ended(0, None, orm.WorkChainNode, trajectories__divacancy__s00=segment.clone())
     assert loop.inspect_exploration() is None
     assert loop.ctx.filters == {}
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "fixed", "bound"),
+    [(2.0, None, 2.0), (2.0, 3.0, 2.0), (None, 3.0, 3.0), (None, None, np.inf), ("none", 2.0, 2.0)],
+)
+def test_picks_are_inside_what_the_calibration_of_the_round_believes(loop, request, calibrated, fixed, bound):
+    """Frames beyond are most novel, and not picked; without a calibration (of enough labels) the settings hold."""
+    describe, generate_segment, caplog = map(request.getfixturevalue, ("describe", "generate_segment", "caplog"))
+    soap = {"cutoff": 4.0, "n_max": 2, "l_max": 1, "centres": "all"}
+    given = {"n_training": 6, "n_validation": 3, "separation": 0.0, **soap, "max_disagreement": fixed}
+    loop._parsed_inputs = AttributesFrozendict(
+        {**loop.inputs, "selection": AttributesFrozendict({"parameters": orm.Dict(given).store()})}
+    )
+    known = describe({"divacancy": {"s00": generate_segment()}}, parameters=orm.Dict(given), seed=orm.Int(1))
+    # Disagreement grows with novelty, from 0 to 4 eV/A.
+    found = known.candidates()
+    order = np.argsort(np.argsort(np.linalg.norm(found.descriptors - found.mean, axis=1)))
+    disagreement = 4.0 * order / (len(order) - 1)
+    path = request.getfixturevalue("tmp_path") / "candidates.npz"
+    write_candidates(path, replace(found, disagreement=disagreement, max_force=np.full(len(found), 9.0)))
+    described = orm.Dict({"n_frames": len(found), "n_overlapping": 0, "n_filtered": 0})
+    loop.ctx.descriptors = ended(candidates=CandidateFramesData.from_file(path), results=described)
+    loop.ctx.candidates, loop.ctx.picks, loop.ctx.seeds = {}, {}, {"selection": orm.Int(1)}
+    loop.ctx.trajectories = {"divacancy": {"s00": "a"}}
+    outputs = {}
+    if calibrated is not None:
+        settings = CalibrationSettings(max_error=8.0, multiple_of_median=0.0)
+        # Too few labels for a line, or twelve whose errors are four times the disagreement.
+        labels = np.linspace(0.1, 1.2, 2 if calibrated == "none" else 12)
+        outputs["calibration"] = orm.Dict(calibrate(labels, 4.0 * labels, settings))
+    loop.ctx.exploration = ended(0, None, orm.WorkChainNode, **outputs)
+    assert loop.run_selection() is None
+    summary = loop.ctx.selection
+    assert (summary["n_training"], summary["n_validation"]) == (6, 3)
+    picks = loop.ctx.picks["round_01"]
+    rows = [int(np.flatnonzero(found.frame == frame)[0]) for frame in picks.get_array("frame")]
+    assert (disagreement[rows] <= bound + 1e-9).all()
+    assert summary["window"]["n_above_disagreement"] == (disagreement > bound).sum()
+    if calibrated == 2.0:
+        assert f"{(disagreement > 2.0).sum()} for `max_disagreement` 2 eV/A" in caplog.text
+        assert picks.creator.inputs.thresholds.uuid == loop.ctx.exploration.outputs.calibration.uuid
+    if bound == np.inf:
+        assert (disagreement[rows] > 3.0).any()
 
 
 @pytest.mark.parametrize(

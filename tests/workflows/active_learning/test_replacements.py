@@ -16,6 +16,7 @@ from aiida_sicmlip.workflows.active_learning import steps as steps_module
 from aiida_sicmlip.workflows.active_learning.launch import checked_builder, read_settings
 from aiida_sicmlip.workflows.active_learning.loop import ActiveLearningWorkChain
 from aiida_sicmlip.workflows.active_learning.rounds import failed_labels, labels_in_order, labels_of_round
+from tests.graphs.processes import ended
 
 SELECTION = {
     "n_training": 6,
@@ -40,6 +41,7 @@ def failed_loop(chain, write_settings, describe, generate_segment, monkeypatch):
         loop = chain(ActiveLearningWorkChain, checked_builder(read_settings(write_settings(given)))._inputs(prune=True))
         loop.setup()
         loop.ctx.round = 1
+        loop.ctx.exploration = ended(0, None, orm.WorkChainNode)
         parameters = orm.Dict(loop.inputs.selection.parameters.get_dict())
         candidates = describe({"divacancy": {"s00": generate_segment()}}, parameters=parameters, seed=orm.Int(1))
         picked = select_frames(parameters, orm.Int(1), candidates)
@@ -103,6 +105,15 @@ def test_failed_labels_are_replaced_by_the_next_candidates(failed_loop, caplog):
     assert maker.inputs.failed.get_list() == [loop.order[2], loop.order[7]]
     (link,) = structure.base.links.get_incoming(link_type=LinkType.CREATE).all()
     assert link.link_label.split("__")[1] in inputs["structures"]
+
+
+def test_replacements_are_chosen_in_the_calibrated_window(failed_loop):
+    loop = failed_loop(0)
+    calibration = orm.Dict({"max_disagreement": 1.2, "slope": 4.0}).store()
+    loop.ctx.exploration = ended(0, None, orm.WorkChainNode, calibration=calibration)
+    loop.run_replacements()
+    (structure,) = loop.submitted[0][2]["structures"].values()
+    assert structure.creator.inputs.thresholds.uuid == calibration.uuid
 
 
 def test_done_replacements_are_labels_of_the_round(failed_loop):

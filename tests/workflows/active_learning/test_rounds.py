@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiida import orm
 
 from aiida_sicmlip.science.selection.settings import SelectionSettings
+from aiida_sicmlip.tools.continuation import evaluation_of_committee
 from aiida_sicmlip.workflows.active_learning.rounds import (
     committee_inputs,
     extension,
@@ -17,9 +17,11 @@ from aiida_sicmlip.workflows.active_learning.rounds import (
     outputs_of_round,
     predicting_potentials,
     renumber_segments,
+    selection_inputs,
     sets_to_extend,
     training_inputs,
 )
+from tests.graphs.processes import ended
 
 GIVEN = {
     "training": {"parameters": "p", "prior": "walls"},
@@ -107,19 +109,25 @@ def test_counts_say_what_was_asked_for():
 
 def test_committee_of_the_potential_goes_to_the_exploration() -> None:
     """With new labels, if the potential that explored them had a committee, else with the validation set."""
+    members: Any = {"member_01": "compiled"}
+    alone, on_new, on_validation = (
+        orm.Dict(results) for results in ({"force_mae": 1.0}, {"committee": {"n": 1}}, {"committee": {"n": 2}})
+    )
+    assert evaluation_of_committee(alone, on_validation) is on_validation
+    assert evaluation_of_committee(on_new, on_validation) is on_new
+    assert evaluation_of_committee(alone, alone) is None
+    assert committee_inputs({}, on_new) == {}
+    assert committee_inputs(members, None) == {"committee": members}
+    assert committee_inputs(members, on_new) == {"committee": members, "evaluation": on_new}
 
-    def evaluation(**results: Any) -> Any:
-        return SimpleNamespace(outputs=SimpleNamespace(results=orm.Dict(results)))
 
-    members = {"member_01": "compiled"}
-    validation = orm.Dict({"committee": {"frames": {}}})
-    training: Any = SimpleNamespace(outputs=SimpleNamespace(evaluations=SimpleNamespace(validation=validation)))
-    given = evaluation(committee={"frames": {}})
-    assert committee_inputs({}, given, training) == {}
-    # The committee comes with a potential of another run.
-    assert committee_inputs(members, None, None) == {"committee": members}
-    assert committee_inputs(members, evaluation(force_mae=1.0), training)["evaluation"] is validation
-    assert committee_inputs(members, given, training)["evaluation"] is given.outputs.results
+def test_calibration_of_the_exploration_bounds_the_selection() -> None:
+    """From the round on in which there is one."""
+    parameters, calibration = orm.Dict({"n_training": 8}), orm.Dict({"max_disagreement": 1.2}).store()
+    calibrated = ended(0, None, orm.WorkChainNode, calibration=calibration)
+    found = selection_inputs(parameters, calibrated)
+    assert found["parameters"] is parameters and found["thresholds"].uuid == calibration.uuid
+    assert selection_inputs(parameters, ended(0, None, orm.WorkChainNode)) == {"parameters": parameters}
 
 
 def test_what_the_window_left_out_is_said():

@@ -315,6 +315,15 @@ def test_more_frames_than_exploration_gives(
     assert "Explore longer, with more walkers, keep frames more often, or ask for fewer" in message
 
 
+def test_window_that_a_calibration_could_close(write_settings: Callable[..., str]) -> None:
+    """The lower bound of the selection is above the least that the calibration may give as the upper one."""
+    checked_builder(read_settings(write_settings(nested("selection.parameters.min_disagreement", 0.4))), store=False)
+    path = write_settings(nested("selection.parameters.min_disagreement", 0.5))
+    assert "as low as `exploration.calibration.smallest`, 0.5 eV/A: lower the first" in refusal(path)
+    uncalibrated = {"exploration": {"calibration": None}, **nested("selection.parameters.min_disagreement", 0.5)}
+    checked_builder(read_settings(write_settings(uncalibrated)), store=False)
+
+
 def test_nearest_distance_sees_periodic_images(write_settings: Callable[..., str]) -> None:
     structure = orm.StructureData(ase=bulk("Si", "diamond", a=5.43)[:1]).store()
     settings = {
