@@ -145,7 +145,7 @@ WRONG = [
     ("labelling.pseudo_family", 5, "`labelling.pseudo_family` is 5; give text"),
     ("labelling.parameters", "scf", "`labelling.parameters` is 'scf'; give a mapping"),
     ("labelling.parameters.SYSTEM", 30, "`SYSTEM` is 30; give settings under it"),
-    ("labelling.parameters.SYSTEM.ecutwfc", "high", "`SYSTEM.ecutwfc` is 'high'; give the cutoff"),
+    ("labelling.parameters.SYSTEM.ecutwfc", "high", "`SYSTEM.ecutwfc` is 'high'; give a number"),
     ("labelling.parameters.ELECTRONS.conv_thr", "1e-6", "is the text '1e-6'; write it as"),
     ("labelling.parameters.CONTROL.calculation", "relax", "a label is a self-consistent calculation: set it to 'scf'"),
     ("labelling.parameters.CONTROL.tprnfor", False, "`CONTROL.tprnfor` is not set; a label needs forces"),

@@ -43,7 +43,7 @@ def test_every_protocol_makes_a_valid_run(name: str, ready: dict[str, str]) -> N
     assert builder.process_class is ActiveLearningWorkChain
     assert protocol_descriptions()[name]
     further = sum(part is not None for part in (settings["final_run"], settings["exploration"]["ramp"]))
-    assert len(plan(settings)) == 6 + further
+    assert len(plan(settings)) == 7 + further
 
 
 def test_a_step_may_have_a_code_of_its_own(ready: dict[str, str], generate_code: Callable[..., Any]) -> None:
