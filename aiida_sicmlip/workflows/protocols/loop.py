@@ -137,9 +137,10 @@ def with_options_of_schedulers(settings: Mapping[str, Any], codes: Mapping[str, 
         step: Any = translated
         for key in path.split("."):
             step = step[key]
-        check_mpi(codes[which], step["options"], path)
-        check_gpu(settings, path, step["options"], codes[which])
-        step["options"] = scheduler_options(step["options"], codes[which], f"{path}.options")
+        given = step["options"]
+        check_mpi(codes[which], given, path)
+        step["options"] = scheduler_options(given, codes[which], f"{path}.options")
+        check_gpu(settings, path, given, codes[which])
     return translated
 
 

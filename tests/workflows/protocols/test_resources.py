@@ -13,6 +13,7 @@ from aiida.plugins import SchedulerFactory
 from aiida.schedulers.datastructures import JobTemplate
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.workflows.protocols.loop import check_gpu
 from aiida_sicmlip.workflows.protocols.resources import IGNORED, code_and_switches, scheduler_options
 
 FIELD = "exploration.options"
@@ -189,6 +190,29 @@ def test_code_without_a_computer() -> None:
     code = SimpleNamespace(computer=None, full_label="lammps")
     with pytest.raises(InputError, match="code `lammps` has no computer"):
         scheduler_options({}, code, FIELD)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "device", "options", "refused"),
+    [
+        ("core.slurm", "cuda", {}, True),
+        ("core.slurm", "cuda", {"gpus_per_node": 1}, False),
+        ("core.slurm", "cuda", {"queue": "gpu"}, False),
+        ("core.slurm", "cpu", {}, False),
+        ("core.direct", "cuda", {}, False),
+    ],
+)
+def test_gpu_that_no_option_asks_for(
+    code_on: Callable[..., Any], scheduler: str, device: str, options: dict[str, Any], refused: bool
+) -> None:
+    """Training on a GPU needs one; without a scheduler, jobs see all of them."""
+    given = {"resources": {"num_machines": 1, "num_mpiprocs_per_machine": 1}, **options}
+    settings = {"training": {"parameters": {"device": device}, "options": given}}
+    if refused:
+        with pytest.raises(InputError, match=r"asks the scheduler of .* for no GPU; set `gpus_per_node: 1` there"):
+            check_gpu(settings, "training", given, code_on(scheduler))
+    else:
+        check_gpu(settings, "training", given, code_on(scheduler))
 
 
 def test_switches_as_yaml_reads_them() -> None:
