@@ -14,9 +14,11 @@ from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError, ProgramError
 from aiida_sicmlip.engine.candidate_predictions import Committee
+from aiida_sicmlip.engine.cv_trajectories import read_kept
 from aiida_sicmlip.engine.description import CHUNK, Describer, Progress, RowFile, chunks_of_segments, describe_chunks
 from aiida_sicmlip.engine.frames import find_hosts, read_structures
 from aiida_sicmlip.engine.reports import read_json
+from aiida_sicmlip.science.archives import opened_archive
 from aiida_sicmlip.science.defects.host_search import infer_host
 from aiida_sicmlip.science.dynamics.segments import SegmentFile
 from aiida_sicmlip.science.labels.labelled_frames import read_labelled_frames
@@ -154,7 +156,7 @@ def _segment(entry: Mapping[str, Any]) -> SegmentFile:
     kept = entry.pop("kept", None)
     path = _existing(entry.pop("file"))
     if kept is not None:
-        kept = tuple(int(index) for index in np.load(_existing(kept), allow_pickle=False))
+        kept = tuple(read_kept(_existing(kept)).tolist())
     cell = tuple(tuple(row) for row in entry.pop("cell"))
     return SegmentFile(path=path, kept=kept, cell=cell, symbols=tuple(entry.pop("symbols")), **entry)
 
@@ -167,7 +169,7 @@ def _existing(path: str) -> Path:
 
 
 def _read_picks(path: str) -> Picks:
-    with np.load(_existing(path), allow_pickle=False) as arrays:
+    with opened_archive(_existing(path), f"The file of picks `{path}`") as arrays:
         return Picks.from_arrays({name: arrays[name] for name in arrays.files})
 
 

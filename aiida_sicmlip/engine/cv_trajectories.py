@@ -13,6 +13,7 @@ from ase.geometry import cellpar_to_cell
 
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.engine.frames import read_structures
+from aiida_sicmlip.science.archives import read_array
 from aiida_sicmlip.science.dynamics.dcd import count_dcd_frames, read_dcd, read_dcd_header
 from aiida_sicmlip.science.extended_xyz import read_extended_xyz
 
@@ -72,10 +73,7 @@ def read_kept(path: Path) -> np.ndarray:
 
     :raises InputError: when it does not hold different numbers from 0.
     """
-    try:
-        kept = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"The frames to use, `{path}`, cannot be read: {error}.") from error
+    kept = read_array(path, f"The frames to use, `{path}`,")
     if kept.ndim != 1 or (len(kept) and (kept.dtype.kind not in "iu" or kept[0] < 0 or (np.diff(kept) <= 0).any())):
         raise InputError(f"`{path}` must hold numbers of frames from 0 in ascending order.")
     return kept.astype(np.int64)

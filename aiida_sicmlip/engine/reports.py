@@ -58,9 +58,13 @@ def read_json(path: str | Path, what: str) -> Any:
     :raises InputError: when it cannot be read or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"The {what} `{path}` cannot be read as JSON: {error}.") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"it holds {name}, which is not a finite number")
 
 
 def versions() -> dict[str, str | None]:

@@ -188,6 +188,44 @@ def test_files_that_do_not_cover_the_species_are_refused(tmp_path: Path) -> None
         choose_files(["Si"], Path(__file__).parent, [])
 
 
+UPF = """<UPF version="2.0.1">
+<PP_INFO>\n &input\n<PP_INPUTFILE>\n</PP_INFO>
+<PP_HEADER element="Si" z_valence="4.0" mesh_size="4"/>
+<PP_MESH><PP_R type="real">
+0.0 1.0d-1\n2.0E-1 0.3
+</PP_R></PP_MESH>
+<PP_LOCAL>1 2 3 4</PP_LOCAL>
+<PP_RHOATOM>1 2 3 4</PP_RHOATOM>
+</UPF>
+"""
+
+
+def test_a_whole_pseudopotential_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "Si.upf").write_text(UPF)
+    assert choose_files(["Si"], None, [tmp_path / "Si.upf"]) == {"Si": tmp_path / "Si.upf"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (UPF[UPF.index("0.3") :], "", "ends before the end of its section `PP_R`"),
+        (UPF[UPF.index("</PP_RHO") :], "", "ends before the end of its section `PP_RHOATOM`"),
+        ("</UPF>", "", "ends before the end of its section `UPF`"),
+        ("</PP_MESH>", "", "closes the section `UPF`, which is not open"),
+        (" 0.3", "", "has 3 numbers in its section `PP_R`, but a mesh of 4 points"),
+        ("1 2 3 4", "1 2 3 nan", "`PP_LOCAL` that is no finite number"),
+    ],
+)
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_pseudopotentials_are_read_to_their_end(
+    tmp_path: Path, old: str, new: str, words: str, in_folder: bool
+) -> None:
+    path = tmp_path / "Si.upf"
+    path.write_text(UPF.replace(old, new, 1))
+    with pytest.raises(InputError, match=words):
+        choose_files(["Si"], *((tmp_path, []) if in_folder else (None, [path])))
+
+
 @pytest.mark.parametrize("text", ["Si C", "Si,C", " Si, C Si"])
 def test_elements_are_divided_by_blanks_or_commas(text: str) -> None:
     assert elements(text) == ("Si", "C")

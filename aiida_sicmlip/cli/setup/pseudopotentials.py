@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 import subprocess
 import sys
 import textwrap
@@ -59,6 +61,55 @@ def element_of(path: Path) -> str | None:
     return symbol.capitalize()
 
 
+def require_whole(path: Path) -> None:
+    """Read a UPF file to its end.
+
+    :raises InputError: if its end is missing: a section is not closed, or has fewer numbers than its mesh.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise InputError(f"the pseudopotential {path} cannot be read: {error.strerror}.") from error
+    wrong = _mistake_in_upf(text)
+    if wrong is not None:
+        raise InputError(f"the pseudopotential {path} {wrong}; is it complete? Download it again.")
+
+
+def _mistake_in_upf(text: str) -> str | None:
+    """Return what is wrong with the content of a UPF file, in words that follow its name; None if nothing is."""
+    # Comments and the input of the generating program may hold anything.
+    body = re.sub(r"<PP_INFO>.*?</PP_INFO>|<!--.*?-->", "", text, flags=re.DOTALL)
+    opened: list[str] = []
+    for end, name, empty in re.findall(r"<(/?)(UPF|PP_[\w.]+)[^<>]*?(/?)>", body):
+        if end:
+            if not opened or opened.pop() != name:
+                return f"closes the section `{name}`, which is not open"
+        elif not empty:
+            opened.append(name)
+    if opened:
+        return f"ends before the end of its section `{opened[-1]}`"
+    if "<UPF" in body and not body.rstrip().endswith("</UPF>"):
+        return "does not end with `</UPF>`"
+    mesh = re.search(r"<PP_HEADER[^>]*\bmesh_size\s*=\s*[\"']\s*(\d+)", body)
+    for name in ("PP_R", "PP_LOCAL", "PP_RHOATOM"):
+        content = re.search(rf"<{name}(?:\s[^>]*)?>([^<]*)</{name}>", body)
+        if mesh is None or content is None:
+            continue
+        words = content[1].split()
+        if words and len(words) < int(mesh[1]):
+            return f"has {len(words)} numbers in its section `{name}`, but a mesh of {mesh[1]} points"
+        if not all(_is_finite(word) for word in words):
+            return f"has a value in its section `{name}` that is no finite number"
+    return None
+
+
+def _is_finite(word: str) -> bool:
+    try:
+        return math.isfinite(float(word.lower().replace("d", "e")))
+    except ValueError:
+        return False
+
+
 def choose_files(species: Iterable[str], folder: Path | None, files: Iterable[Path]) -> dict[str, Path]:
     """Return a UPF file for each element of ``species``.
 
@@ -94,6 +145,7 @@ def _named_files(files: Iterable[Path]) -> dict[str, Path]:
         element = element_of(path)
         if element is None:
             raise InputError(f"`--pseudo-file` is {path}, which is not a UPF file with the element in its header.")
+        require_whole(path)
         if element in chosen:
             raise InputError(
                 f"`--pseudo-file` has two files for {element}, {chosen[element].name} and {path.name}; "
@@ -120,6 +172,8 @@ def _files_of_folder(folder: Path, species: list[str]) -> dict[str, Path]:
             raise InputError(
                 f"{folder} contains several pseudopotentials for {element} ({names}); choose one with `--pseudo-file`."
             )
+    for candidates in by_element.values():
+        require_whole(candidates[0])
     return {element: candidates[0] for element, candidates in by_element.items()}
 
 

@@ -25,6 +25,7 @@ Source = str | PathLike[str] | BinaryIO
 
 _HEADER_RECORD = 84
 _CELL_RECORD = 48
+_LONGEST_HEADER_RECORD = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def _read_record(handle: BinaryIO, order: str) -> bytes:
     marker = handle.read(4)
     if len(marker) == 4:
         (length,) = struct.unpack(order + "i", marker)
-        content = handle.read(length) if length >= 0 else b""
+        # A longer record is damaged: those of the header are its title and a few numbers.
+        content = handle.read(length) if 0 <= length <= _LONGEST_HEADER_RECORD else b""
         if len(content) == length and handle.read(4) == marker:
             return content
     raise InputError("The DCD file ends within its header or is damaged there: it holds no frame.")
@@ -166,7 +168,10 @@ def _read_header(handle: BinaryIO) -> DcdHeader:
     if control[8] or control[11]:
         raise InputError("The DCD holds fixed atoms or a fourth dimension, which this reader does not know.")
     _read_record(handle, order)
-    (n_atoms,) = struct.unpack(order + "i", _read_record(handle, order))
+    counted = _read_record(handle, order)
+    (n_atoms,) = struct.unpack(order + "i", counted) if len(counted) == 4 else (0,)
+    if n_atoms < 1:
+        raise InputError("The DCD file is damaged in its header: it has no number of atoms.")
     offset = handle.tell()
     empty = DcdHeader(n_atoms, 0, control[1], control[2], bool(control[10]), offset, order)
     return DcdHeader(
