@@ -83,7 +83,7 @@ def with_last(column: int, value: str):
         (with_last(3, "0"), "`sigma_d1` that is not a finite number above zero"),
         (with_last(0, "now"), "is not a row of 6 numbers"),
         (with_constant("zed", "0"), "no number above 0 after `#! SET zed`"),
-        (with_constant("zed", "0.4"), "says `zed` 0.4"),
+        (with_constant("zed", "0.400000000"), "says `zed` 0.4"),
         (with_constant("zed", "nan"), "no number above 0 after `#! SET zed`"),
         (with_constant("counter", "-3"), "no number above 0 after `#! SET counter`"),
         (with_constant("sum_weights", "inf"), "no number above 0 after `#! SET sum_weights`"),
