@@ -96,8 +96,11 @@ def brakes_of_rounds(node: orm.ProcessNode) -> dict[int, CommitteeBrake]:
             continue
         members = 1 + (len(inputs.committee) if "committee" in inputs else 0)
         found = exploration.outputs.calibration.get_dict() if "calibration" in exploration.outputs else None
-        settings = ExplorationSettings.from_mapping(inputs.walker.exploration.parameters.get_dict())
-        bound = settings.max_disagreement if members > 1 else None
+        bound = None
+        # Runs from before there were committees in explorations have settings of other names.
+        if members > 1:
+            settings = ExplorationSettings.from_mapping(inputs.walker.exploration.parameters.get_dict())
+            bound = settings.max_disagreement
         if bound is not None and found is not None and found["max_disagreement"] is not None:
             bound = found["max_disagreement"]
         brakes[parse_round_label(label)[0]] = CommitteeBrake(members, bound, found)
