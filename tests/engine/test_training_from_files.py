@@ -98,8 +98,9 @@ def test_train_and_evaluate(tmp_path, files):
     result = run_potential(tmp_path, "train", "--protocol", "balanced", *options, "--output", "new/out", *words)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == "4 training and 2 validation frames; 12 optimiser steps in 3 passes, a validation every 4 steps"
-    assert [line.split()[1] for line in lines[1:4]] == ["4/12", "8/12", "12/12"]
+    assert lines[0].startswith("training set: 4 configurations") and lines[1].startswith("validation set: 2 conf")
+    assert lines[2] == "4 training and 2 validation frames; 12 optimiser steps in 3 passes, a validation every 4 steps"
+    assert [line.split()[1] for line in lines[3:6]] == ["4/12", "8/12", "12/12"]
     report = read_report(tmp_path / "new" / "out" / "training_report.json")
     assert report["error"] is None and report["settings"]["optimiser"]["average_decay"] == 0.999
     again = run_potential(tmp_path, "train", *options, "--output", "new/out")
