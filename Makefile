@@ -5,8 +5,6 @@ VENV ?= .venv
 # What pip shall install as torch; empty takes the CPU build where there is one.
 TORCH ?=
 PYTEST_OPTIONS ?=
-# Processes for tests with programs: these wait for jobs and daemons, so one more than there are cores.
-PROGRAM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -35,8 +33,7 @@ check: $(STAMP) ## Lint, formatting and types
 
 test: check ## Checks and tests, real programs too; all but those of test-cluster and studies
 	$(BIN)/pytest -m "not program and not study" -n auto --dist loadfile $(PYTEST_OPTIONS)
-	$(BIN)/pytest -m "program and not cluster and not study" -n $(PROGRAM_WORKERS) --dist loadfile --no-loadscope-reorder \
-	    $(PYTEST_OPTIONS)
+	$(BIN)/pytest -m "program and not cluster and not study" -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-fast: $(STAMP) ## Tests that start no program and write no AiiDA graph
 	$(BIN)/pytest -m "not program and not graph and not study" -n auto $(PYTEST_OPTIONS)
