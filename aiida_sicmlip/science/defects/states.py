@@ -27,7 +27,8 @@ class Visit:
 
     name: the point defects by kind and number, as :func:`~aiida_sicmlip.science.defects.types.defect_type` names them.
     key: equal for states that a symmetry of the crystal maps on each other.
-    begin, end: frames, from the first to the one after the last.
+    begin: first frame.
+    end: frame after the last.
     """
 
     name: str
@@ -41,7 +42,8 @@ class State:
     """A state that was found.
 
     name: of its point defects.
-    segment, frame: where it is to be started from: in the middle of its longest visit.
+    segment: in which it is to be started from.
+    frame: where it is to be started from, in the middle of its longest visit.
     longest: length of that visit, in frames.
     total: length of all visits, in frames.
     """

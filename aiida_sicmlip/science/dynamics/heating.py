@@ -41,7 +41,8 @@ class Mean:
 class Heating:
     """Temperatures and drift of a production run; None where the run does not tell.
 
-    biased, others: temperature of the atoms of the variables and of all others, K.
+    biased: temperature of the atoms of the variables, K.
+    others: temperature of all other atoms, K.
     drift: energy (eV/ps) that the time steps add to potential, springs, bias, kinetic energy and thermostat together,
         which exact dynamics conserve. Rows between which the bias changes by a kernel are left out.
     drift_time: length of what it is taken from, ps.

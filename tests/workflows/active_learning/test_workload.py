@@ -18,7 +18,7 @@ def line(lines: list[str], word: str) -> str:
 
 
 def test_demo_costs_what_it_did():
-    """The run of `docs/results.txt`: 24 labels, 8.4 minutes on two cores, of which 4.6 minutes labels."""
+    """A run of the demo: 24 labels, 8.4 minutes on two cores, of which 4.6 minutes labels."""
     total = total_costs(workload_of_settings(load_protocol("demo")))
     assert (total.labels, total.trainings, total.frames) == (24, 2, 244)
     # Two unbiased runs of 2.2 ps, and in each round two walkers of 0.8 ps.
