@@ -13,8 +13,7 @@ from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.heating import Heating, heating
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 from aiida_sicmlip.science.free_energy.reweighting import Walker
-from aiida_sicmlip.science.settings import SettingsType
-from aiida_sicmlip.tools.walkers import BiasedWalker, biased_walkers, selected_frames
+from aiida_sicmlip.tools.walkers import BiasedWalker, biased_walkers, selected_frames, stored_settings
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,14 @@ class Exploration:
 
 def temperature_of(walker: BiasedWalker) -> float:
     """Return the temperature of a walker in K, which all its segments share."""
-    return _stored_settings(ExplorationSettings, walker.segments[0].inputs.parameters).temperature
+    return stored_settings(ExplorationSettings, walker.segments[0].inputs.parameters).temperature
 
 
 def heating_of(walker: BiasedWalker) -> tuple[Heating, list[str]]:
     """Return temperatures and drift of a walker, all its segments together, and warnings about them."""
     inputs = walker.segments[0].inputs
-    settings = _stored_settings(ExplorationSettings, inputs.parameters)
-    pace = settings.steps(_stored_settings(BiasSettings, inputs.bias).pace)
+    settings = stored_settings(ExplorationSettings, inputs.parameters)
+    pace = settings.steps(stored_settings(BiasSettings, inputs.bias).pace)
     rows = [
         (_arrays(segment.outputs.thermodynamics), _arrays(segment.outputs.colvar))
         for segment in walker.segments
@@ -147,12 +146,6 @@ def _read(walkers: list[BiasedWalker]) -> Exploration:
         samples.append(Walker(variables, bias, f"the walker of calculation <{walker.segments[0].pk}>"))
         times.append(time)
     return Exploration(tuple(walkers), tuple(samples), tuple(times))
-
-
-def _stored_settings(kind: type[SettingsType], node: orm.Dict) -> SettingsType:
-    """Return the settings that a node holds under the names of today; those of earlier runs may have had others."""
-    known = set(kind.names())
-    return kind.from_mapping({name: value for name, value in node.get_dict().items() if name in known})
 
 
 def _arrays(node: orm.ArrayData) -> dict[str, np.ndarray]:

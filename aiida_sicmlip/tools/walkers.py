@@ -14,6 +14,7 @@ from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, EXPLORATION, EXP
 from aiida_sicmlip.data.collective_variables import CollectiveVariablesData
 from aiida_sicmlip.data.compiled_potential import CompiledPotentialData
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
+from aiida_sicmlip.science.settings import SettingsType
 from aiida_sicmlip.tools.failure_messages import failure_message
 from aiida_sicmlip.tools.lineage import segments_of_selection
 from aiida_sicmlip.tools.lineage.rounds import origins_of_states
@@ -82,29 +83,37 @@ def stop_of_walker(walker: orm.ProcessNode) -> dict[str, Any] | None:
 
 def ends_of_walkers(node: orm.ProcessNode) -> dict[int, list[WalkerEnd]]:
     """Return how the walkers and unbiased runs of each round of a run ended, by name."""
-    latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
-    return {parse_round_label(label)[0]: _ends(latest[label]) for label in sorted(latest)}
+    return {index: _ends(exploration) for index, exploration in _explorations(node)}
 
 
 def brakes_of_rounds(node: orm.ProcessNode) -> dict[int, CommitteeBrake]:
     """Return by what disagreement walkers were stopped in each round that a trained potential has explored."""
-    latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
     brakes = {}
-    for label, exploration in sorted(latest.items()):
+    for index, exploration in _explorations(node):
         inputs = exploration.inputs
         if "potential" not in inputs or not isinstance(inputs.potential, CompiledPotentialData):
             continue
         members = 1 + (len(inputs.committee) if "committee" in inputs else 0)
         found = exploration.outputs.calibration.get_dict() if "calibration" in exploration.outputs else None
-        bound = None
-        # Runs from before there were committees in explorations have settings of other names.
-        if members > 1:
-            settings = ExplorationSettings.from_mapping(inputs.walker.exploration.parameters.get_dict())
-            bound = settings.max_disagreement
+        settings = stored_settings(ExplorationSettings, inputs.walker.exploration.parameters)
+        bound = settings.max_disagreement if members > 1 else None
         if bound is not None and found is not None and found["max_disagreement"] is not None:
             bound = found["max_disagreement"]
-        brakes[parse_round_label(label)[0]] = CommitteeBrake(members, bound, found)
+        brakes[index] = CommitteeBrake(members, bound, found)
     return brakes
+
+
+def stored_settings(kind: type[SettingsType], node: orm.Dict) -> SettingsType:
+    """Return the settings that a node holds under the names of today; those of earlier runs may have had others."""
+    known = set(kind.names())
+    return kind.from_mapping({name: value for name, value in node.get_dict().items() if name in known})
+
+
+def _explorations(node: orm.ProcessNode) -> Iterator[tuple[int, orm.WorkChainNode]]:
+    """Yield the explorations of a run with their rounds, in order; of one that was called again, the latest."""
+    latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
+    for label in sorted(latest):
+        yield parse_round_label(label)[0], latest[label]
 
 
 def _ends(exploration: orm.ProcessNode) -> list[WalkerEnd]:
@@ -179,10 +188,8 @@ def _calculations(
     elif node.process_type == EXPLORATION:
         yield None, node, _calculations_of(node)
     else:
-        # A step that was called again after an interruption stands under the same label; the latest counts.
-        latest = dict(called_nodes(node.pk, orm.WorkChainNode, "round\\_%\\_exploration"))
-        for label in sorted(latest):
-            yield parse_round_label(label)[0], latest[label], _calculations_of(latest[label])
+        for index, exploration in _explorations(node):
+            yield index, exploration, _calculations_of(exploration)
 
 
 def _calculations_of(exploration: orm.ProcessNode) -> list[orm.CalcJobNode]:
