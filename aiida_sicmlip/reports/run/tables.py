@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from aiida_sicmlip.reports.composition import composition_lines
 from aiida_sicmlip.reports.run.criteria import (
+    SETS,
     criteria_cells,
     criteria_table,
     final_run_cells,
@@ -20,13 +21,8 @@ from aiida_sicmlip.tools.lineage import PathStep
 from aiida_sicmlip.tools.origins import PickShare
 from aiida_sicmlip.tools.runs import STEPS, Round, Run, step_seconds
 
-NAMES = {
-    "training": "training",
-    "validation": "validation",
-    "fixed_validation": "fixed",
-    "exploring": "exploring, new",
-}
-"""Titles of the columns of errors, by what these are of."""
+TITLES = {"fixed_validation": "fixed", "exploring": "exploring, new"}
+"""Titles of columns of errors that are not the names of their sets."""
 SCORED = ("validation", "fixed_validation", "exploring")
 """What the table shows scores on migrating atoms of."""
 
@@ -72,12 +68,12 @@ def errors_cells(run: Run) -> Cells:
 def _sets(run: Run) -> list[str]:
     """Return what errors of the run are of, in the order of the columns."""
     has_fixed = any("fixed_validation" in (entry.assessment or {}) for entry in run.rounds)
-    return [which for which in NAMES if has_fixed or which != "fixed_validation"]
+    return [which for which in SETS if has_fixed or which != "fixed_validation"]
 
 
 def _titles(quantity: str, sets: Sequence[str]) -> list[str]:
     """Return the titles of the columns of a quantity; the first one names it."""
-    return [f"{'' if place else quantity}\n{NAMES[which]}" for place, which in enumerate(sets)]
+    return [f"{'' if place else quantity}\n{TITLES.get(which, which)}" for place, which in enumerate(sets)]
 
 
 def times_cells(run: Run) -> Cells:
