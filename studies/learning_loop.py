@@ -1,4 +1,4 @@
-"""Does the loop learn? Four recipes of active learning with the same labels, judged on frames that none has seen.
+"""Does the loop learn? Four recipes of active learning with the same labels, evaluated on frames that none has seen.
 
 A divacancy in 3C-SiC (62 atoms), a classical potential as teacher. Each arm undoes a part of the protocol `fast`:
 
@@ -154,6 +154,8 @@ def rounds_of(node: WorkChainNode, known: Sequence[Mapping[str, Any]], frames: T
     MAE (eV/A) of the potential before on the new labels, ``large_labels`` with a force above 30 eV/A, ``walkers`` with
     the time (ps) that each reached and what stopped it, ``fit`` of the training, ``seconds``.
     """
+    from aiida import orm
+
     from aiida_sicmlip.tools.runs import read_run
     from aiida_sicmlip.tools.walkers import called_nodes, ends_of_walkers
 
@@ -164,8 +166,8 @@ def rounds_of(node: WorkChainNode, known: Sequence[Mapping[str, Any]], frames: T
         if entry.assessment is None:
             break
         prefix = f"round\\_{entry.index:02d}\\_"
-        training = called_nodes(node.pk, type(node), prefix + "training")[-1][1]
-        exploring = called_nodes(node.pk, object_of_calculations(), prefix + "evaluation%")[-1][1]
+        training = called_nodes(node.pk, orm.WorkChainNode, prefix + "training")[-1][1]
+        exploring = called_nodes(node.pk, orm.CalcJobNode, prefix + "evaluation%")[-1][1]
         forces = [np.linalg.norm(frame.get_forces(), axis=1).max() for frame in exploring.inputs.dataset.frames()]
         labels += entry.labels_asked
         found.append(
@@ -190,13 +192,6 @@ def rounds_of(node: WorkChainNode, known: Sequence[Mapping[str, Any]], frames: T
             }
         )
     return found
-
-
-def object_of_calculations() -> type:
-    """Return the class of nodes of calculations; AiiDA is imported once the folder of its profiles is known."""
-    from aiida import orm
-
-    return orm.CalcJobNode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
