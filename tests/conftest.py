@@ -246,6 +246,13 @@ def generate_prior(announce: Callable[[Any, str], None], generate_dataset: Calla
 
 
 @pytest.fixture
+def aiida_localhost(aiida_localhost: Any) -> Any:
+    """The computer of AiiDA's fixture as `aiida-sicmlip setup` makes it: a login shell for each command costs more."""
+    aiida_localhost.configure(safe_interval=0.0, use_login_shell=False)
+    return aiida_localhost
+
+
+@pytest.fixture
 def generate_code(aiida_localhost: Any) -> Callable[..., Any]:
     """Makes, or finds again, a code of `localhost` for a plugin; its program does nothing."""
     from aiida import orm

@@ -124,7 +124,7 @@ def test_what_was_made(ready: tuple[Home, subprocess.CompletedProcess[str]], aii
         assert load_profile().process_control_backend == "core.zeromq"
         computer = orm.load_computer("localhost")
         assert computer.get_minimum_job_poll_interval() == 1.0
-        assert computer.get_configuration()["safe_interval"] == 0.0
+        assert computer.get_configuration() == {"safe_interval": 0.0, "use_login_shell": False}
         assert computer.get_default_mpiprocs_per_machine() == 1
         codes = [orm.load_code(f"{label}@localhost") for label in ("pw", "sicmlip-lmp", "sicmlip")]
         assert [(code.default_calc_job_plugin, code.with_mpi) for code in codes] == [

@@ -21,6 +21,8 @@ POLL_INTERVAL = 1.0
 """Interval at which running jobs are polled, s; AiiDA's default of 10 s delays short jobs."""
 SAFE_INTERVAL = 0.0
 """Minimum interval between two connections, s; a local transport needs none."""
+LOGIN_SHELL = False
+"""Whether each command of the transport, a dozen a job, starts a login shell; the daemon has its user's environment."""
 
 START_ONCE = """\
 # A daemon that is killed between starting a job and noting that it did starts it again. The second start of a folder
@@ -62,7 +64,7 @@ def set_up_computer(
     if user is None or not computer.is_user_configured(user):
         if check:
             return computer, [SetupItem(name, State.MISSING, "not configured; `aiida-sicmlip setup` configures it")]
-        computer.configure(safe_interval=SAFE_INTERVAL)
+        computer.configure(safe_interval=SAFE_INTERVAL, use_login_shell=LOGIN_SHELL)
         return computer, [SetupItem(name, State.MADE, "configured for this user")]
     return computer, [_existing(computer, name, work_folder, replace and not check)]
 
@@ -107,7 +109,7 @@ def _make(profile_name: str, work_folder: Path | None) -> Computer:
         computer.set_mpirun_command([launcher, "-np", "{tot_num_mpiprocs}"])
     computer.set_prepend_text(START_ONCE)
     computer.store()
-    computer.configure(safe_interval=SAFE_INTERVAL)
+    computer.configure(safe_interval=SAFE_INTERVAL, use_login_shell=LOGIN_SHELL)
     computer.set_minimum_job_poll_interval(POLL_INTERVAL)
     computer.set_default_mpiprocs_per_machine(1)
     return computer
