@@ -247,6 +247,7 @@ class ExplorationCalculation(ProgramCalculation):
         walltime = self.inputs.metadata.options.max_wallclock_seconds
         continuation = self.inputs.get("continuation", None)
         biased = "bias" in self.inputs
+        pace = BiasSettings.from_mapping(self.inputs.bias.get_dict()).pace if biased else 0.0
         committee = {
             f"committee_{name}.nequip.pt2": member for name, member in sorted(self.inputs.get("committee", {}).items())
         }
@@ -270,7 +271,7 @@ class ExplorationCalculation(ProgramCalculation):
             spring_constant=settings.spring_constant,
             plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
             biased_atoms=self._biased_atoms() if biased else (),
-            restart_every=settings.restart_steps,
+            restart_every=settings.restart_steps(pace),
             continue_from=filenames.PREVIOUS_RESTART_FILE if continuation is not None else None,
             continue_step=continuation.step if continuation is not None else 0,
         )

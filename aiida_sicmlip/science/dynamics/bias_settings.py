@@ -130,11 +130,11 @@ class BiasSettings(Settings):
                     f"`{self.PREFIX}{name}` is {time!r} ps, which is not a whole number of time steps of "
                     f"{exploration.timestep!r} ps; change one of the two."
                 )
-        if exploration.steps(self.pace) > exploration.restart_steps:
+        if exploration.steps(self.pace) > exploration.restart_steps(self.pace):
             raise InputError(
                 f"`{self.PREFIX}pace` is {self.pace!r} ps, longer than the "
-                f"{exploration.restart_steps * exploration.timestep:g} ps between two saved states: make it shorter, "
-                f"or `{exploration.PREFIX}restart_interval` longer."
+                f"{exploration.restart_interval:g} ps between two saved states: make it shorter, or "
+                f"`{exploration.PREFIX}restart_interval` longer."
             )
         for name in ("sigma", "sigma_min"):
             widths = getattr(self, name)

@@ -1,8 +1,10 @@
 """The brake of a run: conditions on which LAMMPS stops it by itself, before the potential is lost.
 
-Each condition is a `fix halt`, which writes into the log which one it is. A run is stopped when the temperature is
-higher than fluctuations allow, when two atoms are nearer than a fraction of the sum of their covalent radii, or when
-the members of a committee of potentials disagree too much on the force on an atom.
+Each condition is a `fix halt`, which writes into the log which one it is. A run is stopped when two atoms are nearer
+than a fraction of the sum of their covalent radii, when the members of a committee of potentials disagree too much on
+the force on an atom, or when the temperature of its production is higher than fluctuations allow. An equilibration may
+be hotter: its structure is not relaxed for the potential, and gives off what it has in excess within a few vibrations,
+800 K in 14 atoms.
 """
 
 from __future__ import annotations
@@ -103,29 +105,23 @@ def min_distances(species: Sequence[str], ratio: float) -> dict[tuple[str, str],
     }
 
 
-def brake_commands(
-    species: Sequence[str],
-    *,
-    maximum_temperature: float | None = None,
-    min_distances: Mapping[tuple[str, str], float] | None = None,
-    check_every: int = 10,
+def temperature_commands(maximum: float) -> list[str]:
+    """Return the commands that stop a run in any step with a temperature above the ``maximum``, in K."""
+    return ["variable        temperature equal temp", _halt(f"stop_{TEMPERATURE}", 1, "v_temperature", maximum)]
+
+
+def distance_commands(
+    species: Sequence[str], min_distances: Mapping[tuple[str, str], float], check_every: int
 ) -> list[str]:
-    """Return the commands that stop a run.
+    """Return the commands that stop a run in which two atoms are too near.
 
     :param species: in the order of the atom types.
-    :param maximum_temperature: in K, checked in each step; None for no bound.
-    :param min_distances: of pairs of species, in A; None for no bound.
-    :param check_every: steps between two checks of distances.
+    :param min_distances: of pairs of species, in A; without any there are no commands.
+    :param check_every: steps between two checks.
     """
-    lines = []
-    if maximum_temperature is not None:
-        lines.append("variable        temperature equal temp")
-        lines.append(_halt(f"stop_{TEMPERATURE}", 1, "v_temperature", maximum_temperature))
-    if not min_distances:
-        return lines
     # Neighbours within the distance are counted, which any LAMMPS does, whatever the potential.
     types = {name: number for number, name in enumerate(species, start=1)}
-    lines += [
+    lines = [
         f"group           {first} type {types[first]}" for first in dict.fromkeys(pair[0] for pair in min_distances)
     ]
     for (first, second), distance in min_distances.items():

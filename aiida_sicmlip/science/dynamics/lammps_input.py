@@ -10,7 +10,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from aiida_sicmlip.common import filenames
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
-from aiida_sicmlip.science.dynamics.brake import brake_commands, committee_commands
+from aiida_sicmlip.science.dynamics.brake import committee_commands, distance_commands, temperature_commands
 from aiida_sicmlip.science.dynamics.lammps_log import PRODUCTION_MARK
 from aiida_sicmlip.science.value_tests import is_symbol
 
@@ -126,10 +126,10 @@ def exploration_input(
     what tells of heating: total energy with that of the thermostat (`econserve`), energy of the springs (`f_held`), and
     temperatures of the biased atoms and the others. Positions of the trajectory are unwrapped.
 
-    A run that exceeds `maximum_temperature` (K), or in which two atoms are nearer than the distance (A) of their
-    species in `min_distances`, or whose committee disagrees on the force on an atom by more than `max_disagreement`
-    (eV/A), stops at once and ends normally (:mod:`aiida_sicmlip.science.dynamics.brake`). So does a run that reaches
-    `walltime_seconds`, in the production at a multiple of `restart_every`. Its states,
+    A run in which two atoms are nearer than the distance (A) of their species in `min_distances`, or whose committee
+    disagrees on the force on an atom by more than `max_disagreement` (eV/A), or whose production exceeds
+    `maximum_temperature` (K), stops at once and ends normally (:mod:`aiida_sicmlip.science.dynamics.brake`). So does a
+    run that reaches `walltime_seconds`, in the production at a multiple of `restart_every`. Its states,
     `exploration.restart.STEP`, are the states that later segments continue from: the thermostat continues and springs
     keep their anchors, the positions of the initial structure.
 
@@ -196,12 +196,7 @@ def exploration_input(
         f"timestep        {_short(timestep_ps)}",
         f"fix             thermostat all nvt temp {_short(temperature)} {_short(temperature)} {_short(damping_ps)}",
         *MEASUREMENTS,
-        *brake_commands(
-            species,
-            maximum_temperature=maximum_temperature,
-            min_distances=min_distances,
-            check_every=check_every,
-        ),
+        *distance_commands(species, min_distances or {}, check_every),
     ]
     columns = ["step temp pe ke etotal press c_min_distance c_max_force econserve"]
     if held_atoms:
@@ -226,6 +221,8 @@ def exploration_input(
         lines += _equilibration(temperature, seed, equilibration_steps, walltime_seconds, check_every)
     elif walltime_seconds is not None:
         lines.append(_timer(str(walltime_seconds), check_every))
+    if maximum_temperature is not None:
+        lines += temperature_commands(maximum_temperature)
     if plumed_file is not None:
         lines += [
             f"fix             bias all plumed plumedfile {plumed_file} outfile {filenames.PLUMED_LOG_FILE}",

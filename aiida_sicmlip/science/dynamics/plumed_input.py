@@ -29,7 +29,7 @@ def plumed_input(
 ) -> str:
     """Return the text of plumed.dat, in A, eV and ps; for PLUMED and the built-in evaluator.
 
-    The state of the bias is written with the states of LAMMPS, every ``exploration.restart_steps`` steps.
+    The state of the bias is written with the states of LAMMPS, every ``exploration.restart_steps(bias.pace)`` steps.
 
     :param pairs: (P, 2), indices from 0 of the atoms whose distances the model takes, in its order.
     :param model_file: TorchScript file of the model, from P distances to `n_variables` numbers.
@@ -79,7 +79,7 @@ def _opes(
             keywords[name] = _number(value)
     keywords["FILE"] = filenames.KERNELS_FILE
     keywords["STATE_WFILE"] = filenames.STATE_FILE
-    keywords["STATE_WSTRIDE"] = exploration.restart_steps
+    keywords["STATE_WSTRIDE"] = exploration.restart_steps(bias.pace)
     if previous_state is not None:
         keywords["STATE_RFILE"] = previous_state
         keywords["RESTART"] = "YES"

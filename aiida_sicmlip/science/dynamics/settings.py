@@ -22,6 +22,10 @@ A run ends normally only at a state, and has to reach the next one in the part o
 """
 
 
+LARGEST_NUMBER_OF_FRAMES = 10_000_000
+"""Frames of a run beyond which its settings are taken for a mistake; each of 62 atoms takes a kilobyte."""
+
+
 @dataclass(frozen=True)
 class ExplorationSettings(Settings):
     """A run at constant volume and temperature (Nose-Hoover), as in the paper: 1500 K, 1 fs, damping 0.1 ps.
@@ -39,9 +43,9 @@ class ExplorationSettings(Settings):
     frame_interval: float = number(0.1, "time between two kept frames", unit="ps", above=0)
     temperature_deviations: float | None = number(
         10.0,
-        "the run is stopped when its temperature is so many standard deviations above the thermostat's T; that of N "
-        "atoms is T sqrt(2 / (3 N)) (Frenkel and Smit, Understanding Molecular Simulation, section 6.1), so that 10 of "
-        "them mean 2.0 T for 62 atoms and 3.2 T for 14; null for no bound",
+        "the run is stopped when the temperature of its production is so many standard deviations above the "
+        "thermostat's T; that of N atoms is T sqrt(2 / (3 N)) (Frenkel and Smit, Understanding Molecular Simulation, "
+        "section 6.1), so that 10 of them mean 2.0 T for 62 atoms and 3.2 T for 14; null for no bound",
         at_least=3,
         nullable=True,
     )
@@ -78,7 +82,7 @@ class ExplorationSettings(Settings):
     restart_interval: float | None = number(
         None,
         "time between two saved states, from which a stopped run continues; a multiple of `frame_interval`; "
-        "null for about a fiftieth of the production, 20 ps at most",
+        "null for about a fiftieth of the production, 20 ps at most, and no less than `bias.pace`",
         unit="ps",
         above=0,
     )
@@ -87,6 +91,7 @@ class ExplorationSettings(Settings):
         "coordination shell of the defect whose atoms are restrained by springs to the initial structure, the third "
         "in the paper; null restrains no atom",
         at_least=1,
+        limit=100,
     )
     held_around: str = choice(
         "defect", AROUND, "shells are counted around the centre of the `defect`, or around each of its `sites`"
@@ -102,6 +107,12 @@ class ExplorationSettings(Settings):
             raise InputError(
                 f"`{self.PREFIX}frame_interval` is {self.frame_interval!r} ps, longer than the production of "
                 f"{self.production!r} ps: no frame would be kept. Make it shorter."
+            )
+        if self.production / self.frame_interval > LARGEST_NUMBER_OF_FRAMES:
+            raise InputError(
+                f"`{self.PREFIX}production` is {self.production!r} ps, which are more than "
+                f"{LARGEST_NUMBER_OF_FRAMES:,} frames with a `frame_interval` of {self.frame_interval!r} ps: make the "
+                "one shorter, or the other longer."
             )
         if self.restart_interval is not None:
             self._require_whole_steps("restart_interval")
@@ -130,14 +141,17 @@ class ExplorationSettings(Settings):
         """Number of steps between two checks, which divides that between two frames."""
         return math.gcd(max(1, self.steps(self.check_interval)), self.steps(self.frame_interval))
 
-    @property
-    def restart_steps(self) -> int:
-        """Number of steps between two saved states, a multiple of the steps between two frames."""
+    def restart_steps(self, pace: float = 0.0) -> int:
+        """Return the number of steps between two saved states, a multiple of the steps between two frames.
+
+        :param pace: time between two kernels of the bias, ps; unless the interval was given, no state comes earlier.
+        """
         if self.restart_interval is not None:
             return self.steps(self.restart_interval)
         between_frames = self.steps(self.frame_interval)
         interval = min(self.production / SAVED_STATES, LONGEST_RESTART_INTERVAL)
-        return max(1, round(interval / self.timestep / between_frames)) * between_frames
+        frames = max(1, round(interval / self.timestep / between_frames))
+        return max(frames, math.ceil(self.steps(pace) / between_frames)) * between_frames
 
     @property
     def n_frames(self) -> int:

@@ -58,7 +58,7 @@ def run_segment(
         seed=3,
         held_atoms=[1, 2, 3],
         plumed_file=filenames.PLUMED_INPUT_FILE,
-        restart_every=EXPLORATION.restart_steps,
+        restart_every=EXPLORATION.restart_steps(),
         continue_from=None if state is None else filenames.PREVIOUS_RESTART_FILE,
         continue_step=0 if state is None else state.step,
     ).splitlines()

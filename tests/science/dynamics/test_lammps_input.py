@@ -173,7 +173,7 @@ def test_forces_of_the_model_are_stored_before_springs_and_bias_add_theirs():
     for changes in ({}, {"continue_from": "previous.restart", "continue_step": 20}):
         lines = lines_of(held_atoms=[0, 4], plumed_file="plumed.dat", maximum_temperature=4000, **changes)
         fixes = [line.split()[1] for line in lines if line.startswith("fix ")]
-        assert fixes == ["thermostat", "model_forces", "stop_temperature", "held", "bias"]
+        assert fixes == ["thermostat", "model_forces", "held", "stop_temperature", "bias"]
         assert "group held id 1 5" in lines
         assert "fix_modify bias energy no" in lines
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.science.dynamics.bias_settings import BiasSettings
 from aiida_sicmlip.science.dynamics.settings import ExplorationSettings
 
 
@@ -33,12 +34,19 @@ def test_segments_share_no_frame_and_lack_none(first):
 )
 def test_states_are_saved_about_fifty_times(production, frame_interval, steps):
     settings = ExplorationSettings(production=production, frame_interval=frame_interval)
-    assert settings.restart_steps == steps
-    assert settings.restart_steps % settings.steps(frame_interval) == 0
+    assert settings.restart_steps() == steps
+    assert settings.restart_steps() % settings.steps(frame_interval) == 0
 
 
 def test_states_are_saved_when_asked():
-    assert ExplorationSettings(restart_interval=2.5).restart_steps == 2500
+    assert ExplorationSettings(restart_interval=2.5).restart_steps() == 2500
+
+
+def test_states_are_no_closer_than_kernels_of_the_bias():
+    """Unless it was asked for, which the settings of the bias refuse."""
+    short = ExplorationSettings(production=5.0, frame_interval=0.2)
+    assert [short.restart_steps(pace) for pace in (0.0, 0.1, 0.4, 0.5)] == [200, 200, 400, 600]
+    BiasSettings().check(2, short)
 
 
 @pytest.mark.parametrize(
