@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 import click
 
 from aiida_sicmlip.cli.interrupts import EXIT_STATUS, RUNS_GO_ON
-from aiida_sicmlip.common.exceptions import SicmlipError
+from aiida_sicmlip.common.failures import internal_error_message, known_message
+
+OUTSIDE_CAUSES = {
+    "aiida.common.exceptions": ("ConfigurationError", "StorageMigrationError", "LockedProfileError"),
+    # A disk that is full, or a database that another program has locked.
+    "sqlalchemy.exc": ("OperationalError",),
+}
+"""Errors of libraries that say what is wrong with the profile or the machine, by module."""
 
 
 class LazyCommand(NamedTuple):
@@ -115,14 +122,28 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; print errors of the package and Ctrl-C as a message without a traceback."""
+        """Run the command; print errors and Ctrl-C as a message without a traceback."""
         try:
             return super().invoke(ctx)
-        except SicmlipError as error:
-            raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             click.echo(f"\n{RUNS_GO_ON}", err=True)
             ctx.exit(EXIT_STATUS)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            # Click prints these, and ends quietly where the reader of the output has closed it.
+            raise
+        except Exception as error:
+            message = _known_message(error) or internal_error_message(error, "aiida-sicmlip")
+            raise click.ClickException(message) from error
+
+
+def _known_message(error: Exception) -> str | None:
+    """Return what to tell the user of an error with a cause outside of the package; None for an internal error."""
+    # A library was imported if it raised the error; importing AiiDA for any other takes a second.
+    for library, names in OUTSIDE_CAUSES.items():
+        module = sys.modules.get(library)
+        if module is not None and isinstance(error, tuple(getattr(module, name) for name in names)):
+            return str(error).splitlines()[0]
+    return known_message(error)
 
 
 @click.group(

