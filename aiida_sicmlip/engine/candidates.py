@@ -54,7 +54,7 @@ class CandidatesSettings(Settings):
     """Contents of `descriptors.json`; files are given by their paths."""
 
     parameters: SelectionSettings = group(SelectionSettings, "settings of the selection")
-    seed: int = integer(1, "seed of held-out trajectories, random keys and clusters", at_least=0)
+    seed: int = integer(1, "seed of held-out trajectories, random keys and clusters", at_least=0, limit=None)
     segments: tuple[Mapping[str, Any], ...] = sequence(
         REQUIRED,
         "the round's segments: fields of `SegmentFile`; `kept` names a file (.npy) of frame indices, or is null",

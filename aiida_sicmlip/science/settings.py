@@ -13,6 +13,12 @@ from aiida_sicmlip.science.value_tests import is_integer, is_mapping, is_number,
 SettingsType = TypeVar("SettingsType", bound="Settings")
 REQUIRED: Any = MISSING
 """Default of a setting without a default."""
+BOUNDS = ("above", "at_least", "below", "at_most")
+"""Options of numbers that :func:`within` takes."""
+LARGEST_NUMBER = 1e9
+"""Largest size of a number, unless its setting says otherwise: far beyond what means anything in any unit here."""
+LARGEST_COUNT = 1_000_000
+"""Largest whole number, unless its setting says otherwise: memory and time are claimed by such numbers."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ class Setting:
     unit: of its numbers.
     nullable: whether null is accepted.
     convert: applied to an accepted value before it is stored.
+    limit: size beyond which a number is no reasonable value, whatever it is for; None: no limit.
     """
 
     meaning: str
@@ -132,6 +139,7 @@ class Setting:
     unit: str = ""
     nullable: bool = False
     convert: Callable[[Any], Any] | None = None
+    limit: float | None = None
 
     @property
     def expected(self) -> str:
@@ -145,6 +153,8 @@ class Setting:
         :param where: path of the setting, for the message.
         """
         if (value is None and self.nullable) or self.test(value):
+            if self.limit is not None and value is not None and abs(value) > self.limit:
+                raise InputError(f"`{where}` is {value!r}; give no more than {self.limit:,.12g}.")
             return
         hint = f", in YAML written as {written}" if (written := self._in_yaml(value)) else ""
         raise InputError(f"`{where}` is {value!r}; give {self.expected}{hint}.")
@@ -239,47 +249,30 @@ def require_known_names(given: Iterable[Any], known: Iterable[str], prefix: str 
             raise InputError(f"`{prefix}{name}` is not a known setting. {nearest_name(str(name), known)}")
 
 
-def setting(
-    default: Any,
-    meaning: str,
-    accepts: str,
-    test: Callable[[Any], bool],
-    *,
-    unit: str = "",
-    nullable: bool = False,
-    convert: Callable[[Any], Any] | None = None,
-) -> Any:
+def setting(default: Any, meaning: str, accepts: str, test: Callable[[Any], bool], **options: Any) -> Any:
     """Return a field of :class:`Settings` with a custom test; parameters are those of :class:`Setting`."""
-    return described_field(default, Setting(meaning, accepts, test, unit, nullable or default is None, convert))
+    options["nullable"] = options.get("nullable", False) or default is None
+    return described_field(default, Setting(meaning, accepts, test, **options))
 
 
-def number(default: float | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: float) -> Any:
+def number(default: float | None, meaning: str, **options: Any) -> Any:
     """Return a field for a finite number.
 
-    :param bounds: `above`, `at_least`, `below` and `at_most`.
+    :param options: `unit`, `nullable` and `limit` as those of :class:`Setting`, and `above`, `at_least`, `below` and
+        `at_most`.
     """
-    words, fits = within(**bounds)
-    return setting(
-        default,
-        meaning,
-        f"a number{words}",
-        lambda value: is_number(value) and fits(value),
-        unit=unit,
-        nullable=nullable,
-    )
+    return _bounded(default, meaning, "a number", is_number, **{"limit": LARGEST_NUMBER, **options})
 
 
-def integer(default: int | None, meaning: str, *, unit: str = "", nullable: bool = False, **bounds: int) -> Any:
+def integer(default: int | None, meaning: str, **options: Any) -> Any:
     """Return a field for a whole number; parameters are those of :func:`number`."""
+    return _bounded(default, meaning, "a whole number", is_integer, **{"limit": LARGEST_COUNT, **options})
+
+
+def _bounded(default: float | None, meaning: str, what: str, test: Callable[[Any], bool], **options: Any) -> Any:
+    bounds = {name: options.pop(name) for name in BOUNDS if name in options}
     words, fits = within(**bounds)
-    return setting(
-        default,
-        meaning,
-        f"a whole number{words}",
-        lambda value: is_integer(value) and fits(value),
-        unit=unit,
-        nullable=nullable,
-    )
+    return setting(default, meaning, f"{what}{words}", lambda value: test(value) and fits(value), **options)
 
 
 def choice(default: str | None, choices: Sequence[str], meaning: str) -> Any:
@@ -344,9 +337,8 @@ def group(
     :param nullable: whether null is accepted.
     :param partial: whether the settings override others, and are not completed with defaults.
     """
-    described = SettingGroup(
-        meaning, f"a mapping of settings: {', '.join(kind.names())}", is_mapping, "", nullable, None, kind, partial
-    )
+    words = f"a mapping of settings: {', '.join(kind.names())}"
+    described = SettingGroup(meaning, words, is_mapping, nullable=nullable, kind=kind, partial=partial)
     if default is REQUIRED or (default is None and nullable):
         return described_field(default, described)
     return field(default_factory=dict if partial else kind, metadata={"setting": described})

@@ -12,6 +12,9 @@ from aiida.plugins.entry_point import get_entry_point_from_string
 
 from aiida_sicmlip.common.exceptions import InputError
 
+LARGEST_PK = 2**31 - 1
+"""PKs are such integers in PostgreSQL, which refuses to compare them with larger ones, as SQLite does from 2**63 on."""
+
 
 def load(identifier: Any, kinds: Sequence[type[orm.Node] | str], what: str) -> Any:
     """Return the stored node ``identifier``, which is a PK, a UUID or the node itself.
@@ -22,9 +25,10 @@ def load(identifier: Any, kinds: Sequence[type[orm.Node] | str], what: str) -> A
     """
     wanted = " or ".join(_kind_in_words(kind) for kind in kinds) or "a node"
     try:
-        node = identifier if isinstance(identifier, orm.Node) else orm.load_node(identifier)
+        node = identifier if isinstance(identifier, orm.Node) else _load(identifier)
     except (NotExistent, MultipleObjectsError, ValueError, TypeError) as error:
-        message = f"`{what}` is {identifier}, and no node is called that; give the PK or UUID of {wanted}."
+        shown = str(identifier) if len(str(identifier)) < 60 else f"{str(identifier)[:40]}..."
+        message = f"`{what}` is {shown}, and no node is called that; give the PK or UUID of {wanted}."
         raise InputError(message) from error
     if kinds and not any(
         getattr(node, "process_type", None) == kind if isinstance(kind, str) else isinstance(node, kind)
@@ -33,6 +37,13 @@ def load(identifier: Any, kinds: Sequence[type[orm.Node] | str], what: str) -> A
         name = _with_article(getattr(node, "process_label", None) or type(node).__name__)
         raise InputError(f"`{what}` is node <{node.pk}>, {name}; give the PK or UUID of {wanted}.")
     return node
+
+
+def _load(identifier: Any) -> orm.Node:
+    digits = str(identifier)
+    if digits.isdigit() and (len(digits) > 10 or int(digits) > LARGEST_PK):
+        raise NotExistent(digits)
+    return orm.load_node(identifier)
 
 
 def input_of(process: orm.ProcessNode, label: str) -> Any:

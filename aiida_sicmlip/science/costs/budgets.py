@@ -22,7 +22,10 @@ class Budget(Settings):
     PREFIX = "budget."
 
     labels: int | None = integer(
-        None, "total number of labels, including failed ones and those taken from the cache; null: no limit", at_least=1
+        None,
+        "total number of labels, including failed ones and those taken from the cache; null: no limit",
+        at_least=1,
+        limit=1e9,
     )
     dft_core_hours: float | None = number(
         None,

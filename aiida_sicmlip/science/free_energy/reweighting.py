@@ -38,7 +38,7 @@ class FreeEnergySettings(Settings):
         at_least=0,
         below=1,
     )
-    bins: int = integer(50, "number of bins along each variable", at_least=2)
+    bins: int = integer(50, "number of bins along each variable", at_least=2, limit=1000)
     smoothing: float = number(
         0.0,
         "standard deviation, in bins, of the Gaussian kernels that smooth the histogram; 0: no smoothing",

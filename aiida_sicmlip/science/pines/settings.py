@@ -65,7 +65,7 @@ class AutoencoderParameters(Settings):
         "a list of whole numbers from 1, such as [64, 32, 16]",
         lambda value: is_integer(value) and value >= 1,
     )
-    latent: int = integer(3, "number of collective variables", at_least=1)
+    latent: int = integer(3, "number of collective variables", at_least=1, limit=100)
     standardisation: str = choice(
         "vector",
         STANDARDISATIONS,
@@ -102,6 +102,7 @@ class AutoencoderSettings(AutoencoderParameters):
         0,
         "seed of the choice of held-out trajectories, the initial weights, the order of frames and the noise",
         at_least=0,
+        limit=None,
     )
 
 
@@ -112,7 +113,10 @@ class CollectiveVariableSettings(Settings):
     PREFIX = "collective_variables."
 
     shells: int = integer(
-        2, "number of coordination shells of the defect whose atoms the variables depend on", at_least=1
+        2,
+        "number of coordination shells of the defect whose atoms the variables depend on",
+        at_least=1,
+        limit=20,
     )
     around: str = choice(
         "defect",
@@ -123,9 +127,13 @@ class CollectiveVariableSettings(Settings):
         20000,
         "maximum number of frames to train on: each k-th frame of each file, with the smallest k that is sufficient",
         at_least=1,
+        limit=1e8,
     )
     threads: int = integer(
-        1, "threads of torch; with another number the weights differ in their last digits", at_least=1
+        1,
+        "threads of torch; with another number the weights differ in their last digits",
+        at_least=1,
+        limit=10_000,
     )
     switching: SwitchingSettings = group(SwitchingSettings, "the switching function")
     autoencoder: AutoencoderParameters = group(

@@ -106,11 +106,12 @@ class SelectionSettings(Settings):
         "distance, 3.4 A in 3C-SiC, which includes two shells",
         unit="A",
         above=0,
+        limit=30,
     )
-    cutoff: float = number(5.0, "cutoff radius of SOAP", unit="A", at_least=1.5)
-    n_max: int = integer(8, "number of radial functions of SOAP", at_least=1)
-    l_max: int = integer(6, "maximum degree of the spherical harmonics of SOAP", at_least=0)
-    sigma: float = number(0.5, "width of the Gaussians of SOAP", unit="A", above=0)
+    cutoff: float = number(5.0, "cutoff radius of SOAP", unit="A", at_least=1.5, limit=30)
+    n_max: int = integer(8, "number of radial functions of SOAP", at_least=1, limit=50)
+    l_max: int = integer(6, "maximum degree of the spherical harmonics of SOAP", at_least=0, limit=20)
+    sigma: float = number(0.5, "width of the Gaussians of SOAP", unit="A", above=0, limit=10)
     n_candidates: int = integer(
         3000,
         "number of frames of each round that are kept as candidates: the picks and the next most novel frames",

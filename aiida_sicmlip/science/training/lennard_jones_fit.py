@@ -96,6 +96,7 @@ class LennardJonesSettings(PriorParameters):
         "distance beyond which atoms do not interact; at most the cutoff of the potential",
         unit="A",
         above=0,
+        limit=20,
     )
 
 

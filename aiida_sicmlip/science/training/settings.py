@@ -22,17 +22,21 @@ class ModelSettings(Settings):
 
     PREFIX = "model."
 
-    cutoff: float = number(5.0, "radius of an atom's neighbourhood", unit="A", above=0)
-    l_max: int = integer(2, "highest order of the spherical harmonics", at_least=0)
+    cutoff: float = number(5.0, "radius of an atom's neighbourhood", unit="A", above=0, limit=20)
+    l_max: int = integer(2, "highest order of the spherical harmonics", at_least=0, limit=10)
     parity: bool = flag(True, "keep odd-parity features")
-    num_layers: int = integer(1, "number of Allegro layers", at_least=1)
-    num_bessels: int = integer(8, "number of radial Bessel functions", at_least=1)
+    num_layers: int = integer(1, "number of Allegro layers", at_least=1, limit=20)
+    num_bessels: int = integer(8, "number of radial Bessel functions", at_least=1, limit=10_000)
     polynomial_cutoff_exponent: float = number(6.0, "exponent p of the envelope that ends at the cutoff", above=0)
-    num_scalar_features: int = integer(32, "scalar features of a pair", at_least=1)
-    num_tensor_features: int = integer(16, "tensor features of a pair, for each irreducible representation", at_least=1)
-    mlp_depth: int = integer(2, "hidden layers of the embedding and latent networks", at_least=1)
-    mlp_width: int = integer(64, "width of those hidden layers", at_least=1)
-    readout_mlp_width: int = integer(32, "width of the hidden layer that gives a pair's energy", at_least=1)
+    num_scalar_features: int = integer(32, "scalar features of a pair", at_least=1, limit=10_000)
+    num_tensor_features: int = integer(
+        16, "tensor features of a pair, for each irreducible representation", at_least=1, limit=10_000
+    )
+    mlp_depth: int = integer(2, "hidden layers of the embedding and latent networks", at_least=1, limit=20)
+    mlp_width: int = integer(64, "width of those hidden layers", at_least=1, limit=10_000)
+    readout_mlp_width: int = integer(
+        32, "width of the hidden layer that gives a pair's energy", at_least=1, limit=10_000
+    )
     pair_potential: str = choice(
         "none",
         ("none", "zbl", "lennard-jones"),
@@ -96,7 +100,9 @@ class ScheduleSettings(Settings):
         ("step", "pass"),
         "cosine: update of the learning rate after each step, or after each pass over the training set",
     )
-    warm_up_steps: int = integer(0, "cosine: steps of a linear increase to the maximum before it", at_least=0)
+    warm_up_steps: int = integer(
+        0, "cosine: steps of a linear increase to the maximum before it", at_least=0, limit=1e9
+    )
     factor: float = number(0.5, "plateau: factor of each reduction of the learning rate", above=0, below=1)
     patience: int = integer(25, "plateau: validations without a lower validation loss before a reduction", at_least=0)
 
@@ -107,8 +113,8 @@ class SeedSettings(Settings):
 
     PREFIX = "seeds."
 
-    model: int = integer(1, "seed of the initial weights", at_least=0)
-    data: int = integer(1, "seed of the order of training frames", at_least=0)
+    model: int = integer(1, "seed of the initial weights", at_least=0, limit=None)
+    data: int = integer(1, "seed of the order of training frames", at_least=0, limit=None)
 
 
 @dataclass(frozen=True)
@@ -156,16 +162,25 @@ class TrainingParameters(Settings):
         20000,
         "number of optimiser steps, rounded to whole passes over the training set; length of a cosine schedule",
         at_least=1,
+        limit=1e9,
     )
     validation_interval: int = integer(
-        500, "steps between validations, rounded to whole passes, at least one", at_least=1
+        500,
+        "steps between validations, rounded to whole passes, at least one",
+        at_least=1,
+        limit=1e9,
     )
     early_stopping_steps: int | None = integer(
-        None, "steps without a lower validation loss before training stops; null: no early stopping", at_least=1
+        None,
+        "steps without a lower validation loss before training stops; null: no early stopping",
+        at_least=1,
+        limit=1e9,
     )
     keep_neighbour_lists: bool = flag(True, "keep all neighbour lists in memory (40 bytes per pair)")
     device: str = choice("cpu", ("cpu", "cuda", "auto"), "device to train on; auto: a GPU if available")
-    threads: int = integer(1, "number of CPU threads; bitwise reproducible runs need the same number", at_least=1)
+    threads: int = integer(
+        1, "number of CPU threads; bitwise reproducible runs need the same number", at_least=1, limit=10_000
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -217,7 +217,7 @@ class StructureSettings(Settings):
     defects: tuple[Any, ...] | None = sequence(
         None, "descriptions of defects", "a list", lambda entry: entry is not None, empty=True
     )
-    seed: int = integer(1, "seed of the random placement of defects", at_least=0)
+    seed: int = integer(1, "seed of the random placement of defects", at_least=0, limit=None)
     exploration: Mapping[str, Any] | None = group(
         OwnExplorationSettings, "settings of the runs from this structure", nullable=True, partial=True
     )
@@ -298,6 +298,7 @@ class TrainingStep(Settings):
         REQUIRED,
         "number of potentials that are trained with different seeds; the first is the one that is used",
         at_least=1,
+        limit=100,
     )
     max_iterations: int = integer(
         REQUIRED,
@@ -387,7 +388,7 @@ class LoopSettings(TrainingProtocolSettings):
     seed: int = integer(
         REQUIRED, "seed from which the seeds of all random steps are derived", at_least=1, at_most=MAXIMUM_SEED
     )
-    max_rounds: int = integer(REQUIRED, "maximum number of rounds", at_least=1)
+    max_rounds: int = integer(REQUIRED, "maximum number of rounds", at_least=1, limit=10_000)
     convergence: ConvergenceCriteria = group(ConvergenceCriteria, "criteria that stop the loop")
     final_run: FinalRunSettings | None = group(FinalRunSettings, "unbiased runs before the loop stops", nullable=True)
     budget: Budget = group(Budget, "limits of the cost of the run")

@@ -248,4 +248,4 @@ def test_files_that_cannot_be_used(
 def test_bins_must_be_positive(capsys: Any) -> None:
     with pytest.raises(SystemExit):
         main(["score", "a", "b", "--bins", "0"])
-    assert "no whole number from 1" in capsys.readouterr().err
+    assert "no whole number of at least 1" in capsys.readouterr().err

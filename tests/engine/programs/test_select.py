@@ -197,4 +197,4 @@ def test_broken_pool(tmp_path: Path, content: str, capsys: Any) -> None:
 def test_count_must_be_positive(tmp_path: Path, capsys: Any) -> None:
     with pytest.raises(SystemExit):
         main(["select", str(tmp_path / "pool.extxyz"), "--count", "0"])
-    assert "no whole number from 1" in capsys.readouterr().err
+    assert "no whole number of at least 1" in capsys.readouterr().err
