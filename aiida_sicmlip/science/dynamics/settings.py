@@ -59,7 +59,7 @@ class ExplorationSettings(Settings):
         nullable=True,
     )
     max_disagreement: float | None = number(
-        1.5,
+        4.0,
         "a run that a committee of potentials accompanies is stopped when they disagree by more than this on the force "
         "on an atom (root mean square distance from their mean); replaced by that of `calibration` once there is one; "
         "null for no bound",

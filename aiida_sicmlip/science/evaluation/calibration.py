@@ -29,8 +29,9 @@ class CalibrationSettings(Settings):
     PREFIX = "exploration.calibration."
 
     max_error: float = number(
-        5.0,
-        "walkers are stopped where the error of the force on an atom is expected to be larger",
+        15.0,
+        "walkers are stopped where the error of the force on an atom is expected to be larger; half of what the "
+        "filters take for unphysical, as less kept young potentials from all that was new to them",
         unit="eV/A",
         above=0,
     )

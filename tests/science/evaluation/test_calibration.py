@@ -22,7 +22,7 @@ def labels(count: int, slope: float, seed: int, scatter: float = 0.3) -> tuple[n
 def test_exact_line() -> None:
     found = calibrate(np.linspace(0.1, 2.0, 20), 4.0 * np.linspace(0.1, 2.0, 20), WITHOUT_MEDIAN)
     assert found["slope"] == pytest.approx(4.0) and found["slope_interval"] == pytest.approx([4.0, 4.0])
-    assert found["max_disagreement"] == pytest.approx(5.0 / 4.0) and found["bound"] is None
+    assert found["max_disagreement"] == pytest.approx(15.0 / 4.0) and found["bound"] is None
     assert found["rank_correlation"] == pytest.approx(1.0)
 
 
