@@ -41,10 +41,11 @@ SHARED_LOOP = tuple(
     f"tests/loop/test_{name}.py" for name in ("evaluations", "lineage", "loop", "pictures", "report", "reproduction")
 )
 """Files that share one long run of the loop."""
+SHARED_KILLED = tuple(f"tests/faults/test_{name}.py" for name in ("runs", "final_run"))
+"""Files that share the run whose daemon is killed."""
 LONGEST = (
-    "tests/faults/test_runs.py",
+    *SHARED_KILLED,
     *SHARED_LOOP,
-    "tests/loop/test_final_run.py",
     "tests/loop/",
     "tests/workflows/training/test_prior.py",
     "tests/faults/",
@@ -123,7 +124,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class TogetherByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::", 1)[0]
-            return "tests/loop" if path in SHARED_LOOP else path
+            shared = {"tests/loop": SHARED_LOOP, "tests/faults": SHARED_KILLED}
+            return next((folder for folder, paths in shared.items() if path in paths), path)
 
     return TogetherByFile(config, log)
 

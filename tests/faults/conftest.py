@@ -12,6 +12,7 @@ import pytest
 from aiida import orm
 
 import aiida_sicmlip
+from tests.faults.killed_run import folder, killed_run  # noqa: F401 (fixtures)
 from tests.loop.conftest import ask, switched  # noqa: F401 (fixtures)
 
 SOURCES = Path(aiida_sicmlip.__file__).parent.parent

@@ -1,58 +1,23 @@
-"""Final runs for real: labels by a reference potential, a potential that does not pass, and one that does.
-
-The criteria of the rounds are so loose that every potential meets them; what decides is the final run.
-"""
+"""Final runs for real: a potential that does not pass, in the run whose daemon is killed, and one that does."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.loop.folder import LoopFolder
+from tests.faults.killed_run import settings
 
 pytestmark = pytest.mark.program
 
-SETTINGS = """
-protocol: demo
-codes: {pw: nowhere@nowhere, collective_variables: nowhere@nowhere}
-structures:
-  divacancy: {host: {repeats: [2, 2, 2], cell: primitive}}
-max_rounds: 1
-convergence: {force_mae: 100.0, exploring_force_mae: null, minimum_rounds: null}
-final_run: {production: 0.06, n_labels: 3, walkers: 2, temperature: 500.0, force_mae: THRESHOLD}
-budget: {labels: 100}
-exploration:
-  walkers: 1
-  # The unrelaxed start heats fourteen atoms beyond the bound of a walker at a lower temperature.
-  parameters:
-    {temperature: 300.0, equilibration: 0.0, production: 0.3, frame_interval: 0.01, temperature_deviations: 30.0}
-  ramp: null
-  bias: null
-selection:
-  parameters: {n_training: 5, n_validation: 1, separation: 0.0, n_max: 3, l_max: 2, cutoff: 4.0}
-labelling:
-  reference: {pair_style: edip/multi, file: SiC.edip, species: [Si, C]}
-training:
-  parameters: {maximum_steps: 300, validation_interval: 50}
-"""
-
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A folder with a run whose potential does not pass, and one that goes on from it and whose potential does."""
-    folder = LoopFolder(Path(tmp_path_factory.mktemp("final_run")))
-    folder.set_up()
-    folder.start_daemon()
-    try:
-        failing = folder.submit(SETTINGS.replace("THRESHOLD", "0.000001"))
-        folder.wait(failing, timeout=1500)
-        passing = folder.submit(SETTINGS.replace("THRESHOLD", "99.0"), "--continue", str(failing))
-        folder.wait(passing, timeout=1500)
-        yield folder, failing, passing
-    finally:
-        folder.stop_daemon()
+def runs(folder, killed_run):
+    """The folder, a run whose potential does not pass, and one that goes on from it and whose potential does."""
+    failing, _ = killed_run
+    passing = folder.submit(settings(biased=False, passes=True), "--continue", str(failing))
+    folder.wait(passing, timeout=1500)
+    return folder, failing, passing
 
 
 def training_set_of_final_run(pk):
@@ -79,13 +44,13 @@ def test_labels_of_a_potential_that_does_not_pass_are_trained_on(runs, switched)
         assert all(found == pytest.approx([0.02, 0.04, 0.06]) for found in times)
         labelled = sum(len(run["labels"]) for run in results["runs"])
         assert labelled > 0
-        assert node.outputs.training_set.n_frames == 5
+        assert node.outputs.training_set.n_frames == 4
         grown = training_set_of_final_run(failing)
-        assert grown.n_frames == 5 + labelled
+        assert grown.n_frames == 4 + labelled
         later = orm.load_node(passing)
         assert later.inputs.initial.training_set.pk == grown.pk
-        # Five picks more, and the validation label that the new one replaces.
-        assert later.outputs.training_set.n_frames == 5 + labelled + 5 + 1
+        # Four picks more, and the validation labels that the new ones replace.
+        assert later.outputs.training_set.n_frames == 4 + labelled + 4 + 2
 
 
 def test_errors_are_those_of_the_potential_on_frames_of_its_own_runs(runs, switched):
@@ -117,11 +82,12 @@ def test_errors_are_those_of_the_potential_on_frames_of_its_own_runs(runs, switc
         known = [entry["time"] for run in final.outputs.results["runs"] for entry in run["labels"]]
         assert times == pytest.approx(known)
         entries = configurations_of_dataset(training_set_of_final_run(pk))
-        assert [entry.round for entry in entries] == [0] * (5 + len(times))
-        assert {entry.run for entry in entries} == {pk} and all(entry.start == "divacancy" for entry in entries)
+        assert [entry.round for entry in entries] == [0] * (4 + len(times))
+        assert {entry.run for entry in entries} == {pk}
+        assert {entry.start for entry in entries[4:]} == {"vacancy", "divacancy"}
         # The potential that explored round 0 is EDIP; that of the final run was trained.
-        assert [entry.model is None for entry in entries[:5]] == [True] * 5
-        assert all(entry.model is not None for entry in entries[5:])
+        assert [entry.model is None for entry in entries[:4]] == [True] * 4
+        assert all(entry.model is not None for entry in entries[4:])
 
 
 def test_potential_that_passes_ends_the_run(runs, switched):

@@ -239,9 +239,9 @@ def test_disagreement_is_calibrated_by_the_labels_of_the_round_before(with_commi
     assert calibration.creator.process_label == "calibrate_disagreement"
     assert run["calibration"].uuid == calibration.uuid
     if count == 12:
-        # Twice the median disagreement is more than a quarter of the accepted 5 eV/A.
-        assert calibration["max_disagreement"] == pytest.approx(2.0 * 0.65)
-        assert "walkers are stopped at a disagreement of 1.3 eV/A" in caplog.text
+        # A quarter of the accepted 15 eV/A.
+        assert calibration["max_disagreement"] == pytest.approx(3.75)
+        assert "walkers are stopped at a disagreement of 3.75 eV/A" in caplog.text
     else:
         assert calibration["max_disagreement"] is None
         assert "3 labels do not suffice" in caplog.text
