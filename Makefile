@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-fast test-cluster bench bench-labelling bench-selection bench-lineage bench-training bench-costs studies docs clean distclean
+.PHONY: help install demo check test test-fast test-cluster bench bench-labelling bench-selection bench-lineage bench-training bench-costs fuzz studies docs clean distclean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -52,6 +52,9 @@ bench-selection: $(STAMP) ## Time a selection out of 100,000 frames, in the fold
 
 bench-training: $(STAMP) ## Time a training, against nequip-train and with a prior, in the folder benchmark (some 20 minutes)
 	$(BIN)/python -m benchmarks.training --folder benchmark --output benchmark/training.json
+
+fuzz: $(STAMP) ## Give readers, settings and commands two thousand mistakes each, others each time (some 20 minutes)
+	SICMLIP_FUZZ_CASES=2000 SICMLIP_FUZZ_RANDOM=1 $(BIN)/pytest tests/fuzz -n auto $(PYTEST_OPTIONS)
 
 studies: $(STAMP) ## Train and compare models: what the prior does, errors on rare events; in benchmark, with their tests (some 45 minutes)
 	$(BIN)/pytest -m study $(PYTEST_OPTIONS)

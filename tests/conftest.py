@@ -33,7 +33,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ("aiida.tools.pytest_fixtures", "tests.graphs.labels")
 
-LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "faults", "loop", "parsers", "reports", "tools", "workflows"}
+LAYERS_OF_GRAPHS = {"calculations", "cli", "data", "faults", "fuzz", "loop", "parsers", "reports", "tools", "workflows"}
 """Folders whose tests read and write a profile, which costs most of the time of those that start no program."""
 CLUSTER = {"services", "slurm"}
 """Folders whose tests start Slurm, SSH, PostgreSQL or RabbitMQ, for minutes each."""

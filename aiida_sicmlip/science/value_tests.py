@@ -11,7 +11,8 @@ from typing import Any
 
 def is_number(value: Any) -> bool:
     """Return whether ``value`` is a finite number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Whole numbers may be larger than any float, for which `math.isfinite` has an error.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def is_integer(value: Any) -> bool:
