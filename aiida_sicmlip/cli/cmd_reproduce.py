@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs, status_of_errors
+from aiida_sicmlip.cli.options import PROFILE, TRUST, load_profile, say_where_it_runs, status_of_errors
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 @click.argument("identifier", metavar="NODE")
 @click.option("--plan", is_flag=True, help="Show what would run and how long it took, and run nothing.")
 @click.option("--code", metavar="LABEL", help="Use this code instead of the original one.")
+@TRUST
 @PROFILE
-def reproduce(*, identifier: str, plan: bool, code: str | None, profile_name: str | None) -> None:
+def reproduce(*, identifier: str, plan: bool, code: str | None, trust_shell: bool, profile_name: str | None) -> None:
     """Repeat the calculation of NODE with the inputs in the database, without the cache, and compare the results.
 
     NODE is a model, a label, a trajectory, a selection or another output of a calculation, the calculation itself, or a
@@ -31,7 +32,7 @@ def reproduce(*, identifier: str, plan: bool, code: str | None, profile_name: st
     with status_of_errors(2):
         load_profile(profile_name)
         node = load(identifier, [], "NODE")
-        identical = _run(node, plan) if _is_run(node) else _calculation(node, plan, code)
+        identical = _run(node, plan, trust_shell) if _is_run(node) else _calculation(node, plan, code, trust_shell)
     raise SystemExit(0 if identical else 1)
 
 
@@ -41,7 +42,7 @@ def _is_run(node: orm.Node) -> bool:
     return isinstance(node, orm.WorkChainNode)
 
 
-def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
+def _calculation(node: orm.Node, plan: bool, wanted: str | None, trusted: bool) -> bool:
     """Run a calculation or a calcfunction again, with the attempts before it; return whether the same came out."""
     from aiida import orm
 
@@ -59,13 +60,13 @@ def _calculation(node: orm.Node, plan: bool, wanted: str | None) -> bool:
     if code is not None:
         say_where_it_runs()
     # A training of several parts is begun again; where its walltimes cut it does not matter for the weights.
-    again = complete(run_again(attempts[0], code), click.echo)
+    again = complete(run_again(attempts[0], code, trusted=trusted), click.echo)
     result = reproduction(attempts[-1], again)
     click.echo("\n" + "\n".join(verdict_lines(result)))
     return result.identical
 
 
-def _run(node: orm.Node, plan: bool) -> bool:
+def _run(node: orm.Node, plan: bool, trusted: bool) -> bool:
     """Run a whole run again, or say what that would be; return whether every step gave the same."""
     from aiida_sicmlip.reports.reproduction import plan_lines, preview_lines, run_lines
     from aiida_sicmlip.tools.runs import read_run
@@ -78,7 +79,7 @@ def _run(node: orm.Node, plan: bool) -> bool:
         return True
     require_no_cache()
     say_where_it_runs()
-    again = wait(run_again(process), click.echo)
+    again = wait(run_again(process, trusted=trusted), click.echo)
     lines, identical = run_lines(process, again)
     click.echo("\n" + "\n".join(lines))
     return identical

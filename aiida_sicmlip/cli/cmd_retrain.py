@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs
+from aiida_sicmlip.cli.options import PROFILE, TRUST, load_profile, say_where_it_runs
 
 
 @click.command("retrain")
@@ -19,9 +19,16 @@ from aiida_sicmlip.cli.options import PROFILE, load_profile, say_where_it_runs
 )
 @click.option("--plan", is_flag=True, help="Show what would be removed, and run nothing.")
 @click.option("--code", metavar="LABEL", help="Code for the training, if MODEL was trained without a work chain.")
+@TRUST
 @PROFILE
 def retrain(
-    *, identifier: str, without: tuple[str, ...], plan: bool, code: str | None, profile_name: str | None
+    *,
+    identifier: str,
+    without: tuple[str, ...],
+    plan: bool,
+    code: str | None,
+    trust_shell: bool,
+    profile_name: str | None,
 ) -> None:
     """Train MODEL again without some of its data, and compare the two models.
 
@@ -50,7 +57,7 @@ def retrain(
         click.echo("Nothing was run.")
         return
     say_where_it_runs()
-    process = complete(start(retraining_builder(removal, code)), click.echo)
+    process = complete(start(retraining_builder(removal, code, trusted=trust_shell)), click.echo)
     if not process.is_finished_ok:
         reason = process.exit_message or process.process_state.value
         raise SicmlipError(f"{process.process_label} <{process.pk}> failed: {reason}")

@@ -31,6 +31,11 @@ PROFILE = click.option(
     help="AiiDA profile; the default profile if not given.",
 )
 
+TRUST = click.option(
+    "--trust-shell",
+    is_flag=True,
+    help="Run what an imported process brings as shell: `--plan` shows it.",
+)
 PICTURES = click.option(
     "--pictures",
     type=click.Path(file_okay=False, path_type=Path),

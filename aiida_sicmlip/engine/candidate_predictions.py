@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 class Committee:
     """Members of a committee of compiled models; the potential that explored is one of them.
 
-    Cost: one evaluation of each member for each frame, as a step of molecular dynamics.
+    Cost: one evaluation of each member for each frame, as a step of molecular dynamics, on one core.
     """
 
     def __init__(self, members: Sequence[CompiledPotential]) -> None:
         self._members = members
 
     @classmethod
-    def load(cls, paths: Sequence[Path], threads: int) -> Committee:
+    def load(cls, paths: Sequence[Path]) -> Committee:
         """Load compiled models, each for the device that it was compiled for.
 
-        :param threads: of torch.
         :raises InputError: when a file was compiled for another machine.
         :raises ProgramError: when torch cannot load one.
         """
@@ -38,7 +37,9 @@ class Committee:
 
         from aiida_sicmlip.engine.compiled_potential import CompiledPotential
 
-        torch.set_num_threads(threads)
+        # A second thread waits for the first in each of many small steps: on two cores with other work it took 7 to 12
+        # times as long for 64 atoms.
+        torch.set_num_threads(1)
         return cls([CompiledPotential.load(path) for path in paths])
 
     def predict(self, frames: Sequence[Atoms]) -> tuple[np.ndarray, np.ndarray]:

@@ -131,7 +131,7 @@ def write_round_candidates(settings_file: Path, output: Path, processes: int, re
             progress=lambda text: print(text, flush=True),
         )
         frames = _PoolFrames(segments, earlier)
-        committee = _load_committee(asked, processes, report)
+        committee = _load_committee(asked, report)
         if committee is None:
             findings, predicted = search(pool), None
         else:
@@ -278,13 +278,13 @@ def _candidates(
     return keep_candidates(findings, pool, structures, numbers, indices, predicted=predicted)
 
 
-def _load_committee(asked: CandidatesSettings, threads: int, report: dict[str, Any]) -> Committee | None:
+def _load_committee(asked: CandidatesSettings, report: dict[str, Any]) -> Committee | None:
     """Return the committee of the settings; None without one, or where it cannot run here, which is reported."""
     if not asked.committee:
         return None
     paths = [_existing(path) for path in asked.committee]
     try:
-        return Committee.load(paths, threads)
+        return Committee.load(paths)
     except (InputError, ProgramError) as error:
         report["not_predicted"] = str(error)
         print(

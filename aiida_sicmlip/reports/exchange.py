@@ -21,6 +21,7 @@ from aiida_sicmlip.common.filenames import PORTABLE_MODEL_FILE
 from aiida_sicmlip.data.potential import PotentialData
 from aiida_sicmlip.reports.model_card import Statement, model_card
 from aiida_sicmlip.reports.model_card_text import model_card_text
+from aiida_sicmlip.tools.foreign_shell import ShellText, foreign_shell
 
 ARCHIVE_FILE = "history.aiida"
 CARD_FILE = "model_card.json"
@@ -34,11 +35,13 @@ class ImportedModel:
     model: the model.
     new: whether it is new in the profile.
     card: its model card.
+    shell: what new processes would run in a shell here if they were run again.
     """
 
     model: PotentialData
     new: bool
     card: dict[str, Any]
+    shell: tuple[ShellText, ...] = ()
 
 
 def export_model(model: PotentialData, folder: Path, statement: Statement, with_run: bool = True) -> list[Path]:
@@ -86,13 +89,29 @@ def import_model(folder: Path) -> ImportedModel:
             raise InputError(f"`{folder / name}` was changed after it was written: its SHA-256 sum is another one.")
     uuid = card["model"]["uuid"]
     is_there = orm.QueryBuilder().append(PotentialData, filters={"uuid": uuid}).count() > 0
+    last = orm.QueryBuilder().append(orm.Node, project="id").order_by({orm.Node: {"id": "desc"}}).first(flat=True) or 0
     try:
         IMPORT_LOGGER.setLevel(logging.WARNING)
         import_archive(folder / ARCHIVE_FILE, create_group=False)
         model = orm.load_node(uuid)
     except (ArchiveImportError, IncompatibleStorageSchema, NotExistent, OSError) as error:
         raise InputError(f"`{folder / ARCHIVE_FILE}` cannot be imported: {error}") from error
-    return ImportedModel(model, not is_there, card)
+    return ImportedModel(model, not is_there, card, tuple(_note_as_imported(last, model)))
+
+
+def _note_as_imported(last: int, model: PotentialData) -> list[ShellText]:
+    """Put the nodes after a PK into a group of imported ones, as AiiDA does; return the shell text of their processes.
+
+    Nodes that were here before the import stay one's own.
+    """
+    new = orm.QueryBuilder().append(orm.Node, filters={"id": {">": last}}).all(flat=True)
+    if not new:
+        return []
+    label = f"import of model {model.uuid} after node {last}"
+    orm.ImportGroup(label=label, description="Nodes of somebody else's archive.").store().add_nodes(new)
+    texts = [text for node in new if isinstance(node, orm.ProcessNode) for text in foreign_shell(node)]
+    # The same line stands in many job scripts.
+    return list({(text.where.rsplit(".", 1)[-1], text.text): text for text in texts}.values())
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -102,11 +121,27 @@ def _card(folder: Path) -> dict[str, Any]:
     """
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-        if {"model", "files"} <= set(card):
-            return card
-    except (OSError, ValueError, TypeError):
-        pass
-    raise InputError(f"`{folder}` holds no model card `{CARD_FILE}`; name a folder that `aiida-sicmlip export` wrote.")
+    except (OSError, ValueError, RecursionError):
+        card = None
+    if not isinstance(card, dict) or not {"model", "files"} <= set(card):
+        raise InputError(
+            f"`{folder}` holds no model card `{CARD_FILE}`; name a folder that `aiida-sicmlip export` wrote."
+        )
+    model, files = card["model"], card["files"]
+    if not isinstance(model, dict) or not isinstance(model.get("uuid"), str):
+        raise InputError(f"`{folder / CARD_FILE}` does not say which model it is of: `model.uuid` is no text.")
+    # No other file is looked at, wherever a name of the card leads; and none goes without its sum.
+    sums = {name: entry.get("sha256") for name, entry in files.items()} if _maps_to_mappings(files) else {}
+    if set(sums) != {PORTABLE_MODEL_FILE, ARCHIVE_FILE} or not all(isinstance(each, str) for each in sums.values()):
+        raise InputError(
+            f"`{folder / CARD_FILE}` has to list the SHA-256 sums of `{PORTABLE_MODEL_FILE}` and `{ARCHIVE_FILE}`, and "
+            "nothing else, under `files`."
+        )
+    return card
+
+
+def _maps_to_mappings(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())
 
 
 def _sum(path: Path) -> str:

@@ -10,6 +10,7 @@ from aiida.common.links import LinkType
 
 from aiida_sicmlip.reports.text import duration
 from aiida_sicmlip.tools.comparison import Reproduction, compare_outputs
+from aiida_sicmlip.tools.foreign_shell import foreign_shell
 from aiida_sicmlip.tools.nodes import input_of, output_of
 from aiida_sicmlip.tools.runs import Run, step_seconds
 from aiida_sicmlip.tools.versions import changes, present_versions, recorded_versions, surroundings
@@ -25,6 +26,7 @@ def preview_lines(process: orm.ProcessNode, code: orm.AbstractCode | None = None
         lines = ["versions: none that are known beforehand differ"]
     if code is not None and (original := input_of(process, "code")) is not None and original.pk != code.pk:
         lines.append(f"code: {original.full_label} <{original.pk}> then, {code.full_label} <{code.pk}> now")
+    lines += [f"shell of its author, run only with `--trust-shell`: {text}" for text in foreign_shell(process, code)]
     took = (process.mtime - process.ctime).total_seconds()
     return [*lines, f"to run: {process.process_label} <{process.pk}>, which took {duration(took)}"]
 

@@ -147,3 +147,26 @@ def test_folders_that_are_not_whole(tmp_path: Path, labels, level, training_code
         import_model(tmp_path / "out")
     with pytest.raises(InputError, match="holds no model card"):
         import_model(tmp_path / "a")
+
+
+SUMS = {name: {"sha256": "0" * 64} for name in ("potential.nequip.zip", "history.aiida")}
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ("[]", "holds no model card"),
+        ("{", "holds no model card"),
+        ("[" * 100_000, "holds no model card"),
+        ({"model": [], "files": SUMS}, "`model.uuid` is no text"),
+        ({"model": {"uuid": "a"}, "files": {"history.aiida": SUMS["history.aiida"]}}, "has to list the SHA-256 sums"),
+        ({"model": {"uuid": "a"}, "files": {**SUMS, "../../x": {"sha256": "0"}}}, "and nothing else"),
+        ({"model": {"uuid": "a"}, "files": {**SUMS, "history.aiida": {}}}, "has to list the SHA-256 sums"),
+        ({"model": {"uuid": "a"}, "files": [1, 2]}, "has to list the SHA-256 sums"),
+        ({"model": {"uuid": "a"}, "files": SUMS}, "is missing"),
+    ],
+)
+def test_cards_of_any_shape(tmp_path: Path, aiida_profile, card, message: str) -> None:
+    (tmp_path / "model_card.json").write_text(card if isinstance(card, str) else json.dumps(card))
+    with pytest.raises(InputError, match=message):
+        import_model(tmp_path)

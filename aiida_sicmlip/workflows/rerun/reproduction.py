@@ -18,6 +18,7 @@ from aiida_sicmlip.calculations.validation import Validator, program_of, validat
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
+from aiida_sicmlip.tools.foreign_shell import require_trust
 from aiida_sicmlip.tools.nodes import input_of
 
 CHECKPOINT = "checkpoint"
@@ -93,13 +94,18 @@ def _same_file(original: orm.InstalledCode) -> Validator:
 
 
 def run_again(
-    process: orm.ProcessNode, code: orm.AbstractCode | None = None, replaced: Mapping[str, orm.Data] | None = None
+    process: orm.ProcessNode,
+    code: orm.AbstractCode | None = None,
+    replaced: Mapping[str, orm.Data] | None = None,
+    *,
+    trusted: bool = False,
 ) -> orm.ProcessNode:
     """Start a process with the inputs of an earlier one, by the daemon if it runs, else here and to the end.
 
     :param code: what runs it instead of the code of ``process``.
     :param replaced: inputs to take instead of the earlier ones, by name.
-    :raises InputError: if its class cannot be loaded, or the inputs are no longer taken.
+    :param trusted: whether shell text that came with an imported process may run.
+    :raises InputError: if its class cannot be loaded, the inputs are no longer taken, or it holds such text.
     """
     changed = dict(replaced or {})
     if isinstance(process, orm.CalcFunctionNode):
@@ -111,7 +117,7 @@ def run_again(
     if process.process_type == TRAINING_CALCULATION:
         settings = settings_in_steps(process, process.inputs.training_set)
         changed |= {} if settings is None else {"parameters": settings}
-    builder = restart_builder(process, changed)
+    builder = restart_builder(process, changed, code=code, trusted=trusted)
     if code is not None:
         builder.code = code
     builder.metadata.disable_cache = True
@@ -120,16 +126,28 @@ def run_again(
     return start(builder)
 
 
-def restart_builder(process: orm.ProcessNode, replaced: Mapping[str, Any]) -> Any:
+def restart_builder(
+    process: orm.ProcessNode,
+    replaced: Mapping[str, Any],
+    *,
+    code: orm.AbstractCode | None = None,
+    trusted: bool = False,
+) -> Any:
     """Return a builder with the inputs of a process.
 
     Unlike AiiDA's ``get_builder_restart`` it replaces inputs before their validation, which those of before may fail.
 
     :param replaced: other inputs by name; those of a namespace are nested.
+    :param code: as that of :func:`run_again`; and ``trusted``.
+    :raises InputError: if it was imported with shell text that is not trusted.
     """
+    if not trusted:
+        require_trust(process, code)
     builder = _class_of(process).get_builder()
     inputs = process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).nested()
-    for further in (process.get_metadata_inputs() or {}, dict(replaced)):
+    # A builder wants options that are complete; what was given of them need not be.
+    options = {"metadata": {"options": process.get_options()}} if isinstance(process, orm.CalcJobNode) else {}
+    for further in (options, process.get_metadata_inputs() or {}, dict(replaced)):
         process.recursive_merge(inputs, further)
     builder._update(inputs)
     return builder

@@ -18,6 +18,7 @@ from aiida_sicmlip.common.labels import dataset_label, index_of_dataset, label_o
 from aiida_sicmlip.common.process_types import TRAINING
 from aiida_sicmlip.data.dataset import LabelledDataSetData
 from aiida_sicmlip.data.potential import PotentialData
+from aiida_sicmlip.tools.foreign_shell import require_trust
 from aiida_sicmlip.tools.lineage import Configuration, configurations_of_dataset, labels_of_dataset
 from aiida_sicmlip.tools.potentials import training_of
 from aiida_sicmlip.workflows.rerun.reproduction import attempts_of, restart_builder, settings_in_steps, usable_code
@@ -101,14 +102,16 @@ def plan_removal(model: PotentialData, without: Collection[orm.Node]) -> Removal
     return replace(removal, indirect=sum(pk in affected for pk in exploring_models))
 
 
-def retraining_builder(removal: Removal, code: str | None = None) -> Any:
+def retraining_builder(removal: Removal, code: str | None = None, *, trusted: bool = False) -> Any:
     """Return a builder that trains the model again on data sets without the removed configurations.
 
     The builder is that of the ``TrainingWorkChain`` that trained the model, or of the calculation if it was not run by
     one. The data sets are created again by the calcfunctions that created them; all other inputs are unchanged.
 
     :param code: label of the code of the training, if only the calculation is run; by default that of the model.
-    :raises InputError: if the training of the model started from another model that was trained on removed data.
+    :param trusted: whether shell text that came with an imported training may run.
+    :raises InputError: if the training of the model started from another model that was trained on removed data, or it
+        holds shell text that is not trusted.
     """
     first = attempts_of(training_of(removal.model))[0]
     caller = _training_work_chain(first)
@@ -121,6 +124,10 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
             f"the training <{first.pk}> started from the model <{initial.pk}>, which was trained on removed "
             f"configurations; retrain that first: `aiida-sicmlip retrain {initial.pk} --without ...`."
         )
+    used = usable_code(first.inputs.code, code) if caller is None else None
+    if not trusted:
+        # Before a data set is made.
+        require_trust(caller or first, used)
     done: dict[int, _Filtered] = {}
     sets = {name: _filtered(getattr(inputs, name), removal, done)[0] for name in SETS}
     training_set = sets["training_set"]
@@ -128,7 +135,7 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
     assert training_set is not None
     settings = settings_in_steps(first, training_set)
     replaced = {} if settings is None else {"parameters": settings}
-    builder = restart_builder(caller or first, replaced if caller is None else {"training": replaced})
+    builder = restart_builder(caller or first, replaced if caller is None else {"training": replaced}, trusted=True)
     for name, dataset in sets.items():
         builder[name] = dataset
     if caller is not None:
@@ -139,7 +146,7 @@ def retraining_builder(removal: Removal, code: str | None = None) -> Any:
         if "prior" in builder.training and builder.training.prior.creator is not None:
             builder.training.pop("prior")
     else:
-        builder.code = usable_code(first.inputs.code, code)
+        builder.code = used
         builder.metadata.pop("call_link_label", None)
         if "prior" in first.inputs and first.inputs.prior.creator is not None:
             fit = first.inputs.prior.creator.inputs
