@@ -30,6 +30,7 @@ def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, 
 
     For example: `aiida-sicmlip report 46 --output divacancy.html`.
     """
+    from aiida_sicmlip.common.new_files import write_new
     from aiida_sicmlip.common.process_types import ACTIVE_LEARNING
     from aiida_sicmlip.reports.run.material import RunMaterial
     from aiida_sicmlip.reports.run.page import run_page
@@ -50,8 +51,5 @@ def report(*, identifier: str, output: Path | None, force: bool, as_json: bool, 
         raise InputError(f"`{path}` exists already: give `--force` to overwrite it, or another file with `--output`.")
     with working("Reading and drawing the run"):
         page = run_page(material)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"`{path}` cannot be written: {error.strerror}.") from error
+    write_new(path, page)
     click.echo(f"The report of run <{material.node.pk}> is in {path} ({len(page.encode()) / 1e6:.1f} MB).")

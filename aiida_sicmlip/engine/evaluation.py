@@ -11,6 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.new_files import new_file
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.errors import NotANumberError
 from aiida_sicmlip.engine.evaluation_report import Predictions, report_committee, report_regions
@@ -79,7 +80,7 @@ def evaluate(
             frames, predictions, members, errors["energy_error_per_frame"]
         )
         arrays |= disagreement
-    with output.open("wb") as handle:
+    with new_file(output) as handle:
         np.savez(handle, **arrays)
 
 

@@ -37,8 +37,6 @@ def score(options: argparse.Namespace) -> None:
     :raises InputError: when a file cannot be used, or the frames are not the same.
     """
     output: Path = options.output
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise InputError(f"`--output` names `{output}`, which cannot be written: name a file in a folder that exists.")
     with reported(output) as report:
         pairs = read_pairs(options.reference, options.prediction)
         hosts = read_hosts(options.host) if options.host else find_hosts([frame for frame, _ in pairs])

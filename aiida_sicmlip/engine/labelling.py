@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.new_files import new_file
 from aiida_sicmlip.engine.classical_potential import ClassicalPotential
 from aiida_sicmlip.engine.errors import NotANumberError
 from aiida_sicmlip.engine.reports import read_json
@@ -34,7 +35,7 @@ def label(configuration: Path, classical: Path, output: Path, report: dict[str, 
         raise NotANumberError(
             "The energy or the forces of the configuration are not finite; check whether atoms coincide."
         )
-    with output.open("wb") as handle:
+    with new_file(output) as handle:
         np.savez(handle, energies=np.array([energy]), forces=forces, n_atoms=np.array([len(atoms)]))
 
 

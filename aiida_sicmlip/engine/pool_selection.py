@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import numpy as np
 from ase.io import write
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.new_files import write_new
 from aiida_sicmlip.engine.description import (
     Describer,
     Progress,
@@ -98,7 +100,6 @@ def _write(output: Path, pool: Path, picks: Sequence[Pick]) -> None:
         frame.info |= {"pool_index": pick.index, "distance": pick.distance}
         if pick.reference_distance < float("inf"):
             frame.info["reference_distance"] = pick.reference_distance
-    try:
-        write(output, [found[pick.index] for pick in picks], format="extxyz")
-    except OSError as error:
-        raise InputError(f"`--output` names `{output}`, which cannot be written: {error.strerror}.") from error
+    text = io.StringIO()
+    write(text, [found[pick.index] for pick in picks], format="extxyz")
+    write_new(output, text.getvalue())

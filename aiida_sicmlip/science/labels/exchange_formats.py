@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.new_files import write_new
 from aiida_sicmlip.science.extended_xyz import LABEL_KEYS, read_extended_xyz, require_sound
 from aiida_sicmlip.science.labels.exchanged_states import (
     CHARGE_COLUMNS,
@@ -149,7 +150,7 @@ def write_exchanged_frames(path: Path, frames: Sequence[Atoms], columns: Sequenc
     ]
     pairs = list(zip(frames, labels, further, strict=True))
     if kind == "extxyz":
-        path.write_text("".join(_extended_xyz(*pair) for pair in pairs), encoding="utf-8")
+        write_new(path, "".join(_extended_xyz(*pair) for pair in pairs))
     elif kind == "db":
         _write_database(path, pairs)
     else:

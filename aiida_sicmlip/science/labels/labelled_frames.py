@@ -29,7 +29,6 @@ import contextlib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -37,6 +36,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_sicmlip.common.exceptions import InputError, NoForcesError
+from aiida_sicmlip.common.new_files import write_new
 from aiida_sicmlip.science.archives import array_archive
 from aiida_sicmlip.science.labels.states import LabelState, set_state, state_of_frame
 
@@ -72,7 +72,7 @@ def write_labelled_frames(target: Source, frames: Sequence[Atoms], states: Seque
     """
     content = serialise_labelled_frames(frames, states)
     if isinstance(target, (str, PathLike)):
-        Path(target).write_bytes(content)
+        write_new(target, content)
     else:
         target.write(content)
 

@@ -6,13 +6,13 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from ase import Atoms
 
 from aiida_sicmlip.common.exceptions import InputError
+from aiida_sicmlip.common.new_files import write_new
 from aiida_sicmlip.science.archives import array_archive
 
 ARRAY_TYPES = {
@@ -146,7 +146,7 @@ def pack_structures(structures: Sequence[Atoms]) -> dict[str, np.ndarray]:
 def write_candidates(path: str | PathLike[str], candidates: Candidates) -> None:
     """Write candidates; equal ones give equal bytes, whenever they are written."""
     arrays = {name: np.ascontiguousarray(getattr(candidates, name), dtype=kind) for name, kind in ARRAY_TYPES.items()}
-    Path(path).write_bytes(array_archive(arrays))
+    write_new(path, array_archive(arrays))
 
 
 def read_candidates(source: str | PathLike[str] | BinaryIO) -> Candidates:

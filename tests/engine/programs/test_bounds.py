@@ -71,3 +71,27 @@ def test_soap_of_a_selection_has_the_limits_of_its_settings(tmp_path: Path, caps
     for option, value in (("--cutoff", "1e9"), ("--sigma", "1e9"), ("--n-max", "1000"), ("--l-max", "1000")):
         assert main(["select", str(pool), "--count", "1", "--processes", "1", option, value]) == INPUT_ERROR
         assert "give no more than" in capsys.readouterr().err
+
+
+FRAMES = '2\nLattice="9 0 0 0 9 0 0 0 9" pbc="T T T"\nSi 0 0 0\nC 1.9 0 0\n'
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("pool.xyz", "is both `pool` and `output`, one of which is written: give two files."),
+        ("link.xyz", "is both `pool` and `output`"),
+        (".", "`--output` names `.`, which cannot be written: it is a folder."),
+        ("no/picks.xyz", "`--output` names `no/picks.xyz`, which cannot be written: its folder does not exist."),
+    ],
+)
+def test_outputs_that_would_damage_something(
+    output: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said before anything is read or computed."""
+    monkeypatch.chdir(tmp_path)
+    Path("pool.xyz").write_text(FRAMES * 3)
+    Path("link.xyz").symlink_to("pool.xyz")
+    assert main(["select", "pool.xyz", "--count", "1", "--processes", "1", "--output", output]) == INPUT_ERROR
+    assert message in capsys.readouterr().err
+    assert Path("pool.xyz").read_text() == FRAMES * 3 and len(list(tmp_path.iterdir())) == 2
