@@ -78,7 +78,7 @@ class AutoencoderParameters(Settings):
         "lower bound with unit noise (Kingma and Welling, arXiv:1312.6114)",
         at_least=0,
     )
-    learning_rate: float = number(1e-3, "learning rate of Adam", above=0)
+    learning_rate: float = number(1e-3, "learning rate of Adam", above=0, limit=None)
     batch_size: int = integer(256, "frames per batch", at_least=1)
     max_epochs: int = integer(300, "maximum number of epochs", at_least=1)
     patience: int = integer(

@@ -76,7 +76,7 @@ class OptimiserSettings(Settings):
 
     PREFIX = "optimiser."
 
-    learning_rate: float = number(0.015, "maximum learning rate of Adam", above=0)
+    learning_rate: float = number(0.015, "maximum learning rate of Adam", above=0, limit=None)
     gradient_clipping: float | None = number(None, "maximum norm of the gradient; null: no clipping", above=0)
     average_decay: float | None = number(
         0.999,

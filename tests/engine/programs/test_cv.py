@@ -321,7 +321,7 @@ def test_lengths_that_are_not_given_are_those_of_the_structure(folder, capsys):
 
 
 def test_a_loss_that_explodes_has_a_status_of_its_own(folder, capsys):
-    settings = {**SETTINGS, "autoencoder": {**SETTINGS["autoencoder"], "learning_rate": 1e9}}
+    settings = {**SETTINGS, "autoencoder": {**SETTINGS["autoencoder"], "learning_rate": 1e30}}
     Path("cv_settings.json").write_text(json.dumps(settings))
     assert main(["cv", *trajectories()]) == NOT_A_NUMBER
     assert "decrease `autoencoder.learning_rate`" in failure(capsys)

@@ -42,7 +42,7 @@ def read(name: str, structure: Atoms, cut: str | None = None, **changes: Any) ->
         ("default", Ending.COMPLETE),
         ("failed_walltime", Ending.OUT_OF_WALLTIME),
         ("failed_temperature", Ending.STOPPED_AT_ONCE),
-        ("failed_temperature_early", Ending.STOPPED_AT_ONCE),
+        ("failed_distance_early", Ending.STOPPED_AT_ONCE),
         ("stopped_by_temperature", Ending.STOPPED),
         ("stopped_by_distance", Ending.STOPPED),
         ("failed_lost_atoms", Ending.LOST_ATOMS),
