@@ -14,6 +14,8 @@ import click
 from aiida_sicmlip.cli.interrupts import EXIT_STATUS, RUNS_GO_ON
 from aiida_sicmlip.common.failures import internal_error_message, known_message
 
+INTERNAL_ERROR = 70
+"""Exit status of an internal error, which no result of a command has (EX_SOFTWARE of sysexits.h)."""
 OUTSIDE_CAUSES = {
     "aiida.common.exceptions": ("ConfigurationError", "StorageMigrationError", "LockedProfileError"),
     # A disk that is full, or a database that another program has locked.
@@ -132,8 +134,11 @@ class LazyGroup(click.Group):
             # Click prints these, and ends quietly where the reader of the output has closed it.
             raise
         except Exception as error:
-            message = _known_message(error) or internal_error_message(error, "aiida-sicmlip")
-            raise click.ClickException(message) from error
+            known = _known_message(error)
+            failure = click.ClickException(known or internal_error_message(error, "aiida-sicmlip"))
+            if known is None:
+                failure.exit_code = INTERNAL_ERROR
+            raise failure from error
 
 
 def _known_message(error: Exception) -> str | None:

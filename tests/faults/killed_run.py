@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,8 @@ while True:
     for (node,) in orm.QueryBuilder().append(orm.Node).iterall(batch_size=2):
         time.sleep(0.2)
 """
+STALLED = 45.0
+"""Seconds without any change of a process after which the daemon is started again."""
 MOMENTS = (
     "exploration/unbiased",
     "exploration/variables",
@@ -96,6 +98,30 @@ def begun(pk: int) -> list[str]:
     return [label.split("_", 2)[2] for label in found]
 
 
+def wait_for(folder: LoopFolder, pk: int, reached: Callable[[], bool], timeout: float = 900.0) -> None:
+    """Wait until a run has reached something or has ended; where nothing moves, start the daemon again.
+
+    That is what a user is told to do: AiiDA's workers can wait for a broker that was killed.
+    """
+    from aiida import orm
+
+    end, moved = time.monotonic() + timeout, time.monotonic()
+    newest = None
+    while not (reached() or orm.load_node(pk).is_terminated):
+        assert time.monotonic() < end, folder.report(pk)
+        # Jobs that run are looked at each second, which their nodes keep.
+        query = (
+            orm.QueryBuilder().append(orm.ProcessNode, project="mtime").order_by({orm.ProcessNode: {"mtime": "desc"}})
+        )
+        if (latest := query.first(flat=True)) != newest:
+            newest, moved = latest, time.monotonic()
+        if time.monotonic() - moved > STALLED:
+            folder.stop_daemon()
+            folder.start_daemon()
+            moved = time.monotonic()
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Iterator[LoopFolder]:
     """A folder that is set up, with a daemon that runs."""
@@ -121,11 +147,7 @@ def killed_run(folder, switched):
             from aiida import orm
 
             for moment in MOMENTS:
-                end = time.monotonic() + 600
-                while not any(label.startswith(moment) for label in begun(pk)) and time.monotonic() < end:
-                    if orm.load_node(pk).is_terminated:
-                        break
-                    time.sleep(0.1)
+                wait_for(folder, pk, lambda moment=moment: any(label.startswith(moment) for label in begun(pk)))
                 time.sleep(moments.uniform(0.0, 0.3))
                 if orm.load_node(pk).is_terminated:
                     break
@@ -135,7 +157,7 @@ def killed_run(folder, switched):
                 killed_at.append(moment)
                 if part != "daemon worker":
                     folder.start_daemon()
-        folder.wait(pk, timeout=900)
+            wait_for(folder, pk, lambda: False)
         assert reader.poll() is None, reader.stderr.read()
     finally:
         reader.kill()
