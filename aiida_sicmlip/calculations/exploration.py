@@ -246,8 +246,7 @@ class ExplorationCalculation(ProgramCalculation):
         species = sorted(self.inputs.structure.get_symbols_set())
         walltime = self.inputs.metadata.options.max_wallclock_seconds
         continuation = self.inputs.get("continuation", None)
-        biased = "bias" in self.inputs
-        pace = BiasSettings.from_mapping(self.inputs.bias.get_dict()).pace if biased else 0.0
+        bias = BiasSettings.from_mapping(self.inputs.bias.get_dict()) if "bias" in self.inputs else None
         committee = {
             f"committee_{name}.nequip.pt2": member for name, member in sorted(self.inputs.get("committee", {}).items())
         }
@@ -269,9 +268,9 @@ class ExplorationCalculation(ProgramCalculation):
             walltime_seconds=max(1, int(FRACTION_OF_WALLTIME * walltime)),
             held_atoms=held_atoms(self.inputs, settings),
             spring_constant=settings.spring_constant,
-            plumed_file=filenames.PLUMED_INPUT_FILE if biased else None,
-            biased_atoms=self._biased_atoms() if biased else (),
-            restart_every=settings.restart_steps(pace),
+            plumed_file=filenames.PLUMED_INPUT_FILE if bias is not None else None,
+            biased_atoms=self._biased_atoms() if bias is not None else (),
+            restart_every=settings.restart_steps(0.0 if bias is None else bias.pace),
             continue_from=filenames.PREVIOUS_RESTART_FILE if continuation is not None else None,
             continue_step=continuation.step if continuation is not None else 0,
         )
@@ -284,14 +283,14 @@ class ExplorationCalculation(ProgramCalculation):
                 handle.write(write_structure_data(atoms, species))
         else:
             copies.append((continuation.uuid, filenames.RESTART_FILE, filenames.PREVIOUS_RESTART_FILE))
-        if biased:
-            copies += self._write_bias(folder, settings, continuation)
+        if bias is not None:
+            copies += self._write_bias(folder, settings, bias, continuation)
 
         retrieve = [filenames.LAMMPS_LOG_FILE]
         temporary: list[str | tuple[str, str, int]] = [(f"{filenames.RESTART_FILE}.*", ".", 0)]
         if settings.retrieve_trajectory:
             temporary.append(filenames.TRAJECTORY_FILE)
-        if biased:
+        if bias is not None:
             retrieve += [filenames.PLUMED_LOG_FILE, filenames.KERNELS_FILE]
             temporary += [filenames.COLVAR_FILE, filenames.STATE_FILE, filenames.LAST_STATE_FILE]
         switches = checked_switches(self.inputs.switches.get_list(), "switches") if "switches" in self.inputs else []
@@ -308,14 +307,14 @@ class ExplorationCalculation(ProgramCalculation):
         return [] if len(atoms) == len(self.inputs.structure.sites) else atoms
 
     def _write_bias(
-        self, folder: Folder, settings: ExplorationSettings, continuation: ContinuationData | None
+        self, folder: Folder, settings: ExplorationSettings, bias: BiasSettings, continuation: ContinuationData | None
     ) -> list[tuple[str, str, str]]:
         """Write plumed.dat; return the files of nodes that it reads."""
         variables = self.inputs.collective_variables
         text = plumed_input(
             pairs=variables.pairs,
             n_variables=variables.n_variables,
-            bias=BiasSettings.from_mapping(self.inputs.bias.get_dict()),
+            bias=bias,
             exploration=settings,
             previous_state=filenames.PREVIOUS_STATE_FILE if continuation is not None else None,
         )

@@ -7,7 +7,8 @@ and are not unless the user says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,17 +56,34 @@ def imported(nodes: Iterable[orm.Node]) -> set[int]:
     return set(builder.all(flat=True))
 
 
+def metadata_of(process: orm.ProcessNode) -> dict[str, Any]:
+    """Return the metadata with which a process is run again: what was given of them, over options that are complete."""
+    metadata: dict[str, Any] = {}
+    if isinstance(process, orm.CalcJobNode):
+        # What is not installed here has no options, and cannot be run.
+        with contextlib.suppress(ValueError):
+            metadata = {"metadata": {"options": process.get_options()}}
+    process.recursive_merge(metadata, process.get_metadata_inputs() or {})
+    return metadata
+
+
 def foreign_shell(process: orm.ProcessNode, code: orm.AbstractCode | None = None) -> list[ShellText]:
     """Return the shell text of a process that was imported, if it is run again; nothing for one's own processes.
 
     :param code: what runs it instead of its own code.
     """
-    found = list(_shell_of_inputs(process)) if imported([process]) else []
     links = process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
-    codes = {link.link_label: link.node for link in links if isinstance(link.node, orm.AbstractCode)}
-    if code is not None and "code" in codes:
-        codes["code"] = code
-    foreign = imported(codes.values())
+    inputs = {link.link_label: link.node for link in links}
+    if code is not None and "code" in inputs:
+        inputs["code"] = code
+    codes = {label: node for label, node in inputs.items() if isinstance(node, orm.AbstractCode)}
+    foreign = imported([process, *codes.values()])
+    found = []
+    if process.pk in foreign:
+        found += _texts(metadata_of(process), "")
+        for label, node in inputs.items():
+            if isinstance(node, orm.Dict):
+                found += _texts(node.get_dict(), label.replace("__", "."))
     for label, node in codes.items():
         if node.pk in foreign:
             found.append(ShellText(f"{label} <{node.pk}>", f"the program {node.get_executable()} of the archive"))
@@ -86,25 +104,13 @@ def require_trust(process: orm.ProcessNode, code: orm.AbstractCode | None = None
         )
 
 
-def _shell_of_inputs(process: orm.ProcessNode) -> Iterator[ShellText]:
-    yield from _texts(process.get_metadata_inputs() or {}, "")
-    if isinstance(process, orm.CalcJobNode):
-        yield from _texts(process.get_options(), "metadata.options", seen=process.get_metadata_inputs())
-    for link in process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all():
-        if isinstance(link.node, orm.Dict):
-            yield from _texts(link.node.get_dict(), link.link_label.replace("__", "."))
-
-
-def _texts(values: Any, where: str, seen: Any = None) -> list[ShellText]:
-    """Return what the keys of a nested mapping or list hold that become part of job scripts; each text once."""
+def _texts(values: Any, where: str) -> list[ShellText]:
+    """Return what the keys of a nested mapping or list hold that become part of job scripts."""
     found = []
-    known = {text.text for text in _texts(seen, "")} if seen else set()
     for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
         path = f"{where}.{key}" if where else str(key)
         if key in SHELL_KEYS and value:
-            text = value if isinstance(value, str) else str(value)
-            if text not in known:
-                found.append(ShellText(path, text))
+            found.append(ShellText(path, value if isinstance(value, str) else str(value)))
         elif isinstance(value, (Mapping, list, tuple)):
-            found += [text for text in _texts(value, path) if text.text not in known]
+            found += _texts(value, path)
     return found

@@ -116,3 +116,9 @@ def test_what_an_author_has_written_does_not_run(archive, aiida_profile, tmp_pat
     # What ran here is one's own.
     again = orm.QueryBuilder().append(orm.CalcJobNode).order_by({orm.CalcJobNode: {"id": "desc"}}).first(flat=True)
     assert again.uuid != uuid and foreign_shell(again) == []
+
+
+def test_calculations_whose_plugin_is_not_installed_are_imported_all_the_same(aiida_profile_clean) -> None:
+    calculation = process(orm.CalcJobNode, "aiida.calculations:not.installed")
+    mark_as_imported(calculation)
+    assert foreign_shell(calculation) == []

@@ -7,13 +7,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aiida_sicmlip.science.value_tests import within
+from aiida_sicmlip.science.settings import LARGEST_COUNT
+from aiida_sicmlip.science.value_tests import is_number, within
 
 if TYPE_CHECKING:
     from aiida_sicmlip.science.labels.exchange_formats import ImportSettings
-
-LARGEST_COUNT = 1_000_000
-"""Largest whole number, unless an option says otherwise."""
 
 
 def number(kind: type[int] | type[float], **bounds: float) -> Callable[[str], float]:
@@ -30,11 +28,8 @@ def number(kind: type[int] | type[float], **bounds: float) -> Callable[[str], fl
         try:
             value = kind(text)
         except ValueError:
-            value = kind(0)
-            known = False
-        else:
-            known = math.isfinite(value)
-        if not known or not fits(value):
+            value = math.nan
+        if not (is_number(value) and fits(value)):
             shown = text if len(text) < 40 else f"{text[:20]}..."
             raise argparse.ArgumentTypeError(f"{shown!r} is no {'whole ' if kind is int else ''}number{words}")
         return value

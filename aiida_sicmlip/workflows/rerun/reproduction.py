@@ -18,7 +18,7 @@ from aiida_sicmlip.calculations.validation import Validator, program_of, validat
 from aiida_sicmlip.common.exceptions import InputError
 from aiida_sicmlip.common.process_types import ACTIVE_LEARNING, PW, TRAINING_CALCULATION
 from aiida_sicmlip.data.dataset import LabelledDataSetData
-from aiida_sicmlip.tools.foreign_shell import require_trust
+from aiida_sicmlip.tools.foreign_shell import metadata_of, require_trust
 from aiida_sicmlip.tools.nodes import input_of
 
 CHECKPOINT = "checkpoint"
@@ -145,9 +145,7 @@ def restart_builder(
         require_trust(process, code)
     builder = _class_of(process).get_builder()
     inputs = process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).nested()
-    # A builder wants options that are complete; what was given of them need not be.
-    options = {"metadata": {"options": process.get_options()}} if isinstance(process, orm.CalcJobNode) else {}
-    for further in (options, process.get_metadata_inputs() or {}, dict(replaced)):
+    for further in (metadata_of(process), dict(replaced)):
         process.recursive_merge(inputs, further)
     builder._update(inputs)
     return builder

@@ -48,6 +48,7 @@ def test_seeds_have_no_limit() -> None:
         (["driver", "--timestep", "-1"], "argument --timestep: '-1' is no number above zero"),
         (["driver", "--kt", "1e400"], "argument --kt: '1e400' is no number above zero"),
         (["driver", "--trajectory-stride", "9" * 5000], "'99999999999999999999...' is no whole number of at least 1"),
+        (["driver", "--trajectory-stride", "9" * 400], "'99999999999999999999...' is no whole number of at least 1"),
         (["driver", "--initial-step", "1e3"], "argument --initial-step: '1e3' is no whole number"),
         (
             ["score", "a", "b", "--bins", "1000000000"],
