@@ -16,17 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.loop.folder import LoopFolder
+from tests.loop.folder import SMALLEST_STRUCTURES, LoopFolder
 
-SETTINGS = """
-protocol: demo
-codes: {pw: nowhere@nowhere}
-structures:
-  vacancy:
-    host: {crystal: zincblende, species: [Si, C], lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
-    defects:
-      - {kind: vacancy, species: C}
-  divacancy: {host: {repeats: [1, 1, 1], cell: conventional}}
+SETTINGS = (
+    f"protocol: demo\ncodes: {{pw: nowhere@nowhere}}\n{SMALLEST_STRUCTURES}"
+    + """
 seed: 1
 max_rounds: 1
 convergence: {force_mae: 100.0, exploring_force_mae: null, minimum_rounds: null}
@@ -49,6 +43,7 @@ training:
   parameters: {model: {cutoff: 4.0}, maximum_steps: 300}
   max_prolongations: 0
 """
+)
 NO_TRAINING = "  options: {prepend_text: 'echo no time to train >&2; exit 1'}\n"
 """Lets the training fail at once: what comes before it is what counts."""
 SLOW_READER = """

@@ -9,16 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.loop.folder import PROFILE, LoopFolder
+from tests.loop.folder import PROFILE, SMALLEST_STRUCTURES, LoopFolder
 
-SETTINGS = """
-protocol: demo
-structures:
-  vacancy:
-    host: {crystal: zincblende, species: [Si, C], lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
-    defects:
-      - {kind: vacancy, species: C}
-  divacancy: {host: {repeats: [1, 1, 1], cell: conventional}}
+SETTINGS = (
+    f"protocol: demo\n{SMALLEST_STRUCTURES}"
+    + """
 max_rounds: MAX_ROUNDS
 exploration:
   walkers: 1
@@ -41,6 +36,7 @@ training:
   parameters: {model: {cutoff: 4.0}, maximum_steps: 300}
   max_prolongations: 0
 """
+)
 
 
 def settings(max_rounds: int) -> str:

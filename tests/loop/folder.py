@@ -15,6 +15,15 @@ from pathlib import Path
 import psutil
 
 PROFILE = "loop"
+SMALLEST_STRUCTURES = """
+structures:
+  vacancy:
+    host: {crystal: zincblende, species: [Si, C], lattice_constant: 4.4, repeats: [1, 1, 1], cell: conventional}
+    defects:
+      - {kind: vacancy, species: C}
+  divacancy: {host: {repeats: [1, 1, 1], cell: conventional}}
+"""
+"""Two start structures of seven and six atoms, as a part of a settings file."""
 # One process that asks again and again: a command would load AiiDA each time, at the cost of what it waits for.
 WAIT = """
 import sys, time
